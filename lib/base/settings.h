@@ -1,0 +1,120 @@
+/*
+ * settings - everything an administrator can set, as one table: name, type, default, range, a
+ * sentence.  The supervisor reads the file (libconfig behind this module) and hands the effective
+ * settings to the roles as text of the same form.  An empty text is a safe loopback relay.
+ * All errors of a text are found in one pass, each with its line and what would be right.
+ */
+#ifndef WAXSEAL_BASE_SETTINGS_H
+#define WAXSEAL_BASE_SETTINGS_H
+
+#include "lib/base/buf.h"
+#include "lib/base/error.h"
+#include "lib/base/log.h"
+#include "lib/base/network.h"
+
+enum delivery_mode { DELIVERY_ON, DELIVERY_HOLD };
+enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYPT };
+
+enum {
+    SETTINGS_PATH_SIZE = 512,
+    SETTINGS_NAME_SIZE = 256,
+    SETTINGS_NETWORKS_MAX = 64,
+    SETTINGS_LISTENERS_MAX = 32,
+    SETTINGS_RESOLVERS_MAX = 8,
+};
+
+struct network_list {
+    struct network items[SETTINGS_NETWORKS_MAX];
+    unsigned count;
+};
+
+/* One entry of `listeners`: where clients connect and who may relay there. */
+struct listener_settings {
+    struct endpoint address;          /* address = "127.0.0.1:25" */
+    struct network_list relay_from;   /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
+    char tls_certificate[SETTINGS_PATH_SIZE]; /* PEM chain; empty: no STARTTLS */
+    char tls_key[SETTINGS_PATH_SIZE];
+};
+
+struct settings {
+    char hostname[SETTINGS_NAME_SIZE]; /* the name we say in EHLO and greeting; never empty */
+    char user[64];                     /* whom the roles run as when started as root */
+    char state_dir[SETTINGS_PATH_SIZE];
+    char run_dir[SETTINGS_PATH_SIZE];
+    char ca_file[SETTINGS_PATH_SIZE];
+    enum log_level log_level;
+    char postmaster[SETTINGS_NAME_SIZE]; /* the human behind our notifications */
+
+    struct listener_settings listeners[SETTINGS_LISTENERS_MAX];
+    unsigned listener_count;
+
+    /* next hop */
+    char relayhost[SETTINGS_NAME_SIZE]; /* "", "[host]:port", "[address]:port", "name", "name:port" */
+    enum relayhost_tls tls_level;       /* of the relayhost; ignored without one */
+    enum delivery_mode delivery;
+    struct network_list mx_allow;       /* networks that the address filter lets through */
+    struct endpoint resolvers[SETTINGS_RESOLVERS_MAX];
+    unsigned resolver_count;            /* 0: those of /etc/resolv.conf */
+
+    /* processes; 0: half the cores, at least one */
+    unsigned smtpd_processes;
+    unsigned deliver_processes;
+
+    /* limits */
+    uint64_t max_message_bytes;
+    unsigned max_recipients;             /* of one transaction */
+    unsigned max_connections;            /* of all clients together */
+    unsigned max_connections_per_client; /* of one IPv4 address or IPv6 /64; loopback excepted */
+    uint64_t queue_bytes_max;
+    unsigned hop_connections;            /* to one next hop at a time */
+    unsigned deliver_connections;        /* of one worker */
+    unsigned received_hops_max;
+
+    /* times, in seconds */
+    unsigned smtpd_timeout_s;      /* for the next command (RFC 5321 s.4.5.3.2.7) */
+    unsigned retry_first_s;
+    unsigned retry_max_s;
+    unsigned queue_lifetime_s;
+    unsigned policy_unknown_wait_s;
+
+    /* TLS reports */
+    char tlsrpt_organization[SETTINGS_NAME_SIZE];
+    char tlsrpt_contact[SETTINGS_NAME_SIZE];
+};
+
+/* What is wrong with a text, as ready lines "FILE:LINE: what is wrong; what would be right". */
+struct settings_errors {
+    struct buf text; /* one line each, with line ends */
+    unsigned count;
+};
+void settings_errors_init(struct settings_errors *errors);
+void settings_errors_clear(struct settings_errors *errors);
+
+/* The settings of an empty text.  `hostname` is the machine's own name. */
+void settings_defaults(struct settings *s);
+
+/*
+ * Reads a whole configuration text; `file` is its name for the errors.  On success *out is set and
+ * true given; else *out is untouched and `errors` holds all that is wrong.
+ */
+bool settings_parse(struct span text, const char *file, struct settings *out,
+                    struct settings_errors *errors);
+
+/* Reads a file; one that cannot be read is one error. */
+bool settings_load(const char *path, struct settings *out, struct settings_errors *errors);
+
+/* Writes the effective settings as a text that settings_parse reads back to the same settings. */
+void settings_write(const struct settings *s, struct buf *out_text);
+
+/* One row of the table, for the man page, the sample and their lint (waxseal check --list). */
+struct setting_row {
+    const char *group;         /* NULL, or "listeners" */
+    const char *name;          /* as written in the file */
+    const char *type;          /* "size", "duration", "number", "text", "networks", ... */
+    const char *default_text;  /* as it would be written */
+    const char *range_text;    /* "1 to 100000", "on, hold" or "" */
+    const char *sentence;
+};
+size_t settings_rows(const struct setting_row **out_rows);
+
+#endif

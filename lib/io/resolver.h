@@ -1,0 +1,42 @@
+/*
+ * resolver - asks the configured DNS servers and gives parsed answers (lib/mail/dns_message); c-ares
+ * behind it (pitfalls.md section 3).  No search lists, no hosts file, absolute names only.
+ */
+#ifndef WAXSEAL_IO_RESOLVER_H
+#define WAXSEAL_IO_RESOLVER_H
+
+#include "lib/base/network.h"
+#include "lib/io/loop.h"
+#include "lib/mail/dns_message.h"
+
+struct resolver;
+struct resolver_query;
+
+/*
+ * A resolver for these servers, asked in the order of their health.  `trusted` says whether their AD
+ * bit counts (design.md section 5); without it every answer is insecure.
+ */
+struct error *resolver_new(struct loop *loop, const struct endpoint *servers, unsigned server_count,
+                           bool trusted, struct resolver **out_resolver) MUST_CHECK;
+void resolver_free(struct resolver **resolver);
+
+/* Other servers from now on; questions under way end with the old ones. */
+struct error *resolver_servers(struct resolver *resolver, const struct endpoint *servers,
+                               unsigned server_count, bool trusted) MUST_CHECK;
+
+/* `answer` is lent.  An outcome always comes: TEMPFAIL at the latest after RESOLVER_DEADLINE_MS. */
+typedef void resolver_done_fn(void *ctx, const struct dns_answer *answer);
+enum { RESOLVER_DEADLINE_MS = 20 * 1000 };
+
+/*
+ * Asks for the records of `type` at `name` (text, A-labels, final dot optional); CNAMEs are followed.
+ * `done` is called exactly once, from the loop, unless cancelled; then the query frees itself.
+ */
+struct resolver_query *resolver_ask(struct resolver *resolver, struct span name, enum dns_type type,
+                                    resolver_done_fn *done, void *ctx);
+void resolver_cancel(struct resolver_query **query);
+
+/* The servers named by a resolv.conf text; the first SETTINGS_RESOLVERS_MAX; pure. */
+unsigned resolver_servers_of(struct span resolv_conf, struct endpoint *out, unsigned max);
+
+#endif

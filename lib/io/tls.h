@@ -1,0 +1,75 @@
+/*
+ * tls - contexts, verification, and what a session came to; OpenSSL behind it (pitfalls.md
+ * section 5).  Names in certificates: subjectAltName DNS-IDs only, a wildcard stands for the
+ * complete left-most label (RFC 6125, RFC 8461 s.4.2).
+ */
+#ifndef WAXSEAL_IO_TLS_H
+#define WAXSEAL_IO_TLS_H
+
+#include "lib/base/error.h"
+#include "lib/base/span.h"
+
+#include <stdint.h>
+
+/* The certificates we trust, loaded once from PEM text and shared by reference. */
+struct tls_trust;
+/* Fails when the text holds no certificate at all. */
+struct error *tls_trust_new(struct span pem, struct tls_trust **out_trust) MUST_CHECK;
+void tls_trust_free(struct tls_trust **trust);
+unsigned tls_trust_count(const struct tls_trust *trust);
+/* A PEM file's certificates counted without keeping them, for `waxseal check`. */
+struct error *tls_trust_check_file(const char *path, unsigned *out_count) MUST_CHECK;
+
+/* What a client session asks of TLS (design.md section 11, "TLS floor"). */
+enum tls_floor {
+    TLS_FLOOR_STRICT,        /* TLS 1.2, security level 2: where a policy binds */
+    TLS_FLOOR_OPPORTUNISTIC, /* TLS 1.2, level 1 */
+    TLS_FLOOR_LEGACY,        /* TLS 1.0, level 0: better than clear text, where nothing binds */
+};
+
+/* A context: what many sessions share.  Freed when its last session ends. */
+struct tls_context;
+struct error *tls_client_context_new(struct tls_trust *trust, enum tls_floor floor,
+                                     struct tls_context **out_context) MUST_CHECK;
+/* A server's, from PEM text of chain and key; `session_id` keeps tickets of listeners apart. */
+struct error *tls_server_context_new(struct span chain_pem, struct span key_pem,
+                                     struct span session_id,
+                                     struct tls_context **out_context) MUST_CHECK;
+void tls_context_free(struct tls_context **context);
+
+/* What came of the checks of the peer's certificate (rfc/tls-rpt.md RPT-32). */
+enum cert_verdict {
+    CERT_OK,
+    CERT_NONE,          /* no certificate, or no TLS */
+    CERT_EXPIRED,       /* X509 error 10 */
+    CERT_HOST_MISMATCH, /* 62 */
+    CERT_NOT_TRUSTED,   /* chain errors */
+    CERT_OTHER,         /* all else */
+};
+
+enum { TLS_NAME_SIZE = 256, TLS_REASON_SIZE = 96 };
+
+/* A session as it stands after the handshake; a plain value. */
+struct tls_session {
+    char version[16];          /* "TLSv1.3" */
+    char cipher[64];           /* the IANA name */
+    enum cert_verdict cert;    /* judged against the name given at the start */
+    char cert_reason[TLS_REASON_SIZE]; /* OpenSSL's macro name, "" for CERT_OK */
+    char subject[TLS_NAME_SIZE];
+    char issuer[TLS_NAME_SIZE];
+    char names[512];           /* the DNS-IDs, separated by blanks, cut at the end */
+    int64_t not_after_utc_ms;
+    bool resumed;
+};
+
+/*
+ * Does a certificate with these DNS-IDs fit `reference`?  The comparison that tls verification
+ * uses, for tests and explanations: takes the certificate in DER form, judges names alone.
+ */
+bool tls_certificate_names(struct span der, struct span reference);
+
+/* The verdict and name for an X509_V_ERR number. */
+enum cert_verdict tls_verdict_of(long x509_error);
+const char *tls_reason_of(long x509_error);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * ehlo - what a server offers, from the lines of its EHLO reply (RFC 5321 s.4.1.1.1).  Pure.
+ */
+#ifndef WAXSEAL_MAIL_EHLO_H
+#define WAXSEAL_MAIL_EHLO_H
+
+#include "lib/base/limits.h"
+#include "lib/base/span.h"
+
+struct ehlo {
+    char name[DOMAIN_MAX + 1]; /* the first word of its first line, made harmless */
+    bool starttls;
+    bool pipelining;
+    bool size;
+    uint64_t size_max; /* 0: no fixed limit */
+    bool eightbitmime;
+    bool smtputf8;
+    bool chunking;
+    bool dsn;
+    bool requiretls;
+    bool enhanced_status;
+    unsigned keywords;
+};
+
+/* Forgets everything: nothing learnt before TLS survives (RFC 3207 s.4.2). */
+void ehlo_clear(struct ehlo *offered);
+/* Takes line `number` (0: the greeting line); unknown and malformed keywords are ignored. */
+void ehlo_line(struct ehlo *offered, unsigned number, struct span text);
+
+#endif

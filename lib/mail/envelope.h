@@ -1,0 +1,47 @@
+/*
+ * envelope - one transaction's paths and parameters, and where it came from.  Owns its recipients.
+ */
+#ifndef WAXSEAL_MAIL_ENVELOPE_H
+#define WAXSEAL_MAIL_ENVELOPE_H
+
+#include "lib/mail/address.h"
+
+enum body_type { BODY_7BIT, BODY_8BITMIME };
+
+/* RFC 3461: kept as received; most of it is used by a later issue, all of it is stored. */
+struct dsn_request {
+    bool ret_full;
+    bool ret_headers;
+    char envid[ENVID_MAX + 1]; /* as received, xtext; "" for none */
+};
+
+struct envelope_recipient {
+    struct address forward_path;
+    unsigned number;                /* its place in the message, from 0 */
+    uint32_t notify;                /* bits of enum notify; 0: not given */
+    char orcpt[ORCPT_MAX + 1];      /* as received; "" for none */
+};
+
+enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
+
+struct envelope {
+    struct address reverse_path;
+    enum body_type body;
+    bool smtputf8;
+    bool requiretls;
+    struct dsn_request dsn;
+    int64_t received_utc_ms;
+    char client_name[DOMAIN_MAX + 1]; /* as it said in EHLO, made harmless */
+    struct ip_address client_address;
+    char user[ADDRESS_MAX + 1];       /* authenticated, "" for none */
+    uint64_t declared_size;           /* SIZE=, 0 for none */
+    struct envelope_recipient *recipients;
+    unsigned recipient_count;
+};
+
+void envelope_init(struct envelope *e);
+void envelope_clear(struct envelope *e);
+/* Adds a recipient and gives it, lent until the next is added. */
+struct envelope_recipient *envelope_add(struct envelope *e, const struct address *forward_path);
+
+#endif
