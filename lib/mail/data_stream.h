@@ -1,0 +1,60 @@
+/*
+ * data_stream - reads what follows DATA, in pieces of any size, up to the one thing that ends it:
+ * CRLF "." CRLF (RFC 5321 s.4.1.1.4, s.4.5.2; pitfalls.md section 7.1).  Called by smtpd/intake.
+ * Takes the stuffed dots away and hands the content on as spans of the input, without a copy.
+ * A bare CR, a bare LF or a NUL never ends data and never begins a line; it is a fault, for which
+ * the transaction is refused after the true end (550 5.6.0).  Behind a fault nothing is handed on,
+ * counting goes on.  Pure: no memory; the same facts come out however the input is cut.
+ */
+#ifndef WAXSEAL_MAIL_DATA_STREAM_H
+#define WAXSEAL_MAIL_DATA_STREAM_H
+
+#include "lib/base/error.h"
+#include "lib/base/span.h"
+
+enum data_fault {
+    DATA_CLEAN,
+    DATA_BARE_CR,
+    DATA_BARE_LF,
+    DATA_NUL,
+};
+
+/* "bare CR", "bare LF", "NUL"; "" for DATA_CLEAN. */
+const char *data_fault_name(enum data_fault fault);
+
+/* Takes content: lent, a part of the input, with CRLF line ends; never empty. */
+typedef void data_emit_fn(void *ctx, struct span content);
+
+enum { DATA_FIELD_NAME_SIZE = 9 }; /* "Received:" */
+
+struct data_stream {
+    /* Facts, to be read at any time. */
+    bool ended;            /* CRLF.CRLF has come */
+    enum data_fault fault; /* the first one */
+    uint64_t bytes;        /* of content, CRLFs counted, stuffed dots and the end not */
+    uint64_t lines;        /* whole ones */
+    uint64_t longest_line; /* octets, CRLF not counted */
+    uint64_t header_bytes; /* up to and with the empty line */
+    unsigned received;     /* Received fields in the header */
+    bool in_header;        /* the empty line has not come */
+    bool eight_bit;        /* in what was handed on */
+
+    /* Its own. */
+    data_emit_fn *emit;
+    void *ctx;
+    int state;
+    uint64_t line_bytes;             /* of the line begun */
+    char name[DATA_FIELD_NAME_SIZE]; /* the first bytes of the line begun, while in the header */
+};
+
+/* Ready for the first byte behind the CRLF of DATA. */
+void data_stream_init(struct data_stream *data, data_emit_fn *emit, void *ctx);
+
+/*
+ * Takes input; gives how many bytes are used up: all of them, or, when the end has come, those up
+ * to its CRLF (what follows is the next command).  `emit` is called from inside, for at most as
+ * many bytes as the input has: whoever must hold back hands in less.
+ */
+size_t data_stream_take(struct data_stream *data, struct span input);
+
+#endif
