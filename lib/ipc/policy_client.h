@@ -2,6 +2,7 @@
 #ifndef WAXSEAL_IPC_POLICY_CLIENT_H
 #define WAXSEAL_IPC_POLICY_CLIENT_H
 
+#include "lib/base/span.h"
 #include "lib/io/loop.h"
 #include "lib/ipc/policy.pb-c.h"
 
