@@ -1,0 +1,258 @@
+#include "lib/base/json.h"
+
+#include "lib/base/random.h"
+#include "lib/base/utf8.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+enum { JSON_TEXT_MAX = 16 * 1024 * 1024, JSON_DEPTH_MAX = 64 };
+
+/* struct json is jansson's json_t under our name; these two are the only doors. */
+static json_t *inside(const struct json *value)
+{
+    return (json_t *)(uintptr_t)value;
+}
+
+static struct json *outside(json_t *value)
+{
+    ensure(value != NULL);
+    return (struct json *)value;
+}
+
+/* Jansson would open /dev/urandom for its hash seed, which a confined role cannot. */
+static void seed_once(void)
+{
+    size_t seed;
+
+    random_bytes(&seed, sizeof(seed));
+    json_object_seed(seed | 1);
+}
+
+struct json *json_new_object(void)
+{
+    seed_once();
+    return outside(json_object());
+}
+
+struct json *json_new_array(void)
+{
+    return outside(json_array());
+}
+
+void json_free(struct json **value)
+{
+    json_decref(inside(*value));
+    *value = NULL;
+}
+
+/* A copy of `s` in which each byte that is not UTF-8 became U+FFFD. */
+static json_t *repaired_text(struct span s)
+{
+    struct buf text;
+    json_t *value;
+    bool ok = true;
+
+    buf_init(&text, 3 * s.len);
+    while (s.len > 0 && ok) {
+        size_t len = utf8_character(s);
+        ok = buf_append(&text, len > 0 ? span_first(s, len) : SPAN("\xef\xbf\xbd"));
+        s = span_from(s, len > 0 ? len : 1);
+    }
+    ensure(ok);
+    value = json_stringn(buf_span(&text).data, buf_len(&text));
+    buf_clear(&text);
+    return value;
+}
+
+static json_t *text_value(struct span s)
+{
+    if (!utf8_is_valid(s))
+        return repaired_text(s);
+    return json_stringn(s.data ? s.data : "", s.len);
+}
+
+/* Both ends of jansson's failures here, a wrong type and no memory, are ours to die of. */
+static void object_put(struct json *object, const char *key, json_t *value)
+{
+    ensure(value != NULL && json_object_set_new(inside(object), key, value) == 0);
+}
+
+static void array_put(struct json *array, json_t *value)
+{
+    ensure(value != NULL && json_array_append_new(inside(array), value) == 0);
+}
+
+void json_add_text(struct json *object, const char *key, struct span value)
+{
+    object_put(object, key, text_value(value));
+}
+
+void json_add_string(struct json *object, const char *key, const char *value)
+{
+    object_put(object, key, value ? text_value(span_of(value)) : json_null());
+}
+
+void json_add_number(struct json *object, const char *key, int64_t value)
+{
+    object_put(object, key, json_integer(value));
+}
+
+void json_add_bool(struct json *object, const char *key, bool value)
+{
+    object_put(object, key, json_boolean(value));
+}
+
+void json_add_null(struct json *object, const char *key)
+{
+    object_put(object, key, json_null());
+}
+
+void json_add(struct json *object, const char *key, struct json **value)
+{
+    object_put(object, key, inside(*value));
+    *value = NULL;
+}
+
+struct json *json_add_object(struct json *object, const char *key)
+{
+    struct json *added = json_new_object();
+
+    object_put(object, key, inside(added));
+    return added;
+}
+
+struct json *json_add_array(struct json *object, const char *key)
+{
+    struct json *added = json_new_array();
+
+    object_put(object, key, inside(added));
+    return added;
+}
+
+void json_append_text(struct json *array, struct span value)
+{
+    array_put(array, text_value(value));
+}
+
+void json_append_number(struct json *array, int64_t value)
+{
+    array_put(array, json_integer(value));
+}
+
+void json_append(struct json *array, struct json **value)
+{
+    array_put(array, inside(*value));
+    *value = NULL;
+}
+
+struct json *json_append_object(struct json *array)
+{
+    struct json *added = json_new_object();
+
+    array_put(array, inside(added));
+    return added;
+}
+
+static int on_written(const char *text, size_t len, void *ctx)
+{
+    return buf_append(ctx, (struct span){ text, len }) ? 0 : -1;
+}
+
+bool json_write(const struct json *value, enum json_style style, struct buf *out)
+{
+    size_t flags = JSON_ENCODE_ANY | (style == JSON_INDENTED ? JSON_INDENT(2) : JSON_COMPACT);
+
+    return json_dump_callback(inside(value), on_written, out, flags) == 0;
+}
+
+/* True when arrays and objects are nested no deeper than allowed; jansson's own limit is 2048. */
+static bool is_shallow(struct span text)
+{
+    bool in_string = false;
+    size_t depth = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == '[' || c == '{') && ++depth > JSON_DEPTH_MAX)
+            return false;
+        else if (!in_string && (c == ']' || c == '}') && depth > 0)
+            depth--;
+    }
+    return true;
+}
+
+struct error *json_parse(struct span text, struct json **out)
+{
+    json_error_t error;
+    json_t *value;
+
+    if (text.len > JSON_TEXT_MAX || !is_shallow(text))
+        return error_new(ERROR_PERMANENT, "JSON text is too large or nested too deep");
+    seed_once();
+    value = json_loadb(text.data ? text.data : "", text.len,
+                       JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (!value)
+        return error_new(ERROR_PERMANENT, "JSON line %d column %d: %s", error.line, error.column,
+                         error.text);
+    *out = outside(value);
+    return NULL;
+}
+
+enum json_kind json_kind_of(const struct json *value)
+{
+    static const enum json_kind kinds[] = {
+        [JSON_OBJECT] = JSON_KIND_OBJECT, [JSON_ARRAY] = JSON_KIND_ARRAY,
+        [JSON_STRING] = JSON_KIND_TEXT,   [JSON_INTEGER] = JSON_KIND_NUMBER,
+        [JSON_REAL] = JSON_KIND_NUMBER,   [JSON_TRUE] = JSON_KIND_BOOL,
+        [JSON_FALSE] = JSON_KIND_BOOL,    [JSON_NULL] = JSON_KIND_NULL,
+    };
+    return kinds[json_typeof(inside(value))];
+}
+
+struct json *json_get(const struct json *object, const char *key)
+{
+    return (struct json *)json_object_get(inside(object), key);
+}
+
+size_t json_count(const struct json *array)
+{
+    return json_array_size(inside(array));
+}
+
+struct json *json_item(const struct json *array, size_t index)
+{
+    return (struct json *)json_array_get(inside(array), index);
+}
+
+struct json *json_next(const struct json *object, void **cursor, const char **out_key)
+{
+    json_t *members = inside(object);
+
+    *cursor = *cursor ? json_object_iter_next(members, *cursor) : json_object_iter(members);
+    if (!*cursor)
+        return NULL;
+    *out_key = json_object_iter_key(*cursor);
+    return outside(json_object_iter_value(*cursor));
+}
+
+struct span json_text(const struct json *value)
+{
+    const char *text = json_string_value(inside(value));
+
+    return (struct span){ text ? text : "", json_string_length(inside(value)) };
+}
+
+int64_t json_number(const struct json *value)
+{
+    return json_integer_value(inside(value));
+}
+
+bool json_bool(const struct json *value)
+{
+    return json_is_true(inside(value));
+}
