@@ -24,6 +24,13 @@ void loop_stop(struct loop *loop);
 int64_t loop_now(const struct loop *loop);
 void loop_refresh(struct loop *loop);
 
+/*
+ * Room lent to whoever reads in a callback: what is read there is used up or copied before the
+ * callback returns.  It spares each connection a read buffer of its own.
+ */
+enum { LOOP_SCRATCH_SIZE = 64 * 1024 };
+char *loop_scratch(struct loop *loop);
+
 /* A timer: one shot, armed and disarmed as often as wanted. */
 typedef void loop_timer_fn(void *ctx);
 struct loop_timer;
