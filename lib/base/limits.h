@@ -7,26 +7,26 @@
 
 enum {
     /* SMTP, both sides */
-    LOCAL_PART_MAX = 64,       /* RFC 5321 s.4.5.3.1.1 */
-    DOMAIN_MAX = 253,          /* RFC 1035 s.2.3.4 as text; RFC 5321 s.4.5.3.1.2 says 255 */
-    PATH_MAX_OCTETS = 256,     /* RFC 5321 s.4.5.3.1.3, with the angle brackets */
-    ADDRESS_MAX = 254,         /* the same without them */
-    SMTP_COMMAND_MAX = 4096,   /* table; RFC 5321 s.4.5.3.1.4 asks for 512 */
-    SMTP_AUTH_LINE_MAX = 12288, /* RFC 4954 s.4 */
-    SMTP_TEXT_LINE_MAX = 1000, /* RFC 5321 s.4.5.3.1.6, with CRLF */
-    SMTP_REPLY_LINE_MAX = 2048, /* table; RFC 5321 s.4.5.3.1.5 asks for 512 */
-    SMTP_REPLY_LINES_MAX = 100, /* table */
+    LOCAL_PART_MAX = 64,              /* RFC 5321 s.4.5.3.1.1 */
+    DOMAIN_MAX = 253,                 /* RFC 1035 s.2.3.4 as text; RFC 5321 s.4.5.3.1.2 says 255 */
+    PATH_MAX_OCTETS = 256,            /* RFC 5321 s.4.5.3.1.3, with the angle brackets */
+    ADDRESS_MAX = 254,                /* the same without them */
+    SMTP_COMMAND_MAX = 4096,          /* table; RFC 5321 s.4.5.3.1.4 asks for 512 */
+    SMTP_AUTH_LINE_MAX = 12288,       /* RFC 4954 s.4 */
+    SMTP_TEXT_LINE_MAX = 1000,        /* RFC 5321 s.4.5.3.1.6, with CRLF */
+    SMTP_REPLY_LINE_MAX = 2048,       /* table; RFC 5321 s.4.5.3.1.5 asks for 512 */
+    SMTP_REPLY_LINES_MAX = 100,       /* table */
     SMTP_REPLY_BYTES_MAX = 64 * 1024, /* table */
-    EHLO_KEYWORDS_MAX = 64,    /* pitfalls.md section 7.6 */
-    RECEIVED_HOPS_MAX = 100,   /* table; RFC 5321 s.6.3 */
-    HEADER_BYTES_MAX = 256 * 1024, /* pitfalls.md section 7.6 */
-    ENVID_MAX = 100,           /* RFC 3461 s.5.4 */
-    ORCPT_MAX = 500,           /* RFC 3461 s.5.4 */
-    RECIPIENTS_PER_JOB_MAX = 100, /* RFC 5321 s.4.5.3.1.8 */
-    SMTPD_ERRORS_SLOW = 10,    /* refused commands before replies slow down; RFC 5321 s.7.8 */
-    SMTPD_ERRORS_MAX = 20,     /* refused commands before 421 */
-    SMTPD_JUNK_MAX = 100,      /* NOOP, RSET, VRFY and the like without mail */
-    ACCEPTS_PER_TURN = 8,      /* design.md section 3 */
+    EHLO_KEYWORDS_MAX = 64,           /* pitfalls.md section 7.6 */
+    RECEIVED_HOPS_MAX = 100,          /* table; RFC 5321 s.6.3 */
+    HEADER_BYTES_MAX = 256 * 1024,    /* pitfalls.md section 7.6 */
+    ENVID_MAX = 100,                  /* RFC 3461 s.5.4 */
+    ORCPT_MAX = 500,                  /* RFC 3461 s.5.4 */
+    RECIPIENTS_PER_JOB_MAX = 100,     /* RFC 5321 s.4.5.3.1.8 */
+    SMTPD_ERRORS_SLOW = 10, /* refused commands before replies slow down; RFC 5321 s.7.8 */
+    SMTPD_ERRORS_MAX = 20,  /* refused commands before 421 */
+    SMTPD_JUNK_MAX = 100,   /* NOOP, RSET, VRFY and the like without mail */
+    ACCEPTS_PER_TURN = 8,   /* design.md section 3 */
 
     /* DNS */
     MX_NAMES_MAX = 20,         /* table */
@@ -38,22 +38,22 @@ enum {
     ATTEMPT_CONNECTS_MAX = 30, /* pitfalls.md section 7.10 */
 
     /* MTA-STS and TLS-RPT */
-    STS_ID_MAX = 32,           /* RFC 8461 s.3.1 */
+    STS_ID_MAX = 32,                  /* RFC 8461 s.3.1 */
     STS_POLICY_BYTES_MAX = 64 * 1024, /* RFC 8461 s.3.3 */
-    STS_FETCH_MS = 60 * 1000,  /* RFC 8461 s.3.3 */
-    STS_MAX_AGE_MAX = 31557600, /* RFC 8461 s.3.2 */
-    STS_FETCHES_MAX = 200,     /* design.md section 5 */
-    STS_FETCHES_PER_ADDRESS = 4, /* design.md section 5 */
-    RUA_MAX = 10,              /* table */
-    RUA_PER_HOST_MAX = 2,      /* table */
+    STS_FETCH_MS = 60 * 1000,         /* RFC 8461 s.3.3 */
+    STS_MAX_AGE_MAX = 31557600,       /* RFC 8461 s.3.2 */
+    STS_FETCHES_MAX = 200,            /* design.md section 5 */
+    STS_FETCHES_PER_ADDRESS = 4,      /* design.md section 5 */
+    RUA_MAX = 10,                     /* table */
+    RUA_PER_HOST_MAX = 2,             /* table */
 
     /* Queue and the ways between the roles */
     CONTENT_CHUNK_SIZE = 4 * 4096 - 16, /* table */
     BATCH_BYTES_MAX = 16 * 1024 * 1024, /* table */
-    BATCH_OPERATIONS_MAX = 4096, /* table */
-    STREAM_WINDOW = 256 * 1024, /* design.md section 2 */
-    FRAME_MESSAGE_MAX = 1024 * 1024, /* the protobuf part of a frame */
-    FRAME_BODY_MAX = 64 * 1024, /* the raw bytes behind it */
+    BATCH_OPERATIONS_MAX = 4096,        /* table */
+    STREAM_WINDOW = 256 * 1024,         /* design.md section 2 */
+    FRAME_MESSAGE_MAX = 1024 * 1024,    /* the protobuf part of a frame */
+    FRAME_BODY_MAX = 64 * 1024,         /* the raw bytes behind it */
 };
 
 #endif

@@ -59,7 +59,8 @@ static inline void list_splice(struct list *to, struct list *from)
 }
 
 /* The thing around a list member. */
-#define LIST_ITEM(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define LIST_ITEM(pointer, type, member)                                                           \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 /* The first thing in a list that is not empty. */
 #define LIST_FIRST(head, type, member) LIST_ITEM((head)->next, type, member)

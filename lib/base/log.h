@@ -41,10 +41,10 @@ void log_begin(struct log_line *line, enum log_level level, const char *event);
 void log_text(struct log_line *line, const char *key, struct span value);
 void log_string(struct log_line *line, const char *key, const char *value);
 void log_number(struct log_line *line, const char *key, int64_t value);
-void log_seconds(struct log_line *line, const char *key, int64_t ms);   /* "1.8s" */
+void log_seconds(struct log_line *line, const char *key, int64_t ms);    /* "1.8s" */
 void log_path(struct log_line *line, const char *key, struct span path); /* "<ada@example.net>" */
-void log_qid(struct log_line *line, uint64_t id);                       /* "qid=3f9c21" */
-void log_error(struct log_line *line, const struct error *err);         /* "error=..." */
+void log_qid(struct log_line *line, uint64_t id);                        /* "qid=3f9c21" */
+void log_error(struct log_line *line, const struct error *err);          /* "error=..." */
 
 /* Ends the line and keeps it in the buffer; from LOG_WARNING on the buffer is written at once. */
 void log_end(struct log_line *line);

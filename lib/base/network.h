@@ -34,7 +34,8 @@ bool ip_address_parse(struct span text, struct ip_address *out);
 void ip_address_format(const struct ip_address *a, char text[NETWORK_TEXT_SIZE]);
 bool ip_address_equal(const struct ip_address *a, const struct ip_address *b);
 
-/* "192.0.2.1:25" or "[2001:db8::1]:25"; `default_port` when none is written, 0: a port is required. */
+/* "192.0.2.1:25" or "[2001:db8::1]:25"; `default_port` when none is written, 0: a port is required.
+ */
 bool endpoint_parse(struct span text, uint16_t default_port, struct endpoint *out);
 void endpoint_format(const struct endpoint *e, char text[NETWORK_TEXT_SIZE]);
 socklen_t endpoint_to_sockaddr(const struct endpoint *e, struct sockaddr_storage *out);
@@ -48,7 +49,8 @@ bool network_contains(const struct network *n, const struct ip_address *a);
 /*
  * True for addresses that no MX and no policy host on the internet may have: unspecified, loopback,
  * private, link-local, unique-local, multicast, broadcast, shared (RFC 6598), v4-mapped, NAT64 and
- * 6to4 forms of such (pitfalls.md section 7.9).  Documentation ranges are let through: they lead nowhere.
+ * 6to4 forms of such (pitfalls.md section 7.9).  Documentation ranges are let through: they lead
+ * nowhere.
  */
 bool ip_address_is_internal(const struct ip_address *a);
 

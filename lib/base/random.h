@@ -1,4 +1,5 @@
-/* random - unpredictable bytes from the kernel (getrandom(2)); never fails, never blocks for long. */
+/* random - unpredictable bytes from the kernel (getrandom(2)); never fails, never blocks for long.
+ */
 #ifndef WAXSEAL_BASE_RANDOM_H
 #define WAXSEAL_BASE_RANDOM_H
 

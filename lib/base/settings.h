@@ -21,6 +21,7 @@ enum {
     SETTINGS_NETWORKS_MAX = 64,
     SETTINGS_LISTENERS_MAX = 32,
     SETTINGS_RESOLVERS_MAX = 8,
+    SETTINGS_TEXT_MAX = 1024 * 1024, /* a configuration that is longer is refused */
 };
 
 struct network_list {
@@ -30,8 +31,8 @@ struct network_list {
 
 /* One entry of `listeners`: where clients connect and who may relay there. */
 struct listener_settings {
-    struct endpoint address;          /* address = "127.0.0.1:25" */
-    struct network_list relay_from;   /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
+    struct endpoint address;                  /* address = "127.0.0.1:25" */
+    struct network_list relay_from;           /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
     char tls_certificate[SETTINGS_PATH_SIZE]; /* PEM chain; empty: no STARTTLS */
     char tls_key[SETTINGS_PATH_SIZE];
 };
@@ -49,12 +50,13 @@ struct settings {
     unsigned listener_count;
 
     /* next hop */
-    char relayhost[SETTINGS_NAME_SIZE]; /* "", "[host]:port", "[address]:port", "name", "name:port" */
+    char relayhost[SETTINGS_NAME_SIZE]; /* "", "[host]:port", "[address]:port", "name", "name:port"
+                                         */
     enum relayhost_tls tls_level;       /* of the relayhost; ignored without one */
     enum delivery_mode delivery;
-    struct network_list mx_allow;       /* networks that the address filter lets through */
+    struct network_list mx_allow; /* networks that the address filter lets through */
     struct endpoint resolvers[SETTINGS_RESOLVERS_MAX];
-    unsigned resolver_count;            /* 0: those of /etc/resolv.conf */
+    unsigned resolver_count; /* 0: those of /etc/resolv.conf */
 
     /* processes; 0: half the cores, at least one */
     unsigned smtpd_processes;
@@ -66,12 +68,12 @@ struct settings {
     unsigned max_connections;            /* of all clients together */
     unsigned max_connections_per_client; /* of one IPv4 address or IPv6 /64; loopback excepted */
     uint64_t queue_bytes_max;
-    unsigned hop_connections;            /* to one next hop at a time */
-    unsigned deliver_connections;        /* of one worker */
+    unsigned hop_connections;     /* to one next hop at a time */
+    unsigned deliver_connections; /* of one worker */
     unsigned received_hops_max;
 
     /* times, in seconds */
-    unsigned smtpd_timeout_s;      /* for the next command (RFC 5321 s.4.5.3.2.7) */
+    unsigned smtpd_timeout_s; /* for the next command (RFC 5321 s.4.5.3.2.7) */
     unsigned retry_first_s;
     unsigned retry_max_s;
     unsigned queue_lifetime_s;
@@ -88,6 +90,8 @@ struct settings_errors {
     unsigned count;
 };
 void settings_errors_init(struct settings_errors *errors);
+void settings_errors_add(struct settings_errors *errors, const char *file, unsigned line,
+                         const char *format, ...) PRINTF_LIKE(4, 5);
 void settings_errors_clear(struct settings_errors *errors);
 
 /* The settings of an empty text.  `hostname` is the machine's own name. */
@@ -103,18 +107,22 @@ bool settings_parse(struct span text, const char *file, struct settings *out,
 /* Reads a file; one that cannot be read is one error. */
 bool settings_load(const char *path, struct settings *out, struct settings_errors *errors);
 
-/* Writes the effective settings as a text that settings_parse reads back to the same settings. */
+/*
+ * Writes the effective settings as a text that settings_parse reads back to the same settings.
+ * The buffer's cap is SETTINGS_TEXT_MAX or more.
+ */
 void settings_write(const struct settings *s, struct buf *out_text);
 
 /* One row of the table, for the man page, the sample and their lint (waxseal check --list). */
 struct setting_row {
-    const char *group;         /* NULL, or "listeners" */
-    const char *name;          /* as written in the file */
-    const char *type;          /* "size", "duration", "number", "text", "networks", ... */
-    const char *default_text;  /* as it would be written */
-    const char *range_text;    /* "1 to 100000", "on, hold" or "" */
+    const char *group;        /* NULL, or "listeners" */
+    const char *name;         /* as written in the file */
+    const char *type;         /* "size", "duration", "number", "text", "networks", ... */
+    const char *default_text; /* as it would be written */
+    const char *range_text;   /* "1 to 100000", "on, hold" or "" */
     const char *sentence;
 };
-size_t settings_rows(const struct setting_row **out_rows);
+/* Row `index`, in the order of the man page; false behind the last. */
+bool settings_row(size_t index, struct setting_row *out_row);
 
 #endif

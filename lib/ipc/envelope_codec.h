@@ -1,4 +1,5 @@
-/* envelope_codec - envelopes to their protobuf form and back, for frames and for the queue's records. */
+/* envelope_codec - envelopes to their protobuf form and back, for frames and for the queue's
+ * records. */
 #ifndef WAXSEAL_IPC_ENVELOPE_CODEC_H
 #define WAXSEAL_IPC_ENVELOPE_CODEC_H
 

@@ -11,7 +11,8 @@ struct policy_query;
 
 struct policy_client *policy_client_new(struct loop *loop);
 void policy_client_free(struct policy_client **client);
-/* A channel to the role, new or restarted; questions under way are asked again.  Takes the descriptor. */
+/* A channel to the role, new or restarted; questions under way are asked again.  Takes the
+ * descriptor. */
 void policy_client_attach(struct policy_client *client, int fd);
 
 /*

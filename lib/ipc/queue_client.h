@@ -34,8 +34,9 @@ bool queue_client_is_up(const struct queue_client *client);
 bool queue_client_is_full(const struct queue_client *client);
 
 /* Begins a message.  The queue must be up.  The trace field is head + queue id + tail. */
-struct queue_accept *queue_accept_begin(struct queue_client *client, const struct envelope *envelope,
-                                        struct span trace_head, struct span trace_tail,
+struct queue_accept *queue_accept_begin(struct queue_client *client,
+                                        const struct envelope *envelope, struct span trace_head,
+                                        struct span trace_tail,
                                         const struct queue_accept_events *events, void *ctx);
 /* Bytes that may be handed in now. */
 size_t queue_accept_room(const struct queue_accept *accept);

@@ -44,9 +44,11 @@ struct role_request;
 struct role_events {
     /* A listening socket; the descriptor is the role's.  NULL: this role has none. */
     void (*listener)(void *ctx, unsigned index, int fd);
-    /* A channel to another role, the first or a new one after a death; the descriptor is the role's. */
+    /* A channel to another role, the first or a new one after a death; the descriptor is the
+     * role's. */
     void (*peer)(void *ctx, enum role_id peer, unsigned instance, int fd);
-    /* New settings in place (role_settings gives them); NULL: this role gets a successor instead. */
+    /* New settings in place (role_settings gives them); NULL: this role gets a successor instead.
+     */
     void (*settings)(void *ctx);
     /* A file's content changed (role_content gives it). */
     void (*content)(void *ctx, enum role_content kind, unsigned index);
@@ -73,14 +75,16 @@ struct span role_content(const struct role *role, enum role_content kind, unsign
 /* smtpd's table of counters, a descriptor of shared memory that stays the role's; -1: none. */
 int role_shared(const struct role *role);
 
-/* Gives the waiting listeners and peers, says Ready, and runs until role_end.  Gives the exit status. */
+/* Gives the waiting listeners and peers, says Ready, and runs until role_end.  Gives the exit
+ * status. */
 int role_serve(struct role *role, const struct role_events *events, void *ctx);
 void role_end(struct role *role, int exit_status);
 
 /* Logs why and ends the process at once with an exit status. */
 void role_die(int exit_status, struct error *why) __attribute__((noreturn));
 
-/* --- an operator's request: "queue list" with named arguments.  Owned by the role until answered. */
+/* --- an operator's request: "queue list" with named arguments.  Owned by the role until answered.
+ */
 struct span role_request_verb(const struct role_request *request);
 /* data NULL when there is none of that name. */
 struct span role_request_argument(const struct role_request *request, const char *name);

@@ -1,0 +1,67 @@
+/*
+ * settings_table - what the files of the settings module share: a row of the table, the types of
+ * settings, and the reading of one value.  Included by settings*.c only.
+ */
+#ifndef WAXSEAL_BASE_SETTINGS_TABLE_H
+#define WAXSEAL_BASE_SETTINGS_TABLE_H
+
+#include "lib/base/settings.h"
+#include "lib/base/settings_tree.h"
+
+struct setting;
+
+/* Where errors of this text go. */
+struct settings_reading {
+    const char *file;
+    struct settings_errors *errors;
+};
+
+struct setting_type {
+    const char *name;  /* "size" */
+    const char *right; /* what to write instead of something wrong */
+    /* Reads a value into a group (struct settings or listener_settings), or says what is wrong. */
+    bool (*read)(const struct settings_reading *reading, const struct setting *setting,
+                 const struct tree_node *node, void *group);
+    /* Writes the value as it stands behind the "=". */
+    void (*write)(const struct setting *setting, const void *group, struct buf *out);
+    bool (*valid)(struct span text);  /* texts only */
+    const struct setting_unit *units; /* quantities only */
+};
+
+struct setting {
+    const char *group;
+    const char *name;
+    const struct setting_type *type;
+    const char *default_text;
+    const char *range_text;
+    size_t offset;
+    size_t size;
+    const char *sentence;
+};
+
+extern const struct setting settings_table[];
+extern const size_t settings_table_count;
+
+extern const struct setting_type setting_number, setting_size, setting_duration, setting_word,
+    setting_host, setting_user, setting_path, setting_mailbox, setting_relayhost, setting_text,
+    setting_networks, setting_relay_networks, setting_listen_address, setting_resolvers,
+    setting_listeners;
+
+/* "NAME: WHAT; write RIGHT", with the range where there is one. */
+bool setting_refuse(const struct settings_reading *reading, const struct setting *setting,
+                    unsigned line, const char *what) MUST_CHECK;
+/* The same, "NAME: VALUE is not a TYPE; ...". */
+bool setting_refuse_value(const struct settings_reading *reading, const struct setting *setting,
+                          const struct tree_node *node) MUST_CHECK;
+
+/* Reads the members of a group against the rows of that group; false when something is wrong. */
+bool settings_read_group(const struct settings_reading *reading, const char *group,
+                         const struct tree_node *node, void *into);
+
+/* Puts the defaults of a group's rows into it. */
+void settings_group_defaults(const char *group, void *into);
+
+/* Writes all rows of a group, each "name = value;" and `end`. */
+void settings_write_group(const char *group, const void *from, const char *end, struct buf *out);
+
+#endif

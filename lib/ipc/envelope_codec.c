@@ -1,0 +1,158 @@
+#include "lib/ipc/envelope_codec.h"
+
+#include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- to a message */
+
+static ProtobufCBinaryData text_bytes(const char *text)
+{
+    return bytes_of_span(span_of(text));
+}
+
+static ProtobufCBinaryData ip_bytes(const struct ip_address *a)
+{
+    size_t len = a->family == ADDRESS_V4 ? 4 : a->family == ADDRESS_V6 ? 16 : 0;
+
+    return bytes_of_span((struct span){ (const char *)a->bytes, len });
+}
+
+static void mailbox_fill(Ipc__Mailbox *m, const struct address *a)
+{
+    ipc__mailbox__init(m);
+    m->text = text_bytes(a->text);
+    m->local_len = (uint32_t)a->local_len;
+    m->domain = text_bytes(a->domain);
+    if (a->is_literal)
+        m->literal = ip_bytes(&a->literal);
+}
+
+/* An envelope message and all that hangs from it, in one piece of memory. */
+struct envelope_message {
+    Ipc__Envelope envelope; /* first: the piece is freed through it */
+    Ipc__Mailbox reverse_path;
+};
+
+struct recipient_message {
+    Ipc__Recipient recipient;
+    Ipc__Mailbox forward_path;
+};
+
+static void recipient_fill(struct recipient_message *m, const struct envelope_recipient *r)
+{
+    ipc__recipient__init(&m->recipient);
+    mailbox_fill(&m->forward_path, &r->forward_path);
+    m->recipient.forward_path = &m->forward_path;
+    m->recipient.number = r->number;
+    m->recipient.notify = r->notify;
+    m->recipient.orcpt = text_bytes(r->orcpt);
+}
+
+Ipc__Envelope *envelope_to_message(const struct envelope *e)
+{
+    size_t pointers = e->recipient_count * sizeof(Ipc__Recipient *);
+    struct envelope_message *whole = memory_new(
+        sizeof(*whole) + e->recipient_count * sizeof(struct recipient_message) + pointers);
+    struct recipient_message *recipients = (void *)(whole + 1);
+    Ipc__Envelope *m = &whole->envelope;
+
+    ipc__envelope__init(m);
+    mailbox_fill(&whole->reverse_path, &e->reverse_path);
+    m->reverse_path = &whole->reverse_path;
+    m->body = e->body;
+    m->smtputf8 = e->smtputf8;
+    m->requiretls = e->requiretls;
+    m->ret = e->dsn.ret_full ? 1 : e->dsn.ret_headers ? 2 : 0;
+    m->envid = text_bytes(e->dsn.envid);
+    m->received_utc_ms = e->received_utc_ms;
+    m->client_name = text_bytes(e->client_name);
+    m->client_address = ip_bytes(&e->client_address);
+    m->user = text_bytes(e->user);
+    m->declared_size = e->declared_size;
+    m->n_recipients = e->recipient_count;
+    m->recipients = (void *)(recipients + e->recipient_count);
+    for (unsigned i = 0; i < e->recipient_count; i++) {
+        recipient_fill(&recipients[i], &e->recipients[i]);
+        m->recipients[i] = &recipients[i].recipient;
+    }
+    return m;
+}
+
+void envelope_message_free(Ipc__Envelope **message)
+{
+    free(*message);
+    *message = NULL;
+}
+
+/* --- from a message */
+
+static bool text_from(ProtobufCBinaryData bytes, char *room, size_t size)
+{
+    struct span s = span_of_bytes(bytes);
+
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.data[i] < ' ' || s.data[i] == 0x7f)
+            return false; /* nothing that could end a command or a header line */
+    return span_to_string(s, room, size);
+}
+
+static bool ip_from(ProtobufCBinaryData bytes, struct ip_address *out)
+{
+    if (bytes.len != 0 && bytes.len != 4 && bytes.len != 16)
+        return false;
+    *out = (struct ip_address){ .family = bytes.len == 4    ? ADDRESS_V4
+                                          : bytes.len == 16 ? ADDRESS_V6
+                                                            : ADDRESS_NONE };
+    if (bytes.len > 0)
+        memcpy(out->bytes, bytes.data, bytes.len);
+    return true;
+}
+
+static bool mailbox_from(const Ipc__Mailbox *m, struct address *out)
+{
+    *out = (struct address){ 0 };
+    if (!m || !text_from(m->text, out->text, sizeof(out->text)) ||
+        !text_from(m->domain, out->domain, sizeof(out->domain)) ||
+        !ip_from(m->literal, &out->literal) || m->local_len > strlen(out->text))
+        return false;
+    out->local_len = m->local_len;
+    out->is_literal = m->literal.len > 0;
+    return true;
+}
+
+static bool recipient_from(const Ipc__Recipient *m, struct envelope *out)
+{
+    struct address forward_path;
+
+    if (!mailbox_from(m->forward_path, &forward_path))
+        return false;
+    struct envelope_recipient *r = envelope_add(out, &forward_path);
+    r->number = m->number;
+    r->notify = m->notify;
+    return text_from(m->orcpt, r->orcpt, sizeof(r->orcpt));
+}
+
+bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out)
+{
+    if (!message || message->body > BODY_8BITMIME || message->ret > 2 ||
+        !mailbox_from(message->reverse_path, &out->reverse_path) ||
+        !text_from(message->envid, out->dsn.envid, sizeof(out->dsn.envid)) ||
+        !text_from(message->client_name, out->client_name, sizeof(out->client_name)) ||
+        !text_from(message->user, out->user, sizeof(out->user)) ||
+        !ip_from(message->client_address, &out->client_address))
+        return false;
+    out->body = (enum body_type)message->body;
+    out->smtputf8 = message->smtputf8;
+    out->requiretls = message->requiretls;
+    out->dsn.ret_full = message->ret == 1;
+    out->dsn.ret_headers = message->ret == 2;
+    out->received_utc_ms = message->received_utc_ms;
+    out->declared_size = message->declared_size;
+    for (size_t i = 0; i < message->n_recipients; i++)
+        if (!recipient_from(message->recipients[i], out))
+            return false;
+    return true;
+}
