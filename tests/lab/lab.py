@@ -1,0 +1,176 @@
+"""The lab as one object: starts everything, and serves as handle for whoever is inside.
+
+    lab = Lab.current()             inside (tests/lab/enter.py COMMAND starts it)
+    lab.dns, lab.web                name service and policy hosts: change, stop, start
+    lab.mx("mx.good.test", mail="451 4.3.0 not now")        changes an MX host's script
+    lab.messages(host="mx.good.test")                       what MX hosts got
+    lab.peer("postfix", "mx")                               a real mail server, started when asked for
+"""
+import json
+import os
+import subprocess
+import time
+
+import certificates
+import mx_host
+import peers
+import policy_hosts
+import table
+from dns import Dns
+from services import Service, answers, tail, wait_until
+
+VARIABLE = "WAXSEAL_LAB"
+
+
+class PolicyHosts:
+    """The web servers that hold policies."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.domains = [d for d in table.DOMAINS.values() if d.mode]
+        self.service = Service(folder, "nginx", ["nginx", "-c", f"{folder}/nginx.conf", "-p", folder,
+                                                 "-e", f"{folder}/nginx.log"],
+                               answers(table.POLICY_ADDRESSES["good.test"], 443))
+
+    def write(self, authority):
+        for d in ("policies", "tmp"):
+            os.makedirs(f"{self.folder}/{d}", exist_ok=True)
+        for d in self.domains:
+            self.publish(d.name, policy_hosts.body_of(d))
+        ours = [d for d in self.domains if policy_hosts.played_by_nginx(d)]
+        with open(f"{self.folder}/nginx.conf", "w", encoding="utf-8") as f:
+            f.write(policy_hosts.nginx_configuration(ours, table.POLICY_ADDRESSES, authority,
+                                                     self.folder))
+
+    def publish(self, domain, text):
+        """Puts another policy text on the domain's policy host (its TXT record stays)."""
+        with open(f"{self.folder}/policies/{domain}", "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def restore(self, domain):
+        self.publish(domain, policy_hosts.body_of(table.DOMAINS[domain]))
+
+    def fetches(self, domain):
+        """How often that policy host was asked for its policy."""
+        address_free = f"mta-sts.{domain}"
+        return sum(address_free in line for line in
+                   tail(f"{self.folder}/nginx-access.log", 1 << 24).split("\n"))
+
+    def down(self):
+        self.service.stop()
+
+    def up(self):
+        self.service.start()
+
+
+class Lab:
+    def __init__(self, folder):
+        self.folder = folder
+        self.ca_file = f"{folder}/ca/ca.pem"
+        self.dns = Dns(f"{folder}/dns")
+        self.web = PolicyHosts(f"{folder}/web")
+        self._peers = {}
+
+    @classmethod
+    def current(cls):
+        if VARIABLE not in os.environ:
+            raise RuntimeError("not inside the lab: start this with tests/lab/enter.py COMMAND")
+        return cls(os.environ[VARIABLE])
+
+    # ------------------------------------------------------------ start
+
+    def start(self):
+        authority = certificates.Authority(f"{self.folder}/ca")
+        for program in peers.PACKAGES:      # their files, so that anybody can start them later
+            authority.issue(f"mx.{program}.test")
+        authority.issue(table.RELAY_NAME)
+        os.makedirs(f"{self.folder}/web", exist_ok=True)
+        self.web.write(authority)
+        self.web.service.launch()
+        self._fork_hosts(authority)
+        self.dns.write()
+        self.dns.start()
+        self.web.service.wait_ready()
+        wait_until(answers(table.MX_ADDRESSES["mx.sender.test"][0], 25), 10, "the MX hosts")
+
+    def _fork_hosts(self, authority):
+        """One process plays all MX hosts and the odd policy hosts."""
+        if os.fork():
+            return
+        try:
+            out = os.open(f"{self.folder}/hosts.out", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(out, 1)
+            os.dup2(out, 2)
+            os.setsid()
+            policy_hosts.start_odd(self.web.domains, table.POLICY_ADDRESSES, authority)
+            mx_host.start_all(table.HOSTS, table.MX_ADDRESSES, authority, self.folder)
+            while True:
+                time.sleep(3600)
+        finally:
+            os._exit(1)
+
+    # ------------------------------------------------------------ MX hosts
+
+    def mx(self, host, **changes):
+        """Changes stages of a host's script, or its `certificate`, from the next session on."""
+        path = f"{self.folder}/mx/{host}.json"
+        with open(path + ".new", "w", encoding="utf-8") as f:
+            json.dump(changes, f)
+        os.replace(path + ".new", path)
+
+    def mx_as_before(self, host=None):
+        for name in [host] if host else [n[:-5] for n in os.listdir(f"{self.folder}/mx")]:
+            try:
+                os.unlink(f"{self.folder}/mx/{name}.json")
+            except FileNotFoundError:
+                pass
+
+    def events(self, event=None, since=0.0, **facts):
+        """What the MX hosts saw: dicts of mx_host.py's log that have those facts."""
+        with open(f"{self.folder}/mx.jsonl", encoding="utf-8") as f:
+            all_events = [json.loads(line) for line in f if line.endswith("\n")]
+        facts = {**facts, **({"event": event} if event else {})}
+        return [e for e in all_events
+                if e["time"] >= since and all(e.get(k) == v for k, v in facts.items())]
+
+    def messages(self, **facts):
+        return self.events("message", **facts)
+
+    def sessions(self, **facts):
+        return self.events("session", **facts)
+
+    # ------------------------------------------------------------ real mail servers
+
+    def peer(self, program, role, **more):
+        """A Postfix or Exim as "mx" or as "client" of the relay; started at the first call."""
+        key = (program, role)
+        if key not in self._peers:
+            host = f"mx.{program}.test"
+            files = (f"{self.folder}/ca/good-{host}.pem", f"{self.folder}/ca/host.key")
+            peer = peers.Peer(self.folder, program, role, files)
+            if not os.path.exists(peer.service.pid_file):
+                peer.write(**more).start()
+            self._peers[key] = peer
+        return self._peers[key]
+
+    def certificate(self, host, kind="good"):
+        return f"{self.folder}/ca/{kind}-{host}.pem", f"{self.folder}/ca/host.key"
+
+    # ------------------------------------------------------------ routes
+
+    @staticmethod
+    def cut(address):
+        """From now on there is no route to that address of the lab."""
+        _ip("addr", "del", _cidr(address), "dev", "lo")
+
+    @staticmethod
+    def mend(address):
+        _ip("addr", "add", _cidr(address), "dev", "lo", *(["nodad"] if ":" in address else []))
+
+
+def _cidr(address):
+    return f"{address}/{128 if ':' in address else 32}"
+
+
+def _ip(*words):
+    subprocess.run(["ip", *words], check=True)
