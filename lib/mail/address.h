@@ -10,25 +10,28 @@
 
 /* A mailbox as we keep it: text as received (source route stripped), domain as we look it up. */
 struct address {
-    char text[ADDRESS_MAX + 1];  /* "ada@example.net", "postmaster"; "" for the null reverse-path */
-    size_t local_len;            /* bytes of text before the last '@' */
-    char domain[DOMAIN_MAX + 1]; /* A-labels, lower case; "" for none; "[192.0.2.1]" for a literal */
-    bool is_literal;             /* the domain is an address literal */
+    char text[ADDRESS_MAX + 1]; /* "ada@example.net", "postmaster"; "" for the null reverse-path */
+    size_t local_len;           /* bytes of text before the last '@' */
+    char
+        domain[DOMAIN_MAX + 1]; /* A-labels, lower case; "" for none; "[192.0.2.1]" for a literal */
+    bool is_literal;            /* the domain is an address literal */
     struct ip_address literal;
 };
 
 enum address_fault {
     ADDRESS_FINE,
-    ADDRESS_SYNTAX,      /* not a mailbox */
+    ADDRESS_SYNTAX, /* not a mailbox */
     ADDRESS_TOO_LONG,
-    ADDRESS_NON_ASCII,   /* needs SMTPUTF8 */
-    ADDRESS_BAD_DOMAIN,  /* labels, IDNA */
+    ADDRESS_NON_ASCII,  /* needs SMTPUTF8 */
+    ADDRESS_BAD_DOMAIN, /* labels, IDNA */
 };
 
-/* Parses what stands between the angle brackets of RCPT TO (without them).  Source routes are stripped. */
+/* Parses what stands between the angle brackets of RCPT TO (without them).  Source routes are
+ * stripped. */
 enum address_fault address_parse(struct span text, struct address *out);
 
-/* The path of MAIL FROM: the same, and empty for the null reverse-path. */
+/* The path of MAIL FROM: the same, or empty for the null reverse-path; "postmaster" alone is none.
+ */
 enum address_fault address_parse_reverse(struct span text, struct address *out);
 
 #endif

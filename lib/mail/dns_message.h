@@ -9,7 +9,15 @@
 #include "lib/base/network.h"
 #include "lib/base/span.h"
 
-enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_SOA = 6, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+enum dns_type {
+    DNS_A = 1,
+    DNS_CNAME = 5,
+    DNS_SOA = 6,
+    DNS_MX = 15,
+    DNS_TXT = 16,
+    DNS_AAAA = 28,
+    DNS_TLSA = 52
+};
 
 /* rfc/dns.md section 1.  Never take TEMPFAIL for absence. */
 enum dns_outcome {
@@ -31,13 +39,13 @@ struct dns_record {
 
 struct dns_answer {
     enum dns_outcome outcome;
-    bool secure;           /* AD, from a trusted resolver */
-    uint32_t ttl;          /* least of the chain and the records; for negatives from the SOA; seconds */
+    bool secure;  /* AD, from a trusted resolver */
+    uint32_t ttl; /* least of the chain and the records; for negatives from the SOA; seconds */
     struct dns_record *records; /* of the type asked for, in the order they came */
     unsigned count;
     char canonical[DOMAIN_MAX + 1]; /* the name at the end of the CNAME chain */
     unsigned cname_steps;
-    char reason[80];       /* for TEMPFAIL: "SERVFAIL", "timed out", "malformed answer", ... */
+    char reason[80]; /* for TEMPFAIL: "SERVFAIL", "timed out", "malformed answer", ... */
 };
 
 /*

@@ -8,7 +8,8 @@
 #include "lib/base/limits.h"
 #include "lib/base/span.h"
 
-/* Brings a name into our form.  False for what is no domain: empty labels, too long, IDNA refusals. */
+/* Brings a name into our form.  False for what is no domain: empty labels, too long, IDNA refusals.
+ */
 bool domain_normalize(struct span name, char out[DOMAIN_MAX + 1]);
 
 /* True for letters, digits, hyphen (not at a label's ends), at least one label, in our length. */

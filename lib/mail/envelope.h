@@ -17,9 +17,9 @@ struct dsn_request {
 
 struct envelope_recipient {
     struct address forward_path;
-    unsigned number;                /* its place in the message, from 0 */
-    uint32_t notify;                /* bits of enum notify; 0: not given */
-    char orcpt[ORCPT_MAX + 1];      /* as received; "" for none */
+    unsigned number;           /* its place in the message, from 0 */
+    uint32_t notify;           /* bits of enum notify; 0: not given */
+    char orcpt[ORCPT_MAX + 1]; /* as received; "" for none */
 };
 
 enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
@@ -33,8 +33,8 @@ struct envelope {
     int64_t received_utc_ms;
     char client_name[DOMAIN_MAX + 1]; /* as it said in EHLO, made harmless */
     struct ip_address client_address;
-    char user[ADDRESS_MAX + 1];       /* authenticated, "" for none */
-    uint64_t declared_size;           /* SIZE=, 0 for none */
+    char user[ADDRESS_MAX + 1]; /* authenticated, "" for none */
+    uint64_t declared_size;     /* SIZE=, 0 for none */
     struct envelope_recipient *recipients;
     unsigned recipient_count;
 };

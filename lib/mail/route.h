@@ -15,19 +15,19 @@ struct mx_candidate {
 
 enum route_verdict {
     ROUTE_FOUND,
-    ROUTE_NO_DOMAIN,   /* NXDOMAIN: 5.1.2 */
-    ROUTE_NULL_MX,     /* 5.1.10 (RFC 7505) */
-    ROUTE_LOOP,        /* only ourselves: 5.4.6 */
-    ROUTE_NO_HOST,     /* MX records, none of them usable as a name: 5.4.4 */
-    ROUTE_TEMPFAIL,    /* 4.4.3 */
+    ROUTE_NO_DOMAIN, /* NXDOMAIN: 5.1.2 */
+    ROUTE_NULL_MX,   /* 5.1.10 (RFC 7505) */
+    ROUTE_LOOP,      /* only ourselves: 5.4.6 */
+    ROUTE_NO_HOST,   /* MX records, none of them usable as a name: 5.4.4 */
+    ROUTE_TEMPFAIL,  /* 4.4.3 */
 };
 
 struct route {
     enum route_verdict verdict;
     struct mx_candidate candidates[MX_NAMES_MAX]; /* best first */
     unsigned count;
-    bool secure;       /* the MX answer was */
-    char reason[128];  /* for people */
+    bool secure;      /* the MX answer was */
+    char reason[128]; /* for people */
 };
 
 /*
@@ -39,14 +39,15 @@ void route_from_mx(const struct dns_answer *mx, struct span domain, const char *
 
 enum address_verdict {
     ADDRESSES_FOUND,
-    ADDRESSES_NONE,     /* both families: no such name or no data */
-    ADDRESSES_REFUSED,  /* all were internal, or our own (pitfalls.md section 7.9) */
+    ADDRESSES_NONE,    /* both families: no such name or no data */
+    ADDRESSES_REFUSED, /* all were internal, or our own (pitfalls.md section 7.9) */
     ADDRESSES_TEMPFAIL,
 };
 
 /*
- * The addresses of one candidate, ordered and filtered: at most MX_ADDRESSES_MAX, half of each family
- * where both exist, interleaved, IPv6 first.  `allow`: networks that pass the filter; `own`: our addresses.
+ * The addresses of one candidate, ordered and filtered: at most MX_ADDRESSES_MAX, half of each
+ * family where both exist, interleaved, IPv6 first.  `allow`: networks that pass the filter; `own`:
+ * our addresses.
  */
 enum address_verdict route_addresses(const struct dns_answer *a, const struct dns_answer *aaaa,
                                      const struct network *allow, unsigned allow_count,

@@ -1,0 +1,269 @@
+#include "lib/mail/command.h"
+
+#include "lib/base/error.h"
+#include "lib/mail/domain.h"
+
+static const struct command_refusal refusals[COMMAND_FAULT_COUNT] = {
+    [COMMAND_BAD_BYTES] = { 500, "5.5.2", "NUL, bare CR or bare LF in a command" },
+    [COMMAND_SYNTAX] = { 501, "5.5.4", "Syntax error in the argument" },
+    [COMMAND_BAD_REVERSE_PATH] = { 501, "5.1.7", "Not a valid reverse-path" },
+    [COMMAND_BAD_FORWARD_PATH] = { 501, "5.1.3", "Not a valid forward-path" },
+    [COMMAND_NON_ASCII_REVERSE] = { 550, "5.6.7", "Non-ASCII address needs SMTPUTF8" },
+    [COMMAND_NON_ASCII_FORWARD] = { 553, "5.6.7", "Non-ASCII address needs SMTPUTF8" },
+    [COMMAND_PARAMETER_SYNTAX] = { 501, "5.5.4", "Syntax error in a parameter" },
+    [COMMAND_PARAMETER_TWICE] = { 501, "5.5.4", "Parameter given twice" },
+    [COMMAND_PARAMETER_UNKNOWN] = { 555, "5.5.4", "Parameter not recognized or not implemented" },
+};
+
+static const struct {
+    struct span name;
+    enum command_verb verb;
+} verbs[] = {
+    { { "EHLO", 4 }, VERB_EHLO },     { { "HELO", 4 }, VERB_HELO },
+    { { "MAIL", 4 }, VERB_MAIL },     { { "RCPT", 4 }, VERB_RCPT },
+    { { "DATA", 4 }, VERB_DATA },     { { "BDAT", 4 }, VERB_BDAT },
+    { { "RSET", 4 }, VERB_RSET },     { { "NOOP", 4 }, VERB_NOOP },
+    { { "QUIT", 4 }, VERB_QUIT },     { { "VRFY", 4 }, VERB_VRFY },
+    { { "EXPN", 4 }, VERB_EXPN },     { { "HELP", 4 }, VERB_HELP },
+    { { "AUTH", 4 }, VERB_AUTH },     { { "STARTTLS", 8 }, VERB_STARTTLS },
+    { { "SEND", 4 }, VERB_OBSOLETE }, { { "SOML", 4 }, VERB_OBSOLETE },
+    { { "SAML", 4 }, VERB_OBSOLETE }, { { "TURN", 4 }, VERB_OBSOLETE },
+    { { "ETRN", 4 }, VERB_OBSOLETE }, { { "GET", 3 }, VERB_HTTP },
+    { { "POST", 4 }, VERB_HTTP },     { { "HEAD", 4 }, VERB_HTTP },
+    { { "PUT", 3 }, VERB_HTTP },      { { "OPTIONS", 7 }, VERB_HTTP },
+    { { "CONNECT", 7 }, VERB_HTTP },
+};
+
+const struct command_refusal *command_refusal(enum command_fault fault)
+{
+    ensure(fault > COMMAND_FINE && fault < COMMAND_FAULT_COUNT);
+    return &refusals[fault];
+}
+
+static enum command_verb verb_of(struct span word)
+{
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if (span_equal_nocase(word, verbs[i].name))
+            return verbs[i].verb;
+    return VERB_UNKNOWN;
+}
+
+static struct span without_blanks_at_end(struct span s)
+{
+    while (s.len > 0 && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+enum command_fault command_parse(struct span line, struct command *out)
+{
+    size_t blank;
+
+    *out = (struct command){ .verb = VERB_UNKNOWN };
+    if (span_find(line, '\0') < line.len || span_find(line, '\r') < line.len ||
+        span_find(line, '\n') < line.len)
+        return COMMAND_BAD_BYTES;
+    line = without_blanks_at_end(line);
+    blank = span_find(line, ' ');
+    out->verb = verb_of(span_first(line, blank));
+    out->argument = span_from(line, blank + 1);
+    out->has_argument = out->argument.len > 0;
+    return COMMAND_FINE;
+}
+
+/* Bytes before the '>' that ends a path; one in a quoted local-part ends nothing. */
+static size_t path_length(struct span text)
+{
+    bool quoted = false;
+
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] == '"')
+            quoted = !quoted;
+        else if (quoted && text.data[i] == '\\')
+            i++;
+        else if (!quoted && text.data[i] == '>')
+            return i;
+    }
+    return text.len;
+}
+
+/* "FROM:<path>" or "TO:<path>", then the end or a blank and parameters. */
+static bool cut_path(struct span argument, struct span keyword, struct span *out_path,
+                     struct span *out_parameters)
+{
+    struct span rest;
+    size_t end;
+
+    if (!span_starts_with_nocase(argument, keyword))
+        return false;
+    rest = span_from(argument, keyword.len);
+    end = path_length(rest);
+    if (end == rest.len)
+        return false;
+    *out_path = span_first(rest, end);
+    rest = span_from(rest, end + 1);
+    if (rest.len > 0 && rest.data[0] != ' ')
+        return false;
+    *out_parameters = span_trim(rest);
+    return true;
+}
+
+/* RFC 5321 s.4.1.2: esmtp-keyword */
+static bool is_keyword(struct span s)
+{
+    if (s.len == 0 || s.data[0] == '-')
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (!ascii_is_alnum(s.data[i]) && s.data[i] != '-')
+            return false;
+    return true;
+}
+
+/* RFC 5321 s.4.1.2: esmtp-value; a "=" in it is tolerated, as AUTH= and others have one. */
+static bool is_value(struct span s)
+{
+    return s.len > 0 && span_is_printable(s) && span_find(s, ' ') == s.len;
+}
+
+struct parameter {
+    struct span keyword;
+    struct span value; /* data NULL: no "=" */
+};
+
+/* Cuts the next parameter off; blanks between them may be many. */
+static bool cut_parameter(struct span *rest, struct parameter *out, enum command_fault *fault)
+{
+    struct span word;
+    size_t equals;
+
+    *rest = span_trim(*rest);
+    if (rest->len == 0)
+        return false;
+    word = span_first(*rest, span_find(*rest, ' '));
+    *rest = span_from(*rest, word.len);
+    equals = span_find(word, '=');
+    *out = (struct parameter){ .keyword = span_first(word, equals) };
+    if (equals < word.len)
+        out->value = span_from(word, equals + 1);
+    if (!is_keyword(out->keyword) || (out->value.data && !is_value(out->value)))
+        *fault = COMMAND_PARAMETER_SYNTAX;
+    return *fault == COMMAND_FINE;
+}
+
+/* RFC 1870 s.3: 1 to 20 digits.  More than we can count is more than we can take. */
+static enum command_fault take_size(struct span value, struct mail_command *out)
+{
+    if (out->size_given)
+        return COMMAND_PARAMETER_TWICE;
+    if (value.len == 0 || value.len > 20)
+        return COMMAND_PARAMETER_SYNTAX;
+    for (size_t i = 0; i < value.len; i++)
+        if (!ascii_is_digit(value.data[i]))
+            return COMMAND_PARAMETER_SYNTAX;
+    if (!span_to_number(value, UINT64_MAX, &out->size))
+        out->size = UINT64_MAX;
+    out->size_given = true;
+    return COMMAND_FINE;
+}
+
+/* RFC 6152 s.2 */
+static enum command_fault take_body(struct span value, struct mail_command *out)
+{
+    if (out->body_given)
+        return COMMAND_PARAMETER_TWICE;
+    if (span_equal_nocase(value, SPAN("8BITMIME")))
+        out->body = BODY_8BITMIME;
+    else if (!span_equal_nocase(value, SPAN("7BIT")))
+        return COMMAND_PARAMETER_SYNTAX;
+    out->body_given = true;
+    return COMMAND_FINE;
+}
+
+static enum command_fault take_mail_parameter(const struct parameter *parameter,
+                                              struct mail_command *out)
+{
+    if (span_equal_nocase(parameter->keyword, SPAN("SIZE")))
+        return take_size(parameter->value, out);
+    if (span_equal_nocase(parameter->keyword, SPAN("BODY")))
+        return take_body(parameter->value, out);
+    return COMMAND_PARAMETER_UNKNOWN;
+}
+
+static enum command_fault path_fault(enum address_fault fault, enum command_fault bad,
+                                     enum command_fault non_ascii)
+{
+    if (fault == ADDRESS_FINE)
+        return COMMAND_FINE;
+    return fault == ADDRESS_NON_ASCII ? non_ascii : bad;
+}
+
+enum command_fault command_parse_mail(struct span argument, struct mail_command *out)
+{
+    enum command_fault fault = COMMAND_FINE;
+    struct parameter parameter;
+    struct span path, rest;
+
+    *out = (struct mail_command){ .body = BODY_7BIT };
+    if (!cut_path(argument, SPAN("FROM:<"), &path, &rest))
+        return COMMAND_SYNTAX;
+    fault = path_fault(address_parse_reverse(path, &out->reverse_path), COMMAND_BAD_REVERSE_PATH,
+                       COMMAND_NON_ASCII_REVERSE);
+    while (fault == COMMAND_FINE && cut_parameter(&rest, &parameter, &fault)) {
+        out->parameters++;
+        fault = take_mail_parameter(&parameter, out);
+    }
+    return fault;
+}
+
+enum command_fault command_parse_rcpt(struct span argument, struct rcpt_command *out)
+{
+    enum command_fault fault = COMMAND_FINE;
+    struct parameter parameter;
+    struct span path, rest;
+
+    *out = (struct rcpt_command){ .parameters = 0 };
+    if (!cut_path(argument, SPAN("TO:<"), &path, &rest))
+        return COMMAND_SYNTAX;
+    fault = path_fault(address_parse(path, &out->forward_path), COMMAND_BAD_FORWARD_PATH,
+                       COMMAND_NON_ASCII_FORWARD);
+    if (fault == COMMAND_FINE && cut_parameter(&rest, &parameter, &fault)) {
+        out->parameters++;
+        fault = COMMAND_PARAMETER_UNKNOWN;
+    }
+    return fault;
+}
+
+static bool is_literal(struct span s)
+{
+    static const struct span v6 = { "IPv6:", 5 };
+    struct ip_address address;
+    struct span inner;
+
+    if (s.len < 3 || s.data[0] != '[' || s.data[s.len - 1] != ']')
+        return false;
+    inner = span_first(span_from(s, 1), s.len - 2);
+    if (span_starts_with_nocase(inner, v6))
+        inner = span_from(inner, v6.len);
+    return ip_address_parse(inner, &address);
+}
+
+/* A domain in which underscores stand for hyphens and may stand anywhere. */
+static bool is_hello_name(struct span s)
+{
+    char letters[DOMAIN_MAX + 1];
+
+    if (!span_to_string(s, letters, sizeof(letters)))
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (letters[i] == '_')
+            letters[i] = 'x';
+    return domain_is_host(span_of(letters));
+}
+
+enum command_fault command_parse_hello(struct span argument, char out_name[DOMAIN_MAX + 1])
+{
+    out_name[0] = '\0';
+    if (!is_hello_name(argument) && !is_literal(argument))
+        return COMMAND_SYNTAX;
+    return span_to_string(argument, out_name, DOMAIN_MAX + 1) ? COMMAND_FINE : COMMAND_SYNTAX;
+}

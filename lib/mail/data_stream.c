@@ -1,0 +1,186 @@
+#include "lib/mail/data_stream.h"
+
+#include <string.h>
+
+enum state {
+    STATE_LINE_START, /* behind CRLF, or at the very beginning */
+    STATE_IN_LINE,
+    STATE_CR,     /* a CR has come: LF must follow */
+    STATE_DOT,    /* a dot at the line's start: stuffed, or the end's */
+    STATE_DOT_CR, /* dot and CR: LF would end the data */
+};
+
+const char *data_fault_name(enum data_fault fault)
+{
+    static const char *const names[] = {
+        [DATA_CLEAN] = "",
+        [DATA_BARE_CR] = "bare CR",
+        [DATA_BARE_LF] = "bare LF",
+        [DATA_NUL] = "NUL",
+    };
+
+    return names[fault];
+}
+
+void data_stream_init(struct data_stream *data, data_emit_fn *emit, void *ctx)
+{
+    *data = (struct data_stream){
+        .in_header = true,
+        .emit = emit,
+        .ctx = ctx,
+        .state = STATE_LINE_START,
+    };
+}
+
+/* Is there a byte above 127?  Eight at a time. */
+static bool has_eight_bit(struct span s)
+{
+    uint64_t seen = 0;
+    size_t i = 0;
+
+    for (; i + sizeof(seen) <= s.len; i += sizeof(seen)) {
+        uint64_t word;
+        memcpy(&word, s.data + i, sizeof(word));
+        seen |= word;
+    }
+    for (; i < s.len; i++)
+        seen |= (unsigned char)s.data[i];
+    return (seen & UINT64_C(0x8080808080808080)) != 0;
+}
+
+/* Hands on a run of content, as far as there is no fault. */
+static void hand_on(struct data_stream *data, struct span run)
+{
+    size_t clean;
+
+    data->bytes += run.len;
+    if (data->fault != DATA_CLEAN || run.len == 0)
+        return;
+    clean = span_find(run, '\0');
+    if (clean < run.len)
+        data->fault = DATA_NUL;
+    run = span_first(run, clean);
+    if (run.len == 0)
+        return;
+    data->eight_bit = data->eight_bit || has_eight_bit(run);
+    data->emit(data->ctx, run);
+}
+
+/* Notes the fault that stands behind a run. */
+static void refuse(struct data_stream *data, struct span run, enum data_fault fault)
+{
+    hand_on(data, run);
+    if (data->fault == DATA_CLEAN)
+        data->fault = fault;
+}
+
+/* Counts bytes of the line begun, and remembers its first ones while it may be a header field. */
+static void count_in_line(struct data_stream *data, struct span part)
+{
+    if (data->in_header && data->line_bytes < DATA_FIELD_NAME_SIZE) {
+        size_t have = (size_t)data->line_bytes;
+        size_t room = DATA_FIELD_NAME_SIZE - have;
+        memcpy(data->name + have, part.data, part.len < room ? part.len : room);
+    }
+    data->line_bytes += part.len;
+    if (data->line_bytes > data->longest_line)
+        data->longest_line = data->line_bytes;
+}
+
+static void count_header_line(struct data_stream *data)
+{
+    struct span name = { data->name, DATA_FIELD_NAME_SIZE };
+
+    data->header_bytes += data->line_bytes + 2;
+    if (data->line_bytes == 0)
+        data->in_header = false;
+    else if (data->line_bytes >= name.len && span_equal_nocase(name, SPAN("Received:")))
+        data->received++;
+}
+
+static void end_line(struct data_stream *data)
+{
+    data->lines++;
+    if (data->in_header)
+        count_header_line(data);
+    data->line_bytes = 0;
+}
+
+/*
+ * Goes over the rest of a line, with its CR if that has come.  *run, which is not yet handed on,
+ * begins anew behind a bare LF.
+ */
+static size_t scan_line(struct data_stream *data, struct span input, size_t at, size_t *run)
+{
+    struct span rest = span_from(input, at);
+    size_t len = span_find(rest, '\r');
+    size_t bare = span_find(span_first(rest, len), '\n');
+
+    if (bare < len && data->fault == DATA_CLEAN) {
+        refuse(data, (struct span){ input.data + *run, at + bare - *run }, DATA_BARE_LF);
+        *run = at + bare;
+    }
+    count_in_line(data, span_first(rest, len));
+    if (len == rest.len)
+        return input.len;
+    data->state = STATE_CR;
+    return at + len + 1;
+}
+
+/* One step: at least a byte is used up, or the state changes; gives where to go on. */
+static size_t step(struct data_stream *data, struct span input, size_t at, size_t *run)
+{
+    char c = input.data[at];
+
+    switch ((enum state)data->state) {
+    case STATE_LINE_START:
+        data->state = STATE_IN_LINE;
+        if (c != '.')
+            return at;
+        hand_on(data, (struct span){ input.data + *run, at - *run });
+        data->state = STATE_DOT;
+        *run = at + 1;
+        return at + 1;
+    case STATE_IN_LINE:
+        return scan_line(data, input, at, run);
+    case STATE_CR:
+        data->state = STATE_LINE_START;
+        if (c == '\n') {
+            end_line(data);
+            return at + 1;
+        }
+        refuse(data, (struct span){ input.data + *run, at - *run }, DATA_BARE_CR);
+        *run = at;
+        count_in_line(data, SPAN("\r"));
+        data->state = STATE_IN_LINE;
+        return at;
+    case STATE_DOT:
+        data->state = c == '\r' ? STATE_DOT_CR : STATE_IN_LINE;
+        *run = c == '\r' ? at + 1 : at;
+        return *run;
+    case STATE_DOT_CR:
+        *run = c == '\n' ? at + 1 : at;
+        if (c == '\n') {
+            data->ended = true;
+            return at + 1;
+        }
+        refuse(data, (struct span){ "", 0 }, DATA_BARE_CR);
+        data->bytes++; /* the CR */
+        count_in_line(data, SPAN("\r"));
+        data->state = STATE_IN_LINE;
+        return at;
+    }
+    ensure(false);
+}
+
+size_t data_stream_take(struct data_stream *data, struct span input)
+{
+    size_t run = 0; /* where what is not yet handed on begins */
+    size_t at = 0;
+
+    while (at < input.len && !data->ended)
+        at = step(data, input, at, &run);
+    if (run < at)
+        hand_on(data, (struct span){ input.data + run, at - run });
+    return at;
+}

@@ -1,0 +1,109 @@
+#include "lib/mail/data_writer.h"
+
+enum state {
+    STATE_LINE_START, /* behind CRLF, or at the very beginning */
+    STATE_IN_LINE,
+    STATE_CR, /* a CR is held back till its LF is seen */
+};
+
+void data_writer_init(struct data_writer *writer, data_emit_fn *emit, void *ctx)
+{
+    *writer = (struct data_writer){ .emit = emit, .ctx = ctx, .state = STATE_LINE_START };
+}
+
+static void hand_on(struct data_writer *writer, struct span run)
+{
+    if (run.len == 0)
+        return;
+    writer->bytes += run.len;
+    writer->emit(writer->ctx, run);
+}
+
+/* What stands before `end` is handed on; the fault stands behind it. */
+static void refuse(struct data_writer *writer, struct span content, size_t run, size_t end,
+                   enum data_fault fault)
+{
+    hand_on(writer, (struct span){ content.data + run, end - run });
+    writer->fault = fault;
+}
+
+/* The LF of a CR that was held back at the end of the last piece. */
+static size_t finish_line_end(struct data_writer *writer, struct span content)
+{
+    if (content.data[0] != '\n') {
+        writer->fault = DATA_BARE_CR;
+        return 0;
+    }
+    hand_on(writer, SPAN("\r\n"));
+    writer->state = STATE_LINE_START;
+    return 1;
+}
+
+/* Goes to the end of the line that begins or goes on at `at`; gives where the next begins. */
+static size_t check_line(struct data_writer *writer, struct span content, size_t run, size_t at)
+{
+    struct span rest = span_from(content, at);
+    size_t cr = span_find(rest, '\r');
+    size_t lf = span_find(span_first(rest, cr), '\n');
+
+    writer->state = STATE_IN_LINE;
+    if (lf < cr) {
+        refuse(writer, content, run, at + lf, DATA_BARE_LF);
+    } else if (cr + 1 < rest.len) {
+        writer->state = STATE_LINE_START;
+        if (rest.data[cr + 1] != '\n')
+            refuse(writer, content, run, at + cr, DATA_BARE_CR);
+    } else if (cr < rest.len) {
+        writer->state = STATE_CR;
+    }
+    return cr + 1 < rest.len ? at + cr + 2 : content.len;
+}
+
+/* Goes over content without NUL, line by line. */
+static void put_lines(struct data_writer *writer, struct span content, size_t at)
+{
+    size_t run = at; /* where what is not yet handed on begins */
+
+    while (at < content.len && writer->fault == DATA_CLEAN) {
+        if (writer->state == STATE_LINE_START && content.data[at] == '.') {
+            hand_on(writer, (struct span){ content.data + run, at - run });
+            hand_on(writer, SPAN("."));
+            run = at;
+        }
+        at = check_line(writer, content, run, at);
+    }
+    if (writer->fault != DATA_CLEAN)
+        return;
+    if (writer->state == STATE_CR)
+        at--;
+    hand_on(writer, (struct span){ content.data + run, at - run });
+}
+
+enum data_fault data_writer_put(struct data_writer *writer, struct span content)
+{
+    size_t clean = span_find(content, '\0');
+    size_t at = 0;
+
+    if (writer->fault != DATA_CLEAN || content.len == 0)
+        return writer->fault;
+    if (clean > 0) {
+        if (writer->state == STATE_CR)
+            at = finish_line_end(writer, content);
+        if (writer->fault == DATA_CLEAN)
+            put_lines(writer, span_first(content, clean), at);
+    }
+    if (writer->fault == DATA_CLEAN && clean < content.len)
+        writer->fault = DATA_NUL;
+    return writer->fault;
+}
+
+enum data_fault data_writer_finish(struct data_writer *writer)
+{
+    if (writer->fault == DATA_CLEAN && writer->state == STATE_CR)
+        writer->fault = DATA_BARE_CR;
+    if (writer->fault != DATA_CLEAN)
+        return writer->fault;
+    hand_on(writer, writer->state == STATE_LINE_START ? SPAN(".\r\n") : SPAN("\r\n.\r\n"));
+    writer->state = STATE_LINE_START;
+    return DATA_CLEAN;
+}

@@ -1,0 +1,71 @@
+#include "lib/mail/ehlo.h"
+
+#include <string.h>
+
+void ehlo_clear(struct ehlo *offered)
+{
+    *offered = (struct ehlo){ .starttls = false };
+}
+
+/* The server's name for itself goes into reports and logs. */
+static void take_name(struct ehlo *offered, struct span text)
+{
+    struct span word = span_first(text, span_find(text, ' '));
+    size_t len = word.len < DOMAIN_MAX ? word.len : DOMAIN_MAX;
+
+    for (size_t i = 0; i < len; i++)
+        offered->name[i] = word.data[i] > 0x20 && word.data[i] <= 0x7e ? word.data[i] : '?';
+    offered->name[len] = '\0';
+}
+
+/* RFC 1870 s.3: no number, or 0, is no fixed limit.  The last of several counts. */
+static void take_size(struct ehlo *offered, struct span parameters)
+{
+    uint64_t size_max = 0;
+
+    if (parameters.len > 0 && !span_to_number(parameters, UINT64_MAX, &size_max))
+        return;
+    offered->size = true;
+    offered->size_max = size_max;
+}
+
+static bool *flag_of(struct ehlo *offered, struct span keyword)
+{
+    const struct {
+        struct span keyword;
+        bool *flag;
+    } flags[] = {
+        { SPAN("STARTTLS"), &offered->starttls },
+        { SPAN("PIPELINING"), &offered->pipelining },
+        { SPAN("8BITMIME"), &offered->eightbitmime },
+        { SPAN("SMTPUTF8"), &offered->smtputf8 },
+        { SPAN("CHUNKING"), &offered->chunking },
+        { SPAN("DSN"), &offered->dsn },
+        { SPAN("REQUIRETLS"), &offered->requiretls },
+        { SPAN("ENHANCEDSTATUSCODES"), &offered->enhanced_status },
+    };
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+        if (span_equal_nocase(keyword, flags[i].keyword))
+            return flags[i].flag;
+    return NULL;
+}
+
+void ehlo_line(struct ehlo *offered, unsigned number, struct span text)
+{
+    struct span keyword = span_first(text, span_find(text, ' '));
+    bool *flag;
+
+    if (number == 0) {
+        take_name(offered, text);
+        return;
+    }
+    if (offered->keywords == EHLO_KEYWORDS_MAX)
+        return;
+    offered->keywords++;
+    flag = flag_of(offered, keyword);
+    if (flag)
+        *flag = true;
+    else if (span_equal_nocase(keyword, SPAN("SIZE")))
+        take_size(offered, span_trim(span_from(text, keyword.len)));
+}
