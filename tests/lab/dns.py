@@ -12,7 +12,7 @@ import subprocess
 import table
 from services import Service, wait_until
 
-SERVER = f"{table.V4_WEB}.252"
+SERVER = table.NAME_SERVER
 TTL = 5
 DEAD = {"servfail.test": "ns.dead.test.", "silentdns.test": "ns.silent.test."}
 OWN_ZONES = ("insecure.test", "bogus.test")
@@ -190,13 +190,13 @@ def _is_answered(server, name):
 class Dns:
     """Both servers; made by the lab, or taken up again by any process inside it."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        self.configuration = f"{folder}/knot.conf"
-        self.knot = Service(folder, "knot", ["knotd", "-c", self.configuration],
-                            lambda: _is_answered(SERVER, "relay.test"))
-        self.unbound = Service(folder, "unbound",
-                               ["unbound", "-d", "-p", "-c", f"{folder}/unbound.conf"],
+    def __init__(self, lab_folder):
+        self.folder = f"{lab_folder}/dns"
+        self.configuration = f"{self.folder}/knot.conf"
+        self.knot = Service(lab_folder, "knot", ["knotd", "-c", self.configuration],
+                            lambda: _is_answered(SERVER, "relay.test"), internet=True)
+        self.unbound = Service(lab_folder, "unbound",
+                               ["unbound", "-d", "-p", "-c", f"{self.folder}/unbound.conf"],
                                lambda: _is_answered("127.0.0.1", "relay.test"))
 
     def write(self):

@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import table
 from lab import VARIABLE, Lab
+from services import in_internet, save_internet, wait_until
 
 NEEDED = {"knotd": "knot", "unbound": "unbound", "nginx": "nginx-light", "ip": "iproute2",
           "unshare": "util-linux", "openssl": "openssl"}
@@ -58,7 +59,7 @@ def inside(command):
     os.chmod(folder, 0o755)
     status = 1
     try:
-        set_up_network()
+        set_up_network(folder)
         set_up_files(folder)
         Lab(folder).start()
         os.environ[VARIABLE] = folder
@@ -69,25 +70,51 @@ def inside(command):
     return status
 
 
-def set_up_network():
-    """All addresses of the internet are ours, on lo, which every kernel has."""
-    lines = ["link set lo up"]
-    for address in table.own_addresses() + [f"{table.V4_WEB}.252"]:
-        lines.append(f"addr add {address}/128 dev lo nodad" if ":" in address
-                     else f"addr add {address}/32 dev lo")
-    for address in (table.SILENT_ADDRESS, table.SILENT_DNS_ADDRESS):
-        lines.append(f"route add {address}/32 dev lo")      # goes out and is dropped
-    for address in (table.UNREACHABLE_ADDRESS, table.UNREACHABLE_DNS_ADDRESS):
-        lines.append(f"route add unreachable {address}/32")
-    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+def set_up_network(folder):
+    """Two networks joined by a cable: this machine's, and the internet with everybody else."""
+    internet = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+    save_internet(folder, internet.pid)
+    wait_until(lambda: os.readlink(f"/proc/{internet.pid}/ns/net") != os.readlink("/proc/1/ns/net"),
+               5, "the internet's namespace")
+    ours, theirs = table.OWN_ADDRESSES, table.internet_addresses()
+    networks = (f"{table.V4_MX}.0/24", f"{table.V4_WEB}.0/24", f"{table.V6}::/64")
+    batch([*link("lab0"), f"link set net0 netns {internet.pid}", "link set lo up",
+           *(f"addr add {host_prefix(a)} dev lab0" for a in ours), *link_up("lab0", "fe80::1"),
+           *(f"route add {n} dev lab0" for n in networks),
+           *(f"neigh add {a} lladdr 02:00:00:00:00:99 dev lab0" for a in table.SILENT),
+           *(f"route add unreachable {a}/32" for a in table.UNREACHABLE)])
+    batch(["link set lo up", *(f"addr add {host_prefix(a)} dev net0" for a in theirs),
+           *link_up("net0", "fe80::2"), *(f"route add {host_prefix(a).split()[0]} dev net0"
+                                          for a in ours)], in_internet(folder))
     subprocess.run(["hostname", table.RELAY_NAME], check=True)
+
+
+def link(name):
+    return [f"link add {name} type veth peer name net0", f"link set {name} addrgenmode none",
+            "link set net0 addrgenmode none"]
+
+
+def link_up(name, link_local):
+    """Without address generation there is no duplicate detection to wait for."""
+    return [f"link set {name} up", f"addr add {link_local}/64 dev {name} nodad"]
+
+
+def host_prefix(address):
+    return f"{address}/128 nodad" if ":" in address else f"{address}/32"
+
+
+def batch(lines, prefix=()):
+    done = subprocess.run([*prefix, "ip", "-batch", "-"], input="\n".join(lines), text=True,
+                          check=False)
+    if done.returncode:
+        sys.exit("the lab needs network namespaces and veth links in this kernel (see above)")
 
 
 def set_up_files(folder):
     """This machine's name service is the lab's, whatever it is outside."""
     files = {
         "resolv.conf": "nameserver 127.0.0.1\noptions edns0 trust-ad\n",
-        "hosts": f"127.0.0.1 localhost\n::1 localhost\n{table.RELAY_ADDRESS} {table.RELAY_NAME}\n",
+        "hosts": f"127.0.0.1 localhost\n::1 localhost\n{table.OWN_ADDRESSES[0]} {table.RELAY_NAME}\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
                          "services: files\nprotocols: files\n",
     }

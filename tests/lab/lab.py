@@ -17,7 +17,7 @@ import peers
 import policy_hosts
 import table
 from dns import Dns
-from services import Service, answers, tail, wait_until
+from services import Service, answers, in_internet, move_to_internet, tail, wait_until
 
 VARIABLE = "WAXSEAL_LAB"
 
@@ -25,12 +25,13 @@ VARIABLE = "WAXSEAL_LAB"
 class PolicyHosts:
     """The web servers that hold policies."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, lab_folder):
+        folder = self.folder = f"{lab_folder}/web"
         self.domains = [d for d in table.DOMAINS.values() if d.mode]
-        self.service = Service(folder, "nginx", ["nginx", "-c", f"{folder}/nginx.conf", "-p", folder,
-                                                 "-e", f"{folder}/nginx.log"],
-                               answers(table.POLICY_ADDRESSES["good.test"], 443))
+        self.service = Service(
+            lab_folder, "nginx",
+            ["nginx", "-c", f"{folder}/nginx.conf", "-p", folder, "-e", f"{folder}/nginx.log"],
+            answers(table.POLICY_ADDRESSES["good.test"], 443), internet=True)
 
     def write(self, authority):
         for d in ("policies", "tmp"):
@@ -67,8 +68,8 @@ class Lab:
     def __init__(self, folder):
         self.folder = folder
         self.ca_file = f"{folder}/ca/ca.pem"
-        self.dns = Dns(f"{folder}/dns")
-        self.web = PolicyHosts(f"{folder}/web")
+        self.dns = Dns(folder)
+        self.web = PolicyHosts(folder)
         self._peers = {}
 
     @classmethod
@@ -102,6 +103,7 @@ class Lab:
             os.dup2(out, 1)
             os.dup2(out, 2)
             os.setsid()
+            move_to_internet(self.folder)
             policy_hosts.start_odd(self.web.domains, table.POLICY_ADDRESSES, authority)
             mx_host.start_all(table.HOSTS, table.MX_ADDRESSES, authority, self.folder)
             while True:
@@ -158,19 +160,15 @@ class Lab:
 
     # ------------------------------------------------------------ routes
 
-    @staticmethod
-    def cut(address):
-        """From now on there is no route to that address of the lab."""
-        _ip("addr", "del", _cidr(address), "dev", "lo")
+    def cut(self, address):
+        """From now on that host of the internet is not there."""
+        self._address("del", address)
 
-    @staticmethod
-    def mend(address):
-        _ip("addr", "add", _cidr(address), "dev", "lo", *(["nodad"] if ":" in address else []))
+    def mend(self, address):
+        self._address("add", address)
 
-
-def _cidr(address):
-    return f"{address}/{128 if ':' in address else 32}"
-
-
-def _ip(*words):
-    subprocess.run(["ip", *words], check=True)
+    def _address(self, verb, address):
+        words = [f"{address}/{128 if ':' in address else 32}", "dev", "net0"]
+        if verb == "add" and ":" in address:
+            words.append("nodad")
+        subprocess.run([*in_internet(self.folder), "ip", "addr", verb, *words], check=True)

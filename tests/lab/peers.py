@@ -64,7 +64,7 @@ class Peer:
         self.addresses = table.MX_ADDRESSES[f"mx.{self.domain}"] if role == "mx" else ["127.0.0.1"]
         self.port = 25 if role == "mx" else CLIENT_PORTS[program]
         self.service = Service(lab_folder, self.name, ["sh", f"{self.folder}/start.sh"],
-                               answers(self.addresses[0], self.port))
+                               answers(self.addresses[0], self.port), internet=role == "mx")
 
     # ------------------------------------------------------------ start
 
@@ -118,7 +118,7 @@ mount --bind {self.folder}/var /var
             group += f"{name}:x:{number}:\n"
         self._put("etc/passwd", passwd)
         self._put("etc/group", group)
-        self._put("etc/resolv.conf", "nameserver 127.0.0.1\noptions edns0 trust-ad\n")
+        self._put("etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
         self._put("etc/hosts", "127.0.0.1 localhost\n")
         self._put("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
         self._put("etc/mailname", self.host + "\n")

@@ -1,4 +1,5 @@
 """Background programs of the lab, which any process inside it can stop, pause and start again."""
+import ctypes
 import os
 import signal
 import socket
@@ -9,15 +10,17 @@ import time
 class Service:
     """A program in the foreground of its own session; its process id stands in a file."""
 
-    def __init__(self, folder, name, argv, ready=None):
+    def __init__(self, folder, name, argv, ready=None, internet=False):
         self.folder, self.name, self.argv, self.ready = folder, name, argv, ready
+        self.internet = internet        # runs there, not on the relay's machine
         os.makedirs(f"{folder}/pid", exist_ok=True)
         self.pid_file = f"{folder}/pid/{name}"
 
     def launch(self):
         """Starts the program without waiting until it serves."""
+        argv = (in_internet(self.folder) if self.internet else []) + self.argv
         with open(f"{self.folder}/{self.name}.out", "ab") as out:
-            p = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                  start_new_session=True, cwd=self.folder)
         with open(self.pid_file, "w", encoding="ascii") as f:
             f.write(str(p.pid))
@@ -49,6 +52,30 @@ class Service:
 
     def resume(self):
         os.killpg(self.pid(), signal.SIGCONT)
+
+
+def save_internet(folder, pid):
+    """Notes which process keeps the internet's network namespace."""
+    with open(f"{folder}/internet", "w", encoding="ascii") as f:
+        f.write(f"/proc/{pid}/ns/net")
+
+
+def internet_path(folder):
+    with open(f"{folder}/internet", encoding="ascii") as f:
+        return f.read()
+
+
+def in_internet(folder):
+    """What to put in front of a command that shall run there."""
+    return ["nsenter", f"--net={internet_path(folder)}"]
+
+
+def move_to_internet(folder):
+    """Takes this thread over there."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(internet_path(folder), "rb") as f:
+        if libc.setns(f.fileno(), 0):
+            raise OSError(ctypes.get_errno(), "setns")
 
 
 def kill(pid, sig):

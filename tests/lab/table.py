@@ -12,8 +12,12 @@ RELAY_ADDRESS = f"{V4_MX}.250"      # the relay's own address; it is in DNS as r
 CLIENT_ADDRESS = f"{V4_MX}.251"     # a client that is not on loopback
 SILENT_ADDRESS = f"{V4_MX}.253"     # packets to it are dropped
 UNREACHABLE_ADDRESS = f"{V4_MX}.254"    # no route to host
+NAME_SERVER = f"{V4_WEB}.252"
 SILENT_DNS_ADDRESS = f"{V4_WEB}.253"
 UNREACHABLE_DNS_ADDRESS = f"{V4_WEB}.254"
+SILENT = (SILENT_ADDRESS, SILENT_DNS_ADDRESS)
+UNREACHABLE = (UNREACHABLE_ADDRESS, UNREACHABLE_DNS_ADDRESS)
+OWN_ADDRESSES = (RELAY_ADDRESS, CLIENT_ADDRESS, f"{V6}::fa")     # those of the relay's machine
 RELAY_NAME = "relay.test"
 
 DAY = 86400
@@ -251,7 +255,7 @@ HOSTS = {h.name: h for d in DOMAINS.values() for h in d.mx
          if MX_ADDRESSES.get(h.name) and not h.address}
 
 
-def own_addresses():
-    """Every address that this machine answers for."""
-    found = [a for name in HOSTS for a in MX_ADDRESSES[name]] + list(POLICY_ADDRESSES.values())
-    return found + [RELAY_ADDRESS, CLIENT_ADDRESS]
+def internet_addresses():
+    """Every address that is on the other side of the cable."""
+    hosts = [a for name in HOSTS for a in MX_ADDRESSES[name]]
+    return hosts + list(POLICY_ADDRESSES.values()) + [NAME_SERVER]
