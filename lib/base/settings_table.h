@@ -61,6 +61,9 @@ bool settings_read_group(const struct settings_reading *reading, const char *gro
 /* Puts the defaults of a group's rows into it. */
 void settings_group_defaults(const char *group, void *into);
 
+/* Fills in what an empty text stands for: the machine's name, and postmaster there. */
+void settings_complete(struct settings *s);
+
 /* Writes all rows of a group, each "name = value;" and `end`. */
 void settings_write_group(const char *group, const void *from, const char *end, struct buf *out);
 

@@ -1,0 +1,258 @@
+#include "lib/base/settings.h"
+
+#include "lib/base/memory.h"
+#include "lib/base/settings_table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where a setting is kept, in the settings or in a listener. */
+#define AT(field) offsetof(struct settings, field), sizeof(((struct settings *)NULL)->field)
+#define IN(field)                                                                                  \
+    offsetof(struct listener_settings, field), sizeof(((struct listener_settings *)NULL)->field)
+
+#define LOOPBACK "[ \"127.0.0.0/8\", \"::1/128\" ]"
+
+/* clang-format off */
+const struct setting settings_table[] = {
+    { NULL, "hostname", &setting_host, "\"\"", "", AT(hostname),
+      "The name this relay says in its greeting and in EHLO. Empty: the machine's own name." },
+    { NULL, "user", &setting_user, "\"waxseal\"", "", AT(user),
+      "The user the roles run as when the relay is started as root." },
+    { NULL, "state-dir", &setting_path, "\"/var/lib/waxseal\"", "", AT(state_dir),
+      "The directory of the queue, the policies and the reports." },
+    { NULL, "run-dir", &setting_path, "\"/run/waxseal\"", "", AT(run_dir),
+      "The directory of the control socket." },
+    { NULL, "ca-file", &setting_path, "\"/etc/ssl/certs/ca-certificates.crt\"", "", AT(ca_file),
+      "The certificate authorities that are trusted, in PEM form." },
+    { NULL, "log-level", &setting_word, "\"info\"", "debug, info, warning, error", AT(log_level),
+      "The least level of the events that are logged." },
+    { NULL, "postmaster", &setting_mailbox, "\"\"", "", AT(postmaster),
+      "The mailbox of the human behind our notifications. Empty: postmaster at the hostname." },
+    { NULL, "listeners", &setting_listeners,
+      "( { address = \"127.0.0.1:25\"; relay-from = " LOOPBACK "; },"
+      " { address = \"[::1]:25\"; relay-from = " LOOPBACK "; } )", "", AT(listeners),
+      "Where clients connect, and who may relay there." },
+    { "listeners", "address", &setting_listen_address, "", "", IN(address),
+      "The address and port to listen on; every entry needs one." },
+    { "listeners", "relay-from", &setting_relay_networks, LOOPBACK, "", IN(relay_from),
+      "The networks whose clients may relay here; none wider than /8 (IPv4) or /32 (IPv6)." },
+    { "listeners", "tls-certificate", &setting_path, "\"\"", "", IN(tls_certificate),
+      "The certificate chain for STARTTLS, in PEM form. Empty: STARTTLS is not offered." },
+    { "listeners", "tls-key", &setting_path, "\"\"", "", IN(tls_key),
+      "The private key of that certificate, in PEM form, not readable by others." },
+
+    { NULL, "relayhost", &setting_relayhost, "\"\"", "", AT(relayhost),
+      "Hands all mail to this host; in brackets without an MX lookup. Empty: each domain's own MX." },
+    { NULL, "tls-level", &setting_word, "\"may\"", "none, may, encrypt", AT(tls_level),
+      "TLS towards the relayhost: never, where it is offered, or always. Ignored without one." },
+    { NULL, "delivery", &setting_word, "\"on\"", "on, hold", AT(delivery),
+      "Whether mail leaves, or is taken in and held." },
+    { NULL, "mx-allow", &setting_networks, "[ ]", "", AT(mx_allow),
+      "Internal networks in which an MX or a policy host may be; all others are refused." },
+    { NULL, "resolvers", &setting_resolvers, "[ ]", "", AT(resolvers),
+      "The DNS servers to ask. Empty: those of /etc/resolv.conf." },
+
+    { NULL, "smtpd-processes", &setting_number, "0", "0 to 64", AT(smtpd_processes),
+      "Processes that serve clients. 0: half the cores, at least one." },
+    { NULL, "deliver-processes", &setting_number, "0", "0 to 64", AT(deliver_processes),
+      "Processes that deliver mail. 0: half the cores, at least one." },
+
+    { NULL, "max-message-size", &setting_size, "\"25M\"", "64K to 2G", AT(max_message_bytes),
+      "The largest message that is accepted." },
+    { NULL, "max-recipients", &setting_number, "1000", "100 to 50000", AT(max_recipients),
+      "The most recipients of one transaction (RFC 5321 section 4.5.3.1.8 asks for 100)." },
+    { NULL, "max-connections", &setting_number, "1000", "1 to 100000", AT(max_connections),
+      "The most connections of all clients together." },
+    { NULL, "max-connections-per-client", &setting_number, "50", "1 to 100000",
+      AT(max_connections_per_client),
+      "The most connections of one IPv4 address or IPv6 /64; loopback is excepted." },
+    { NULL, "queue-size-max", &setting_size, "\"8G\"", "1M to 16T", AT(queue_bytes_max),
+      "The most the queue may hold; beyond it new mail gets 452." },
+    { NULL, "hop-connections", &setting_number, "20", "1 to 1000", AT(hop_connections),
+      "The most connections to one next hop at a time." },
+    { NULL, "deliver-connections", &setting_number, "500", "1 to 10000", AT(deliver_connections),
+      "The most connections of one delivery process." },
+    { NULL, "received-hops-max", &setting_number, "100", "30 to 100", AT(received_hops_max),
+      "A message with more Received fields is refused as looping (RFC 5321 section 6.3)." },
+
+    { NULL, "smtpd-timeout", &setting_duration, "\"5m\"", "1s to 1h", AT(smtpd_timeout_s),
+      "How long a client may take for its next command (RFC 5321 section 4.5.3.2.7)." },
+    { NULL, "retry-first", &setting_duration, "\"5m\"", "1s to 1d", AT(retry_first_s),
+      "The wait after the first failed attempt; it doubles with each further one." },
+    { NULL, "retry-max", &setting_duration, "\"4h\"", "1s to 7d", AT(retry_max_s),
+      "The longest wait between two attempts." },
+    { NULL, "queue-lifetime", &setting_duration, "\"5d\"", "1s to 30d", AT(queue_lifetime_s),
+      "After that long a message that cannot be delivered is returned to its sender." },
+    { NULL, "policy-unknown-wait", &setting_duration, "\"1h\"", "0s to 1d", AT(policy_unknown_wait_s),
+      "How long a message waits while its domain's policy cannot be found out." },
+
+    { NULL, "tlsrpt-organization", &setting_text, "\"\"", "", AT(tlsrpt_organization),
+      "The organization named in TLS reports (RFC 8460 section 4.4)." },
+    { NULL, "tlsrpt-contact", &setting_mailbox, "\"\"", "", AT(tlsrpt_contact),
+      "The mailbox named in TLS reports for questions about them." },
+};
+/* clang-format on */
+const size_t settings_table_count = sizeof(settings_table) / sizeof(settings_table[0]);
+
+/* --- errors ------------------------------------------------------------------------------------
+ */
+
+enum { ERRORS_TEXT_MAX = 64 * 1024 };
+
+void settings_errors_init(struct settings_errors *errors)
+{
+    buf_init(&errors->text, ERRORS_TEXT_MAX);
+    errors->count = 0;
+}
+
+void settings_errors_clear(struct settings_errors *errors)
+{
+    buf_clear(&errors->text);
+    errors->count = 0;
+}
+
+void settings_errors_add(struct settings_errors *errors, const char *file, unsigned line,
+                         const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    errors->count++; /* counted also when its line does not fit any more */
+    if (!buf_printf(&errors->text, "%s:%u: %s\n", file, line, text))
+        return;
+}
+
+/* --- defaults ----------------------------------------------------------------------------------
+ */
+
+static bool is_in_group(const struct setting *setting, const char *group)
+{
+    return setting->group == group ||
+           (setting->group && group && strcmp(setting->group, group) == 0);
+}
+
+void settings_group_defaults(const char *group, void *into)
+{
+    struct settings_errors errors;
+    struct settings_reading reading = { "defaults", &errors };
+    struct tree *tree;
+    struct buf text;
+
+    settings_errors_init(&errors);
+    buf_init(&text, SETTINGS_TEXT_MAX);
+    for (size_t i = 0; i < settings_table_count; i++) {
+        const struct setting *row = &settings_table[i];
+        if (is_in_group(row, group) && row->default_text[0] != '\0')
+            ensure(buf_printf(&text, "%s = %s;\n", row->name, row->default_text));
+    }
+    tree = tree_parse(buf_span(&text), "defaults", &errors);
+    ensure(settings_read_group(&reading, group, tree_root(tree), into) && errors.count == 0);
+    tree_free(&tree);
+    buf_clear(&text);
+    settings_errors_clear(&errors);
+}
+
+/* The machine's own name, as far as it is one that may be said in SMTP. */
+static void machine_name(char name[SETTINGS_NAME_SIZE])
+{
+    memset(name, 0, SETTINGS_NAME_SIZE);
+    if (gethostname(name, SETTINGS_NAME_SIZE - 1) != 0 || !setting_host.valid(span_of(name))) {
+        memset(name, 0, SETTINGS_NAME_SIZE);
+        strcpy(name, "localhost");
+    }
+}
+
+void settings_complete(struct settings *s)
+{
+    if (s->hostname[0] == '\0')
+        machine_name(s->hostname);
+    if (s->postmaster[0] == '\0')
+        ensure(span_to_string(SPAN("postmaster@"), s->postmaster, sizeof(s->postmaster)) &&
+               span_to_string(span_of(s->hostname), s->postmaster + strlen("postmaster@"),
+                              sizeof(s->postmaster) - strlen("postmaster@")));
+}
+
+void settings_defaults(struct settings *s)
+{
+    memset(s, 0, sizeof(*s));
+    settings_group_defaults(NULL, s);
+    settings_complete(s);
+}
+
+/* --- writing -----------------------------------------------------------------------------------
+ */
+
+void settings_write_group(const char *group, const void *from, const char *end, struct buf *out)
+{
+    for (size_t i = 0; i < settings_table_count; i++) {
+        const struct setting *row = &settings_table[i];
+        if (!is_in_group(row, group))
+            continue;
+        ensure(buf_printf(out, "%s = ", row->name));
+        row->type->write(row, from, out);
+        ensure(buf_printf(out, ";%s", end));
+    }
+}
+
+void settings_write(const struct settings *s, struct buf *out_text)
+{
+    settings_write_group(NULL, s, "\n", out_text);
+}
+
+/* --- a file ------------------------------------------------------------------------------------
+ */
+
+static int read_all(int fd, struct buf *text)
+{
+    for (;;) {
+        size_t room;
+        char *end = buf_reserve(text, 4096, &room);
+        ssize_t got;
+        if (!end)
+            return EFBIG;
+        got = read(fd, end, room);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? errno : 0;
+        buf_commit(text, (size_t)got);
+    }
+}
+
+bool settings_load(const char *path, struct settings *out, struct settings_errors *errors)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int errnum = fd < 0 ? errno : 0;
+    bool fine = false;
+    struct buf text;
+
+    buf_init(&text, SETTINGS_TEXT_MAX);
+    if (fd >= 0) {
+        errnum = read_all(fd, &text);
+        close(fd);
+    }
+    if (errnum != 0)
+        settings_errors_add(errors, path, 1, "cannot be read: %s", strerrordesc_np(errnum));
+    else
+        fine = settings_parse(buf_span(&text), path, out, errors);
+    buf_clear(&text);
+    return fine;
+}
+
+bool settings_row(size_t index, struct setting_row *out_row)
+{
+    if (index >= settings_table_count)
+        return false;
+    const struct setting *row = &settings_table[index];
+    *out_row = (struct setting_row){ row->group,        row->name,       row->type->name,
+                                     row->default_text, row->range_text, row->sentence };
+    return true;
+}

@@ -1,0 +1,239 @@
+#include "lib/base/settings_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- networks ----------------------------------------------------------------------------------
+ */
+
+static bool too_many(const struct settings_reading *reading, const struct setting *setting,
+                     const struct tree_node *node, unsigned most)
+{
+    char what[40];
+
+    snprintf(what, sizeof(what), "has more than %u entries", most);
+    return setting_refuse(reading, setting, node->line, what);
+}
+
+static bool networks_read(const struct settings_reading *reading, const struct setting *setting,
+                          const struct tree_node *node, void *group)
+{
+    struct network_list list = { .count = 0 };
+    bool fine = true;
+
+    if (node->kind != TREE_LIST)
+        return setting_refuse_value(reading, setting, node);
+    if (node->count > SETTINGS_NETWORKS_MAX)
+        return too_many(reading, setting, node, SETTINGS_NETWORKS_MAX);
+    for (size_t i = 0; i < node->count; i++) {
+        const struct tree_node *item = &node->children[i];
+        if (item->kind == TREE_TEXT && network_parse(item->text, &list.items[list.count]))
+            list.count++;
+        else
+            fine = setting_refuse_value(reading, setting, item);
+    }
+    memcpy((char *)group + setting->offset, &list, sizeof(list));
+    return fine;
+}
+
+static void networks_write(const struct setting *setting, const void *group, struct buf *out)
+{
+    const struct network_list *list = (const void *)((const char *)group + setting->offset);
+    char text[NETWORK_TEXT_SIZE];
+
+    ensure(buf_append(out, SPAN("[ ")));
+    for (unsigned i = 0; i < list->count; i++) {
+        network_format(&list->items[i], text);
+        ensure(buf_printf(out, "%s\"%s\"", i > 0 ? ", " : "", text));
+    }
+    ensure(buf_append(out, SPAN(" ]")));
+}
+
+/* A listener that relays for so much of the internet would be an open relay. */
+static bool is_too_wide(const struct network *n)
+{
+    return n->bits < (n->address.family == ADDRESS_V4 ? 8 : 32);
+}
+
+static bool relay_networks_read(const struct settings_reading *reading,
+                                const struct setting *setting, const struct tree_node *node,
+                                void *group)
+{
+    const struct network_list *list = (const void *)((const char *)group + setting->offset);
+    bool fine = networks_read(reading, setting, node, group);
+
+    for (unsigned i = 0; fine && i < list->count; i++)
+        if (is_too_wide(&list->items[i]))
+            fine = setting_refuse(reading, setting, node->children[i].line,
+                                  "would make an open relay: a network is wider than /8 (IPv4) or "
+                                  "/32 (IPv6)");
+    return fine;
+}
+
+/* --- addresses ---------------------------------------------------------------------------------
+ */
+
+static bool listen_address_read(const struct settings_reading *reading,
+                                const struct setting *setting, const struct tree_node *node,
+                                void *group)
+{
+    struct endpoint endpoint;
+
+    if (node->kind != TREE_TEXT || !endpoint_parse(node->text, 0, &endpoint))
+        return setting_refuse_value(reading, setting, node);
+    memcpy((char *)group + setting->offset, &endpoint, sizeof(endpoint));
+    return true;
+}
+
+static void listen_address_write(const struct setting *setting, const void *group, struct buf *out)
+{
+    const struct endpoint *endpoint = (const void *)((const char *)group + setting->offset);
+    char text[NETWORK_TEXT_SIZE];
+
+    endpoint_format(endpoint, text);
+    ensure(buf_printf(out, "\"%s\"", text));
+}
+
+enum { DNS_PORT = 53 };
+
+static bool resolvers_read(const struct settings_reading *reading, const struct setting *setting,
+                           const struct tree_node *node, void *group)
+{
+    struct settings *s = group;
+    bool fine = true;
+
+    if (node->kind != TREE_LIST)
+        return setting_refuse_value(reading, setting, node);
+    if (node->count > SETTINGS_RESOLVERS_MAX)
+        return too_many(reading, setting, node, SETTINGS_RESOLVERS_MAX);
+    memset(s->resolvers, 0, sizeof(s->resolvers));
+    s->resolver_count = 0;
+    for (size_t i = 0; i < node->count; i++) {
+        const struct tree_node *item = &node->children[i];
+        if (item->kind == TREE_TEXT &&
+            endpoint_parse(item->text, DNS_PORT, &s->resolvers[s->resolver_count]))
+            s->resolver_count++;
+        else
+            fine = setting_refuse_value(reading, setting, item);
+    }
+    return fine;
+}
+
+static void resolvers_write(const struct setting *setting, const void *group, struct buf *out)
+{
+    const struct settings *s = group;
+    char text[NETWORK_TEXT_SIZE];
+
+    (void)setting;
+    ensure(buf_append(out, SPAN("[ ")));
+    for (unsigned i = 0; i < s->resolver_count; i++) {
+        endpoint_format(&s->resolvers[i], text);
+        ensure(buf_printf(out, "%s\"%s\"", i > 0 ? ", " : "", text));
+    }
+    ensure(buf_append(out, SPAN(" ]")));
+}
+
+/* --- listeners ---------------------------------------------------------------------------------
+ */
+
+/* Facts about one listener as a whole. */
+static bool listener_is_whole(const struct settings_reading *reading, const struct setting *setting,
+                              const struct tree_node *node, const struct listener_settings *l)
+{
+    if (l->address.port == 0)
+        return setting_refuse(reading, setting, node->line, "lacks an address in this entry");
+    if ((l->tls_certificate[0] != '\0') != (l->tls_key[0] != '\0'))
+        return setting_refuse(reading, setting, node->line,
+                              "has an entry with only one of tls-certificate and tls-key");
+    return true;
+}
+
+static bool is_taken(const struct settings *s, const struct endpoint *address)
+{
+    for (unsigned i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].address.port == address->port &&
+            ip_address_equal(&s->listeners[i].address.address, &address->address))
+            return true;
+    return false;
+}
+
+static bool listener_read(const struct settings_reading *reading, const struct setting *setting,
+                          const struct tree_node *node, struct settings *s)
+{
+    struct listener_settings *l = &s->listeners[s->listener_count];
+
+    if (node->kind != TREE_GROUP)
+        return setting_refuse_value(reading, setting, node);
+    memset(l, 0, sizeof(*l));
+    settings_group_defaults("listeners", l);
+    if (!settings_read_group(reading, "listeners", node, l) ||
+        !listener_is_whole(reading, setting, node, l))
+        return false;
+    if (is_taken(s, &l->address))
+        return setting_refuse(reading, setting, node->line, "has two entries with this address");
+    s->listener_count++;
+    return true;
+}
+
+static bool listeners_read(const struct settings_reading *reading, const struct setting *setting,
+                           const struct tree_node *node, void *group)
+{
+    struct settings *s = group;
+    bool fine = true;
+
+    if (node->kind != TREE_LIST || node->count == 0)
+        return setting_refuse_value(reading, setting, node);
+    if (node->count > SETTINGS_LISTENERS_MAX)
+        return too_many(reading, setting, node, SETTINGS_LISTENERS_MAX);
+    memset(s->listeners, 0, sizeof(s->listeners));
+    s->listener_count = 0;
+    for (size_t i = 0; i < node->count; i++)
+        fine = listener_read(reading, setting, &node->children[i], s) && fine;
+    return fine;
+}
+
+static void listeners_write(const struct setting *setting, const void *group, struct buf *out)
+{
+    const struct settings *s = group;
+
+    (void)setting;
+    ensure(buf_append(out, SPAN("(")));
+    for (unsigned i = 0; i < s->listener_count; i++) {
+        ensure(buf_printf(out, "%s { ", i > 0 ? "," : ""));
+        settings_write_group("listeners", &s->listeners[i], " ", out);
+        ensure(buf_append(out, SPAN("}")));
+    }
+    ensure(buf_append(out, SPAN(" )")));
+}
+
+/* --- the types ---------------------------------------------------------------------------------
+ */
+
+#define NETWORKS_RIGHT                                                                             \
+    "a list of networks such as [ \"192.0.2.0/24\", \"2001:db8::/48\" ], no bit set behind the "   \
+    "prefix"
+
+const struct setting_type setting_networks = {
+    "networks", NETWORKS_RIGHT, networks_read, networks_write, NULL, NULL,
+};
+const struct setting_type setting_relay_networks = {
+    "networks", NETWORKS_RIGHT, relay_networks_read, networks_write, NULL, NULL,
+};
+const struct setting_type setting_listen_address = {
+    "address",
+    "an address and a port, \"192.0.2.1:25\" or \"[2001:db8::1]:25\"",
+    listen_address_read,
+    listen_address_write,
+    NULL,
+    NULL,
+};
+const struct setting_type setting_resolvers = {
+    "addresses",    "a list of addresses such as [ \"127.0.0.1\", \"[2001:db8::1]:5353\" ]",
+    resolvers_read, resolvers_write,
+    NULL,           NULL,
+};
+const struct setting_type setting_listeners = {
+    "listeners",    "( { address = \"127.0.0.1:25\"; relay-from = [ \"127.0.0.0/8\" ]; } )",
+    listeners_read, listeners_write,
+    NULL,           NULL,
+};

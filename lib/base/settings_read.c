@@ -1,0 +1,214 @@
+#include "lib/base/settings_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- saying what is wrong ----------------------------------------------------------------------
+ */
+
+enum { VALUE_TEXT_SIZE = 80, NAME_MAX_SUGGESTED = 40 };
+
+/* A value in a message: harmless and short. */
+static void value_format(const struct tree_node *node, char text[VALUE_TEXT_SIZE])
+{
+    size_t len = 0;
+
+    switch (node->kind) {
+    case TREE_TEXT:
+        text[len++] = '"';
+        for (size_t i = 0; i < node->text.len && len < VALUE_TEXT_SIZE - 2; i++) {
+            char c = node->text.data[i];
+            text[len++] = c >= ' ' && c <= '~' ? c : '?';
+        }
+        text[len++] = '"';
+        text[len] = '\0';
+        break;
+    case TREE_NUMBER:
+        snprintf(text, VALUE_TEXT_SIZE, "%lld", (long long)node->number);
+        break;
+    case TREE_GROUP:
+        snprintf(text, VALUE_TEXT_SIZE, "a { } group");
+        break;
+    case TREE_LIST:
+        snprintf(text, VALUE_TEXT_SIZE, node->count > 0 ? "this list" : "an empty list");
+        break;
+    case TREE_OTHER:
+    default:
+        snprintf(text, VALUE_TEXT_SIZE, "this value");
+    }
+}
+
+bool setting_refuse(const struct settings_reading *reading, const struct setting *setting,
+                    unsigned line, const char *what)
+{
+    bool ranged = setting->range_text[0] != '\0';
+
+    settings_errors_add(reading->errors, reading->file, line, "%s %s; write %s%s%s", setting->name,
+                        what, setting->type->right, ranged ? ": " : "", setting->range_text);
+    return false;
+}
+
+bool setting_refuse_value(const struct settings_reading *reading, const struct setting *setting,
+                          const struct tree_node *node)
+{
+    char value[VALUE_TEXT_SIZE];
+    char what[VALUE_TEXT_SIZE + 32];
+
+    value_format(node, value);
+    snprintf(what, sizeof(what), "cannot be %s", value);
+    return setting_refuse(reading, setting, node->line, what);
+}
+
+/* --- names -------------------------------------------------------------------------------------
+ */
+
+static bool same_group(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static const struct setting *find_setting(const char *group, struct span name)
+{
+    for (size_t i = 0; i < settings_table_count; i++)
+        if (same_group(settings_table[i].group, group) &&
+            span_equal(span_of(settings_table[i].name), name))
+            return &settings_table[i];
+    return NULL;
+}
+
+static unsigned least_of(unsigned a, unsigned b, unsigned c)
+{
+    unsigned least = a < b ? a : b;
+
+    return least < c ? least : c;
+}
+
+/* How many letters must be put in, taken out or changed to make one name of the other. */
+static unsigned edit_distance(struct span a, struct span b)
+{
+    unsigned row[NAME_MAX_SUGGESTED + 1];
+
+    for (unsigned j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (unsigned i = 1; i <= a.len; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (unsigned j = 1; j <= b.len; j++) {
+            unsigned above = row[j];
+            unsigned changed = ascii_lower(a.data[i - 1]) != ascii_lower(b.data[j - 1]);
+            row[j] = least_of(above + 1, row[j - 1] + 1, diagonal + changed);
+            diagonal = above;
+        }
+    }
+    return row[b.len];
+}
+
+static const struct setting *nearest_setting(const char *group, struct span name)
+{
+    const struct setting *nearest = NULL;
+    unsigned least = (unsigned)name.len / 2 + 1;
+
+    if (name.len > NAME_MAX_SUGGESTED)
+        return NULL;
+    for (size_t i = 0; i < settings_table_count; i++) {
+        unsigned distance;
+        if (!same_group(settings_table[i].group, group))
+            continue;
+        distance = edit_distance(name, span_of(settings_table[i].name));
+        if (distance < least) {
+            least = distance;
+            nearest = &settings_table[i];
+        }
+    }
+    return nearest;
+}
+
+static void refuse_name(const struct settings_reading *reading, const char *group,
+                        const struct tree_node *node)
+{
+    struct span name = span_of(node->name);
+    const char *other_group = group ? NULL : "listeners";
+    const struct setting *nearest = nearest_setting(group, name);
+
+    if (find_setting(other_group, name))
+        settings_errors_add(reading->errors, reading->file, node->line,
+                            "%.60s does not belong here; write it %s", node->name,
+                            other_group ? "inside an entry of listeners" : "outside of listeners");
+    else if (nearest)
+        settings_errors_add(reading->errors, reading->file, node->line,
+                            "there is no setting %.60s; did you mean %s?", node->name,
+                            nearest->name);
+    else
+        settings_errors_add(reading->errors, reading->file, node->line,
+                            "there is no setting %.60s; see waxseal.conf(5) for all names",
+                            node->name);
+}
+
+bool settings_read_group(const struct settings_reading *reading, const char *group,
+                         const struct tree_node *node, void *into)
+{
+    bool fine = true;
+
+    for (size_t i = 0; i < node->count; i++) {
+        const struct tree_node *member = &node->children[i];
+        const struct setting *setting = find_setting(group, span_of(member->name));
+        if (!setting) {
+            refuse_name(reading, group, member);
+            fine = false;
+        } else if (!setting->type->read(reading, setting, member, into)) {
+            fine = false;
+        }
+    }
+    return fine;
+}
+
+/* --- settings that must fit each other ---------------------------------------------------------
+ */
+
+/* The line of the later one of two settings, 1 when neither is written. */
+static unsigned line_of_either(const struct tree_node *root, const char *a, const char *b)
+{
+    unsigned line = 1;
+
+    for (size_t i = 0; i < root->count; i++)
+        if (strcmp(root->children[i].name, a) == 0 || strcmp(root->children[i].name, b) == 0)
+            line = root->children[i].line;
+    return line;
+}
+
+static void check_order(const struct settings_reading *reading, const struct tree_node *root,
+                        const char *small_name, uint64_t small, const char *large_name,
+                        uint64_t large)
+{
+    if (small > large)
+        settings_errors_add(reading->errors, reading->file,
+                            line_of_either(root, small_name, large_name),
+                            "%s is more than %s; make it the same or less", small_name, large_name);
+}
+
+static void check_whole(const struct settings_reading *reading, const struct tree_node *root,
+                        const struct settings *s)
+{
+    check_order(reading, root, "retry-first", s->retry_first_s, "retry-max", s->retry_max_s);
+    check_order(reading, root, "max-message-size", s->max_message_bytes, "queue-size-max",
+                s->queue_bytes_max);
+}
+
+bool settings_parse(struct span text, const char *file, struct settings *out,
+                    struct settings_errors *errors)
+{
+    struct settings_reading reading = { file, errors };
+    struct tree *tree = tree_parse(text, file, errors);
+    struct settings s;
+
+    memset(&s, 0, sizeof(s));
+    settings_group_defaults(NULL, &s);
+    if (settings_read_group(&reading, NULL, tree_root(tree), &s))
+        check_whole(&reading, tree_root(tree), &s);
+    tree_free(&tree);
+    if (errors->count > 0)
+        return false;
+    settings_complete(&s);
+    *out = s;
+    return true;
+}

@@ -1,0 +1,40 @@
+/* fuzz_settings - any text as a configuration: what is accepted survives writing and reading. */
+#include "lib/base/settings.h"
+
+#include "lib/base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_round_trip(const struct settings *s)
+{
+    struct settings *back = memory_new(sizeof(*back));
+    struct settings_errors errors;
+    struct buf text;
+
+    settings_errors_init(&errors);
+    buf_init(&text, SETTINGS_TEXT_MAX);
+    settings_write(s, &text);
+    ensure(settings_parse(buf_span(&text), "written", back, &errors));
+    ensure(memcmp(s, back, sizeof(*s)) == 0);
+    buf_clear(&text);
+    settings_errors_clear(&errors);
+    free(back);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct settings *s = memory_new(sizeof(*s));
+    struct settings_errors errors;
+
+    settings_errors_init(&errors);
+    if (settings_parse((struct span){ (const char *)data, size }, "fuzz", s, &errors))
+        check_round_trip(s);
+    else
+        ensure(errors.count > 0);
+    settings_errors_clear(&errors);
+    free(s);
+    return 0;
+}

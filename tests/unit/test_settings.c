@@ -1,0 +1,401 @@
+#include "lib/base/settings.h"
+
+#include "lib/base/memory.h"
+#include "lib/base/random.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Reads a text that is right. */
+static struct settings *settings_of(const char *text)
+{
+    struct settings *s = memory_new(sizeof(*s));
+    struct settings_errors errors;
+
+    settings_errors_init(&errors);
+    if (!settings_parse(span_of(text), "conf", s, &errors))
+        fail_msg("refused: " SPAN_FMT, SPAN_ARG(buf_span(&errors.text)));
+    assert_int_equal(errors.count, 0);
+    settings_errors_clear(&errors);
+    return s;
+}
+
+/* Reads a text that is wrong; gives what was said about it. */
+static char *errors_of(struct span text)
+{
+    struct settings *s = memory_new(sizeof(*s));
+    struct settings_errors errors;
+    char *said;
+
+    memset(s, 0x5a, sizeof(*s));
+    settings_errors_init(&errors);
+    if (settings_parse(text, "conf", s, &errors))
+        fail_msg("accepted: " SPAN_FMT, SPAN_ARG(text));
+    assert_int_equal(((unsigned char *)s)[0], 0x5a); /* left alone */
+    assert_true(errors.count > 0);
+    said = memory_copy_span(buf_span(&errors.text));
+    settings_errors_clear(&errors);
+    free(s);
+    return said;
+}
+
+static void assert_says(const char *text, const char *part)
+{
+    char *said = errors_of(span_of(text));
+
+    if (!strstr(said, part))
+        fail_msg("of \"%s\" was said \"%s\", not \"%s\"", text, said, part);
+    free(said);
+}
+
+static void an_empty_text_is_a_loopback_relay(void **state)
+{
+    struct settings *s = settings_of("");
+
+    (void)state;
+    assert_int_equal(s->listener_count, 2);
+    for (unsigned i = 0; i < s->listener_count; i++) {
+        const struct listener_settings *l = &s->listeners[i];
+        assert_true(ip_address_is_loopback(&l->address.address));
+        assert_int_equal(l->address.port, 25);
+        assert_int_equal(l->relay_from.count, 2);
+        for (unsigned j = 0; j < l->relay_from.count; j++)
+            assert_true(ip_address_is_loopback(&l->relay_from.items[j].address));
+    }
+    assert_string_equal(s->user, "waxseal");
+    assert_string_equal(s->state_dir, "/var/lib/waxseal");
+    assert_string_not_equal(s->hostname, "");
+    assert_memory_equal(s->postmaster, "postmaster@", 11);
+    assert_int_equal(s->max_message_bytes, 25 << 20);
+    assert_int_equal(s->queue_bytes_max, 8LL << 30);
+    assert_int_equal(s->retry_first_s, 300);
+    assert_int_equal(s->queue_lifetime_s, 5 * 86400);
+    assert_int_equal(s->received_hops_max, 100);
+    assert_int_equal(s->delivery, DELIVERY_ON);
+    free(s);
+}
+
+static void every_kind_of_value_is_read(void **state)
+{
+    struct settings *s =
+        settings_of("hostname = \"relay.example.net\"; # a comment\n"
+                    "log-level = \"debug\"; delivery = \"hold\";\n"
+                    "listeners = ( { address = \"[2001:db8::1]:2525\";\n"
+                    "  relay-from = [ \"10.0.0.0/8\", \"2001:db8::/32\" ];\n"
+                    "  tls-certificate = \"/c.pem\"; tls-key = \"/k.pem\"; } );\n"
+                    "relayhost = \"[mx.example.net]:587\"; tls-level = \"encrypt\";\n"
+                    "mx-allow = [ \"192.168.0.0/16\" ];\n"
+                    "resolvers = [ \"127.0.0.1\", \"[::1]:5353\" ];\n"
+                    "max-recipients = 200; queue-size-max = 8589934592L;\n"
+                    "max-message-size = \"1M\"; smtpd-timeout = \"90s\";\n"
+                    "tlsrpt-organization = \"M\xc3\xbcller \\\"&\\\" S\xc3\xb6hne\";\n");
+
+    (void)state;
+    assert_string_equal(s->hostname, "relay.example.net");
+    assert_string_equal(s->postmaster, "postmaster@relay.example.net");
+    assert_int_equal(s->log_level, LOG_DEBUG);
+    assert_int_equal(s->delivery, DELIVERY_HOLD);
+    assert_int_equal(s->listener_count, 1);
+    assert_int_equal(s->listeners[0].address.port, 2525);
+    assert_int_equal(s->listeners[0].relay_from.count, 2);
+    assert_string_equal(s->listeners[0].tls_key, "/k.pem");
+    assert_string_equal(s->relayhost, "[mx.example.net]:587");
+    assert_int_equal(s->tls_level, RELAYHOST_TLS_ENCRYPT);
+    assert_int_equal(s->mx_allow.count, 1);
+    assert_int_equal(s->resolver_count, 2);
+    assert_int_equal(s->resolvers[0].port, 53);
+    assert_int_equal(s->resolvers[1].port, 5353);
+    assert_int_equal(s->queue_bytes_max, 8589934592);
+    assert_int_equal(s->smtpd_timeout_s, 90);
+    assert_string_equal(s->tlsrpt_organization, "M\xc3\xbcller \"&\" S\xc3\xb6hne");
+    free(s);
+}
+
+static void all_errors_are_found_in_one_pass(void **state)
+{
+    char *said = errors_of(SPAN("hostnam = \"x\";\n"
+                                "max-recipients = 5;\n"
+                                "retry-first = \"5 minutes\";\n"
+                                "listeners = ( { adress = \"1.2.3.4:25\"; },\n"
+                                "  { address = \"1.2.3.4\"; } );\n"
+                                "max-recipients = 500;\n"
+                                "  @include \"other.conf\"\n"
+                                "delivery = \"off\";\n"));
+    static const char *const parts[] = {
+        "conf:1: there is no setting hostnam; did you mean hostname?\n",
+        "conf:2: max-recipients is out of range; write a whole number: 100 to 50000\n",
+        "conf:3: retry-first cannot be \"5 minutes\"; write a number with s, m, h or d",
+        "conf:4: there is no setting adress; did you mean address?\n",
+        "conf:5: address cannot be \"1.2.3.4\"; write an address and a port",
+        "conf:6: this setting was given before",
+        "conf:7: @include is not supported",
+        "conf:8: delivery cannot be \"off\"; write one of these words: on, hold\n",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (!strstr(said, parts[i]))
+            fail_msg("missing: %s in: %s", parts[i], said);
+    free(said);
+}
+
+static void unknown_names_get_the_nearest_known_one(void **state)
+{
+    (void)state;
+    assert_says("state_dir = \"/x\";", "did you mean state-dir?");
+    assert_says("relay-host = \"x\";", "did you mean relayhost?");
+    assert_says("qqqqqqqqqqqqqq = 1;", "see waxseal.conf(5)");
+    assert_says("relay-from = [ \"10.0.0.0/8\" ];", "inside an entry of listeners");
+    assert_says("listeners = ( { address = \"127.0.0.1:25\"; user = \"x\"; } );",
+                "outside of listeners");
+}
+
+static void open_relays_are_refused(void **state)
+{
+    (void)state;
+    assert_says("listeners = ( { address = \"127.0.0.1:25\"; relay-from = [ \"0.0.0.0/0\" ]; } );",
+                "open relay");
+    assert_says("listeners = ( { address = \"127.0.0.1:25\"; relay-from = [ \"10.0.0.0/7\" ]; } );",
+                "open relay");
+    assert_says(
+        "listeners = ( { address = \"127.0.0.1:25\"; relay-from = [ \"2001:db8::/31\" ]; } );",
+        "open relay");
+    assert_says(
+        "listeners = ( { address = \"127.0.0.1:25\"; relay-from = [ \"::ffff:0:0/96\" ]; } );",
+        "open relay");
+    free(settings_of("mx-allow = [ \"0.0.0.0/0\" ];")); /* a wide network of another setting */
+}
+
+static void wrong_types_and_values_are_refused(void **state)
+{
+    static const char *const texts[] = {
+        "hostname = 5;",
+        "hostname = \"-x\";",
+        "hostname = \"a..b\";",
+        "hostname = \"a b\";",
+        "user = \"\";",
+        "user = \"-x\";",
+        "state-dir = \"relative\";",
+        "state-dir = \"\";",
+        "log-level = \"loud\";",
+        "log-level = 1;",
+        "postmaster = \"nobody\";",
+        "postmaster = \"a b@c\";",
+        "listeners = ( );",
+        "listeners = \"127.0.0.1:25\";",
+        "listeners = { address = \"127.0.0.1:25\"; };",
+        "listeners = ( { } );",
+        "listeners = ( { address = \"127.0.0.1:25\"; tls-key = \"/k\"; } );",
+        "listeners = ( { address = \"127.0.0.1:25\"; }, { address = \"127.0.0.1:25\"; } );",
+        "relayhost = \"192.0.2.1\";",
+        "relayhost = \"[x\";",
+        "relayhost = \"x:0\";",
+        "relayhost = \"[x]25\";",
+        "tls-level = true;",
+        "mx-allow = \"10.0.0.0/8\";",
+        "mx-allow = [ \"10.0.0.1/8\" ];",
+        "mx-allow = [ 10 ];",
+        "resolvers = [ \"dns.example\" ];",
+        "max-recipients = \"1000\";",
+        "max-recipients = -1;",
+        "max-recipients = 1.5;",
+        "max-message-size = \"25\\nM\";",
+        "max-message-size = \"25X\";",
+        "max-message-size = \"99999999999999999999G\";",
+        "max-message-size = \"18014398509481985K\";",
+        "received-hops-max = 29;",
+        "received-hops-max = 101;",
+        "retry-first = 300;",
+        "retry-first = \"300\";",
+        "retry-first = \"0s\";",
+        "tlsrpt-organization = \"a\\x01\";",
+        "tlsrpt-organization = \"\xff\";",
+        "hostname = \"unterminated",
+        "= 5;",
+        "}",
+        "a = ( ( ( (",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        free(errors_of(span_of(texts[i])));
+    free(errors_of((struct span){ "user = \"x\";\0", 12 }));
+}
+
+static void settings_that_contradict_each_other_are_refused(void **state)
+{
+    (void)state;
+    assert_says("\nretry-first = \"5h\";", "conf:2: retry-first is more than retry-max");
+    assert_says("queue-size-max = \"2M\";", "max-message-size is more than queue-size-max");
+}
+
+static void an_include_is_refused_and_never_opened(void **state)
+{
+    (void)state;
+    assert_says("@include \"/etc/passwd\"\n", "conf:1: @include is not supported");
+    assert_says("user = \"x\";\n\t@include \"/etc/passwd\"\n", "conf:2: @include");
+}
+
+/* --- the property: what is written is read back to the same ------------------------------------
+ */
+
+static void assert_round_trip(const struct settings *s)
+{
+    struct settings_errors errors;
+    struct settings *back = memory_new(sizeof(*back));
+    struct buf text;
+
+    buf_init(&text, SETTINGS_TEXT_MAX);
+    settings_errors_init(&errors);
+    settings_write(s, &text);
+    if (!settings_parse(buf_span(&text), "written", back, &errors))
+        fail_msg("written, then refused: " SPAN_FMT, SPAN_ARG(buf_span(&errors.text)));
+    assert_memory_equal(s, back, sizeof(*s));
+    settings_errors_clear(&errors);
+    buf_clear(&text);
+    free(back);
+}
+
+static void random_endpoint(struct endpoint *e, unsigned port)
+{
+    char text[NETWORK_TEXT_SIZE];
+
+    if (random_below(2))
+        snprintf(text, sizeof(text), "10.%u.%u.1:%u", (unsigned)random_below(256),
+                 (unsigned)random_below(256), port);
+    else
+        snprintf(text, sizeof(text), "[2001:db8:%x::%x]:%u", (unsigned)random_below(65536),
+                 (unsigned)random_below(65536), port);
+    assert_true(endpoint_parse(span_of(text), 0, e));
+}
+
+static void random_networks(struct network_list *list)
+{
+    char text[NETWORK_TEXT_SIZE];
+
+    memset(list, 0, sizeof(*list));
+    list->count = (unsigned)random_below(SETTINGS_NETWORKS_MAX + 1);
+    for (unsigned i = 0; i < list->count; i++) {
+        if (random_below(2))
+            snprintf(text, sizeof(text), "10.%u.0.0/%u", (unsigned)random_below(256),
+                     16 + (unsigned)random_below(17));
+        else
+            snprintf(text, sizeof(text), "2001:db8:%x::/%u", (unsigned)random_below(65536),
+                     48 + (unsigned)random_below(81));
+        assert_true(network_parse(span_of(text), &list->items[i]));
+    }
+}
+
+static void random_text(char *room, size_t size, const char *start, const char *letters)
+{
+    size_t len = strlen(start) + random_below(size - strlen(start));
+
+    memset(room, 0, size);
+    for (size_t i = 0; i < len; i++)
+        room[i] = i < strlen(start) ? start[i] : letters[random_below(strlen(letters))];
+}
+
+static void random_listeners(struct settings *s)
+{
+    memset(s->listeners, 0, sizeof(s->listeners));
+    s->listener_count = 1 + (unsigned)random_below(SETTINGS_LISTENERS_MAX);
+    for (unsigned i = 0; i < s->listener_count; i++) {
+        random_endpoint(&s->listeners[i].address, 1000 + i);
+        random_networks(&s->listeners[i].relay_from);
+        if (random_below(2)) {
+            random_text(s->listeners[i].tls_certificate, SETTINGS_PATH_SIZE, "/", "ab/ \"\\;#");
+            random_text(s->listeners[i].tls_key, SETTINGS_PATH_SIZE, "/", "ab/{}()'@");
+        }
+    }
+}
+
+static void whatever_is_set_survives_writing_and_reading(void **state)
+{
+    struct settings *s = settings_of("");
+
+    (void)state;
+    assert_round_trip(s);
+    for (int round = 0; round < 50; round++) {
+        random_text(s->hostname, 60, "x", "abcXYZ019");
+        random_text(s->state_dir, SETTINGS_PATH_SIZE, "/", "ab/ \"\\;#=");
+        random_text(s->tlsrpt_organization, SETTINGS_NAME_SIZE, "", "ab \"\\\\'%/*#");
+        s->log_level = (enum log_level)random_below(4);
+        s->tls_level = (enum relayhost_tls)random_below(3);
+        s->delivery = (enum delivery_mode)random_below(2);
+        random_listeners(s);
+        random_networks(&s->mx_allow);
+        s->resolver_count = (unsigned)random_below(SETTINGS_RESOLVERS_MAX + 1);
+        memset(s->resolvers, 0, sizeof(s->resolvers));
+        for (unsigned i = 0; i < s->resolver_count; i++)
+            random_endpoint(&s->resolvers[i], 1 + (unsigned)random_below(65535));
+        s->queue_bytes_max = (1ULL << 31) + random_below(1ULL << 43);
+        s->max_message_bytes = 65536 + random_below((1ULL << 31) - 65536);
+        s->retry_first_s = 1 + (unsigned)random_below(86400);
+        s->retry_max_s = 86400 + (unsigned)random_below(6 * 86400);
+        s->max_recipients = 100 + (unsigned)random_below(9900);
+        assert_round_trip(s);
+    }
+    free(s);
+}
+
+static void every_row_of_the_table_is_complete(void **state)
+{
+    struct setting_row row;
+    size_t count = 0;
+
+    (void)state;
+    for (; settings_row(count, &row); count++) {
+        assert_true(strlen(row.name) > 0 && strlen(row.type) > 0);
+        assert_int_equal(row.sentence[strlen(row.sentence) - 1], '.');
+    }
+    assert_true(count > 30);
+}
+
+static void a_file_that_cannot_be_read_is_one_error(void **state)
+{
+    struct settings_errors errors;
+    struct settings *s = memory_new(sizeof(*s));
+
+    (void)state;
+    settings_errors_init(&errors);
+    assert_false(settings_load("/nonexistent/waxseal.conf", s, &errors));
+    assert_int_equal(errors.count, 1);
+    assert_non_null(strstr(buf_span(&errors.text).data, "No such file"));
+    settings_errors_clear(&errors);
+    settings_errors_init(&errors);
+    assert_false(settings_load("/etc", s, &errors));
+    assert_int_equal(errors.count, 1);
+    settings_errors_clear(&errors);
+    free(s);
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, NULL, NULL, NULL                                                          \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST("an empty text is a safe loopback relay", an_empty_text_is_a_loopback_relay),
+        TEST("every kind of value is read", every_kind_of_value_is_read),
+        TEST("all errors of a text are found in one pass, with their lines",
+             all_errors_are_found_in_one_pass),
+        TEST("unknown names get the nearest known one", unknown_names_get_the_nearest_known_one),
+        TEST("a listener that would be an open relay is refused", open_relays_are_refused),
+        TEST("wrong types, values and ranges are refused", wrong_types_and_values_are_refused),
+        TEST("settings that contradict each other are refused",
+             settings_that_contradict_each_other_are_refused),
+        TEST("an include is refused and never opened", an_include_is_refused_and_never_opened),
+        TEST("whatever is set survives writing and reading",
+             whatever_is_set_survives_writing_and_reading),
+        TEST("every row of the table is complete", every_row_of_the_table_is_complete),
+        TEST("a file that cannot be read is one error", a_file_that_cannot_be_read_is_one_error),
+    };
+    return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
+}
