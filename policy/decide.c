@@ -1,0 +1,153 @@
+#include "policy/decide.h"
+
+/* Mode none is a policy that has nothing to say (RFC 8461 s.5). */
+static bool policy_speaks(struct sts_facts f)
+{
+    return f.source == POLICY_SOURCE_DANE || (f.source == POLICY_SOURCE_STS && f.mode != STS_NONE);
+}
+
+static bool policy_binds(struct sts_facts f)
+{
+    return f.source == POLICY_SOURCE_DANE ||
+           (f.source == POLICY_SOURCE_STS && f.mode == STS_ENFORCE);
+}
+
+static bool mx_is_unlisted(struct sts_facts f)
+{
+    return f.source == POLICY_SOURCE_STS && f.mode != STS_NONE && !f.mx_listed;
+}
+
+static void set_result(struct sts_decision *d, enum tls_result result, const char *reason)
+{
+    d->result = result;
+    d->reason = reason;
+}
+
+/* How to connect.  A testing policy is tried as if it were enforced, to see what would come of it.
+ */
+static struct sts_decision decision_of(struct sts_facts f)
+{
+    bool binds = policy_binds(f);
+    return (struct sts_decision){
+        .deliver = true,
+        .use_tls = binds || f.route != ROUTE_TLS_NONE,
+        .must_verify = binds,
+        .floor = policy_speaks(f) ? TLS_FLOOR_STRICT : TLS_FLOOR_OPPORTUNISTIC,
+        .lower_allowed = !binds,
+        .clear_allowed = !binds && f.route != ROUTE_TLS_ENCRYPT,
+        .report = true,
+        .counted_under = policy_speaks(f) ? f.source : POLICY_SOURCE_NONE,
+        .result = TLS_RESULT_SUCCESS,
+        .reason = "",
+    };
+}
+
+struct sts_decision sts_decide_candidate(struct sts_facts f)
+{
+    struct sts_decision d = decision_of(f);
+    if (mx_is_unlisted(f)) { /* RFC 8461 s.4.1 */
+        set_result(&d, TLS_RESULT_VALIDATION_FAILURE, "not in policy");
+        d.deliver = !policy_binds(f); /* RFC 8461 s.5 */
+    }
+    return d;
+}
+
+/* RFC 8461 s.4.2, RFC 8460 s.4.3 */
+static void judge_certificate(struct sts_decision *d, enum cert_verdict cert)
+{
+    switch (cert) {
+    case CERT_OK:
+        return;
+    case CERT_EXPIRED:
+        set_result(d, TLS_RESULT_CERTIFICATE_EXPIRED, "certificate expired");
+        return;
+    case CERT_HOST_MISMATCH:
+        set_result(d, TLS_RESULT_CERTIFICATE_HOST_MISMATCH, "certificate for another name");
+        return;
+    case CERT_NOT_TRUSTED:
+        set_result(d, TLS_RESULT_CERTIFICATE_NOT_TRUSTED, "certificate not trusted");
+        return;
+    case CERT_NONE:
+        set_result(d, TLS_RESULT_VALIDATION_FAILURE, "no certificate");
+        return;
+    case CERT_OTHER:
+        break;
+    }
+    set_result(d, TLS_RESULT_VALIDATION_FAILURE, "certificate not valid");
+}
+
+static void judge_secured(struct sts_decision *d, struct sts_facts f)
+{
+    if (!policy_speaks(f))
+        return; /* opportunistic TLS asks for no certificate */
+    if (f.floor != TLS_FLOOR_STRICT)
+        set_result(d, TLS_RESULT_VALIDATION_FAILURE, "TLS too weak");
+    else
+        judge_certificate(d, f.cert);
+}
+
+static void judge_session(struct sts_decision *d, struct sts_facts f)
+{
+    if (mx_is_unlisted(f)) {
+        set_result(d, TLS_RESULT_VALIDATION_FAILURE, "not in policy");
+        return;
+    }
+    switch (f.tls) {
+    case SESSION_TLS_ON:
+        judge_secured(d, f);
+        return;
+    case SESSION_TLS_NOT_OFFERED:
+        set_result(d, TLS_RESULT_STARTTLS_NOT_SUPPORTED, "no STARTTLS offered");
+        return;
+    case SESSION_TLS_REFUSED:
+        set_result(d, TLS_RESULT_STARTTLS_NOT_SUPPORTED, "STARTTLS refused");
+        return;
+    case SESSION_TLS_FAILED:
+        set_result(d, TLS_RESULT_VALIDATION_FAILURE, "TLS handshake failed");
+        return;
+    case SESSION_TLS_NOT_TRIED:
+        break;
+    }
+    set_result(d, TLS_RESULT_VALIDATION_FAILURE, "TLS not tried");
+}
+
+/* May mail go over a session that no policy binds? */
+static bool session_carries(const struct sts_decision *d, enum session_tls tls)
+{
+    if (tls == SESSION_TLS_FAILED)
+        return false; /* nothing goes over a connection whose handshake broke off */
+    return tls == SESSION_TLS_ON || d->clear_allowed;
+}
+
+/* An address counts once an attempt; failures under mode none are nobody's business (s.6). */
+static bool session_counts(const struct sts_decision *d, struct sts_facts f)
+{
+    if (f.failed_before || f.tls == SESSION_TLS_NOT_TRIED)
+        return false;
+    bool mode_none = f.source == POLICY_SOURCE_STS && f.mode == STS_NONE;
+    return !mode_none || d->result == TLS_RESULT_SUCCESS;
+}
+
+struct sts_decision sts_decide_session(struct sts_facts f)
+{
+    struct sts_decision d = decision_of(f);
+    judge_session(&d, f);
+    d.deliver =
+        policy_binds(f) ? d.result == TLS_RESULT_SUCCESS : session_carries(&d, f.tls); /* s.5 */
+    d.report = session_counts(&d, f);
+    return d;
+}
+
+bool sts_decide_again(const struct sts_decision *d, enum tls_floor *floor, bool *use_tls)
+{
+    if (!*use_tls)
+        return false;
+    if (d->lower_allowed && *floor != TLS_FLOOR_LEGACY) {
+        *floor = *floor == TLS_FLOOR_STRICT ? TLS_FLOOR_OPPORTUNISTIC : TLS_FLOOR_LEGACY;
+        return true;
+    }
+    if (!d->clear_allowed)
+        return false;
+    *use_tls = false;
+    return true;
+}

@@ -1,0 +1,74 @@
+/*
+ * decide - the facts of an MX candidate and of a session with it to what we do.  Called by deliver
+ * twice for each candidate: before it connects, and when the session is as secure as it will be.
+ * Pure.  The decision table is docs/policy.md; every row of it is a test.
+ * Rules: RFC 8461 s.4 and s.5; what counts in reports: RFC 8460 s.4.3.
+ */
+#ifndef WAXSEAL_POLICY_DECIDE_H
+#define WAXSEAL_POLICY_DECIDE_H
+
+#include "lib/io/tls.h"
+#include "lib/mail/tls_result.h"
+#include "policy/sts_policy.h"
+
+/* Where the policy that binds comes from.  DANE wins over STS (RFC 8461 s.2). */
+enum policy_source {
+    POLICY_SOURCE_NONE, /* no policy, or none known after the wait for it */
+    POLICY_SOURCE_STS,
+    POLICY_SOURCE_DANE,
+};
+
+/* What the route says of TLS: `tls-level` of a relayhost; ROUTE_TLS_MAY for everybody else. */
+enum route_tls { ROUTE_TLS_MAY, ROUTE_TLS_NONE, ROUTE_TLS_ENCRYPT };
+
+/* How far a session came. */
+enum session_tls {
+    SESSION_TLS_NOT_OFFERED,
+    SESSION_TLS_REFUSED,   /* STARTTLS was answered with anything but 220 */
+    SESSION_TLS_FAILED,    /* the handshake failed, or bytes followed the 220: used up */
+    SESSION_TLS_NOT_TRIED, /* STARTTLS was not said, on the word of a decision (use_tls) */
+    SESSION_TLS_ON,
+};
+
+struct sts_facts {
+    /* before connecting */
+    enum policy_source source;
+    enum sts_mode mode; /* with POLICY_SOURCE_STS */
+    bool mx_listed;     /* with POLICY_SOURCE_STS: a pattern matches the candidate's name */
+    enum route_tls route;
+    /* after */
+    enum session_tls tls;
+    enum tls_floor floor;   /* of the context that the handshake was tried with */
+    enum cert_verdict cert; /* judged against the candidate's name, or by DANE */
+    bool failed_before;     /* a connection to this address failed its handshake in this attempt */
+};
+
+struct sts_decision {
+    /* Before: connect to this candidate?  After: send mail over this session? */
+    bool deliver;
+    /* How to connect, or to connect again after SESSION_TLS_FAILED. */
+    bool use_tls;         /* say STARTTLS where it is offered */
+    bool must_verify;     /* the binding policy wants a good certificate */
+    enum tls_floor floor; /* the first context to try */
+    bool lower_allowed;   /* after a failed handshake, the next lower floor on a new connection */
+    bool clear_allowed;   /* and at last, or without STARTTLS, in clear */
+    /* For the reports and the decision record. */
+    bool report;                      /* count this session (once for each address and attempt) */
+    enum policy_source counted_under; /* mode none counts as no policy (rfc/tls-rpt.md RPT-35) */
+    enum tls_result result;
+    const char *reason; /* a static phrase: "not in policy", "certificate expired", ... */
+};
+
+/* May this candidate be tried, and how?  Reads what is known before connecting. */
+struct sts_decision sts_decide_candidate(struct sts_facts f);
+
+/* May mail go over this session?  Reads all facts. */
+struct sts_decision sts_decide_session(struct sts_facts f);
+
+/*
+ * After a failed handshake: the way to connect again, with *floor lowered or *use_tls taken back.
+ * False when there is none.
+ */
+bool sts_decide_again(const struct sts_decision *d, enum tls_floor *floor, bool *use_tls);
+
+#endif

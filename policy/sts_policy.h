@@ -1,0 +1,58 @@
+/*
+ * sts_policy - the policy file of MTA-STS: from the HTTPS answer to mode, patterns and max_age.
+ * Called by sts_fetch for what came and by sts_cache for what was kept; deliver reads the result.
+ * Pure.  Rules: RFC 8461 s.3.2 and s.3.3, with LF and CRLF alike (erratum 6253).
+ */
+#ifndef WAXSEAL_POLICY_STS_POLICY_H
+#define WAXSEAL_POLICY_STS_POLICY_H
+
+#include "lib/base/span.h"
+
+enum sts_mode { STS_NONE, STS_TESTING, STS_ENFORCE };
+
+struct sts_policy {
+    enum sts_mode mode;
+    uint32_t max_age_s; /* at most STS_MAX_AGE_MAX */
+    char **mx;          /* patterns in lower case, "*." in front or not */
+    unsigned mx_count;
+    char *text; /* exactly as published, for reports (RFC 8460 s.4.4) */
+    size_t text_len;
+};
+
+/* What is wrong with an answer. */
+enum sts_policy_fault {
+    STS_POLICY_FINE,
+    STS_POLICY_HTTP_STATUS,
+    STS_POLICY_CONTENT_TYPE,
+    STS_POLICY_TOO_LARGE,
+    STS_POLICY_BAD_LINE,
+    STS_POLICY_MISSING_VERSION,
+    STS_POLICY_BAD_VERSION,
+    STS_POLICY_MISSING_MODE,
+    STS_POLICY_BAD_MODE,
+    STS_POLICY_MISSING_MAX_AGE,
+    STS_POLICY_BAD_MAX_AGE,
+    STS_POLICY_MISSING_MX,
+    STS_POLICY_BAD_MX,
+};
+
+/* "http_status", "bad_mx", ...; "" for STS_POLICY_FINE. */
+const char *sts_policy_fault_name(enum sts_policy_fault fault);
+
+/* Only 200 counts, and only text/plain (RFC 8461 s.3.2, s.3.3); an absent type is not text/plain.
+ */
+enum sts_policy_fault sts_policy_check_http(int status, struct span content_type);
+
+/* Parses a body; *out_policy is written only for STS_POLICY_FINE. */
+enum sts_policy_fault sts_policy_parse(struct span body, struct sts_policy **out_policy);
+void sts_policy_free(struct sts_policy **policy);
+
+/* "none", "testing", "enforce", and back. */
+const char *sts_mode_name(enum sts_mode mode);
+bool sts_mode_parse(struct span name, enum sts_mode *out);
+
+/* Is `newer` weaker than `older`: a weaker mode, a shorter max_age, a pattern that was not there?
+ */
+bool sts_policy_is_weaker(const struct sts_policy *newer, const struct sts_policy *older);
+
+#endif
