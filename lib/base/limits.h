@@ -28,6 +28,23 @@ enum {
     SMTPD_JUNK_MAX = 100,   /* NOOP, RSET, VRFY and the like without mail */
     ACCEPTS_PER_TURN = 8,   /* design.md section 3 */
 
+    /* smtpd's waits, and what one session may make it keep */
+    SMTPD_COMMAND_DISCARD_MAX = 64 * 1024, /* of a command line that is too long; then 421 */
+    SMTPD_OUTPUT_MAX = 64 * 1024,          /* replies not taken before we stop reading */
+    SMTPD_SLOW_MS = 1000,                  /* before a reply, beyond SMTPD_ERRORS_SLOW */
+    SMTPD_TLS_MS = 60 * 1000,              /* handshake; rfc/smtp-server.md SRV-70 */
+    SMTPD_QUEUE_WAIT_MS = 10 * 1000,       /* for a queue that is away; design.md section 2 */
+    SMTPD_ROOM_WAIT_MS = 5 * 60 * 1000,    /* for the queue's credit within DATA */
+    SMTPD_COMMIT_MS = 9 * 60 * 1000,       /* for its verdict; RFC 5321 s.4.5.3.2.6 gives 10 min */
+    SMTPD_DATA_MS = 60 * 60 * 1000,        /* from 354 to the end of data, whatever the rate */
+    SMTPD_DATA_GRACE_MS = 3 * 60 * 1000,   /* of these without a least rate; s.4.5.3.2.5 */
+    SMTPD_DATA_RATE_MIN = 1024,            /* octets a second, beyond the grace */
+    SMTPD_CLOSE_MS = 5 * 1000,             /* for the client to take our last reply */
+    SMTPD_DRAIN_BEGIN_MS = 2 * 1000,       /* draining: for a new client to begin its transaction */
+    SMTPD_DRAIN_COMMIT_MS = 25 * 1000,     /* draining: for the final dot's reply; design.md s.2 */
+    SMTPD_REST_MS = 100,                   /* listeners rest when descriptors have run out */
+    SMTPD_SWEEP_MS = 10 * 1000,            /* between looks for the counts of dead processes */
+
     /* DNS */
     MX_NAMES_MAX = 20,         /* table */
     MX_ADDRESSES_MAX = 8,      /* table, per name */
