@@ -5,10 +5,15 @@ FOLDERS = lib/base lib/mail lib/io lib/ipc policy tlsrpt queue queue/deliver smt
 PROTOS  = $(wildcard lib/ipc/*.proto queue/*.proto policy/*.proto tlsrpt/*.proto)
 
 BUILD  ?= build
-CC     ?= gcc
+ifeq ($(origin CC),default)
+CC      = gcc
+endif
 PYTHON ?= /usr/bin/python3
+PREFIX ?= /usr/local
 PKGS    = libevent libevent_pthreads libssl libcrypto libcares libcurl lmdb libconfig libprotobuf-c jansson \
           zlib libidn2 libseccomp
+# Before the packages are there, there is nothing to ask.
+pkgs    = $(shell command -v pkg-config >/dev/null && pkg-config $(1) $(PKGS) 2>/dev/null)
 VERSION := $(shell cat VERSION)
 
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wvla -Wformat=2 -Wundef \
@@ -17,9 +22,9 @@ WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -
 HARDEN   = -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fcf-protection -fno-strict-overflow
 OPTIMIZE = -O2 -g
 CFLAGS   = -std=c17 -D_GNU_SOURCE -DWAXSEAL_VERSION='"$(VERSION)"' $(OPTIMIZE) $(HARDEN) $(WARNINGS) $(WERROR) -pthread
-CPPFLAGS = -I. -I$(BUILD)/gen $(shell pkg-config --cflags-only-I $(PKGS))
+CPPFLAGS = -I. -I$(BUILD)/gen $(call pkgs,--cflags-only-I)
 LDFLAGS  = -pie -Wl,-z,relro,-z,now -pthread
-LDLIBS   = $(shell pkg-config --libs $(PKGS)) -lcrypt
+LDLIBS   = $(call pkgs,--libs) -lcrypt
 
 SOURCES  = $(wildcard $(addsuffix /*.c,$(FOLDERS)))
 GEN      = $(PROTOS:%.proto=$(BUILD)/gen/%.pb-c.c)
@@ -27,16 +32,36 @@ OBJECTS  = $(SOURCES:%.c=$(BUILD)/%.o) $(GEN:%.c=%.o)
 # What unit tests and fuzz targets link with: all but the command line's main.
 LIBRARY  = $(BUILD)/libwaxseal.a
 
-all: $(BUILD)/waxseal
+all: $(BUILD)/waxseal     ## builds build/waxseal
+
+help:                     ## this list
+	@awk -F'## ' '/^[a-z]+:.*## / { split($$1, t, ":"); printf "  make %-10s %s\n", t[1], $$2 }' $(MAKEFILE_LIST)
+
+run:                      ## installs what is missing, builds, and starts a relay on 127.0.0.1:2525
+	@packaging/install.sh build run
+	@$(MAKE) --no-print-directory all
+	@packaging/run.sh $(BUILD)/waxseal
+
+install: all              ## installs under $(DESTDIR)$(PREFIX), configuration in $(DESTDIR)/etc/waxseal
+	install -D -m 755 $(BUILD)/waxseal $(DESTDIR)$(PREFIX)/sbin/waxseal
+	install -D -m 644 docs/man/waxseal.8 $(DESTDIR)$(PREFIX)/share/man/man8/waxseal.8
+	install -D -m 644 docs/man/waxseal.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/waxseal.conf.5
+	install -D -m 644 etc/waxseal.service $(DESTDIR)/usr/lib/systemd/system/waxseal.service
+	install -D -m 644 etc/waxseal.sysusers $(DESTDIR)/usr/lib/sysusers.d/waxseal.conf
+	test -e $(DESTDIR)/etc/waxseal/waxseal.conf || \
+	    install -D -m 644 etc/waxseal.conf $(DESTDIR)/etc/waxseal/waxseal.conf
+
+clean:                    ## removes what was built
+	rm -rf $(BUILD)
 
 $(BUILD)/waxseal: $(BUILD)/supervisor/main.o $(LIBRARY)
 	$(CC) $(LDFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
 
 $(LIBRARY): $(filter-out $(BUILD)/supervisor/main.o,$(OBJECTS))
 	@rm -f $@
-	ar rcs $@ $^
+	$(AR) rcs $@ $^
 
-$(BUILD)/%.o: %.c | generated
+$(BUILD)/%.o: %.c | $(GEN)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
 
@@ -48,7 +73,8 @@ $(BUILD)/gen/%.pb-c.c: %.proto
 	protoc-c --c_out=$(BUILD)/gen $<
 
 generated: $(GEN)
-.PHONY: all generated
+.PHONY: all help run install clean generated
+.SECONDARY:
 
 -include $(OBJECTS:.o=.d)
 include tests/tests.mk

@@ -6,8 +6,39 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(LIBRARY)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS) -lcmocka
 
 unit: $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
+	@status=0; for t in $(UNIT); do $$t || status=1; done; exit $$status
 .PHONY: unit
+
+# Everything, as a newcomer runs it.  Each suite prints its own sum, run.py the sum of all.
+test:                     ## all tests; the last line is "N passed, N failed"
+	@packaging/install.sh build run test
+	@$(MAKE) --no-print-directory -s all peers $(UNIT)
+	@$(PYTHON) tests/run.py $(foreach suite,$(SUITES),"$(suite)=$(MAKE) --no-print-directory -s $(suite)")
+SUITES = unit vectors fuzz system
+.PHONY: test
+
+# Fuzzing: each target runs from its seeds for FUZZ_SECONDS.
+FUZZ         = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BUILD   = build/fuzz
+FUZZ_SECONDS ?= 5
+fuzz:                     ## runs each fuzz target from its seeds for FUZZ_SECONDS (5)
+	@$(MAKE) --no-print-directory -s BUILD=$(FUZZ_BUILD) CC=clang OPTIMIZE="-O1 -g" HARDEN= \
+	    SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" fuzz-targets
+	@tests/fuzz/run.sh $(FUZZ_BUILD) $(FUZZ_SECONDS) $(FUZZ)
+fuzz-targets: $(FUZZ:%=$(BUILD)/tests/fuzz/%)
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< $(LIBRARY) $(LDLIBS)
+.PHONY: fuzz fuzz-targets
+
+# Unit tests once more under the sanitizers.
+asan:                     ## unit tests and vectors under address and undefined-behaviour sanitizers
+	@packaging/install.sh build run test
+	@$(MAKE) --no-print-directory -s BUILD=build/asan OPTIMIZE="-O1 -g -fno-omit-frame-pointer" HARDEN=-fPIE \
+	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" asan-suites
+asan-suites:
+	@$(PYTHON) tests/run.py "unit=$(MAKE) -s unit" "vectors=$(MAKE) -s vectors"
+.PHONY: asan asan-suites
 
 # The lab: a private internet in namespaces (tests/lab), for hands, for the demo and for the stories.
 LAB = tests/lab/enter.py

@@ -29,7 +29,8 @@ static struct error *error_joined(enum error_kind kind, const char *front, const
 {
     char text[ERROR_TEXT_MAX];
 
-    snprintf(text, sizeof(text), "%s: %s", front, back);
+    if (snprintf(text, sizeof(text), "%s: %s", front, back) >= ERROR_TEXT_MAX)
+        memcpy(text + sizeof(text) - 4, "...", 4);
     return error_with_text(kind, text);
 }
 
