@@ -12,6 +12,9 @@
 /* The store of what we trust; lent.  A user keeps a reference of its own (X509_STORE_up_ref). */
 X509_STORE *tls_trust_store(const struct tls_trust *trust);
 
+/* A bare new session of a context, for tls_session_begin. */
+SSL *tls_context_session(struct tls_context *context);
+
 /*
  * A new session of a context, not yet bound to a socket.  A client's goes for `name`: it is sent as
  * SNI and is what the certificate is judged against; a server's has none.

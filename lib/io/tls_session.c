@@ -1,0 +1,181 @@
+#include "lib/io/tls_openssl.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* RFC 8461 s.4.2: DNS-IDs only; RFC 6125 s.6.4.3: a wildcard is a complete label. */
+enum { HOST_FLAGS = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS };
+
+enum { REFERENCE_MAX = 253, LABEL_MAX = 63 };
+
+static bool label_is_plain(struct span label)
+{
+    if (label.len == 0 || label.len > LABEL_MAX)
+        return false;
+    for (size_t i = 0; i < label.len; i++)
+        if (!ascii_is_alnum(label.data[i]) && label.data[i] != '-' && label.data[i] != '_')
+            return false;
+    return true;
+}
+
+static bool label_is_number(struct span label)
+{
+    for (size_t i = 0; i < label.len; i++)
+        if (!ascii_is_digit(label.data[i]))
+            return false;
+    return true;
+}
+
+/* Takes the root dot away; false for what is no host name, above all an IP address. */
+static bool reference_host(struct span reference, struct span *out_host)
+{
+    struct span label = { NULL, 0 };
+    struct span rest;
+
+    if (reference.len > 0 && reference.data[reference.len - 1] == '.')
+        reference.len--;
+    if (reference.len == 0 || reference.len > REFERENCE_MAX)
+        return false;
+    rest = reference;
+    while (span_cut(&rest, '.', &label))
+        if (!label_is_plain(label))
+            return false;
+    if (label_is_number(label)) /* no top-level domain is one: RFC 3696 s.2 */
+        return false;
+    *out_host = reference;
+    return true;
+}
+
+bool tls_certificate_names(struct span der, struct span reference)
+{
+    const unsigned char *at = (const unsigned char *)der.data;
+    struct span host;
+    X509 *certificate;
+    bool fits;
+
+    if (der.len > INT32_MAX || !reference_host(reference, &host))
+        return false;
+    certificate = d2i_X509(NULL, &at, (long)der.len);
+    fits = certificate && X509_check_host(certificate, host.data, host.len, HOST_FLAGS, NULL) == 1;
+    X509_free(certificate);
+    ERR_clear_error();
+    return fits;
+}
+
+/* A name that is none is not sent as SNI (RFC 6066 s.3); its verdict is a mismatch, see below. */
+static void session_expect(SSL *ssl, const char *name)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    char text[REFERENCE_MAX + 1];
+    struct span host;
+
+    X509_VERIFY_PARAM_set_hostflags(param, HOST_FLAGS);
+    if (!reference_host(span_of(name), &host))
+        return;
+    ensure(span_to_string(host, text, sizeof(text)));
+    ensure(X509_VERIFY_PARAM_set1_host(param, host.data, host.len) == 1);
+    ensure(SSL_set_tlsext_host_name(ssl, text) == 1);
+}
+
+SSL *tls_session_begin(struct tls_context *context, const char *name)
+{
+    SSL *ssl = tls_context_session(context);
+
+    ERR_clear_error();
+    if (name) {
+        session_expect(ssl, name);
+        SSL_set_connect_state(ssl);
+    } else {
+        SSL_set_accept_state(ssl);
+    }
+    return ssl;
+}
+
+/* Copies into room of `size` bytes what is printable; the rest shows as '?'. */
+static void put_printable(char *room, size_t size, struct span text)
+{
+    size_t used = strlen(room);
+
+    for (size_t i = 0; i < text.len && used + 1 < size; i++) {
+        char c = text.data[i];
+        room[used++] = c > ' ' && c <= '~' ? c : '?';
+    }
+    room[used] = '\0';
+}
+
+static void describe_name(const X509_NAME *name, char text[TLS_NAME_SIZE])
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *data;
+    long len;
+
+    ensure(bio);
+    X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253); /* escapes all that is not ASCII */
+    len = BIO_get_mem_data(bio, &data);
+    if (len >= TLS_NAME_SIZE)
+        len = TLS_NAME_SIZE - 1;
+    if (len > 0)
+        memcpy(text, data, (size_t)len);
+    BIO_free(bio);
+}
+
+static void describe_dns_ids(X509 *certificate, char *text, size_t size)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type != GEN_DNS)
+            continue;
+        size_t used = strlen(text);
+        if (used > 0 && used + 1 < size)
+            memcpy(text + used, " ", 2);
+        put_printable(text, size,
+                      (struct span){ (const char *)ASN1_STRING_get0_data(name->d.dNSName),
+                                     (size_t)ASN1_STRING_length(name->d.dNSName) });
+    }
+    GENERAL_NAMES_free(names);
+}
+
+static int64_t utc_ms_of(const ASN1_TIME *when)
+{
+    struct tm tm;
+
+    if (ASN1_TIME_to_tm(when, &tm) != 1)
+        return 0;
+    return (int64_t)timegm(&tm) * 1000;
+}
+
+/* A peer without certificate leaves OpenSSL's result at "ok": look for the certificate first. */
+static void describe_certificate(SSL *ssl, const char *name, struct tls_session *s)
+{
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    long result = SSL_get_verify_result(ssl);
+    struct span host;
+
+    if (!certificate)
+        return;
+    if (name && result == X509_V_OK && !reference_host(span_of(name), &host))
+        result = X509_V_ERR_HOSTNAME_MISMATCH;
+    s->cert = tls_verdict_of(result);
+    snprintf(s->cert_reason, sizeof(s->cert_reason), "%s", tls_reason_of(result));
+    describe_name(X509_get_subject_name(certificate), s->subject);
+    describe_name(X509_get_issuer_name(certificate), s->issuer);
+    describe_dns_ids(certificate, s->names, sizeof(s->names));
+    s->not_after_utc_ms = utc_ms_of(X509_get0_notAfter(certificate));
+}
+
+void tls_session_describe(SSL *ssl, const char *name, struct tls_session *out_session)
+{
+    const char *cipher = SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl));
+    struct tls_session s = { .cert = CERT_NONE, .resumed = SSL_session_reused(ssl) };
+
+    snprintf(s.version, sizeof(s.version), "%s", SSL_get_version(ssl));
+    snprintf(s.cipher, sizeof(s.cipher), "%s", cipher ? cipher : "");
+    describe_certificate(ssl, name, &s);
+    ERR_clear_error();
+    *out_session = s;
+}
