@@ -152,7 +152,7 @@ class Conversation:
                 self.odd(stage, *line[1:].split(" ", 1))
                 code = 250
                 continue
-            extra = lines[n + 1][7:] + "\r\n" if lines[n + 1:n + 2] and \
+            extra = lines[n + 1][8:] + "\r\n" if lines[n + 1:n + 2] and \
                 lines[n + 1].startswith("=inject") else ""
             if line:
                 self.socket.sendall((line + "\r\n" + extra).encode())

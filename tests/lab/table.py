@@ -102,7 +102,7 @@ SECURITY = [
     domain("tls10.test", "its MX speaks TLS 1.0 only", "enforce", {"tls": "1.0"}),
     domain("tls12.test", "its MX speaks TLS 1.2 only", "enforce", {"tls": "1.2"}),
     domain("inject.test", "its MX puts bytes behind the 220 of STARTTLS", "enforce",
-           {"script": {"starttls": "220 go ahead\n=inject=250 mx.inject.test"}}),
+           {"script": {"starttls": "220 go ahead\n=inject 250 mx.inject.test"}}),
     domain("handshake-garbage.test", "its MX answers the TLS handshake with garbage", "enforce",
            {"script": {"handshake": "=garbage"}}),
     domain("unlisted.test", "its policy does not list its MX", "enforce",

@@ -1,0 +1,61 @@
+"""The stories run inside the lab (`make system`); each gets a relay of its own, production defaults."""
+import os
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../lab"))
+
+from lab import VARIABLE, Lab  # noqa: E402
+from relay import Relay  # noqa: E402
+from services import tail  # noqa: E402
+
+
+def pytest_configure(config):
+    if VARIABLE not in os.environ:
+        pytest.exit("the stories run inside the lab: make system, or "
+                    "tests/lab/enter.py /usr/bin/python3 -m pytest tests/system", 2)
+
+
+@pytest.fixture(scope="session", name="the_lab")
+def fixture_the_lab():
+    return Lab.current()
+
+
+@pytest.fixture(name="lab")
+def fixture_lab(the_lab):
+    """The lab, with all that a story changed in MX hosts put back afterwards."""
+    yield the_lab
+    the_lab.mx_as_before()
+
+
+@pytest.fixture(name="make_relay")
+def fixture_make_relay(lab, request):
+    """Makes relays (not started) that end with the story; shows the log of a story that failed."""
+    made = []
+
+    def make(**settings):
+        settings = {k.replace("_", "-"): v for k, v in settings.items()}
+        made.append(Relay(lab, environment=settings.pop("environment", None), **settings))
+        return made[-1]
+    yield make
+    for relay in made:
+        if relay.process and relay.processes():
+            relay.kill()
+        report = getattr(request.node, "call_report", None)
+        if report and report.failed:
+            print(f"--- log of {relay.folder}\n{tail(relay.log_file, 6000)}")
+
+
+@pytest.fixture(name="relay")
+def fixture_relay(make_relay):
+    """A running relay that retries after two seconds and is otherwise as delivered."""
+    return make_relay(retry_first="2s", retry_max="4s").start()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call":
+        item.call_report = outcome.get_result()
