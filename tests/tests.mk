@@ -1,9 +1,17 @@
 # How the tests are built and run; included by the Makefile.
 UNIT = $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 
-$(BUILD)/tests/unit/%: tests/unit/%.c $(LIBRARY)
+# What tests share (tests/support): an archive, so that a test takes only what it uses.
+SUPPORT_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+SUPPORT         = $(BUILD)/tests/libsupport.a
+$(SUPPORT): $(SUPPORT_OBJECTS)
+	@rm -f $@
+	ar rcs $@ $^
+-include $(SUPPORT_OBJECTS:.o=.d)
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(SUPPORT) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBRARY) $(LDLIBS) -lcmocka
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP $(LDFLAGS) -o $@ $< $(SUPPORT) $(LIBRARY) $(LDLIBS) -lcmocka
 
 unit: $(UNIT)
 	@status=0; for t in $(UNIT); do $$t || status=1; done; exit $$status
