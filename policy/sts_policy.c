@@ -65,6 +65,7 @@ struct reading {
     bool version;
     bool mode;
     bool max_age;
+    bool bad_line;
 };
 
 static bool is_blank(char c)
@@ -188,7 +189,9 @@ static enum sts_policy_fault take_lines(struct reading *r, struct span body)
         if (line.len > 0 && line.data[line.len - 1] == '\r')
             line.len--;
         enum sts_policy_fault fault = take_line(r, line);
-        if (fault != STS_POLICY_FINE)
+        if (fault == STS_POLICY_BAD_LINE)
+            r->bad_line = true; /* "no version" says more of an HTML page */
+        else if (fault != STS_POLICY_FINE)
             return fault;
     }
     return STS_POLICY_FINE;
@@ -198,6 +201,8 @@ static enum sts_policy_fault check_whole(const struct reading *r)
 {
     if (!r->version)
         return STS_POLICY_MISSING_VERSION;
+    if (r->bad_line)
+        return STS_POLICY_BAD_LINE;
     if (!r->mode)
         return STS_POLICY_MISSING_MODE;
     if (!r->max_age)

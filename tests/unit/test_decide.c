@@ -1,0 +1,408 @@
+#include "policy/decide.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* The rows of docs/policy.md, by their numbers. */
+#define NO_POLICY .source = POLICY_SOURCE_NONE
+#define STS(m, listed) .source = POLICY_SOURCE_STS, .mode = (m), .mx_listed = (listed)
+#define DANE .source = POLICY_SOURCE_DANE
+
+static const struct candidate_row {
+    const char *row;
+    struct sts_facts facts;
+    bool deliver, use_tls, must_verify, lower_allowed, clear_allowed;
+    enum tls_floor floor;
+    enum policy_source counted_under;
+    enum tls_result result;
+} candidate_rows[] = {
+    { "C1",
+      { NO_POLICY },
+      true,
+      true,
+      false,
+      true,
+      true,
+      TLS_FLOOR_OPPORTUNISTIC,
+      POLICY_SOURCE_NONE,
+      TLS_RESULT_SUCCESS },
+    { "C2",
+      { STS(STS_NONE, false) },
+      true,
+      true,
+      false,
+      true,
+      true,
+      TLS_FLOOR_OPPORTUNISTIC,
+      POLICY_SOURCE_NONE,
+      TLS_RESULT_SUCCESS },
+    { "C3",
+      { STS(STS_TESTING, true) },
+      true,
+      true,
+      false,
+      true,
+      true,
+      TLS_FLOOR_STRICT,
+      POLICY_SOURCE_STS,
+      TLS_RESULT_SUCCESS },
+    { "C4",
+      { STS(STS_TESTING, false) },
+      true,
+      true,
+      false,
+      true,
+      true,
+      TLS_FLOOR_STRICT,
+      POLICY_SOURCE_STS,
+      TLS_RESULT_VALIDATION_FAILURE },
+    { "C5",
+      { STS(STS_ENFORCE, true) },
+      true,
+      true,
+      true,
+      false,
+      false,
+      TLS_FLOOR_STRICT,
+      POLICY_SOURCE_STS,
+      TLS_RESULT_SUCCESS },
+    { "C6",
+      { STS(STS_ENFORCE, false) },
+      false,
+      true,
+      true,
+      false,
+      false,
+      TLS_FLOOR_STRICT,
+      POLICY_SOURCE_STS,
+      TLS_RESULT_VALIDATION_FAILURE },
+    { "C7",
+      { NO_POLICY, .route = ROUTE_TLS_ENCRYPT },
+      true,
+      true,
+      false,
+      true,
+      false,
+      TLS_FLOOR_OPPORTUNISTIC,
+      POLICY_SOURCE_NONE,
+      TLS_RESULT_SUCCESS },
+    { "C8",
+      { NO_POLICY, .route = ROUTE_TLS_NONE },
+      true,
+      false,
+      false,
+      true,
+      true,
+      TLS_FLOOR_OPPORTUNISTIC,
+      POLICY_SOURCE_NONE,
+      TLS_RESULT_SUCCESS },
+    { "C9",
+      { STS(STS_ENFORCE, true), .route = ROUTE_TLS_NONE },
+      true,
+      true,
+      true,
+      false,
+      false,
+      TLS_FLOOR_STRICT,
+      POLICY_SOURCE_STS,
+      TLS_RESULT_SUCCESS },
+};
+
+static void every_candidate_row_holds(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(candidate_rows) / sizeof(candidate_rows[0]); i++) {
+        const struct candidate_row *row = &candidate_rows[i];
+        struct sts_decision d = sts_decide_candidate(row->facts);
+        if (d.deliver != row->deliver || d.use_tls != row->use_tls ||
+            d.must_verify != row->must_verify || d.lower_allowed != row->lower_allowed ||
+            d.clear_allowed != row->clear_allowed || d.floor != row->floor ||
+            d.counted_under != row->counted_under || d.result != row->result || !d.report)
+            fail_msg("row %s", row->row);
+    }
+}
+
+#define SECURE(c) .tls = SESSION_TLS_ON, .floor = TLS_FLOOR_STRICT, .cert = (c)
+#define SECURE_AT(f) .tls = SESSION_TLS_ON, .floor = (f), .cert = CERT_OK
+
+static const struct session_row {
+    const char *row;
+    struct sts_facts facts;
+    bool deliver, report;
+    enum tls_result result;
+    const char *reason;
+} session_rows[] = {
+    { "N1", { NO_POLICY, SECURE(CERT_NOT_TRUSTED) }, true, true, TLS_RESULT_SUCCESS, "" },
+    { "N1", { NO_POLICY, SECURE_AT(TLS_FLOOR_LEGACY) }, true, true, TLS_RESULT_SUCCESS, "" },
+    { "N2",
+      { NO_POLICY, .tls = SESSION_TLS_NOT_OFFERED },
+      true,
+      true,
+      TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+      "no STARTTLS offered" },
+    { "N3",
+      { NO_POLICY, .tls = SESSION_TLS_REFUSED },
+      true,
+      true,
+      TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+      "STARTTLS refused" },
+    { "N4",
+      { NO_POLICY, .tls = SESSION_TLS_FAILED },
+      false,
+      true,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "TLS handshake failed" },
+    { "N5",
+      { NO_POLICY, SECURE_AT(TLS_FLOOR_LEGACY), .failed_before = true },
+      true,
+      false,
+      TLS_RESULT_SUCCESS,
+      "" },
+    { "N6",
+      { NO_POLICY, .tls = SESSION_TLS_NOT_TRIED, .failed_before = true },
+      true,
+      false,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "TLS not tried" },
+    { "N7",
+      { NO_POLICY, .tls = SESSION_TLS_NOT_TRIED, .route = ROUTE_TLS_NONE },
+      true,
+      false,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "TLS not tried" },
+    { "N8",
+      { NO_POLICY, .tls = SESSION_TLS_NOT_OFFERED, .route = ROUTE_TLS_ENCRYPT },
+      false,
+      true,
+      TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+      "no STARTTLS offered" },
+    { "N9",
+      { NO_POLICY, SECURE(CERT_EXPIRED), .route = ROUTE_TLS_ENCRYPT },
+      true,
+      true,
+      TLS_RESULT_SUCCESS,
+      "" },
+    { "O1",
+      { STS(STS_NONE, false), SECURE(CERT_NOT_TRUSTED) },
+      true,
+      true,
+      TLS_RESULT_SUCCESS,
+      "" },
+    { "O2",
+      { STS(STS_NONE, false), .tls = SESSION_TLS_NOT_OFFERED },
+      true,
+      false,
+      TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+      "no STARTTLS offered" },
+    { "T1", { STS(STS_TESTING, true), SECURE(CERT_OK) }, true, true, TLS_RESULT_SUCCESS, "" },
+    { "T2",
+      { STS(STS_TESTING, true), SECURE(CERT_EXPIRED) },
+      true,
+      true,
+      TLS_RESULT_CERTIFICATE_EXPIRED,
+      "certificate expired" },
+    { "T3",
+      { STS(STS_TESTING, true), .tls = SESSION_TLS_NOT_OFFERED },
+      true,
+      true,
+      TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+      "no STARTTLS offered" },
+    { "T4",
+      { STS(STS_TESTING, true), .tls = SESSION_TLS_REFUSED },
+      true,
+      true,
+      TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+      "STARTTLS refused" },
+    { "T5",
+      { STS(STS_TESTING, true), .tls = SESSION_TLS_FAILED },
+      false,
+      true,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "TLS handshake failed" },
+    { "T6",
+      { STS(STS_TESTING, true), SECURE_AT(TLS_FLOOR_LEGACY), .failed_before = true },
+      true,
+      false,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "TLS too weak" },
+    { "T7",
+      { STS(STS_TESTING, true), .tls = SESSION_TLS_NOT_TRIED, .failed_before = true },
+      true,
+      false,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "TLS not tried" },
+    { "T8",
+      { STS(STS_TESTING, false), SECURE(CERT_OK) },
+      true,
+      true,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "not in policy" },
+    { "E1", { STS(STS_ENFORCE, true), SECURE(CERT_OK) }, true, true, TLS_RESULT_SUCCESS, "" },
+    { "E2",
+      { STS(STS_ENFORCE, true), SECURE(CERT_EXPIRED) },
+      false,
+      true,
+      TLS_RESULT_CERTIFICATE_EXPIRED,
+      "certificate expired" },
+    { "E3",
+      { STS(STS_ENFORCE, true), SECURE(CERT_HOST_MISMATCH) },
+      false,
+      true,
+      TLS_RESULT_CERTIFICATE_HOST_MISMATCH,
+      "certificate for another name" },
+    { "E4",
+      { STS(STS_ENFORCE, true), SECURE(CERT_NOT_TRUSTED) },
+      false,
+      true,
+      TLS_RESULT_CERTIFICATE_NOT_TRUSTED,
+      "certificate not trusted" },
+    { "E5",
+      { STS(STS_ENFORCE, true), SECURE(CERT_OTHER) },
+      false,
+      true,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "certificate not valid" },
+    { "E5",
+      { STS(STS_ENFORCE, true), SECURE(CERT_NONE) },
+      false,
+      true,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "no certificate" },
+    { "E6",
+      { STS(STS_ENFORCE, true), .tls = SESSION_TLS_NOT_OFFERED },
+      false,
+      true,
+      TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+      "no STARTTLS offered" },
+    { "E7",
+      { STS(STS_ENFORCE, true), .tls = SESSION_TLS_REFUSED },
+      false,
+      true,
+      TLS_RESULT_STARTTLS_NOT_SUPPORTED,
+      "STARTTLS refused" },
+    { "E8",
+      { STS(STS_ENFORCE, true), .tls = SESSION_TLS_FAILED },
+      false,
+      true,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "TLS handshake failed" },
+    { "E9",
+      { STS(STS_ENFORCE, true), SECURE_AT(TLS_FLOOR_OPPORTUNISTIC) },
+      false,
+      true,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "TLS too weak" },
+    { "E10",
+      { STS(STS_ENFORCE, false), SECURE(CERT_OK) },
+      false,
+      true,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "not in policy" },
+    { "E11",
+      { STS(STS_ENFORCE, true), .tls = SESSION_TLS_NOT_TRIED },
+      false,
+      false,
+      TLS_RESULT_VALIDATION_FAILURE,
+      "TLS not tried" },
+};
+
+static void every_session_row_holds(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(session_rows) / sizeof(session_rows[0]); i++) {
+        const struct session_row *row = &session_rows[i];
+        struct sts_decision d = sts_decide_session(row->facts);
+        if (d.deliver != row->deliver || d.report != row->report || d.result != row->result ||
+            strcmp(d.reason, row->reason) != 0)
+            fail_msg("row %s: %s", row->row, d.reason);
+    }
+}
+
+/* Whatever a session comes to: an enforced policy has no fact that opens a way round it. */
+static void enforce_delivers_over_nothing_but_a_verified_session(void **state)
+{
+    (void)state;
+    for (int tls = SESSION_TLS_NOT_OFFERED; tls <= SESSION_TLS_ON; tls++)
+        for (int floor = TLS_FLOOR_STRICT; floor <= TLS_FLOOR_LEGACY; floor++)
+            for (int cert = CERT_OK; cert <= CERT_OTHER; cert++)
+                for (int listed = 0; listed < 2; listed++)
+                    for (int route = ROUTE_TLS_MAY; route <= ROUTE_TLS_ENCRYPT; route++) {
+                        struct sts_facts f = { STS(STS_ENFORCE, listed),
+                                               .route = (enum route_tls)route,
+                                               .tls = (enum session_tls)tls,
+                                               .floor = (enum tls_floor)floor,
+                                               .cert = (enum cert_verdict)cert };
+                        bool flawless = listed && tls == SESSION_TLS_ON &&
+                                        floor == TLS_FLOOR_STRICT && cert == CERT_OK;
+                        struct sts_decision d = sts_decide_session(f);
+                        assert_int_equal(d.deliver, flawless);
+                        assert_false(d.clear_allowed || d.lower_allowed);
+                    }
+}
+
+static void a_policy_by_dane_never_yields_to_clear_text(void **state)
+{
+    struct sts_facts f = { DANE, .tls = SESSION_TLS_NOT_OFFERED };
+    (void)state;
+    assert_false(sts_decide_session(f).deliver);
+    f = (struct sts_facts){ DANE, SECURE(CERT_NOT_TRUSTED) };
+    assert_false(sts_decide_session(f).deliver);
+    f.cert = CERT_OK;
+    assert_true(sts_decide_session(f).deliver);
+    assert_int_equal(sts_decide_session(f).counted_under, POLICY_SOURCE_DANE);
+}
+
+static unsigned ways_to_connect(struct sts_facts f, bool *out_clear)
+{
+    struct sts_decision d = sts_decide_candidate(f);
+    enum tls_floor floor = d.floor;
+    bool use_tls = d.use_tls;
+    unsigned ways = 1;
+    while (sts_decide_again(&d, &floor, &use_tls))
+        ways++;
+    *out_clear = !use_tls;
+    return ways;
+}
+
+static void a_failed_handshake_lowers_the_floor_only_where_nothing_binds(void **state)
+{
+    bool clear;
+    (void)state;
+    assert_int_equal(ways_to_connect((struct sts_facts){ NO_POLICY }, &clear), 3);
+    assert_true(clear);
+    assert_int_equal(ways_to_connect((struct sts_facts){ STS(STS_TESTING, true) }, &clear), 4);
+    assert_true(clear);
+    assert_int_equal(ways_to_connect((struct sts_facts){ STS(STS_ENFORCE, true) }, &clear), 1);
+    assert_false(clear);
+    assert_int_equal(
+        ways_to_connect((struct sts_facts){ NO_POLICY, .route = ROUTE_TLS_ENCRYPT }, &clear), 2);
+    assert_false(clear);
+    assert_int_equal(
+        ways_to_connect((struct sts_facts){ NO_POLICY, .route = ROUTE_TLS_NONE }, &clear), 1);
+    assert_true(clear);
+}
+
+#define STORY(title, function)                                                                     \
+    {                                                                                              \
+        title, function, NULL, NULL, NULL                                                          \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        STORY("every row about a candidate holds (docs/policy.md)", every_candidate_row_holds),
+        STORY("every row about a session holds (docs/policy.md)", every_session_row_holds),
+        STORY("enforce: mail goes over nothing but a verified session with a listed MX "
+              "(RFC 8461 s.5)",
+              enforce_delivers_over_nothing_but_a_verified_session),
+        STORY("a policy by DANE never yields to clear text",
+              a_policy_by_dane_never_yields_to_clear_text),
+        STORY("a failed handshake lowers the floor only where nothing binds",
+              a_failed_handshake_lowers_the_floor_only_where_nothing_binds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
