@@ -65,3 +65,19 @@ demo: $(BUILD)/waxseal
 system: $(BUILD)/waxseal build/peers/exim/complete
 	@WAXSEAL=$(abspath $(BUILD)/waxseal) $(LAB) $(PYTHON) -m pytest -q -p no:cacheprovider tests/system
 .PHONY: peers lab demo system
+
+# What can be found without running it.
+LINTED = $(SOURCES) $(wildcard $(addsuffix /*.h,$(FOLDERS)))
+lint: $(GEN)              ## format, clang-tidy, cppcheck, arrows, settings and events against their pages
+	@packaging/install.sh build run test
+	clang-format --dry-run -Werror $(LINTED)
+	tests/lint/arrows.py $(BUILD)/gen
+	tests/lint/events.py
+	@$(MAKE) --no-print-directory -s all WERROR=-Werror BUILD=build/lint
+	tests/lint/settings.py build/lint/waxseal
+	cppcheck -q -j2 --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
+	    --suppress=missingIncludeSystem -D__GNUC__ -I. $(SOURCES)
+	@printf '%s\n' $(SOURCES) | xargs -P2 -n8 clang-tidy --quiet -- $(CPPFLAGS) -std=c17 -D_GNU_SOURCE \
+	    -DWAXSEAL_VERSION='"$(VERSION)"' 2>&1 | grep -vE '^[0-9]+ warnings? (generated|treated)|Suppressed|Use -header' || true
+	@touch $(BUILD)/linted
+.PHONY: lint
