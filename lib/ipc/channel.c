@@ -333,7 +333,7 @@ static enum gift give_frame(struct channel *c)
         .body = { in.data + sizeof(header) + header.message_len, header.body_len },
         .fd = header.with_fd ? take_fd(c) : -1,
     };
-    c->freed = &freed;
+    c->freed = &freed; // cppcheck-suppress autoVariables ; reset below unless the channel is gone
     c->events->frame(c->ctx, &frame);
     if (frame.fd >= 0)
         close(frame.fd);
