@@ -1,0 +1,267 @@
+#include "tests/support/test.h"
+
+#include "lib/mail/command.h"
+
+#include <string.h>
+
+static enum command_verb verb_of(const char *line)
+{
+    struct command c;
+
+    assert_int_equal(command_parse(span_of(line), &c), COMMAND_FINE);
+    return c.verb;
+}
+
+static struct mail_command mail(const char *argument)
+{
+    struct mail_command m;
+
+    assert_int_equal(command_parse_mail(span_of(argument), &m), COMMAND_FINE);
+    return m;
+}
+
+static void check_mail(const char *argument, enum command_fault fault)
+{
+    struct mail_command m;
+
+    assert_int_equal(command_parse_mail(span_of(argument), &m), fault);
+}
+
+static void check_rcpt(const char *argument, enum command_fault fault)
+{
+    struct rcpt_command r;
+
+    assert_int_equal(command_parse_rcpt(span_of(argument), &r), fault);
+}
+
+static void verbs_are_known_in_any_case(void **state)
+{
+    (void)state;
+    assert_int_equal(verb_of("EHLO a.test"), VERB_EHLO);
+    assert_int_equal(verb_of("hElO a.test"), VERB_HELO);
+    assert_int_equal(verb_of("mail FROM:<>"), VERB_MAIL);
+    assert_int_equal(verb_of("StartTLS"), VERB_STARTTLS);
+    assert_int_equal(verb_of("ETRN x"), VERB_OBSOLETE);
+    assert_int_equal(verb_of("GET / HTTP/1.1"), VERB_HTTP);
+    assert_int_equal(verb_of("QUITE"), VERB_UNKNOWN);
+    assert_int_equal(verb_of("QUI"), VERB_UNKNOWN);
+    assert_int_equal(verb_of(" QUIT"), VERB_UNKNOWN);
+    assert_int_equal(verb_of("QUIT\tnow"), VERB_UNKNOWN);
+    assert_int_equal(verb_of(""), VERB_UNKNOWN);
+}
+
+static void the_argument_stands_behind_one_blank(void **state)
+{
+    struct command c;
+    (void)state;
+    assert_int_equal(command_parse(SPAN("EHLO a.test \t "), &c), COMMAND_FINE);
+    assert_true(span_equal(c.argument, SPAN("a.test")));
+    assert_int_equal(command_parse(SPAN("EHLO  a.test"), &c), COMMAND_FINE);
+    assert_true(span_equal(c.argument, SPAN(" a.test"))); /* refused later: strict */
+    assert_int_equal(command_parse(SPAN("DATA   "), &c), COMMAND_FINE);
+    assert_false(c.has_argument);
+    assert_int_equal(command_parse(SPAN("DATA x"), &c), COMMAND_FINE);
+    assert_true(c.has_argument);
+}
+
+static void a_line_with_a_bare_cr_lf_or_nul_is_refused(void **state)
+{
+    struct command c;
+    (void)state;
+    assert_int_equal(command_parse(SPAN("NOOP a\rb"), &c), COMMAND_BAD_BYTES);
+    assert_int_equal(command_parse(SPAN("NOOP a\nb"), &c), COMMAND_BAD_BYTES);
+    assert_int_equal(command_parse(SPAN("NOOP a\0b"), &c), COMMAND_BAD_BYTES);
+    assert_int_equal(command_parse(SPAN("NOOP\r"), &c), COMMAND_BAD_BYTES);
+    assert_int_equal(c.verb, VERB_UNKNOWN);
+    assert_int_equal(command_refusal(COMMAND_BAD_BYTES)->code, 500);
+}
+
+static void mail_takes_a_path_and_parameters(void **state)
+{
+    struct mail_command m = mail("FROM:<Ada@Example.net> SIZE=1000 BODY=8BITMIME");
+    (void)state;
+    assert_string_equal(m.reverse_path.text, "Ada@Example.net");
+    assert_true(m.size_given && m.body_given);
+    assert_int_equal(m.size, 1000);
+    assert_int_equal(m.body, BODY_8BITMIME);
+    assert_int_equal(m.parameters, 2);
+    m = mail("from:<>");
+    assert_string_equal(m.reverse_path.text, "");
+    assert_int_equal(m.parameters, 0);
+    assert_false(m.size_given || m.body_given);
+    m = mail("FROM:<>  body=7bit   size=0");
+    assert_int_equal(m.body, BODY_7BIT);
+    assert_true(m.size_given && m.size == 0);
+}
+
+static void a_size_too_great_to_count_is_the_greatest(void **state)
+{
+    (void)state;
+    assert_true(mail("FROM:<> SIZE=18446744073709551615").size == UINT64_MAX);
+    assert_true(mail("FROM:<> SIZE=99999999999999999999").size == UINT64_MAX);
+    assert_int_equal(mail("FROM:<> SIZE=00000000000000000007").size, 7);
+}
+
+static void parameters_out_of_form_are_refused(void **state)
+{
+    static const char *const bad[] = {
+        "SIZE",       "SIZE=",    "SIZE=-1",
+        "SIZE=+1",    "SIZE=1k",  "SIZE=123456789012345678901",
+        "BODY=",      "BODY",     "BODY=BINARYMIME",
+        "BODY=8BIT",  "=5",       "-X=5",
+        "X_Y=5",      "SIZE=1 =", "X=\x01",
+        "X=\xc3\xa4", "X=",       "SIZE\t=1",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char line[100] = "FROM:<a@b.test> ";
+        strcat(line, bad[i]);
+        check_mail(line, COMMAND_PARAMETER_SYNTAX);
+    }
+    assert_int_equal(command_refusal(COMMAND_PARAMETER_SYNTAX)->code, 501);
+}
+
+static void parameters_given_twice_are_refused(void **state)
+{
+    (void)state;
+    check_mail("FROM:<> SIZE=1 SIZE=1", COMMAND_PARAMETER_TWICE);
+    check_mail("FROM:<> BODY=7BIT size=1 body=7BIT", COMMAND_PARAMETER_TWICE);
+    assert_int_equal(command_refusal(COMMAND_PARAMETER_TWICE)->code, 501);
+}
+
+static void unknown_parameters_are_refused_as_such(void **state)
+{
+    (void)state;
+    check_mail("FROM:<> FOO=bar", COMMAND_PARAMETER_UNKNOWN);
+    check_mail("FROM:<> SMTPUTF8", COMMAND_PARAMETER_UNKNOWN);
+    check_mail("FROM:<> AUTH=a=b", COMMAND_PARAMETER_UNKNOWN);
+    check_rcpt("TO:<a@b.test> NOTIFY=NEVER", COMMAND_PARAMETER_UNKNOWN);
+    check_rcpt("TO:<a@b.test> SIZE=5", COMMAND_PARAMETER_UNKNOWN);
+    check_rcpt("TO:<a@b.test> =", COMMAND_PARAMETER_SYNTAX);
+    assert_int_equal(command_refusal(COMMAND_PARAMETER_UNKNOWN)->code, 555);
+}
+
+static void the_form_is_strict(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "FROM",
+        "FROM:",
+        "FROM:a@b.test",
+        "FROM: <a@b.test>",
+        "FROM :<>",
+        " FROM:<>",
+        "FROM:<a@b.test",
+        "TO:<a@b.test>",
+        "FROM:<>SIZE=1",
+        "FROM:<a@b.test>>",
+        "FROM:<\"a>\\\"@b.test>",
+        "FROM:<>\tSIZE=1",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        check_mail(bad[i], COMMAND_SYNTAX);
+    check_rcpt("TO: <a@b.test>", COMMAND_SYNTAX);
+    check_rcpt("FROM:<a@b.test>", COMMAND_SYNTAX);
+    assert_int_equal(command_refusal(COMMAND_SYNTAX)->code, 501);
+}
+
+static void a_quoted_local_part_may_hold_an_angle_bracket(void **state)
+{
+    struct rcpt_command r;
+    (void)state;
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<\"a> \\\" b\"@c.test>"), &r), COMMAND_FINE);
+    assert_string_equal(r.forward_path.text, "\"a> \\\" b\"@c.test");
+    assert_string_equal(r.forward_path.domain, "c.test");
+}
+
+static void bad_paths_are_told_apart(void **state)
+{
+    (void)state;
+    check_mail("FROM:<a>", COMMAND_BAD_REVERSE_PATH);
+    check_mail("FROM:<a b@c.test>", COMMAND_BAD_REVERSE_PATH);
+    check_mail("FROM:<\xc3\xa4@c.test>", COMMAND_NON_ASCII_REVERSE);
+    check_mail("FROM:<a> =", COMMAND_BAD_REVERSE_PATH);
+    check_rcpt("TO:<>", COMMAND_BAD_FORWARD_PATH);
+    check_rcpt("TO:<\xc3\xa4@c.test>", COMMAND_NON_ASCII_FORWARD);
+    assert_string_equal(command_refusal(COMMAND_BAD_REVERSE_PATH)->status, "5.1.7");
+    assert_string_equal(command_refusal(COMMAND_BAD_FORWARD_PATH)->status, "5.1.3");
+    assert_int_equal(command_refusal(COMMAND_NON_ASCII_REVERSE)->code, 550);
+    assert_int_equal(command_refusal(COMMAND_NON_ASCII_FORWARD)->code, 553);
+}
+
+static void rcpt_takes_source_routes_and_postmaster(void **state)
+{
+    struct rcpt_command r;
+    (void)state;
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<@a.test,@b.test:u@c.test>"), &r), COMMAND_FINE);
+    assert_string_equal(r.forward_path.text, "u@c.test");
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<Postmaster>"), &r), COMMAND_FINE);
+    assert_string_equal(r.forward_path.domain, "");
+    assert_int_equal(r.parameters, 0);
+}
+
+static void every_fault_has_an_answer(void **state)
+{
+    (void)state;
+    for (int f = COMMAND_FINE + 1; f < COMMAND_FAULT_COUNT; f++) {
+        const struct command_refusal *refusal = command_refusal((enum command_fault)f);
+        assert_true(refusal->code >= 500 && refusal->code < 560);
+        assert_int_equal(refusal->status[0], '5');
+        assert_true(strlen(refusal->text) > 0);
+    }
+}
+
+static void a_hello_name_is_a_domain_or_a_literal(void **state)
+{
+    char name[DOMAIN_MAX + 1];
+    (void)state;
+    assert_int_equal(command_parse_hello(SPAN("Mail_1.Example.net"), name), COMMAND_FINE);
+    assert_string_equal(name, "Mail_1.Example.net");
+    assert_int_equal(command_parse_hello(SPAN("_x"), name), COMMAND_FINE);
+    assert_int_equal(command_parse_hello(SPAN("[192.0.2.1]"), name), COMMAND_FINE);
+    assert_int_equal(command_parse_hello(SPAN("[IPv6:2001:db8::1]"), name), COMMAND_FINE);
+    static const char *const bad[] = { "",         "a b",  " a",  "a..b",          "[]",      "[x]",
+                                       "[1.2.3.4", "a\tb", "a/b", "\xc3\xa4.test", "<a.test>" };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(command_parse_hello(span_of(bad[i]), name), COMMAND_SYNTAX);
+        assert_string_equal(name, "");
+    }
+    char large[DOMAIN_MAX + 1];
+    memset(large, 'a', sizeof(large));
+    for (size_t i = 50; i < sizeof(large); i += 50)
+        large[i] = '.';
+    assert_int_equal(command_parse_hello((struct span){ large, DOMAIN_MAX }, name), COMMAND_FINE);
+    assert_int_equal(command_parse_hello((struct span){ large, DOMAIN_MAX + 1 }, name),
+                     COMMAND_SYNTAX);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        { "command: verbs are known in any case", verbs_are_known_in_any_case, 0, 0, 0 },
+        { "command: the argument stands behind one blank; blanks at the end are forgiven",
+          the_argument_stands_behind_one_blank, 0, 0, 0 },
+        { "command: a line with a bare CR, a bare LF or a NUL is refused (500)",
+          a_line_with_a_bare_cr_lf_or_nul_is_refused, 0, 0, 0 },
+        { "command: MAIL takes a path and parameters", mail_takes_a_path_and_parameters, 0, 0, 0 },
+        { "command: a SIZE too great to count is the greatest (RFC 1870 s.3)",
+          a_size_too_great_to_count_is_the_greatest, 0, 0, 0 },
+        { "command: parameters out of form are refused (501)", parameters_out_of_form_are_refused,
+          0, 0, 0 },
+        { "command: parameters given twice are refused (501)", parameters_given_twice_are_refused,
+          0, 0, 0 },
+        { "command: unknown parameters are refused as such (555)",
+          unknown_parameters_are_refused_as_such, 0, 0, 0 },
+        { "command: the form of MAIL and RCPT is strict (501)", the_form_is_strict, 0, 0, 0 },
+        { "command: a quoted local-part may hold an angle bracket",
+          a_quoted_local_part_may_hold_an_angle_bracket, 0, 0, 0 },
+        { "command: bad paths are told apart", bad_paths_are_told_apart, 0, 0, 0 },
+        { "command: RCPT takes source routes and <postmaster>",
+          rcpt_takes_source_routes_and_postmaster, 0, 0, 0 },
+        { "command: every fault has an answer", every_fault_has_an_answer, 0, 0, 0 },
+        { "command: the name in EHLO is a domain or a literal",
+          a_hello_name_is_a_domain_or_a_literal, 0, 0, 0 },
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,253 @@
+#include "tests/support/test.h"
+
+#include "lib/base/buf.h"
+#include "lib/mail/data_stream.h"
+
+#include <string.h>
+
+static void collect(void *ctx, struct span content)
+{
+    assert_true(content.len > 0);
+    assert_true(buf_append(ctx, content));
+}
+
+/* What one input gives; the content stands in `content`. */
+static struct data_stream take(struct span input, struct buf *content, size_t *used)
+{
+    struct data_stream data;
+
+    buf_reset(content);
+    data_stream_init(&data, collect, content);
+    *used = data_stream_take(&data, input);
+    return data;
+}
+
+static void check_same_facts(const struct data_stream *a, const struct data_stream *b)
+{
+    assert_int_equal(a->ended, b->ended);
+    assert_int_equal(a->fault, b->fault);
+    assert_int_equal(a->bytes, b->bytes);
+    assert_int_equal(a->lines, b->lines);
+    assert_int_equal(a->longest_line, b->longest_line);
+    assert_int_equal(a->header_bytes, b->header_bytes);
+    assert_int_equal(a->received, b->received);
+    assert_int_equal(a->in_header, b->in_header);
+    assert_int_equal(a->eight_bit, b->eight_bit);
+}
+
+/* The input cut at every place, and byte by byte, gives the same as whole. */
+static struct data_stream check_cuts(struct span input, struct span wanted)
+{
+    struct buf whole, parts;
+    struct data_stream first, again;
+    size_t used, used_again;
+
+    buf_init(&whole, 1 << 20);
+    buf_init(&parts, 1 << 20);
+    first = take(input, &whole, &used);
+    assert_true(span_equal(buf_span(&whole), wanted));
+    for (size_t cut = 0; cut <= input.len; cut++) {
+        buf_reset(&parts);
+        data_stream_init(&again, collect, &parts);
+        used_again = data_stream_take(&again, span_first(input, cut));
+        used_again += data_stream_take(&again, span_from(input, used_again));
+        check_same_facts(&first, &again);
+        assert_int_equal(used, used_again);
+        assert_true(span_equal(buf_span(&parts), wanted));
+    }
+    buf_reset(&parts);
+    data_stream_init(&again, collect, &parts);
+    for (size_t i = 0; i < input.len; i++)
+        data_stream_take(&again, (struct span){ input.data + i, 1 });
+    check_same_facts(&first, &again);
+    assert_true(span_equal(buf_span(&parts), wanted));
+    buf_clear(&whole);
+    buf_clear(&parts);
+    return first;
+}
+
+static void content_ends_with_a_dot_alone_on_a_line(void **state)
+{
+    struct data_stream d =
+        check_cuts(SPAN("Subject: x\r\n\r\nbody\r\n.\r\n"), SPAN("Subject: x\r\n\r\nbody\r\n"));
+    (void)state;
+    assert_true(d.ended);
+    assert_int_equal(d.fault, DATA_CLEAN);
+    assert_int_equal(d.bytes, 20);
+    assert_int_equal(d.lines, 3);
+    assert_int_equal(d.longest_line, 10);
+    assert_int_equal(d.header_bytes, 14);
+    assert_false(d.in_header);
+    assert_false(d.eight_bit);
+}
+
+static void what_follows_the_end_is_left_alone(void **state)
+{
+    struct buf content;
+    struct data_stream d;
+    size_t used;
+    (void)state;
+    buf_init(&content, 1000);
+    d = take(SPAN("a\r\n.\r\nQUIT\r\n\0\xff\n"), &content, &used);
+    assert_true(d.ended);
+    assert_int_equal(used, 6);
+    assert_int_equal(d.fault, DATA_CLEAN);
+    assert_false(d.eight_bit);
+    assert_int_equal(data_stream_take(&d, SPAN("QUIT\r\n")), 0);
+    buf_clear(&content);
+}
+
+static void an_empty_message_ends_at_once(void **state)
+{
+    struct data_stream d = check_cuts(SPAN(".\r\n"), SPAN(""));
+    (void)state;
+    assert_true(d.ended);
+    assert_int_equal(d.bytes, 0);
+    assert_true(d.in_header);
+}
+
+static void stuffed_dots_are_taken_away(void **state)
+{
+    struct data_stream d = check_cuts(SPAN("..\r\n...a\r\n.b\r\nc.\r\n\r\n..\r\n.\r\n"),
+                                      SPAN(".\r\n..a\r\nb\r\nc.\r\n\r\n.\r\n"));
+    (void)state;
+    assert_true(d.ended);
+    assert_int_equal(d.fault, DATA_CLEAN);
+    assert_int_equal(d.bytes, 20);
+    assert_int_equal(d.lines, 6);
+    assert_int_equal(d.longest_line, 3);
+}
+
+static void nothing_but_crlf_dot_crlf_ends_data(void **state)
+{
+    static const struct {
+        struct span input;
+        enum data_fault fault;
+    } smuggled[] = {
+        { { "a\n.\r\n", 5 }, DATA_BARE_LF },     { { "a\n.\n", 4 }, DATA_BARE_LF },
+        { { "a\r.\r\n", 5 }, DATA_BARE_CR },     { { "a\r.\r", 4 }, DATA_BARE_CR },
+        { { "a\r\n.\n", 5 }, DATA_BARE_LF },     { { "a\r\n.\rb", 6 }, DATA_BARE_CR },
+        { { "a\r\n.\r\r\n", 7 }, DATA_BARE_CR }, { { "a\r\n\0.\r\n", 7 }, DATA_NUL },
+        { { "a\r\n.\0\r\n", 7 }, DATA_NUL },     { { "a\n\r.\r\n", 6 }, DATA_BARE_LF },
+        { { "a\r\n.\r\0\n", 7 }, DATA_BARE_CR }, { { ".\n", 2 }, DATA_BARE_LF },
+        { { "a\r\n. \r\n", 7 }, DATA_CLEAN },    { { "a\r\n.x.\r\n", 8 }, DATA_CLEAN },
+    };
+    struct buf content;
+    size_t used;
+    (void)state;
+    buf_init(&content, 1000);
+    for (size_t i = 0; i < sizeof(smuggled) / sizeof(smuggled[0]); i++) {
+        struct data_stream d = take(smuggled[i].input, &content, &used);
+        data_stream_take(&d, SPAN("x")); /* decides about a CR at the end */
+        assert_false(d.ended);
+        assert_int_equal(d.fault, smuggled[i].fault);
+        assert_int_equal(data_stream_take(&d, SPAN("\r\n.\r\n")), 5);
+        assert_true(d.ended);
+        assert_int_equal(d.fault, smuggled[i].fault);
+    }
+    buf_clear(&content);
+}
+
+static void behind_a_fault_nothing_is_handed_on(void **state)
+{
+    struct data_stream d;
+    (void)state;
+    d = check_cuts(SPAN("ab\ncd\r\nef\r\n.\r\n"), SPAN("ab"));
+    assert_int_equal(d.fault, DATA_BARE_LF);
+    assert_int_equal(d.bytes, 11);
+    assert_int_equal(d.lines, 2);
+    d = check_cuts(SPAN("ab\rcd\r\n..e\r\n.\r\n"), SPAN("ab\r"));
+    assert_int_equal(d.fault, DATA_BARE_CR);
+    assert_int_equal(d.bytes, 11);
+    d = check_cuts(SPAN("ab\r\ncd\0ef\ngh\r\n.\r\n"), SPAN("ab\r\ncd"));
+    assert_int_equal(d.fault, DATA_NUL);
+    d = check_cuts(SPAN("ab\r\r\n.\r\n"), SPAN("ab\r"));
+    assert_int_equal(d.fault, DATA_BARE_CR);
+    assert_true(d.ended);
+    d = check_cuts(SPAN("a\r\n.\rb\xff\r\n.\r\n"), SPAN("a\r\n"));
+    assert_int_equal(d.fault, DATA_BARE_CR);
+    assert_false(d.eight_bit);
+    assert_int_equal(d.bytes, 8);
+    assert_int_equal(d.longest_line, 3);
+    d = check_cuts(SPAN("\0\r\n.\r\n"), SPAN(""));
+    assert_int_equal(d.fault, DATA_NUL);
+}
+
+static void received_fields_are_counted_in_the_header_only(void **state)
+{
+    struct data_stream d = check_cuts(
+        SPAN("Received: from a\r\n\tby b\r\nreceived:x\r\nReceivedX: y\r\nX-Received: z\r\n"
+             "RECEIVED:\r\n..Received: no\r\nReceived\r\n\r\nReceived: body\r\n.\r\n"),
+        SPAN("Received: from a\r\n\tby b\r\nreceived:x\r\nReceivedX: y\r\nX-Received: z\r\n"
+             "RECEIVED:\r\n.Received: no\r\nReceived\r\n\r\nReceived: body\r\n"));
+    (void)state;
+    assert_int_equal(d.received, 3);
+    assert_int_equal(d.header_bytes, d.bytes - 16);
+}
+
+static void a_header_without_an_end_is_all_header(void **state)
+{
+    struct data_stream d = check_cuts(SPAN("A: b\r\nC: d\r\n.\r\n"), SPAN("A: b\r\nC: d\r\n"));
+    (void)state;
+    assert_true(d.in_header);
+    assert_int_equal(d.header_bytes, 12);
+}
+
+static void eight_bit_content_is_noted(void **state)
+{
+    (void)state;
+    assert_true(check_cuts(SPAN("\xe4\r\n.\r\n"), SPAN("\xe4\r\n")).eight_bit);
+    assert_true(
+        check_cuts(SPAN("0123456789\xc3\xa4\r\n.\r\n"), SPAN("0123456789\xc3\xa4\r\n")).eight_bit);
+    assert_false(check_cuts(SPAN("\x7f\x01\r\n.\r\n"), SPAN("\x7f\x01\r\n")).eight_bit);
+}
+
+static void an_input_without_an_end_is_handed_on_whole(void **state)
+{
+    static const struct span input = { "one\r\ntwo\r\n..three\r\nfour\r\n", 25 };
+    struct buf content;
+    size_t used;
+    (void)state;
+    buf_init(&content, 1000);
+    struct data_stream d = take(input, &content, &used);
+    assert_int_equal(used, input.len);
+    assert_false(d.ended);
+    assert_true(span_equal(buf_span(&content), SPAN("one\r\ntwo\r\n.three\r\nfour\r\n")));
+    assert_int_equal(d.lines, 4);
+    buf_clear(&content);
+}
+
+static void faults_have_names(void **state)
+{
+    (void)state;
+    assert_string_equal(data_fault_name(DATA_CLEAN), "");
+    assert_string_equal(data_fault_name(DATA_BARE_CR), "bare CR");
+    assert_string_equal(data_fault_name(DATA_BARE_LF), "bare LF");
+    assert_string_equal(data_fault_name(DATA_NUL), "NUL");
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        { "data_stream: content ends with a dot alone on a line",
+          content_ends_with_a_dot_alone_on_a_line, 0, 0, 0 },
+        { "data_stream: what follows the end is left alone", what_follows_the_end_is_left_alone, 0,
+          0, 0 },
+        { "data_stream: an empty message ends at once", an_empty_message_ends_at_once, 0, 0, 0 },
+        { "data_stream: stuffed dots are taken away (RFC 5321 s.4.5.2)",
+          stuffed_dots_are_taken_away, 0, 0, 0 },
+        { "data_stream: nothing but CRLF.CRLF ends data (pitfalls.md 7.1)",
+          nothing_but_crlf_dot_crlf_ends_data, 0, 0, 0 },
+        { "data_stream: behind a fault nothing is handed on, but counting goes on",
+          behind_a_fault_nothing_is_handed_on, 0, 0, 0 },
+        { "data_stream: Received fields are counted, in the header only",
+          received_fields_are_counted_in_the_header_only, 0, 0, 0 },
+        { "data_stream: without an empty line all is header", a_header_without_an_end_is_all_header,
+          0, 0, 0 },
+        { "data_stream: 8-bit content is noted", eight_bit_content_is_noted, 0, 0, 0 },
+        { "data_stream: an input without an end is handed on whole",
+          an_input_without_an_end_is_handed_on_whole, 0, 0, 0 },
+        { "data_stream: faults have names", faults_have_names, 0, 0, 0 },
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
