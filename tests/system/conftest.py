@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(HERE, "../lab"))
 from lab import VARIABLE, Lab  # noqa: E402
 from relay import Relay  # noqa: E402
 from services import tail  # noqa: E402
+from table import RELAY_ADDRESS  # noqa: E402
 
 
 def pytest_configure(config):
@@ -52,6 +53,16 @@ def fixture_make_relay(lab, request):
 def fixture_relay(make_relay):
     """A running relay that retries after two seconds and is otherwise as delivered."""
     return make_relay(retry_first="2s", retry_max="4s").start()
+
+
+@pytest.fixture(scope="module", name="shared_relay")
+def fixture_shared_relay(the_lab):
+    """One running relay for all stories of a file that leave it as it is."""
+    relay = Relay(the_lab, "shared", listeners=(
+        {"address": "127.0.0.1:25"}, {"address": "[::1]:25"},
+        {"address": f"{RELAY_ADDRESS}:25", "relay-from": ["127.0.0.0/8"]})).start()
+    yield relay
+    relay.kill()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,0 +1,174 @@
+"""The relay's life: deaths of each role, SIGTERM, SIGHUP, and nothing lost on the way."""
+import signal
+import threading
+import time
+
+import pytest
+import table
+from client import Client, Message, send
+from services import wait_until
+from test_policy import arrived, wait_arrived
+
+ROLES = ["smtpd", "queue", "deliver", "policy", "tlsrpt"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_killed_role_comes_back_by_itself_and_mail_flows_on(lab, relay, role):
+    wait_arrived(lab, send("before@good.test"))
+    began = time.monotonic()
+    relay.kill_role(role)
+    message = Message()
+    def accepted():
+        try:
+            send("after@good.test", message=message)
+            return True
+        except (OSError, AssertionError):
+            return False
+    wait_until(accepted, 10, "service")
+    assert time.monotonic() - began < 3, "service is back within two seconds"
+    wait_until(lambda: arrived(lab, message), 20, "the message")
+
+
+def test_nothing_accepted_is_lost_when_all_is_killed_at_once(lab, relay):
+    messages = [send(f"u{n}@slow.test") for n in range(20)]
+    relay.kill()
+    relay.start()
+    for message in messages:
+        wait_until(lambda m=message: arrived(lab, m), 60, "each message")
+
+
+def test_held_messages_survive_kill_and_restart_unchanged(lab, make_relay):
+    relay = make_relay(delivery="hold").start()
+    messages = [send("you@nopolicy.test", size=1 << n) for n in range(8, 22, 2)]
+    relay.kill()
+    relay.write(delivery="on")
+    relay.start()
+    for message in messages:
+        wait_arrived(lab, message, 20)
+
+
+def test_with_its_supervisor_killed_no_role_stays_behind(relay):
+    relay.process.send_signal(signal.SIGKILL)
+    relay.process.wait(5)
+    wait_until(lambda: not relay.processes(), 10, "all roles to end")
+
+
+def test_sigterm_ends_the_relay_cleanly(lab, relay):
+    wait_arrived(lab, send("you@good.test"))
+    begin = time.monotonic()
+    assert relay.stop() == 0
+    assert time.monotonic() - begin < 10
+
+
+def test_at_sigterm_a_client_in_between_gets_421(relay):
+    with Client() as c:
+        c.ehlo()
+        relay.process.send_signal(signal.SIGTERM)
+        assert c.reply()[0] in (421, 0)
+    assert relay.process.wait(40) == 0
+
+
+def test_at_sigterm_a_final_dot_that_is_out_is_waited_for(lab, relay):
+    message = send("you@slow.test")
+    wait_until(lambda: arrived(lab, message), 10, "the dot to be out")
+    assert relay.stop() == 0
+    relay.start()
+    time.sleep(3)
+    assert len(arrived(lab, message)) == 1, "it was answered in time, so it is not sent again"
+
+
+def test_sighup_puts_a_new_setting_in_force_within_a_second(relay):
+    relay.write(max_message_size="64K")
+    relay.reload()
+    def offered():
+        with Client() as c:
+            return "SIZE 65536" in c.ehlo()[1]
+    wait_until(offered, 1.5, "the new SIZE")
+
+
+def test_a_configuration_with_errors_changes_nothing_at_sighup(lab, relay):
+    relay.write_text("max-message-size = \"huge\";\nno-such-setting = 1;\n")
+    relay.reload()
+    wait_until(lambda: [e for e in relay.events() if "no-such-setting" in e.text], 5, "the reason")
+    wait_arrived(lab, send("you@good.test"))
+    with Client() as c:
+        assert "SIZE 26214400" in c.ehlo()[1]
+
+
+def test_sighups_under_load_refuse_no_connection_and_break_no_transaction(lab, relay):
+    failures, sent, stop = [], [], threading.Event()
+
+    def keep_sending():
+        while not stop.is_set():
+            try:
+                sent.append(send("load@nopolicy.test"))
+            except (OSError, AssertionError) as e:
+                failures.append(repr(e))
+    threads = [threading.Thread(target=keep_sending) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for _ in range(10):
+        relay.reload()
+        time.sleep(0.2)
+    stop.set()
+    for t in threads:
+        t.join()
+    assert not failures and len(sent) > 20
+    ids = {m.id for m in sent}
+    wait_until(lambda: ids <= {m["id"] for m in lab.messages(host="mx.nopolicy.test")}, 30,
+               "all that was accepted")
+
+
+def test_an_open_session_finishes_its_transaction_across_a_reload(lab, relay):
+    message = Message()
+    with Client() as c:
+        c.begin("a@sender.test", "you@nopolicy.test")
+        relay.reload()
+        time.sleep(1)
+        assert c.data(message.content)[0] == 250
+    wait_arrived(lab, message)
+
+
+def test_a_new_listener_opens_at_sighup(relay):
+    relay.write(listeners=({"address": "127.0.0.1:25"}, {"address": f"{table.RELAY_ADDRESS}:2525"}))
+    relay.reload()
+    def serves():
+        try:
+            with Client((table.RELAY_ADDRESS, 2525)) as c:
+                return c.greeting[0] == 220
+        except OSError:
+            return False
+    wait_until(serves, 3, "the new listener")
+
+
+def test_several_instances_run_side_by_side(lab, relay, make_relay):
+    other = make_relay(listeners=({"address": "127.0.0.2:25"},))
+    other.address = ("127.0.0.2", 25)
+    other.start()
+    wait_arrived(lab, send("you@good.test", address=other.address))
+    assert other.wait_delivery("you@good.test", "delivered")
+    assert not relay.events("delivery")
+    assert relay.queue() == [] == other.queue()
+
+
+def test_the_roles_run_unprivileged(relay):
+    for role in ROLES:
+        for pid in relay.role_pids(role):
+            with open(f"/proc/{pid}/status", encoding="ascii") as f:
+                status = dict(line.split(":", 1) for line in f.read().strip().split("\n"))
+            assert status["Uid"].split() == ["65534"] * 4, role
+            assert status["NoNewPrivs"].strip() == "1", role
+            assert int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0, role
+
+
+def test_only_the_queue_opens_the_queue_database(relay):
+    import os
+    owners = set()
+    for pid in relay.processes():
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                if "/state/queue/" in os.readlink(f"/proc/{pid}/fd/{fd}"):
+                    owners.add(pid)
+            except FileNotFoundError:
+                pass
+    assert owners == set(relay.role_pids("queue"))

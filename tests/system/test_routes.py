@@ -1,0 +1,133 @@
+"""Where mail goes: MX lookup, implicit and null MX, DNS trouble, addresses that no MX may have."""
+import pytest
+import table
+from client import send
+from services import wait_until
+from test_policy import arrived, wait_arrived
+
+
+def test_mail_for_an_alias_goes_to_its_targets_mx(lab, shared_relay):
+    assert wait_arrived(lab, send("you@alias.test"))["host"] == "mx.good.test"
+    shared_relay.wait_delivery("you@alias.test", "delivered")
+
+
+def test_without_mx_record_the_domain_itself_is_the_mx(lab, shared_relay):
+    assert wait_arrived(lab, send("you@implicit-nopolicy.test"))["host"] == "implicit-nopolicy.test"
+    shared_relay.wait_delivery("you@implicit-nopolicy.test", "delivered")
+
+
+@pytest.mark.parametrize("domain, status", [
+    ("nullmx.test", "5.1.10"), ("no-such-domain.test", "5.1.2"), ("nodata.test", "5.")])
+def test_domains_that_take_no_mail_fail_at_once(shared_relay, domain, status):
+    send(f"you@{domain}")
+    event = shared_relay.wait_delivery(f"you@{domain}", "failed")
+    assert status in event.text
+
+
+@pytest.mark.parametrize("domain", ["servfail.test", "bogus.test", "mx-unreachable.test",
+                                    "mx-refused.test"])
+def test_trouble_that_may_pass_defers(lab, shared_relay, domain):
+    message = send(f"you@{domain}")
+    shared_relay.wait_event("delivery", 30, rcpt=f"<you@{domain}>")
+    assert not shared_relay.events("delivery", rcpt=f"<you@{domain}>", outcome="failed")
+    assert any(r["recipient"] == f"you@{domain}" for r in shared_relay.queue())
+    assert not arrived(lab, message)
+
+
+def test_name_servers_that_never_answer_defer(shared_relay):
+    send("you@silentdns.test")
+    wait_until(lambda: shared_relay.events(rcpt="<you@silentdns.test>"), 90, "a word about it")
+    assert not shared_relay.events("delivery", rcpt="<you@silentdns.test>", outcome="failed")
+
+
+@pytest.mark.parametrize("domain", ["mx-internal.test", "mx-loopback.test"])
+def test_an_mx_with_an_internal_address_is_never_connected_to(lab, shared_relay, domain):
+    message = send(f"you@{domain}")
+    shared_relay.wait_event("delivery", 20, rcpt=f"<you@{domain}>")
+    assert not arrived(lab, message)
+    assert not shared_relay.events("delivery", rcpt=f"<you@{domain}>", outcome="delivered")
+
+
+def test_mx_allow_lets_named_networks_through(lab, make_relay):
+    relay = make_relay(mx_allow=["127.0.0.0/8"], listeners=({"address": "127.0.0.2:25"},))
+    relay.address = ("127.0.0.2", 25)
+    relay.start()
+    send("you@mx-loopback.test", address=relay.address)
+    event = relay.wait_event("delivery", 20, rcpt="<you@mx-loopback.test>")
+    assert "127.0.0.1" in event.text or "refused" in event.text, "it was tried (nobody listens there)"
+
+
+def test_a_domain_whose_only_mx_is_this_relay_is_a_loop(shared_relay):
+    send("you@mx-self.test")
+    event = shared_relay.wait_delivery("you@mx-self.test", "failed")
+    assert "5.4.6" in event.text
+
+
+@pytest.mark.parametrize("domain", ["backup.test", "backup-4xx.test"])
+def test_when_the_first_mx_is_down_the_second_gets_the_mail(lab, shared_relay, domain):
+    assert wait_arrived(lab, send(f"you@{domain}"))["host"] == f"mx2.{domain}"
+    shared_relay.wait_delivery(f"you@{domain}", "delivered")
+
+
+@pytest.mark.parametrize("domain, colon", [("v4only.test", False), ("v6only.test", True)])
+def test_hosts_with_one_address_family_are_reached_by_it(lab, shared_relay, domain, colon):
+    got = wait_arrived(lab, send(f"you@{domain}"))
+    assert (":" in got["address"]) == colon
+    shared_relay.wait_delivery(f"you@{domain}", "delivered")
+
+
+def test_an_mx_that_drops_packets_is_given_up_in_time_and_the_message_waits(lab, shared_relay):
+    message = send("you@mx-dropped.test")
+    assert any(r["recipient"] == "you@mx-dropped.test" for r in shared_relay.queue())
+    shared_relay.wait_delivery("you@mx-dropped.test", "deferred", 90)
+    assert not arrived(lab, message)
+
+
+def test_when_one_address_of_a_host_is_dead_the_other_is_used(lab, shared_relay):
+    dead = [a for a in table.MX_ADDRESSES["mx.also-good.test"] if ":" in a][0]
+    lab.cut(dead)
+    try:
+        assert wait_arrived(lab, send("you@also-good.test"), 20)["address"] != dead
+        shared_relay.wait_delivery("you@also-good.test", "delivered")
+    finally:
+        lab.mend(dead)
+
+
+def test_a_relayhost_in_brackets_gets_everything_without_an_mx_lookup(lab, make_relay):
+    address = table.MX_ADDRESSES["mx.nopolicy.test"][0]
+    relay = make_relay(relayhost=f"[{address}]:25").start()
+    message = send(["you@good.test", "you@no-such-domain.test"])
+    got = wait_arrived(lab, message)
+    assert got["host"] == "mx.nopolicy.test" and len(got["recipients"]) == 2
+    assert relay.wait_delivery("you@no-such-domain.test", "delivered")
+
+
+def test_a_relayhost_by_name_is_found_by_its_mx(lab, make_relay):
+    relay = make_relay(relayhost="good.test").start()
+    got = wait_arrived(lab, send("you@no-such-domain.test"))
+    assert got["host"] == "mx.good.test"
+    assert relay.wait_delivery("you@no-such-domain.test", "delivered")["tls"] == "verified"
+
+
+@pytest.mark.parametrize("level, mx, outcome", [
+    ("none", "mx.nopolicy.test", "delivered"), ("may", "mx.nopolicy-notls.test", "delivered"),
+    ("encrypt", "mx.nopolicy-notls.test", "deferred"),
+    ("encrypt", "mx.nopolicy.test", "delivered")])
+def test_tls_level_says_what_a_relayhost_must_offer(lab, make_relay, level, mx, outcome):
+    relay = make_relay(relayhost=f"[{table.MX_ADDRESSES[mx][0]}]:25", tls_level=level).start()
+    message = send("you@anywhere.test")
+    relay.wait_delivery("you@anywhere.test", outcome)
+    got = arrived(lab, message)
+    assert bool(got) == (outcome == "delivered")
+    if got:
+        assert bool(got[0]["tls"]) == (level != "none" and "notls" not in mx)
+
+
+def test_delivery_on_hold_takes_mail_and_keeps_it(lab, make_relay):
+    relay = make_relay(delivery="hold").start()
+    message = send("you@good.test")
+    assert len(relay.wait_queue(1)) == 1
+    assert not arrived(lab, message)
+    relay.write(delivery="on")
+    relay.reload()
+    wait_arrived(lab, message, 15)
