@@ -51,19 +51,26 @@ asan-suites:
 # The lab: a private internet in namespaces (tests/lab), for hands, for the demo and for the stories.
 LAB = tests/lab/enter.py
 
-peers: build/peers/exim/complete
-build/peers/exim/complete: tests/lab/peers.py
-	$(PYTHON) tests/lab/peers.py fetch build/peers
+PEERS = build/peers/exim/complete
+
+peers: $(PEERS)
+$(PEERS): tests/lab/peers.py
+	@$(PYTHON) tests/lab/peers.py fetch build/peers
 	@touch build/peers/*/complete
 
-lab: $(BUILD)/waxseal build/peers/exim/complete
+lab:                      ## a shell inside the lab, with the relay running
+	@packaging/install.sh build run test
+	@$(MAKE) --no-print-directory -s all peers
 	@$(LAB) $(PYTHON) tests/lab/shell.py
 
-demo: $(BUILD)/waxseal
+demo:                     ## the main job in the lab, narrated and checked (under 90 seconds)
+	@packaging/install.sh build run test
+	@$(MAKE) --no-print-directory -s all
 	@$(LAB) $(PYTHON) tests/lab/demo.py
 
-system: $(BUILD)/waxseal build/peers/exim/complete
-	@WAXSEAL=$(abspath $(BUILD)/waxseal) $(LAB) $(PYTHON) -m pytest -q -p no:cacheprovider tests/system
+system: $(BUILD)/waxseal $(PEERS)
+	@WAXSEAL=$(abspath $(BUILD)/waxseal) $(LAB) $(PYTHON) -m pytest -q -p no:cacheprovider $(STORIES)
+STORIES = tests/system
 .PHONY: peers lab demo system
 
 # What can be found without running it.

@@ -1,5 +1,6 @@
 """`make lab`: a shell inside the lab, with everything in reach and a hint how to use it."""
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -59,6 +60,7 @@ def write_tools(lab, relay):
 
 def command(lab, words):
     if words[0] == "domains":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         for d in table.DOMAINS.values():
             print(f"{d.name:28} {d.mode or '-':8} {d.says}")
     elif words[0] == "mx" and len(words) > 1:
