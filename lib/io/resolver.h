@@ -1,6 +1,6 @@
 /*
- * resolver - asks the configured DNS servers and gives parsed answers (lib/mail/dns_message); c-ares
- * behind it (pitfalls.md section 3).  No search lists, no hosts file, absolute names only.
+ * resolver - asks the configured DNS servers and gives parsed answers (lib/mail/dns_message);
+ * c-ares behind it (pitfalls.md section 3).  No search lists, no hosts file, absolute names only.
  */
 #ifndef WAXSEAL_IO_RESOLVER_H
 #define WAXSEAL_IO_RESOLVER_H
@@ -13,8 +13,8 @@ struct resolver;
 struct resolver_query;
 
 /*
- * A resolver for these servers, asked in the order of their health.  `trusted` says whether their AD
- * bit counts (design.md section 5); without it every answer is insecure.
+ * A resolver for these servers, asked in the order of their health.  `trusted` says whether their
+ * AD bit counts (design.md section 5); without it every answer is insecure.
  */
 struct error *resolver_new(struct loop *loop, const struct endpoint *servers, unsigned server_count,
                            bool trusted, struct resolver **out_resolver) MUST_CHECK;
@@ -29,8 +29,9 @@ typedef void resolver_done_fn(void *ctx, const struct dns_answer *answer);
 enum { RESOLVER_DEADLINE_MS = 20 * 1000 };
 
 /*
- * Asks for the records of `type` at `name` (text, A-labels, final dot optional); CNAMEs are followed.
- * `done` is called exactly once, from the loop, unless cancelled; then the query frees itself.
+ * Asks for the records of `type` at `name` (text, A-labels, final dot optional); CNAMEs are
+ * followed. `done` is called exactly once, from the loop, unless cancelled; then the query frees
+ * itself.
  */
 struct resolver_query *resolver_ask(struct resolver *resolver, struct span name, enum dns_type type,
                                     resolver_done_fn *done, void *ctx);
