@@ -40,8 +40,10 @@ enum {
     SMTPD_DATA_GRACE_MS = 3 * 60 * 1000,   /* of these without a least rate; s.4.5.3.2.5 */
     SMTPD_DATA_RATE_MIN = 1024,            /* octets a second, beyond the grace */
     SMTPD_CLOSE_MS = 5 * 1000,             /* for the client to take our last reply */
-    SMTPD_DRAIN_BEGIN_MS = 2 * 1000,       /* draining: for a new client to begin its transaction */
+    SMTPD_DRAIN_BEGIN_MS = 5 * 1000,       /* draining: for a new client to begin its transaction */
     SMTPD_DRAIN_COMMIT_MS = 25 * 1000,     /* draining: for the final dot's reply; design.md s.2 */
+    SMTPD_LEAVE_MS = 500,                  /* draining: for the last replies to leave */
+    SMTPD_FILES_RESERVE = 64,              /* descriptors that are no clients; pitfalls.md s.6 */
     SMTPD_REST_MS = 100,                   /* listeners rest when descriptors have run out */
     SMTPD_SWEEP_MS = 10 * 1000,            /* between looks for the counts of dead processes */
 

@@ -1,0 +1,268 @@
+#include "smtpd/commands.h"
+
+#include <stdio.h>
+
+#include "lib/mail/command.h"
+#include "smtpd/access.h"
+
+void conversation_init(struct conversation *talk, const struct settings *settings,
+                       const struct listener_settings *listener, const struct ip_address *client)
+{
+    *talk = (struct conversation){ .settings = settings, .listener = listener, .client = *client };
+    envelope_init(&talk->envelope);
+}
+
+void conversation_clear(struct conversation *talk)
+{
+    envelope_clear(&talk->envelope);
+}
+
+void conversation_reset(struct conversation *talk)
+{
+    if (talk->phase >= PHASE_MAIL) {
+        envelope_clear(&talk->envelope);
+        envelope_init(&talk->envelope);
+    }
+    talk->phase = talk->client_name[0] == '\0' ? PHASE_CONNECTED : PHASE_GREETED;
+}
+
+void conversation_secured(struct conversation *talk)
+{
+    talk->client_name[0] = '\0';
+    talk->is_esmtp = false;
+    talk->is_secure = true;
+    conversation_reset(talk);
+}
+
+void conversation_delivered(struct conversation *talk)
+{
+    talk->errors = 0;
+    talk->junk = 0;
+    conversation_reset(talk);
+}
+
+/* A bad argument changes nothing; a good one resets like RSET (RFC 5321 s.4.1.4). */
+static enum reply_id greet(struct conversation *talk, struct span argument, bool is_esmtp)
+{
+    char name[DOMAIN_MAX + 1];
+    enum command_fault fault = command_parse_hello(argument, name);
+
+    if (fault)
+        return reply_of_fault(fault);
+    span_to_string(span_of(name), talk->client_name, sizeof(talk->client_name));
+    talk->is_esmtp = is_esmtp;
+    conversation_reset(talk);
+    return is_esmtp ? REPLY_EHLO : REPLY_HELO;
+}
+
+static enum reply_id take_ehlo(struct conversation *talk, struct span argument)
+{
+    return greet(talk, argument, true);
+}
+
+static enum reply_id take_helo(struct conversation *talk, struct span argument)
+{
+    return greet(talk, argument, false);
+}
+
+/* REPLY_OK when the queue takes a message. */
+static enum reply_id ask_queue(const struct conversation *talk)
+{
+    switch (talk->queue) {
+    case QUEUE_TAKES:
+        return REPLY_OK;
+    case QUEUE_FULL:
+        return REPLY_QUEUE_FULL;
+    case QUEUE_AWAY:
+        return REPLY_WAIT;
+    case QUEUE_GONE:
+        return REPLY_QUEUE_TROUBLE;
+    }
+    return REPLY_QUEUE_TROUBLE;
+}
+
+static enum reply_id take_mail(struct conversation *talk, struct span argument)
+{
+    struct mail_command mail;
+    enum command_fault fault = command_parse_mail(argument, &mail);
+    enum reply_id queue;
+
+    if (fault)
+        return reply_of_fault(fault);
+    if (mail.parameters > 0 && !talk->is_esmtp) /* SRV-20 */
+        return REPLY_NO_PARAMETERS_AFTER_HELO;
+    if (mail.size_given && mail.size > talk->settings->max_message_bytes) /* RFC 1870 s.6.1 */
+        return REPLY_TOO_LARGE;
+    queue = ask_queue(talk);
+    if (queue != REPLY_OK)
+        return queue;
+    talk->envelope.reverse_path = mail.reverse_path;
+    talk->envelope.body = mail.body;
+    talk->envelope.declared_size = mail.size;
+    talk->phase = PHASE_MAIL;
+    return REPLY_SENDER_OK;
+}
+
+/* The mailbox behind our postmaster: the one set, or postmaster at our own name. */
+static bool find_postmaster(const struct settings *settings, struct address *out)
+{
+    char text[sizeof("postmaster@") + SETTINGS_NAME_SIZE];
+
+    if (settings->postmaster[0] != '\0')
+        return address_parse(span_of(settings->postmaster), out) == ADDRESS_FINE;
+    snprintf(text, sizeof(text), "postmaster@%s", settings->hostname);
+    return address_parse(span_of(text), out) == ADDRESS_FINE;
+}
+
+/* Brings a forward-path to where its mail goes; REPLY_RECIPIENT_OK when it may. */
+static enum reply_id admit(const struct conversation *talk, struct address *path)
+{
+    switch (access_judge(&talk->client, &talk->listener->relay_from,
+                         span_of(talk->settings->hostname), path)) {
+    case ACCESS_RELAY:
+        return REPLY_RECIPIENT_OK;
+    case ACCESS_POSTMASTER:
+        return find_postmaster(talk->settings, path) ? REPLY_RECIPIENT_OK : REPLY_NO_POSTMASTER;
+    case ACCESS_DENIED:
+        return REPLY_RELAYING_DENIED;
+    }
+    return REPLY_RELAYING_DENIED;
+}
+
+static enum reply_id take_rcpt(struct conversation *talk, struct span argument)
+{
+    struct rcpt_command rcpt;
+    enum command_fault fault = command_parse_rcpt(argument, &rcpt);
+    enum reply_id verdict;
+
+    if (fault)
+        return reply_of_fault(fault);
+    if (rcpt.parameters > 0 && !talk->is_esmtp)
+        return REPLY_NO_PARAMETERS_AFTER_HELO;
+    verdict = admit(talk, &rcpt.forward_path);
+    if (verdict != REPLY_RECIPIENT_OK)
+        return verdict;
+    if (talk->envelope.recipient_count >=
+        talk->settings->max_recipients) /* RFC 5321 s.4.5.3.1.10 */
+        return REPLY_TOO_MANY_RECIPIENTS;
+    envelope_add(&talk->envelope, &rcpt.forward_path);
+    talk->phase = PHASE_RCPT;
+    return REPLY_RECIPIENT_OK;
+}
+
+static enum reply_id take_data(struct conversation *talk, struct span argument)
+{
+    enum reply_id queue;
+
+    (void)argument;
+    if (talk->phase == PHASE_MAIL)
+        return REPLY_NO_RECIPIENTS;
+    queue = ask_queue(talk);
+    if (queue == REPLY_WAIT)
+        return REPLY_WAIT;
+    if (queue != REPLY_OK) {
+        conversation_reset(talk);
+        return queue;
+    }
+    talk->phase = PHASE_CONTENT;
+    return REPLY_SEND_DATA;
+}
+
+static enum reply_id take_rset(struct conversation *talk, struct span argument)
+{
+    (void)argument;
+    conversation_reset(talk);
+    return REPLY_OK;
+}
+
+static enum reply_id take_starttls(struct conversation *talk, struct span argument)
+{
+    (void)argument;
+    if (talk->is_secure)
+        return REPLY_TLS_ALREADY; /* RFC 3207 s.4.2 */
+    if (!talk->has_certificate)
+        return REPLY_NO_TLS;
+    return talk->input_follows ? REPLY_BYTES_BEHIND_STARTTLS : REPLY_START_TLS;
+}
+
+typedef enum reply_id take_fn(struct conversation *talk, struct span argument);
+
+enum argument_rule { ARGUMENT_ANY, ARGUMENT_NONE, ARGUMENT_WANTED };
+
+/* Sets of phases in which a command may come. */
+enum {
+    GREETED = 1 << PHASE_GREETED,
+    IN_MAIL = 1 << PHASE_MAIL | 1 << PHASE_RCPT,
+    ALWAYS = 1 << PHASE_CONNECTED | GREETED | IN_MAIL,
+};
+
+struct rule {
+    unsigned allowed;        /* in these phases */
+    enum reply_id otherwise; /* in others, once greeted */
+    enum argument_rule argument;
+    bool is_junk;  /* does nothing for mail: counted */
+    take_fn *take; /* NULL: only says `reply` */
+    enum reply_id reply;
+};
+
+/* RFC 5321 s.4.1.4 says which command may come when; rfc/smtp-server.md SRV-24 to SRV-26. */
+/* clang-format off */
+static const struct rule rules[VERB_COUNT] = {
+    /*                   allowed   otherwise         argument         junk   does           or says */
+    [VERB_EHLO]     = { ALWAYS,  0,                ARGUMENT_WANTED, true,  take_ehlo,     0 },
+    [VERB_HELO]     = { ALWAYS,  0,                ARGUMENT_WANTED, true,  take_helo,     0 },
+    [VERB_STARTTLS] = { GREETED, REPLY_NOT_NOW,    ARGUMENT_NONE,   true,  take_starttls, 0 },
+    [VERB_MAIL]     = { GREETED, REPLY_MAIL_AGAIN, ARGUMENT_WANTED, false, take_mail,     0 },
+    [VERB_RCPT]     = { IN_MAIL, REPLY_MAIL_FIRST, ARGUMENT_WANTED, false, take_rcpt,     0 },
+    [VERB_DATA]     = { IN_MAIL, REPLY_MAIL_FIRST, ARGUMENT_NONE,   false, take_data,     0 },
+    [VERB_RSET]     = { ALWAYS,  0,                ARGUMENT_NONE,   true,  take_rset,     0 },
+    [VERB_NOOP]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_OK },
+    [VERB_HELP]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_HELP },
+    [VERB_VRFY]     = { ALWAYS,  0,                ARGUMENT_WANTED, true,  NULL, REPLY_CANNOT_VRFY },
+    [VERB_QUIT]     = { ALWAYS,  0,                ARGUMENT_NONE,   false, NULL, REPLY_BYE },
+    [VERB_EXPN]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
+    [VERB_BDAT]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
+    [VERB_AUTH]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
+    [VERB_OBSOLETE] = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
+    [VERB_HTTP]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_SMTP },
+    [VERB_UNKNOWN]  = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_UNKNOWN_COMMAND },
+};
+/* clang-format on */
+
+static enum reply_id take_command(struct conversation *talk, const struct command *command)
+{
+    const struct rule *rule = &rules[command->verb];
+
+    if (!(rule->allowed & 1U << talk->phase))
+        return talk->phase == PHASE_CONNECTED ? REPLY_HELLO_FIRST : rule->otherwise;
+    if (rule->argument == ARGUMENT_NONE && command->has_argument)
+        return REPLY_NO_ARGUMENT_WANTED;
+    if (rule->argument == ARGUMENT_WANTED && !command->has_argument)
+        return REPLY_ARGUMENT_WANTED;
+    return rule->take ? rule->take(talk, command->argument) : rule->reply;
+}
+
+enum reply_id commands_count(struct conversation *talk, enum reply_id reply)
+{
+    if (reply != REPLY_WAIT && reply_code(reply) >= 500)
+        talk->errors++;
+    if (talk->errors < SMTPD_ERRORS_MAX && talk->junk < SMTPD_JUNK_MAX)
+        return reply;
+    if (reply != REPLY_WAIT && reply_next(reply) == NEXT_CLOSE)
+        return reply;
+    conversation_reset(talk);
+    return REPLY_TOO_MANY_ERRORS; /* RFC 5321 s.7.8 */
+}
+
+enum reply_id commands_take(struct conversation *talk, struct span line)
+{
+    struct command command;
+    enum command_fault fault = command_parse(line, &command);
+
+    talk->verb = fault ? VERB_UNKNOWN : command.verb;
+    if (fault)
+        return commands_count(talk, reply_of_fault(fault));
+    if (rules[command.verb].is_junk)
+        talk->junk++;
+    return commands_count(talk, take_command(talk, &command));
+}

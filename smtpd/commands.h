@@ -1,0 +1,75 @@
+/*
+ * commands - what each SMTP command does to a client's dialogue, and what is answered: the command
+ * table.  Called by smtpd/session with every line.  Touches no socket, no queue and no clock: facts
+ * come in with the struct, a reply goes out.  Owns the envelope of the transaction.
+ * Rules: RFC 5321 s.4.1, RFC 3207, rfc/smtp-server.md sections 1, 2 and 4.
+ */
+#ifndef WAXSEAL_SMTPD_COMMANDS_H
+#define WAXSEAL_SMTPD_COMMANDS_H
+
+#include "lib/base/settings.h"
+#include "lib/mail/envelope.h"
+#include "smtpd/replies.h"
+
+enum phase {
+    PHASE_CONNECTED, /* no EHLO or HELO yet */
+    PHASE_GREETED,   /* no transaction */
+    PHASE_MAIL,      /* a reverse-path, no forward-path yet */
+    PHASE_RCPT,      /* at least one forward-path */
+    PHASE_CONTENT,   /* what comes is content, up to the reply to the final dot */
+};
+
+/* What is known of the queue when a command needs it. */
+enum queue_state {
+    QUEUE_TAKES,
+    QUEUE_FULL,
+    QUEUE_AWAY, /* perhaps back in a moment */
+    QUEUE_GONE, /* waited for long enough */
+};
+
+struct conversation {
+    /* Facts, kept up by the session. */
+    const struct settings *settings;
+    const struct listener_settings *listener;
+    struct ip_address client;
+    bool has_certificate; /* STARTTLS can be done here */
+    bool is_secure;       /* TLS is active */
+    bool input_follows;   /* bytes stand behind this line already */
+    enum queue_state queue;
+
+    /* State. */
+    enum phase phase;
+    enum command_verb verb; /* of the last line, for the log */
+    bool is_esmtp;          /* said EHLO, not HELO */
+    char client_name[DOMAIN_MAX + 1];
+    struct envelope envelope;
+    unsigned errors; /* since the last message taken */
+    unsigned junk;
+};
+
+void conversation_init(struct conversation *talk, const struct settings *settings,
+                       const struct listener_settings *listener, const struct ip_address *client);
+void conversation_clear(struct conversation *talk);
+
+/*
+ * The one way out of a transaction, for good ends and all failures (pitfalls.md section 7.3):
+ * forgets the envelope; what remains is who greeted us.
+ */
+void conversation_reset(struct conversation *talk);
+
+/* TLS is up: forgets all that came in clear (RFC 3207 s.4.2). */
+void conversation_secured(struct conversation *talk);
+
+/* A message was taken: the transaction ends, and earlier errors are forgiven. */
+void conversation_delivered(struct conversation *talk);
+
+/*
+ * Takes one line without its CRLF and gives the reply; REPLY_WAIT: nothing has happened yet, hand
+ * the same line in again when the queue's state has changed.
+ */
+enum reply_id commands_take(struct conversation *talk, struct span line);
+
+/* Counts a refusal that the session found itself (a line too long, a refused message). */
+enum reply_id commands_count(struct conversation *talk, enum reply_id reply);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * replies - everything smtpd says, as one table: code, enhanced status (RFC 3463, RFC 2034), text,
+ * and what the session does next.  Called by smtpd/session (to say it) and smtpd/commands (to name
+ * it).  Pure: no memory.
+ */
+#ifndef WAXSEAL_SMTPD_REPLIES_H
+#define WAXSEAL_SMTPD_REPLIES_H
+
+#include "lib/base/span.h"
+#include "lib/mail/command.h"
+
+enum reply_id {
+    REPLY_WAIT, /* none yet: the command is tried again when the queue is back */
+    REPLY_GREETING,
+    REPLY_HELO,
+    REPLY_EHLO,
+    REPLY_OK,
+    REPLY_SENDER_OK,
+    REPLY_RECIPIENT_OK,
+    REPLY_QUEUED,
+    REPLY_HELP,
+    REPLY_CANNOT_VRFY,
+    REPLY_BYE,
+    REPLY_SEND_DATA,
+    REPLY_START_TLS,
+
+    REPLY_SHUTTING_DOWN,
+    REPLY_TIMEOUT,
+    REPLY_TOO_MANY_ERRORS,
+    REPLY_TOO_MANY_CLIENTS,
+    REPLY_TOO_MANY_FROM_YOU,
+    REPLY_NOT_SMTP,
+    REPLY_QUEUE_STUCK,
+    REPLY_QUEUE_TROUBLE,
+    REPLY_QUEUE_FULL,
+    REPLY_TOO_MANY_RECIPIENTS,
+    REPLY_NO_TLS,
+
+    REPLY_EARLY_TALKER,
+    REPLY_LINE_TOO_LONG,
+    REPLY_UNKNOWN_COMMAND,
+    REPLY_NOT_IMPLEMENTED,
+    REPLY_NO_ARGUMENT_WANTED,
+    REPLY_ARGUMENT_WANTED,
+    REPLY_HELLO_FIRST,
+    REPLY_MAIL_FIRST,
+    REPLY_MAIL_AGAIN,
+    REPLY_NOT_NOW,
+    REPLY_TLS_ALREADY,
+    REPLY_BYTES_BEHIND_STARTTLS,
+    REPLY_NO_RECIPIENTS,
+    REPLY_NO_PARAMETERS_AFTER_HELO,
+    REPLY_TOO_LARGE,
+    REPLY_HEADER_TOO_LARGE,
+    REPLY_RELAYING_DENIED,
+    REPLY_NO_POSTMASTER,
+    REPLY_BAD_CONTENT,
+    REPLY_TOO_MANY_HOPS,
+
+    REPLY_FAULTS, /* from here on: the refusals of lib/mail/command, by fault */
+    REPLY_COUNT = REPLY_FAULTS + COMMAND_FAULT_COUNT,
+};
+
+/* The reply that names what is wrong with a command. */
+enum reply_id reply_of_fault(enum command_fault fault);
+
+/* What the session does when it has said this. */
+enum reply_next {
+    NEXT_COMMAND,
+    NEXT_DATA,
+    NEXT_TLS,
+    NEXT_CLOSE,
+};
+enum reply_next reply_next(enum reply_id id);
+int reply_code(enum reply_id id);
+
+/* What some replies speak of. */
+struct reply_facts {
+    const char *hostname;
+    const char *detail;   /* behind the text; "" for nothing */
+    uint64_t size_max;    /* EHLO's SIZE */
+    bool offers_starttls; /* EHLO's STARTTLS */
+};
+
+/* Holds the longest reply with the longest host name. */
+enum { REPLY_ROOM = 1024 };
+
+/* Writes a reply with its line ends; gives the bytes written. */
+size_t reply_write(enum reply_id id, const struct reply_facts *facts, char room[REPLY_ROOM]);
+
+#endif

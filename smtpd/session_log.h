@@ -1,0 +1,28 @@
+/*
+ * session_log - the events of a client's session as log lines (docs/logging.md, "smtpd").
+ * Called by smtpd/session.  Pure but for the log.
+ */
+#ifndef WAXSEAL_SMTPD_SESSION_LOG_H
+#define WAXSEAL_SMTPD_SESSION_LOG_H
+
+#include "lib/base/network.h"
+#include "smtpd/commands.h"
+
+void session_log_connect(const struct endpoint *client, const struct listener_settings *listener);
+void session_log_disconnect(const struct endpoint *client, const char *why, unsigned messages,
+                            int64_t took_ms);
+
+/* A message was taken; its envelope is still there.  `tls`: the version, "" in clear. */
+void session_log_accept(const struct conversation *talk, uint64_t id, uint64_t size,
+                        const char *tls);
+
+/*
+ * Something was refused with the reply `said` (with its line end).  `command` is what the client
+ * said, or empty; only commands that cannot hold a secret are shown.
+ */
+void session_log_refuse(const struct endpoint *client, const struct conversation *talk,
+                        struct span said, struct span command);
+
+void session_log_tls_failed(const struct endpoint *client, const char *reason);
+
+#endif

@@ -1,0 +1,58 @@
+#include "smtpd/trace.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+
+PRINTF_LIKE(3, 4)
+static size_t put(char room[TRACE_PART_SIZE], size_t len, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    int written = vsnprintf(room + len, TRACE_PART_SIZE - len, format, args);
+    va_end(args);
+    ensure(written >= 0 && (size_t)written < TRACE_PART_SIZE - len);
+    return len + (size_t)written;
+}
+
+static bool is_secure(const struct trace_facts *facts)
+{
+    return facts->tls_version[0] != '\0';
+}
+
+/* RFC 3848; HELO within TLS has no word of its own. */
+static const char *protocol(const struct trace_facts *facts)
+{
+    if (is_secure(facts))
+        return "ESMTPS";
+    return facts->is_esmtp ? "ESMTP" : "SMTP";
+}
+
+struct span trace_head(const struct trace_facts *facts, char room[TRACE_PART_SIZE])
+{
+    char address[NETWORK_TEXT_SIZE];
+    const char *tag = facts->client_address.family == ADDRESS_V6 ? "IPv6:" : "";
+
+    ip_address_format(&facts->client_address, address);
+    size_t len = put(room, 0, "Received: from %s ([%s%s])\r\n", facts->client_name, tag, address);
+    len = put(room, len, "\tby %s with %s id ", facts->hostname, protocol(facts));
+    return (struct span){ room, len };
+}
+
+struct span trace_tail(const struct trace_facts *facts, char room[TRACE_PART_SIZE])
+{
+    char date[CLOCK_TEXT_SIZE];
+    size_t len = 0;
+
+    if (is_secure(facts)) /* RFC 8314 s.4.3 */
+        len = put(room, len, "\r\n\t(using %s with cipher %s)", facts->tls_version,
+                  facts->tls_cipher);
+    if (facts->only_recipient)
+        len = put(room, len, "\r\n\tfor <%s>", facts->only_recipient);
+    clock_format_mail(facts->now_utc_ms, date);
+    len = put(room, len, ";\r\n\t%s\r\n", date);
+    return (struct span){ room, len };
+}
