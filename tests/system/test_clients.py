@@ -162,32 +162,16 @@ def test_a_command_with_a_bare_line_end_inside_is_one_bad_command(client, line):
     assert client.say("RSET")[0] == 250
 
 
-def test_what_was_sent_in_clear_before_tls_is_dropped(lab, make_relay):
+def test_what_was_sent_in_clear_behind_starttls_is_never_obeyed(lab, make_relay):
+    """It is taken as the attack it is: no TLS, and the connection ends."""
     certificate, key = lab.certificate(table.RELAY_NAME)
     make_relay(listeners=({"address": "127.0.0.1:25", "tls-certificate": certificate,
                            "tls-key": key},)).start()
     with Client() as c:
         assert "STARTTLS" in c.ehlo()[1]
         c.send("STARTTLS\r\nMAIL FROM:<evil@sender.test>\r\nRCPT TO:<evil@good.test>\r\n")
-        code, text = c.reply()
-        try:
-            assert code == 220, text
-            c.reader.close()
-            upgraded = Client.__new__(Client)
-            upgraded.socket, upgraded.reader = c.socket, None
-            tls(lab, upgraded)
-        except OSError:
-            return      # taken as the attack it is: the connection was closed
-        assert upgraded.say("DATA")[0] == 503
-        upgraded.close()
-
-
-def tls(lab, client):
-    import ssl
-    context = ssl.create_default_context(cafile=lab.ca_file)
-    context.check_hostname = False
-    client.socket = context.wrap_socket(client.socket)
-    client.reader = client.socket.makefile("rb")
+        assert c.reply()[0] == 503
+        assert c.reply()[0] == 0
 
 
 def test_clients_may_use_starttls_where_a_certificate_is_set(lab, make_relay):
