@@ -1,0 +1,35 @@
+/* fuzz_command - a line from a client: whatever passes is harmless in a command, a log, a header.
+ */
+#include "lib/base/error.h"
+#include "lib/mail/command.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_address(const struct address *a)
+{
+    ensure(strlen(a->text) <= ADDRESS_MAX && strlen(a->domain) <= DOMAIN_MAX);
+    ensure(span_is_printable(span_of(a->text)) && span_is_printable(span_of(a->domain)));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct span line = { (const char *)data, size };
+    char name[DOMAIN_MAX + 1];
+    struct command command;
+    struct mail_command mail;
+    struct rcpt_command rcpt;
+
+    if (command_parse(line, &command) != COMMAND_FINE)
+        return 0;
+    if (command_parse_mail(command.argument, &mail) == COMMAND_FINE)
+        check_address(&mail.reverse_path);
+    if (command_parse_rcpt(command.argument, &rcpt) == COMMAND_FINE) {
+        check_address(&rcpt.forward_path);
+        ensure(rcpt.forward_path.text[0] != '\0');
+    }
+    if (command_parse_hello(command.argument, name) == COMMAND_FINE)
+        ensure(span_is_printable(span_of(name)) && name[0] != '\0');
+    return 0;
+}
