@@ -1,0 +1,289 @@
+#include "supervisor/control.h"
+
+#include "lib/base/log.h"
+#include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    CONNECTIONS_MAX = 16,
+    UNREAD_MAX = 64 * 1024 * 1024, /* of an answer that its reader does not read */
+};
+
+static const char socket_name[] = "control.sock";
+
+/* A connection; one request at a time. */
+struct connection {
+    struct list others;
+    struct control *control;
+    struct channel *channel;
+    struct process *asked; /* NULL: no request is under way */
+    uint64_t asked_as;     /* our number of the request */
+    uint64_t client_id;    /* the client's */
+};
+
+struct control {
+    struct loop *loop;
+    int run_dir;
+    int fd;
+    struct loop_watch *watch;
+    struct sandbox_user user;
+    control_find_fn *find;
+    void *ctx;
+    struct list connections;
+    unsigned connection_count;
+    uint64_t last_id;
+};
+
+/* --- a connection ------------------------------------------------------------------------------
+ */
+
+static void connection_free(struct connection *c)
+{
+    list_remove(&c->others);
+    c->control->connection_count--;
+    channel_free(&c->channel);
+    free(c);
+}
+
+static void answer(struct connection *c, bool failed, bool last, struct span body)
+{
+    Ipc__ControlReply reply = IPC__CONTROL_REPLY__INIT;
+
+    reply.id = c->client_id;
+    reply.failed = failed;
+    reply.last = last;
+    channel_send(c->channel, FRAME_CONTROL_REPLY, &reply.base, body);
+    if (last)
+        c->asked = NULL;
+}
+
+static void refuse(struct connection *c, const char *sentence)
+{
+    answer(c, true, true, span_of(sentence));
+}
+
+/* The role that a verb begins with: "queue list" is for queue. */
+static enum role_id role_of_verb(struct span verb)
+{
+    struct span word = span_first(verb, span_find(verb, ' '));
+
+    for (enum role_id id = ROLE_SUPERVISOR + 1; id < ROLE_COUNT; id++)
+        if (span_equal(word, span_of(role_name(id))))
+            return id;
+    return ROLE_COUNT;
+}
+
+static void on_request(struct connection *c, Ipc__ControlRequest *request)
+{
+    enum role_id role = role_of_verb(span_of_bytes(request->verb));
+
+    c->client_id = request->id;
+    if (role == ROLE_COUNT) {
+        refuse(c, "no role answers this request");
+        return;
+    }
+    c->asked = c->control->find(c->control->ctx, role);
+    if (!c->asked) {
+        refuse(c, "the role that answers this does not run at the moment; the log says why");
+        return;
+    }
+    c->asked_as = ++c->control->last_id;
+    request->id = c->asked_as;
+    process_ask(c->asked, request);
+}
+
+static void on_frame(void *ctx, struct channel_frame *frame)
+{
+    struct connection *c = ctx;
+    Ipc__ControlRequest *request;
+
+    if (frame->type != FRAME_CONTROL_REQUEST || c->asked) {
+        channel_refuse(c->channel, "one control request at a time");
+        return;
+    }
+    request = channel_decode(frame, &ipc__control_request__descriptor);
+    if (!request) {
+        channel_refuse(c->channel, "control request does not decode");
+        return;
+    }
+    on_request(c, request);
+    ipc__control_request__free_unpacked(request, NULL);
+}
+
+static void on_closed(void *ctx, const struct error *err)
+{
+    (void)err; /* the channel has logged it */
+    connection_free(ctx);
+}
+
+static const struct channel_events connection_events = { on_frame, on_closed };
+
+/* --- accepting ---------------------------------------------------------------------------------
+ */
+
+static bool is_welcome(const struct control *control, int fd)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return false;
+    return peer.uid == 0 || peer.uid == geteuid() || peer.uid == control->user.uid;
+}
+
+static void on_connect(void *ctx, bool readable, bool writable)
+{
+    struct control *control = ctx;
+    struct connection *c;
+    int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    (void)readable;
+    (void)writable;
+    if (fd < 0)
+        return;
+    if (control->connection_count >= CONNECTIONS_MAX || !is_welcome(control, fd)) {
+        close(fd);
+        return;
+    }
+    c = memory_new(sizeof(*c));
+    c->control = control;
+    c->channel = channel_open(control->loop, fd, &connection_events, c);
+    list_append(&control->connections, &c->others);
+    control->connection_count++;
+}
+
+/* --- the socket --------------------------------------------------------------------------------
+ */
+
+void control_address(int run_dir, struct sockaddr_un *out_address)
+{
+    *out_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    snprintf(out_address->sun_path, sizeof(out_address->sun_path), "/proc/self/fd/%d/%s", run_dir,
+             socket_name);
+}
+
+/* Removes a socket that nobody listens on any more; anything else stays. */
+static struct error *remove_stale(const struct control *control, const char *run_dir)
+{
+    struct sockaddr_un address;
+    struct stat st;
+    int fd, errnum;
+
+    if (fstatat(control->run_dir, socket_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return NULL;
+    if (!S_ISSOCK(st.st_mode))
+        return error_new(ERROR_LOCAL, "%s/%s is there and no socket", run_dir, socket_name);
+    control_address(control->run_dir, &address);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_errno(ERROR_LOCAL, errno, "control socket");
+    errnum = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 ? 0 : errno;
+    close(fd);
+    if (errnum != ECONNREFUSED)
+        return error_new(ERROR_LOCAL, "another waxseal runs with run-dir %s", run_dir);
+    unlinkat(control->run_dir, socket_name, 0);
+    return NULL;
+}
+
+static struct error *listen_there(struct control *control, const char *run_dir)
+{
+    struct sockaddr_un address;
+    mode_t mask;
+    int bound;
+
+    control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (control->fd < 0)
+        return error_errno(ERROR_LOCAL, errno, "control socket");
+    control_address(control->run_dir, &address);
+    mask = umask(0177);
+    bound = bind(control->fd, (struct sockaddr *)&address, sizeof(address));
+    umask(mask);
+    if (bound != 0)
+        return error_errno(ERROR_LOCAL, errno, "control socket in run-dir %s", run_dir);
+    if ((control->user.drop && fchownat(control->run_dir, socket_name, control->user.uid,
+                                        control->user.gid, AT_SYMLINK_NOFOLLOW) != 0) ||
+        listen(control->fd, CONNECTIONS_MAX) != 0)
+        return error_errno(ERROR_LOCAL, errno, "control socket in run-dir %s", run_dir);
+    return NULL;
+}
+
+struct error *control_open(struct loop *loop, const char *run_dir, const struct sandbox_user *user,
+                           control_find_fn *find, void *ctx, struct control **out_control)
+{
+    struct control *control = memory_new(sizeof(*control));
+    struct error *err = NULL;
+
+    *control = (struct control){ .loop = loop, .fd = -1, .user = *user, .find = find, .ctx = ctx };
+    list_init(&control->connections);
+    control->run_dir = open(run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (control->run_dir < 0)
+        err = error_errno(ERROR_LOCAL, errno, "run-dir %s", run_dir);
+    if (!err)
+        err = remove_stale(control, run_dir);
+    if (!err)
+        err = listen_there(control, run_dir);
+    if (err) {
+        control_close(&control);
+        return err;
+    }
+    control->watch = loop_watch_new(loop, control->fd, on_connect, control);
+    loop_watch_want(control->watch, true, false);
+    *out_control = control;
+    return NULL;
+}
+
+void control_close(struct control **control)
+{
+    struct control *c = *control;
+
+    if (!c)
+        return;
+    while (!list_empty(&c->connections))
+        connection_free(LIST_FIRST(&c->connections, struct connection, others));
+    if (c->watch)
+        unlinkat(c->run_dir, socket_name, 0);
+    loop_watch_free(&c->watch);
+    if (c->fd >= 0)
+        close(c->fd);
+    if (c->run_dir >= 0)
+        close(c->run_dir);
+    free(c);
+    *control = NULL;
+}
+
+/* --- answers -----------------------------------------------------------------------------------
+ */
+
+void control_on_reply(struct control *control, struct process *process,
+                      const Ipc__ControlReply *reply, struct span body)
+{
+    struct connection *c;
+
+    LIST_EACH(c, &control->connections, struct connection, others)
+    {
+        if (c->asked != process || c->asked_as != reply->id)
+            continue;
+        answer(c, reply->failed, reply->last, body);
+        if (channel_pending(c->channel) > UNREAD_MAX)
+            connection_free(c);
+        return;
+    }
+}
+
+void control_on_death(struct control *control, const struct process *process)
+{
+    struct connection *c;
+
+    LIST_EACH(c, &control->connections, struct connection, others)
+    if (c->asked == process)
+        refuse(c, "the role that was to answer ended meanwhile; try again");
+}

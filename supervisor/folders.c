@@ -1,0 +1,96 @@
+#include "supervisor/folders.h"
+
+#include "supervisor/roles.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FOLDER_PATH_SIZE = SETTINGS_PATH_SIZE + 32 };
+
+/* Makes the folders above a path that are missing. */
+static void make_parents(const char *path)
+{
+    char parent[FOLDER_PATH_SIZE];
+
+    snprintf(parent, sizeof(parent), "%s", path);
+    for (char *slash = strchr(parent + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(parent, 0755) != 0 && errno != EEXIST)
+            return; /* the last one will say what is wrong */
+        *slash = '/';
+    }
+}
+
+static struct error *make_folder(const char *setting, const char *path, mode_t mode, uid_t uid,
+                                 gid_t gid)
+{
+    if (mkdir(path, mode) != 0)
+        return errno == EEXIST ? NULL : error_errno(ERROR_LOCAL, errno, "%s %s", setting, path);
+    /* against the umask; and nobody can have put a link there: we made it, its parent is ours */
+    if (chmod(path, mode) != 0 || lchown(path, uid, gid) != 0)
+        return error_errno(ERROR_LOCAL, errno, "%s %s", setting, path);
+    return NULL;
+}
+
+/* Can the roles write there?  As root we ask for the owner, for root may write nearly everywhere.
+ */
+static struct error *check_folder(const char *setting, const char *path,
+                                  const struct sandbox_user *user)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        return error_errno(ERROR_LOCAL, errno, "%s %s", setting, path);
+    if (!S_ISDIR(st.st_mode))
+        return error_new(ERROR_LOCAL, "%s %s is not a directory", setting, path);
+    if (user->drop && st.st_uid != user->uid)
+        return error_new(ERROR_LOCAL,
+                         "%s %s belongs to user number %u, not to the user of the roles; mend it "
+                         "with: chown -R %u:%u %s",
+                         setting, path, st.st_uid, user->uid, user->gid, path);
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK | X_OK, AT_EACCESS) != 0)
+        return error_errno(ERROR_LOCAL, errno, "%s %s is not writable for us (user number %u)",
+                           setting, path, geteuid());
+    return NULL;
+}
+
+static struct error *prepare_stores(const struct settings *s, const struct sandbox_user *user)
+{
+    const struct role_row *rows;
+    size_t count = roles_table(&rows);
+    char path[FOLDER_PATH_SIZE];
+    struct error *err = NULL;
+
+    for (size_t i = 0; i < count && !err; i++) {
+        if (!rows[i].folder)
+            continue;
+        snprintf(path, sizeof(path), "%s/%s", s->state_dir, rows[i].folder);
+        err = make_folder("state-dir", path, 0700, user->uid, user->gid);
+        if (!err)
+            err = check_folder("state-dir", path, user);
+    }
+    return err;
+}
+
+struct error *folders_prepare(const struct settings *s, const struct sandbox_user *user)
+{
+    /* the run directory stays the supervisor's: a captured role must not replace the socket in it
+     */
+    uid_t run_owner = user->drop ? 0 : user->uid;
+    struct error *err;
+
+    make_parents(s->state_dir);
+    make_parents(s->run_dir);
+    err = make_folder("state-dir", s->state_dir, 0750, user->uid, user->gid);
+    if (!err)
+        err = prepare_stores(s, user);
+    if (!err)
+        err = make_folder("run-dir", s->run_dir, 0750, run_owner, user->gid);
+    if (!err && faccessat(AT_FDCWD, s->run_dir, W_OK | X_OK, AT_EACCESS) != 0)
+        err = error_errno(ERROR_LOCAL, errno, "run-dir %s", s->run_dir);
+    return err;
+}

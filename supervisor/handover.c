@@ -1,0 +1,239 @@
+#include "supervisor/handover.h"
+
+#include "lib/base/memory.h"
+#include "supervisor/listeners.h"
+#include "supervisor/watched.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+    FILES_MAX = 2 + 2 * SETTINGS_LISTENERS_MAX,
+    COUNTERS_SIZE = 4 * 1024 * 1024, /* address space; only what is written takes memory */
+};
+
+static const char resolv_conf[] = "/etc/resolv.conf";
+
+struct handover {
+    struct settings settings;
+    struct buf text;
+    int listeners[SETTINGS_LISTENERS_MAX];
+    int counters;
+    struct watched *files[FILES_MAX];
+    unsigned file_count;
+};
+
+/* --- files -------------------------------------------------------------------------------------
+ */
+
+static struct error *open_file(struct handover *h, enum role_content kind, unsigned index,
+                               const char *path)
+{
+    struct error *err = watched_open(kind, index, path, &h->files[h->file_count]);
+
+    if (!err)
+        h->file_count++;
+    return err;
+}
+
+static const struct watched *find_file(const struct handover *h, enum role_content kind,
+                                       unsigned index)
+{
+    for (unsigned i = 0; i < h->file_count; i++)
+        if (watched_kind(h->files[i]) == kind && watched_index(h->files[i]) == index)
+            return h->files[i];
+    return NULL;
+}
+
+/* The certificate and key of a listener, opened together and tried together. */
+static struct error *open_certificate(struct handover *h, unsigned index)
+{
+    const struct listener_settings *l = &h->settings.listeners[index];
+    struct error *err;
+
+    if (l->tls_certificate[0] == '\0')
+        return NULL;
+    err = open_file(h, CONTENT_CERTIFICATE, index, l->tls_certificate);
+    if (!err)
+        err = open_file(h, CONTENT_KEY, index, l->tls_key);
+    if (!err)
+        err = watched_pair_check(h->files[h->file_count - 2], h->files[h->file_count - 1]);
+    return err;
+}
+
+static struct error *open_files(struct handover *h)
+{
+    struct error *err = open_file(h, CONTENT_CA_BUNDLE, 0, h->settings.ca_file);
+
+    if (!err)
+        err = open_file(h, CONTENT_RESOLV_CONF, 0, resolv_conf);
+    for (unsigned i = 0; !err && i < h->settings.listener_count; i++)
+        err = open_certificate(h, i);
+    return err;
+}
+
+/* --- sockets and the table of counters ---------------------------------------------------------
+ */
+
+static int socket_of(const struct handover *h, const struct endpoint *address)
+{
+    for (unsigned i = 0; h && i < h->settings.listener_count; i++) {
+        const struct endpoint *have = &h->settings.listeners[i].address;
+        if (have->port == address->port && ip_address_equal(&have->address, &address->address))
+            return h->listeners[i];
+    }
+    return -1;
+}
+
+static struct error *open_listeners(struct handover *h, const struct handover *old)
+{
+    unsigned open = 0;
+
+    for (unsigned i = 0; i < h->settings.listener_count; i++) {
+        const struct endpoint *address = &h->settings.listeners[i].address;
+        struct error *err = listener_open(address, socket_of(old, address), &h->listeners[i]);
+        if (err)
+            return err;
+        open += h->listeners[i] >= 0;
+    }
+    if (open == 0)
+        return error_new(ERROR_LOCAL, "none of the listeners' addresses is on this machine");
+    return NULL;
+}
+
+/* One table for all smtpd processes, old and new; its size never changes under a reader. */
+static struct error *open_counters(struct handover *h, const struct handover *old)
+{
+    if (old) {
+        h->counters = dup(old->counters);
+        return h->counters < 0 ? error_errno(ERROR_LOCAL, errno, "copy a descriptor") : NULL;
+    }
+    h->counters = memfd_create("waxseal-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (h->counters < 0 || ftruncate(h->counters, COUNTERS_SIZE) != 0)
+        return error_errno(ERROR_LOCAL, errno, "shared table of counters");
+    return NULL;
+}
+
+/* --- the whole ---------------------------------------------------------------------------------
+ */
+
+struct error *handover_new(const struct settings *settings, const struct handover *old,
+                           struct handover **out_handover)
+{
+    struct handover *h = memory_new(sizeof(*h));
+    struct error *err;
+
+    h->settings = *settings;
+    h->counters = -1;
+    memset(h->listeners, 0xff, sizeof(h->listeners));
+    buf_init(&h->text, SETTINGS_TEXT_MAX);
+    settings_write(settings, &h->text);
+    err = open_files(h);
+    if (!err)
+        err = open_counters(h, old);
+    if (!err)
+        err = open_listeners(h, old);
+    if (err)
+        handover_free(&h);
+    else
+        *out_handover = h;
+    return err;
+}
+
+void handover_free(struct handover **handover)
+{
+    struct handover *h = *handover;
+
+    if (!h)
+        return;
+    for (unsigned i = 0; i < h->file_count; i++)
+        watched_free(&h->files[i]);
+    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
+        if (h->listeners[i] >= 0)
+            close(h->listeners[i]);
+    if (h->counters >= 0)
+        close(h->counters);
+    buf_clear(&h->text);
+    free(h);
+    *handover = NULL;
+}
+
+const struct settings *handover_settings(const struct handover *h)
+{
+    return &h->settings;
+}
+
+struct span handover_text(const struct handover *h)
+{
+    return buf_span(&h->text);
+}
+
+bool handover_is_for(enum role_content kind, const struct role_row *row)
+{
+    switch (kind) {
+    case CONTENT_CA_BUNDLE:
+        return row->has_ca_bundle;
+    case CONTENT_RESOLV_CONF:
+        return row->has_resolv_conf;
+    case CONTENT_CERTIFICATE:
+    case CONTENT_KEY:
+        return row->has_listeners;
+    case CONTENT_COUNT:
+    default:
+        return false;
+    }
+}
+
+void handover_give(const struct handover *h, struct process *process)
+{
+    const struct role_row *row = process_row(process);
+
+    for (unsigned i = 0; i < h->file_count; i++) {
+        const struct watched *file = h->files[i];
+        if (handover_is_for(watched_kind(file), row))
+            process_hand_content(process, watched_kind(file), watched_index(file),
+                                 watched_content(file));
+    }
+    if (!row->has_listeners)
+        return;
+    process_hand_shared(process, h->counters, COUNTERS_SIZE);
+    for (unsigned i = 0; i < h->settings.listener_count; i++)
+        if (h->listeners[i] >= 0)
+            process_hand_listener(process, i, h->listeners[i]);
+}
+
+/* --- changes -----------------------------------------------------------------------------------
+ */
+
+/* A certificate and its key change one after the other: neither is taken until they fit. */
+static bool is_acceptable(const struct handover *h, const struct watched *file)
+{
+    struct error *err = watched_check(file);
+
+    if (!err && (watched_kind(file) == CONTENT_CERTIFICATE || watched_kind(file) == CONTENT_KEY))
+        err = watched_pair_check(find_file(h, CONTENT_CERTIFICATE, watched_index(file)),
+                                 find_file(h, CONTENT_KEY, watched_index(file)));
+    if (!err)
+        return true;
+    log_failure(LOG_WARNING, "file-refused", err);
+    error_free(&err);
+    return false;
+}
+
+void handover_visit_new(struct handover *h, handover_visit_fn *visit, void *ctx)
+{
+    bool changed = false;
+
+    for (unsigned i = 0; i < h->file_count; i++)
+        changed = watched_look(h->files[i]) || changed;
+    for (unsigned i = 0; changed && i < h->file_count; i++) {
+        struct watched *file = h->files[i];
+        if (!watched_is_new(file) || !is_acceptable(h, file))
+            continue;
+        watched_accept(file);
+        visit(ctx, watched_kind(file), watched_index(file), watched_content(file));
+    }
+}

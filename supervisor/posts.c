@@ -1,0 +1,439 @@
+#include "supervisor/posts.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/memory.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+enum {
+    WAIT_FIRST_MS = 100,
+    WAIT_MOST_MS = 30 * SECOND_MS,
+    STABLE_MS = MINUTE_MS, /* after that long a death is the first one again */
+    ALARM_DEATHS = 5,
+    ALARM_WITHIN_MS = MINUTE_MS,
+};
+
+struct post {
+    struct list others;
+    struct posts *posts;
+    const struct role_row *row;
+    unsigned instance;
+    struct process *process;  /* NULL: it is down */
+    struct loop_timer *again; /* starts it */
+    int64_t wait_ms;
+    int64_t started_ms;
+    int64_t deaths[ALARM_DEATHS]; /* the latest ones, as a ring */
+    unsigned death_count;
+    bool relieved; /* a successor takes its place */
+    bool stays_down;
+};
+
+struct posts {
+    const struct process_plan *plan;
+    const struct handover *handover;
+    uint64_t generation;
+    struct list all;
+    bool stopping;
+};
+
+/* --- starting ----------------------------------------------------------------------------------
+ */
+
+/* A socket pair between two processes that are peers. */
+static void join_peers(struct process *a, struct process *b)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        struct error *err = error_errno(ERROR_LOCAL, errno, "socket pair of two roles");
+        log_failure(LOG_ERROR, "roles-apart", err);
+        error_free(&err);
+        return;
+    }
+    process_hand_peer(a, b, pair[0]);
+    process_hand_peer(b, a, pair[1]);
+}
+
+static void join_all_peers(struct post *post)
+{
+    struct post *other;
+
+    LIST_EACH(other, &post->posts->all, struct post, others)
+    if (other->process && other != post && roles_are_peers(other->row->id, post->row->id))
+        join_peers(post->process, other->process);
+}
+
+static void log_role(enum log_level level, const char *event, const struct post *post,
+                     const struct process *process)
+{
+    struct log_line line;
+
+    log_begin(&line, level, event);
+    log_string(&line, "name", role_name(post->row->id));
+    log_number(&line, "instance", post->instance);
+    if (process)
+        log_number(&line, "pid", process_pid(process));
+    log_end(&line);
+}
+
+static void start_later(struct post *post)
+{
+    loop_timer_start(post->again, post->wait_ms);
+    post->wait_ms = post->wait_ms * 2 < WAIT_MOST_MS ? post->wait_ms * 2 : WAIT_MOST_MS;
+}
+
+static void post_start(struct post *post)
+{
+    struct posts *posts = post->posts;
+    struct error *err = process_start(posts->plan, post->row, post->instance, posts->generation,
+                                      handover_text(posts->handover), &post->process);
+
+    if (err) {
+        log_failure(LOG_ERROR, "role-not-started", err);
+        error_free(&err);
+        start_later(post);
+        return;
+    }
+    post->started_ms = loop_now(posts->plan->loop);
+    log_role(LOG_INFO, "role-started", post, post->process);
+    handover_give(posts->handover, post->process);
+    join_all_peers(post);
+    process_go(post->process);
+}
+
+static void on_again(void *ctx)
+{
+    post_start(ctx);
+}
+
+/* --- posts -------------------------------------------------------------------------------------
+ */
+
+static bool is_taken(const struct posts *posts, enum role_id id, unsigned instance)
+{
+    const struct post *post;
+
+    LIST_EACH(post, (struct list *)(uintptr_t)&posts->all, const struct post, others)
+    if (post->row->id == id && post->instance == instance)
+        return true;
+    return false;
+}
+
+/* The lowest number that no post of this role has, a relieved one included. */
+static unsigned free_instance(const struct posts *posts, enum role_id id)
+{
+    unsigned instance = 0;
+
+    while (is_taken(posts, id, instance))
+        instance++;
+    return instance;
+}
+
+static struct post *post_new(struct posts *posts, const struct role_row *row)
+{
+    struct post *post = memory_new(sizeof(*post));
+
+    post->posts = posts;
+    post->row = row;
+    post->instance = free_instance(posts, row->id);
+    post->wait_ms = WAIT_FIRST_MS;
+    post->again = loop_timer_new(posts->plan->loop, on_again, post);
+    list_append(&posts->all, &post->others);
+    return post;
+}
+
+static void post_free(struct post *post)
+{
+    list_remove(&post->others);
+    loop_timer_free(&post->again);
+    process_free(&post->process);
+    free(post);
+}
+
+static void fill_role(struct posts *posts, const struct role_row *row)
+{
+    unsigned count = row->instances ? row->instances(handover_settings(posts->handover)) : 1;
+
+    for (unsigned i = 0; i < count; i++)
+        post_start(post_new(posts, row));
+}
+
+struct posts *posts_new(const struct process_plan *plan)
+{
+    struct posts *posts = memory_new(sizeof(*posts));
+
+    posts->plan = plan;
+    list_init(&posts->all);
+    return posts;
+}
+
+void posts_free(struct posts **posts)
+{
+    if (!*posts)
+        return;
+    while (!list_empty(&(*posts)->all))
+        post_free(LIST_FIRST(&(*posts)->all, struct post, others));
+    free(*posts);
+    *posts = NULL;
+}
+
+void posts_start(struct posts *posts, const struct handover *h, uint64_t generation)
+{
+    const struct role_row *rows;
+    size_t count = roles_table(&rows);
+
+    posts->handover = h;
+    posts->generation = generation;
+    for (size_t i = 0; i < count; i++)
+        fill_role(posts, &rows[i]);
+}
+
+/* --- new settings ------------------------------------------------------------------------------
+ */
+
+/* One that has a process goes on until its successor is ready; one that is down is not needed. */
+static void relieve(struct post *post)
+{
+    loop_timer_cancel(post->again);
+    post->relieved = true;
+    if (!post->process)
+        post_free(post);
+}
+
+static void take_in_place(struct post *post)
+{
+    struct posts *posts = post->posts;
+
+    if (post->process) {
+        process_give_settings(post->process, posts->generation, handover_text(posts->handover));
+        handover_give(posts->handover, post->process);
+        return;
+    }
+    post->stays_down = false;
+    post->wait_ms = WAIT_FIRST_MS;
+    loop_timer_cancel(post->again);
+    post_start(post);
+}
+
+void posts_reload(struct posts *posts, const struct handover *h, uint64_t generation)
+{
+    const struct role_row *rows;
+    size_t count = roles_table(&rows);
+    struct post *post;
+
+    posts->handover = h;
+    posts->generation = generation;
+    LIST_EACH(post, &posts->all, struct post, others)
+    {
+        if (!post->row->has_successors)
+            take_in_place(post);
+        else if (!post->relieved)
+            relieve(post);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].has_successors)
+            fill_role(posts, &rows[i]);
+}
+
+static bool role_is_complete(struct posts *posts, enum role_id id)
+{
+    struct post *post;
+
+    LIST_EACH(post, &posts->all, struct post, others)
+    if (post->row->id == id && !post->relieved &&
+        (!post->process || !process_is_ready(post->process)))
+        return false;
+    return true;
+}
+
+void posts_on_ready(struct posts *posts, struct process *process)
+{
+    const struct role_row *row = process_row(process);
+    struct post *post;
+
+    if (posts->stopping || !row->has_successors || !role_is_complete(posts, row->id))
+        return;
+    LIST_EACH(post, &posts->all, struct post, others)
+    if (post->row == row && post->relieved && !process_is_draining(post->process))
+        process_drain(post->process, row->drain_reload_ms);
+}
+
+bool posts_are_ready(const struct posts *posts)
+{
+    const struct post *post;
+
+    LIST_EACH(post, (struct list *)(uintptr_t)&posts->all, const struct post, others)
+    if (!post->relieved && !post->stays_down &&
+        (!post->process || !process_is_ready(post->process)))
+        return false;
+    return true;
+}
+
+/* --- deaths ------------------------------------------------------------------------------------
+ */
+
+static void log_death(const struct post *post, int wait_status)
+{
+    bool asked = post->relieved || post->posts->stopping;
+    bool in_peace = asked && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == ROLE_EXIT_DONE;
+    struct log_line line;
+
+    log_begin(&line, in_peace ? LOG_INFO : LOG_WARNING, "role-ended");
+    log_string(&line, "name", role_name(post->row->id));
+    log_number(&line, "instance", post->instance);
+    log_number(&line, "pid", process_pid(post->process));
+    if (WIFSIGNALED(wait_status))
+        log_string(&line, "signal", sigabbrev_np(WTERMSIG(wait_status)));
+    else
+        log_number(&line, "status", WEXITSTATUS(wait_status));
+    log_end(&line);
+}
+
+/* The fifth death within a minute is told to the administrator, then the counting begins anew. */
+static void count_death(struct post *post)
+{
+    int64_t now = loop_now(post->posts->plan->loop);
+    int64_t fifth_last;
+
+    post->deaths[post->death_count % ALARM_DEATHS] = now;
+    post->death_count++;
+    fifth_last = post->deaths[post->death_count % ALARM_DEATHS];
+    if (post->death_count < ALARM_DEATHS || now - fifth_last > ALARM_WITHIN_MS)
+        return;
+    post->death_count = 0;
+    log_role(LOG_ERROR, "role-keeps-dying", post, NULL);
+}
+
+static bool is_storage_failure(const struct post *post, int wait_status)
+{
+    if (post->row->id != ROLE_QUEUE)
+        return false;
+    return (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == ROLE_EXIT_STORAGE) ||
+           (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGBUS);
+}
+
+static enum post_fate fate_of(struct post *post, int wait_status)
+{
+    if (post->relieved || post->posts->stopping)
+        return POST_ENDED;
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == ROLE_EXIT_REFUSED)
+        return POST_REFUSED;
+    return is_storage_failure(post, wait_status) ? POST_STAYS_DOWN : POST_RESTARTS;
+}
+
+static void follow_fate(struct post *post, enum post_fate fate)
+{
+    int64_t lived_ms = loop_now(post->posts->plan->loop) - post->started_ms;
+
+    if (fate == POST_ENDED) {
+        post_free(post);
+    } else if (fate == POST_STAYS_DOWN) {
+        post->stays_down = true;
+        log_role(LOG_ERROR, "role-stays-down", post, NULL);
+    } else if (fate == POST_RESTARTS) {
+        if (lived_ms >= STABLE_MS)
+            post->wait_ms = WAIT_FIRST_MS;
+        count_death(post);
+        start_later(post);
+    }
+}
+
+enum post_fate posts_on_death(struct posts *posts, pid_t pid, int wait_status,
+                              posts_gone_fn *before_free, void *ctx)
+{
+    enum post_fate fate;
+    struct post *post;
+
+    LIST_EACH(post, &posts->all, struct post, others)
+    {
+        if (!post->process || process_pid(post->process) != pid)
+            continue;
+        log_death(post, wait_status);
+        before_free(ctx, post->process);
+        process_free(&post->process);
+        fate = fate_of(post, wait_status);
+        follow_fate(post, fate);
+        return fate;
+    }
+    return POST_ENDED; /* no child of ours that we know */
+}
+
+/* --- asking and stopping -----------------------------------------------------------------------
+ */
+
+void posts_hand_content(struct posts *posts, enum role_content kind, unsigned index,
+                        struct span content)
+{
+    struct post *post;
+
+    LIST_EACH(post, &posts->all, struct post, others)
+    if (post->process && !post->relieved && handover_is_for(kind, post->row))
+        process_hand_content(post->process, kind, index, content);
+}
+
+struct process *posts_find(struct posts *posts, enum role_id role)
+{
+    struct post *post;
+
+    LIST_EACH(post, &posts->all, struct post, others)
+    if (post->row->id == role && !post->relieved && post->process &&
+        process_is_ready(post->process))
+        return post->process;
+    return NULL;
+}
+
+/* Drains what runs of one kind and forgets what does not. */
+static void stop_kind(struct posts *posts, bool edge, int64_t wait_ms)
+{
+    struct post *post;
+
+    posts->stopping = true;
+    LIST_EACH(post, &posts->all, struct post, others)
+    {
+        loop_timer_cancel(post->again);
+        if (!post->process)
+            post_free(post);
+        else if (post->row->has_successors == edge)
+            process_drain(post->process, wait_ms);
+    }
+}
+
+void posts_stop_edge(struct posts *posts, int64_t wait_ms)
+{
+    stop_kind(posts, true, wait_ms);
+}
+
+bool posts_edge_ended(const struct posts *posts)
+{
+    const struct post *post;
+
+    LIST_EACH(post, (struct list *)(uintptr_t)&posts->all, const struct post, others)
+    if (post->row->has_successors)
+        return false;
+    return true;
+}
+
+void posts_stop_rest(struct posts *posts, int64_t wait_ms)
+{
+    stop_kind(posts, false, wait_ms);
+}
+
+bool posts_all_ended(const struct posts *posts)
+{
+    return list_empty(&posts->all);
+}
+
+void posts_kill(struct posts *posts)
+{
+    struct post *post;
+
+    LIST_EACH(post, &posts->all, struct post, others)
+    if (post->process)
+        process_kill(post->process);
+}

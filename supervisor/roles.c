@@ -1,0 +1,90 @@
+#include "supervisor/roles.h"
+
+#include "lib/base/clock.h"
+#include "policy/policy.h"
+#include "queue/deliver/deliver.h"
+#include "queue/queue.h"
+#include "smtpd/smtpd.h"
+#include "supervisor/sandbox.h"
+#include "tlsrpt/tlsrpt.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Half the cores, at least one (design.md section 2). */
+static unsigned half_the_cores(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return cores > 3 ? (unsigned)cores / 2 : 1;
+}
+
+static unsigned smtpd_instances(const struct settings *s)
+{
+    return s->smtpd_processes > 0 ? s->smtpd_processes : half_the_cores();
+}
+
+static unsigned deliver_instances(const struct settings *s)
+{
+    return s->deliver_processes > 0 ? s->deliver_processes : half_the_cores();
+}
+
+/* clang-format off */
+static const struct role_row role_rows[] = {
+    { .id = ROLE_QUEUE, .title = "waxseal-queue", .entry = queue_main, .folder = "queue" },
+    { .id = ROLE_POLICY, .title = "waxseal-policy", .entry = policy_main, .folder = "policy",
+      .has_ca_bundle = true, .has_resolv_conf = true },
+    { .id = ROLE_TLSRPT, .title = "waxseal-tlsrpt", .entry = tlsrpt_main, .folder = "tlsrpt",
+      .has_resolv_conf = true },
+    { .id = ROLE_DELIVER, .title = "waxseal-deliver", .entry = deliver_main,
+      .instances = deliver_instances, .has_successors = true,
+      .has_ca_bundle = true, .has_resolv_conf = true, .drain_reload_ms = 10 * MINUTE_MS },
+    { .id = ROLE_SMTPD, .title = "waxseal-smtpd", .entry = smtpd_main,
+      .instances = smtpd_instances, .has_successors = true, .has_listeners = true,
+      .drain_reload_ms = MINUTE_MS },
+};
+/* clang-format on */
+
+static const enum role_id peers[][2] = {
+    { ROLE_SMTPD, ROLE_QUEUE },
+    { ROLE_DELIVER, ROLE_QUEUE },
+    { ROLE_DELIVER, ROLE_POLICY },
+    { ROLE_DELIVER, ROLE_TLSRPT },
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+size_t roles_table(const struct role_row **out_rows)
+{
+    *out_rows = role_rows;
+    return COUNT(role_rows);
+}
+
+const struct role_row *role_row_of(enum role_id id)
+{
+    for (size_t i = 0; i < COUNT(role_rows); i++)
+        if (role_rows[i].id == id)
+            return &role_rows[i];
+    return NULL;
+}
+
+bool roles_are_peers(enum role_id a, enum role_id b)
+{
+    for (size_t i = 0; i < COUNT(peers); i++)
+        if ((peers[i][0] == a && peers[i][1] == b) || (peers[i][0] == b && peers[i][1] == a))
+            return true;
+    return false;
+}
+
+int role_main(const char *name, int fd)
+{
+    for (size_t i = 0; i < COUNT(role_rows); i++) {
+        if (strcmp(role_name(role_rows[i].id), name) != 0)
+            continue;
+        sandbox_confine(role_rows[i].title);
+        return role_rows[i].entry(fd);
+    }
+    fprintf(stderr, "waxseal: there is no role %s\n", name);
+    return ROLE_EXIT_TROUBLE;
+}

@@ -1,0 +1,352 @@
+#include "supervisor/supervisor.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/memory.h"
+#include "supervisor/control.h"
+#include "supervisor/folders.h"
+#include "supervisor/handover.h"
+#include "supervisor/posts.h"
+#include "supervisor/readiness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    LOOK_MS = 3 * SECOND_MS,       /* between looks at the files that were handed over */
+    RELOAD_SPACING_MS = 250,       /* a storm of SIGHUPs is one or two reloads */
+    STOP_EDGE_MS = 25 * SECOND_MS, /* for replies to the final dot (design.md section 2) */
+    STOP_REST_MS = 5 * SECOND_MS,
+};
+
+struct supervisor {
+    const char *config_path;
+    struct loop *loop;
+    struct process_plan plan;
+    struct handover *handover;
+    struct posts *posts;
+    struct control *control;
+    uint64_t generation;
+    struct loop_timer *look;
+    struct loop_timer *reload;
+    int64_t reloaded_ms;
+    struct loop_signal *signals[4];
+    bool stopping;
+    bool rest_stopping;
+    int exit_status;
+};
+
+/* --- stopping ----------------------------------------------------------------------------------
+ */
+
+static void stop_on(struct supervisor *s)
+{
+    if (s->stopping && !s->rest_stopping && posts_edge_ended(s->posts)) {
+        s->rest_stopping = true;
+        posts_stop_rest(s->posts, STOP_REST_MS);
+    }
+    if (s->stopping && posts_all_ended(s->posts))
+        loop_stop(s->loop);
+}
+
+static void stop(struct supervisor *s, int exit_status)
+{
+    if (s->stopping)
+        return;
+    s->stopping = true;
+    s->exit_status = exit_status;
+    readiness_say("STOPPING=1");
+    log_event(LOG_INFO, "stopping");
+    loop_timer_cancel(s->look);
+    loop_timer_cancel(s->reload);
+    posts_stop_edge(s->posts, STOP_EDGE_MS);
+    stop_on(s);
+}
+
+static void on_stop_signal(void *ctx, int signal_number)
+{
+    struct supervisor *s = ctx;
+
+    (void)signal_number;
+    if (s->stopping)
+        posts_kill(s->posts); /* asked a second time: at once; nothing accepted is lost by it */
+    else
+        stop(s, 0);
+}
+
+/* --- the roles ---------------------------------------------------------------------------------
+ */
+
+static void on_role_ready(void *ctx, struct process *process)
+{
+    struct supervisor *s = ctx;
+
+    posts_on_ready(s->posts, process);
+    if (!s->stopping && posts_are_ready(s->posts)) {
+        log_event(LOG_INFO, "ready");
+        readiness_say("READY=1");
+    }
+}
+
+static void on_role_reply(void *ctx, struct process *process, const Ipc__ControlReply *reply,
+                          struct span body)
+{
+    struct supervisor *s = ctx;
+
+    control_on_reply(s->control, process, reply, body);
+}
+
+static const struct process_events role_events = { on_role_ready, on_role_reply };
+
+static void on_role_gone(void *ctx, const struct process *process)
+{
+    struct supervisor *s = ctx;
+
+    control_on_death(s->control, process);
+}
+
+static void on_child(void *ctx, int signal_number)
+{
+    struct supervisor *s = ctx;
+    int wait_status;
+    pid_t pid;
+
+    (void)signal_number;
+    while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0)
+        if (posts_on_death(s->posts, pid, wait_status, on_role_gone, s) == POST_REFUSED)
+            stop(s, 1);
+    stop_on(s);
+}
+
+static struct process *find_role(void *ctx, enum role_id role)
+{
+    struct supervisor *s = ctx;
+
+    return posts_find(s->posts, role);
+}
+
+/* --- changed files -----------------------------------------------------------------------------
+ */
+
+static void on_new_content(void *ctx, enum role_content kind, unsigned index, struct span content)
+{
+    struct supervisor *s = ctx;
+
+    log_event(LOG_INFO, "file-changed");
+    posts_hand_content(s->posts, kind, index, content);
+}
+
+static void on_look(void *ctx)
+{
+    struct supervisor *s = ctx;
+
+    handover_visit_new(s->handover, on_new_content, s);
+    loop_timer_start(s->look, LOOK_MS);
+}
+
+/* --- the configuration -------------------------------------------------------------------------
+ */
+
+static void log_errors(const char *event, const struct settings_errors *errors)
+{
+    struct span rest = buf_span(&errors->text);
+    struct span one;
+
+    while (span_cut(&rest, '\n', &one)) {
+        struct log_line line;
+        if (one.len == 0)
+            continue;
+        log_begin(&line, LOG_ERROR, event);
+        log_text(&line, "error", one);
+        log_end(&line);
+    }
+}
+
+static bool load_settings(const struct supervisor *s, const char *event, struct settings *out)
+{
+    struct settings_errors errors;
+    bool fine;
+
+    settings_errors_init(&errors);
+    fine = settings_load(s->config_path, out, &errors);
+    if (!fine)
+        log_errors(event, &errors);
+    settings_errors_clear(&errors);
+    return fine;
+}
+
+/* What is decided once, at the start. */
+static struct error *check_unchanged(const struct settings *old, const struct settings *new)
+{
+    const char *name = NULL;
+
+    if (strcmp(old->state_dir, new->state_dir) != 0)
+        name = "state-dir";
+    else if (strcmp(old->run_dir, new->run_dir) != 0)
+        name = "run-dir";
+    else if (strcmp(old->user, new->user) != 0)
+        name = "user";
+    if (!name)
+        return NULL;
+    return error_new(ERROR_LOCAL, "%s cannot change at a reload; restart the service for it", name);
+}
+
+static void reload_with(struct supervisor *s, const struct settings *fresh)
+{
+    struct handover *handover = NULL;
+    struct error *err = check_unchanged(handover_settings(s->handover), fresh);
+    struct log_line line;
+
+    if (!err)
+        err = handover_new(fresh, s->handover, &handover);
+    if (err) {
+        log_failure(LOG_ERROR, "reload-refused", err);
+        error_free(&err);
+        return;
+    }
+    s->generation++;
+    log_open(STDERR_FILENO, fresh->log_level, "supervisor");
+    log_begin(&line, LOG_INFO, "reloaded");
+    log_number(&line, "generation", (int64_t)s->generation);
+    log_end(&line);
+    posts_reload(s->posts, handover, s->generation);
+    handover_free(&s->handover);
+    s->handover = handover;
+}
+
+static void on_reload(void *ctx)
+{
+    struct supervisor *s = ctx;
+    struct settings *fresh = memory_new(sizeof(*fresh));
+
+    s->reloaded_ms = loop_now(s->loop);
+    readiness_say("RELOADING=1");
+    if (load_settings(s, "reload-refused", fresh))
+        reload_with(s, fresh);
+    readiness_say("READY=1");
+    free(fresh);
+}
+
+static void on_reload_signal(void *ctx, int signal_number)
+{
+    struct supervisor *s = ctx;
+    int64_t since = loop_now(s->loop) - s->reloaded_ms;
+
+    (void)signal_number;
+    if (s->stopping || loop_timer_running(s->reload))
+        return;
+    loop_timer_start(s->reload, since >= RELOAD_SPACING_MS ? 0 : RELOAD_SPACING_MS - since);
+}
+
+/* --- from start to end -------------------------------------------------------------------------
+ */
+
+static void log_listeners(const struct settings *settings)
+{
+    for (unsigned i = 0; i < settings->listener_count; i++) {
+        char text[NETWORK_TEXT_SIZE];
+        struct log_line line;
+        endpoint_format(&settings->listeners[i].address, text);
+        log_begin(&line, LOG_INFO, "listening");
+        log_string(&line, "address", text);
+        log_end(&line);
+    }
+}
+
+/* Everything that can be wrong with the machine or the configuration shows here, before a role
+ * runs. */
+static struct error *open_all(struct supervisor *s, const struct settings *settings)
+{
+    struct error *err = sandbox_find_user(settings->user, &s->plan.user);
+
+    if (err)
+        return err;
+    s->plan.binary = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (s->plan.binary < 0)
+        return error_errno(ERROR_LOCAL, errno, "/proc/self/exe (is /proc mounted?)");
+    err = handover_new(settings, NULL, &s->handover);
+    if (!err)
+        err = folders_prepare(settings, &s->plan.user);
+    if (!err)
+        err = control_open(s->loop, settings->run_dir, &s->plan.user, find_role, s, &s->control);
+    return err;
+}
+
+static void watch_signals(struct supervisor *s)
+{
+    signal(SIGPIPE, SIG_IGN);
+    s->signals[0] = loop_signal_new(s->loop, SIGCHLD, on_child, s);
+    s->signals[1] = loop_signal_new(s->loop, SIGHUP, on_reload_signal, s);
+    s->signals[2] = loop_signal_new(s->loop, SIGTERM, on_stop_signal, s);
+    s->signals[3] = loop_signal_new(s->loop, SIGINT, on_stop_signal, s);
+}
+
+static void serve(struct supervisor *s)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "starting");
+    log_string(&line, "version", WAXSEAL_VERSION);
+    log_string(&line, "hostname", handover_settings(s->handover)->hostname);
+    log_end(&line);
+    log_listeners(handover_settings(s->handover));
+    watch_signals(s);
+    s->look = loop_timer_new(s->loop, on_look, s);
+    s->reload = loop_timer_new(s->loop, on_reload, s);
+    s->reloaded_ms = loop_now(s->loop) - RELOAD_SPACING_MS;
+    s->posts = posts_new(&s->plan);
+    s->generation = 1;
+    posts_start(s->posts, s->handover, s->generation);
+    loop_timer_start(s->look, LOOK_MS);
+    loop_run(s->loop);
+    log_event(LOG_INFO, "stopped");
+}
+
+static void close_all(struct supervisor *s)
+{
+    for (size_t i = 0; i < sizeof(s->signals) / sizeof(s->signals[0]); i++)
+        loop_signal_free(&s->signals[i]);
+    loop_timer_free(&s->look);
+    loop_timer_free(&s->reload);
+    control_close(&s->control);
+    posts_free(&s->posts);
+    handover_free(&s->handover);
+    loop_free(&s->loop);
+    if (s->plan.binary >= 0)
+        close(s->plan.binary);
+    log_flush();
+}
+
+int supervisor_run(const char *config_path)
+{
+    struct supervisor s = { .config_path = config_path, .plan.binary = -1 };
+    struct settings *settings = memory_new(sizeof(*settings));
+    struct error *err;
+
+    umask(077);
+    log_open(STDERR_FILENO, LOG_INFO, "supervisor");
+    sandbox_raise_limits();
+    s.loop = loop_new();
+    s.plan.loop = s.loop;
+    s.plan.events = &role_events;
+    s.plan.ctx = &s;
+    if (!load_settings(&s, "start-refused", settings)) {
+        s.exit_status = 1;
+    } else if ((err = open_all(&s, settings)) != NULL) {
+        log_failure(LOG_ERROR, "start-refused", err);
+        error_free(&err);
+        s.exit_status = 1;
+    } else {
+        log_open(STDERR_FILENO, settings->log_level, "supervisor");
+        serve(&s);
+    }
+    free(settings);
+    close_all(&s);
+    return s.exit_status;
+}

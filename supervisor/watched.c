@@ -1,0 +1,214 @@
+#include "supervisor/watched.h"
+
+#include "lib/base/buf.h"
+#include "lib/base/log.h"
+#include "lib/base/memory.h"
+#include "lib/io/tls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILE_MAX = 8 * 1024 * 1024 };
+
+struct watched {
+    enum role_content kind;
+    unsigned index;
+    char *path;
+    struct stat seen; /* as it was when it was read last */
+    struct buf content;
+    struct buf fresh;
+    bool is_new; /* `fresh` waits to be accepted */
+};
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+static struct error *read_to_end(int fd, struct buf *content)
+{
+    for (;;) {
+        size_t room;
+        char *end = buf_reserve(content, 4096, &room);
+        ssize_t got;
+        if (!end)
+            return error_new(ERROR_LOCAL, "larger than %d MiB", FILE_MAX >> 20);
+        got = read(fd, end, room);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_errno(ERROR_LOCAL, errno, "read");
+        if (got == 0)
+            return NULL;
+        buf_commit(content, (size_t)got);
+    }
+}
+
+static struct error *read_open_file(struct watched *file, int fd)
+{
+    if (fstat(fd, &file->seen) != 0)
+        return error_errno(ERROR_LOCAL, errno, "stat");
+    if (!S_ISREG(file->seen.st_mode))
+        return error_new(ERROR_LOCAL, "not a regular file");
+    if (file->kind == CONTENT_KEY && (file->seen.st_mode & S_IRWXO) != 0)
+        return error_new(ERROR_LOCAL,
+                         "a private key that others can read; mend it with: chmod "
+                         "o-rwx %s",
+                         file->path);
+    return read_to_end(fd, &file->fresh);
+}
+
+/* Forgets the bytes, too: they may be a key. */
+static void wipe(struct buf *content)
+{
+    if (content->base)
+        explicit_bzero(content->base, content->size);
+    buf_clear(content);
+}
+
+static struct error *read_file(struct watched *file)
+{
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct error *err;
+
+    wipe(&file->fresh);
+    if (fd < 0) {
+        memset(&file->seen, 0, sizeof(file->seen));
+        if (file->kind == CONTENT_RESOLV_CONF && errno == ENOENT)
+            return NULL;
+        return error_errno(ERROR_LOCAL, errno, "%s", file->path);
+    }
+    err = read_open_file(file, fd);
+    close(fd);
+    return err ? error_wrap(err, "%s", file->path) : NULL;
+}
+
+/* --- checks ------------------------------------------------------------------------------------
+ */
+
+static struct span latest(const struct watched *file)
+{
+    return buf_span(file->is_new ? &file->fresh : &file->content);
+}
+
+struct error *watched_check(const struct watched *file)
+{
+    struct tls_trust *trust = NULL;
+    struct error *err;
+
+    if (file->kind != CONTENT_CA_BUNDLE)
+        return NULL;
+    err = tls_trust_new(latest(file), &trust);
+    tls_trust_free(&trust);
+    if (!err)
+        return NULL;
+    return error_wrap(err, "ca-file %s (on Debian: apt-get install ca-certificates)", file->path);
+}
+
+struct error *watched_pair_check(const struct watched *certificate, const struct watched *key)
+{
+    struct tls_context *context = NULL;
+    struct error *err;
+
+    err = tls_server_context_new(latest(certificate), latest(key), SPAN("check"), &context);
+    tls_context_free(&context);
+    return err ? error_wrap(err, "%s with key %s", certificate->path, key->path) : NULL;
+}
+
+/* --- the life of a file ------------------------------------------------------------------------
+ */
+
+struct error *watched_open(enum role_content kind, unsigned index, const char *path,
+                           struct watched **out_file)
+{
+    struct watched *file = memory_new(sizeof(*file));
+    struct error *err;
+
+    file->kind = kind;
+    file->index = index;
+    file->path = memory_copy_text(path);
+    buf_init(&file->content, FILE_MAX);
+    buf_init(&file->fresh, FILE_MAX);
+    err = read_file(file);
+    file->is_new = true;
+    if (!err)
+        err = watched_check(file);
+    if (err) {
+        watched_free(&file);
+        return err;
+    }
+    watched_accept(file);
+    *out_file = file;
+    return NULL;
+}
+
+void watched_free(struct watched **file)
+{
+    struct watched *f = *file;
+
+    if (!f)
+        return;
+    wipe(&f->content);
+    wipe(&f->fresh);
+    free(f->path);
+    free(f);
+    *file = NULL;
+}
+
+enum role_content watched_kind(const struct watched *file)
+{
+    return file->kind;
+}
+
+unsigned watched_index(const struct watched *file)
+{
+    return file->index;
+}
+
+struct span watched_content(const struct watched *file)
+{
+    return buf_span(&file->content);
+}
+
+static bool looks_changed(const struct watched *file)
+{
+    struct stat now;
+
+    if (stat(file->path, &now) != 0)
+        memset(&now, 0, sizeof(now));
+    return now.st_ino != file->seen.st_ino || now.st_dev != file->seen.st_dev ||
+           now.st_size != file->seen.st_size || now.st_mtim.tv_sec != file->seen.st_mtim.tv_sec ||
+           now.st_mtim.tv_nsec != file->seen.st_mtim.tv_nsec;
+}
+
+bool watched_look(struct watched *file)
+{
+    struct error *err;
+
+    if (!looks_changed(file))
+        return false;
+    file->is_new = false;
+    err = read_file(file);
+    if (err) {
+        log_failure(LOG_WARNING, "file-refused", err);
+        error_free(&err);
+        return false;
+    }
+    file->is_new = !span_equal(buf_span(&file->fresh), buf_span(&file->content));
+    return file->is_new;
+}
+
+bool watched_is_new(const struct watched *file)
+{
+    return file->is_new;
+}
+
+void watched_accept(struct watched *file)
+{
+    wipe(&file->content);
+    file->content = file->fresh;
+    buf_init(&file->fresh, FILE_MAX);
+    file->is_new = false;
+}
