@@ -106,6 +106,14 @@ void stream_close(struct stream *stream, enum stream_end end, struct error *err)
 
 /* Connecting and securing */
 
+/* Here ends a phase in which nothing could be sent: what was written meanwhile goes now. */
+static void stream_opened(struct stream *stream)
+{
+    stream->phase = PHASE_OPEN;
+    stream->write_blocked = false;
+    loop_defer(stream->loop, &stream->work);
+}
+
 static void stream_step_connect(struct stream *stream)
 {
     struct error *err = wire_connected(&stream->wire);
@@ -114,15 +122,14 @@ static void stream_step_connect(struct stream *stream)
         stream_close(stream, STREAM_END_REFUSED, err);
         return;
     }
-    stream->phase = PHASE_OPEN;
+    stream_opened(stream);
     if (stream->events->connected)
         stream->events->connected(stream->ctx);
 }
 
 static void stream_secured(struct stream *stream, const struct tls_session *session)
 {
-    stream->phase = PHASE_OPEN;
-    stream->write_blocked = false;
+    stream_opened(stream);
     stream->events->secured(stream->ctx, session);
     if (stream_listens(stream) && wire_has_more(&stream->wire))
         stream_read(stream);
