@@ -284,6 +284,8 @@ void stream_finish(struct stream **stream, int64_t wait_ms)
 {
     struct stream *s = *stream;
 
+    if (!s)
+        return;
     *stream = NULL;
     if (s->phase == PHASE_CLOSED || s->phase == PHASE_CONNECTING || s->phase == PHASE_HANDSHAKE) {
         stream_free(&s);

@@ -31,7 +31,8 @@ struct stream_events {
     void (*drained)(void *ctx);
     /*
      * The connection has ended; nothing but stream_free may be called any more.  `err` is lent and
-     * NULL for an orderly end by the peer; else the kind is TRANSIENT and stream_end says more.
+     * NULL for an orderly end by the peer; else the kind is TRANSIENT (LOCAL when we have no
+     * socket or address to connect from) and stream_end says more.
      */
     void (*closed)(void *ctx, const struct error *err);
 };
@@ -77,11 +78,15 @@ void stream_low_mark(struct stream *stream, size_t low);
 void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 
-/* Bytes read and not used up: must be 0 before a handshake (RFC 3207 s.4.2, pitfalls.md 7.2). */
+/*
+ * Bytes read and not used up: must be 0 before a handshake (RFC 3207 s.4.2, pitfalls.md 7.2).
+ * Inside `input` it is all that the call was given; there look at what stands behind the line.
+ */
 size_t stream_unused(const struct stream *stream);
 
 /*
- * Begins the handshake; ends in secured or closed.  Output still pending is sent in clear first.
+ * Begins the handshake; ends in secured or closed.  Output still pending is sent in clear first;
+ * what is written from here on waits for TLS.  Input not used up is thrown away.
  * A client says the name it wants (SNI and reference identity, an A-label without final dot) and
  * goes on whatever the certificate's verdict: the caller judges session->cert.
  */
