@@ -23,6 +23,7 @@ struct listener {
     int fd; /* -1: not handed over */
     struct loop_watch *watch;
     struct session_place place;
+    bool has_new_files; /* a certificate or a key, not loaded yet */
 };
 
 struct smtpd {
@@ -35,6 +36,7 @@ struct smtpd {
     struct listener listeners[SETTINGS_LISTENERS_MAX];
     int spare_fd; /* given up to be able to turn a client away when there are no others */
     struct loop_timer *rest;
+    struct loop_timer *renew;
     int64_t swept_ms;
     int64_t complained_ms; /* about descriptors */
     unsigned connections_max;
@@ -205,6 +207,7 @@ static void load_certificate(struct smtpd *smtpd, unsigned index)
     struct tls_context *fresh = NULL;
     char session_id[32];
 
+    listener->has_new_files = false;
     if (!chain.data || !key.data)
         return;
     snprintf(session_id, sizeof(session_id), "waxseal-listener-%u", index);
@@ -218,10 +221,24 @@ static void load_certificate(struct smtpd *smtpd, unsigned index)
     listener->place.tls = fresh;
 }
 
+static void on_renew(void *ctx)
+{
+    struct smtpd *smtpd = ctx;
+
+    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
+        if (smtpd->listeners[i].has_new_files)
+            load_certificate(smtpd, i);
+}
+
+/* Certificate and key may come one after the other: only together do they fit. */
 static void on_content(void *ctx, enum role_content kind, unsigned index)
 {
-    if (kind == CONTENT_CERTIFICATE || kind == CONTENT_KEY)
-        load_certificate(ctx, index);
+    struct smtpd *smtpd = ctx;
+
+    if (kind != CONTENT_CERTIFICATE && kind != CONTENT_KEY)
+        return;
+    smtpd->listeners[index].has_new_files = true;
+    loop_timer_start(smtpd->renew, SMTPD_RENEW_MS);
 }
 
 /* --- what the supervisor hands over */
@@ -383,6 +400,7 @@ static void smtpd_open(struct smtpd *smtpd, struct role *role)
     session_host_init(&smtpd->sessions, smtpd->loop, smtpd->queue, smtpd->settings,
                       on_session_ended, smtpd);
     smtpd->rest = loop_timer_new(smtpd->loop, on_rested, smtpd);
+    smtpd->renew = loop_timer_new(smtpd->loop, on_renew, smtpd);
     smtpd->drain = loop_timer_new(smtpd->loop, on_drain_over, smtpd);
     smtpd->leave = loop_timer_new(smtpd->loop, on_leave, smtpd);
     smtpd->drain_committing = loop_timer_new(smtpd->loop, on_drain_committing_over, smtpd);
@@ -405,6 +423,7 @@ static void smtpd_close(struct smtpd *smtpd)
     if (smtpd->spare_fd >= 0)
         close(smtpd->spare_fd);
     loop_timer_free(&smtpd->rest);
+    loop_timer_free(&smtpd->renew);
     loop_timer_free(&smtpd->drain);
     loop_timer_free(&smtpd->drain_committing);
     loop_timer_free(&smtpd->leave);

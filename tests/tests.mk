@@ -11,7 +11,13 @@ $(SUPPORT): $(SUPPORT_OBJECTS)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(SUPPORT) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP $(LDFLAGS) -o $@ $< $(SUPPORT) $(LIBRARY) $(LDLIBS) -lcmocka
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(SUPPORT) $(LIBRARY) $(LDLIBS) -lcmocka
+
+# smtpd's sessions are tested on a rig with a fake queue client; linked in front of the library, and
+# only for those who ask for it.
+RIG = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/smtpd/*.c))
+$(addprefix $(BUILD)/tests/,unit/test_session unit/test_smtpd_dialogue fuzz/fuzz_session): $(RIG)
+-include $(RIG:.o=.d)
 
 unit: $(UNIT)
 	@status=0; for t in $(UNIT); do $$t || status=1; done; exit $$status
@@ -36,7 +42,7 @@ fuzz:                     ## runs each fuzz target from its seeds for FUZZ_SECON
 fuzz-targets: $(FUZZ:%=$(BUILD)/tests/fuzz/%)
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $< $(LIBRARY) $(LDLIBS)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c %.o,$^) $(LIBRARY) $(LDLIBS)
 .PHONY: fuzz fuzz-targets
 
 # Unit tests once more under the sanitizers.

@@ -44,6 +44,7 @@ enum {
     SMTPD_DRAIN_COMMIT_MS = 25 * 1000,     /* draining: for the final dot's reply; design.md s.2 */
     SMTPD_LEAVE_MS = 500,                  /* draining: for the last replies to leave */
     SMTPD_FILES_RESERVE = 64,              /* descriptors that are no clients; pitfalls.md s.6 */
+    SMTPD_RENEW_MS = 500,                  /* between a new certificate and its new key */
     SMTPD_REST_MS = 100,                   /* listeners rest when descriptors have run out */
     SMTPD_SWEEP_MS = 10 * 1000,            /* between looks for the counts of dead processes */
 

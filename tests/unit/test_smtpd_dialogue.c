@@ -1,0 +1,299 @@
+/*
+ * Plays the transcripts tests/dialogue/smtpd-*.smtp against a session.  Their first line is the
+ * title; then, in the order of the wire:
+ *   C: what the client says       S: what the server answers, "*" at its end: and anything behind
+ *   C> the same without CRLF      M: the next line of the message that the queue got
+ *   C*N: and S*N: N times         closed: the server hangs up
+ *   @ changes a fact, see `facts` below.  Escapes in C: \r \n \0 \\ \xHH.
+ */
+#include "tests/support/test.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/memory.h"
+#include "tests/support/smtpd/session_rig.h"
+
+struct play {
+    struct rig rig;
+    const char *file;
+    int line;
+    size_t content_at; /* what M: has looked at of the message */
+    bool is_open;
+    const char *client;
+};
+
+static void fail_at(const struct play *p, const char *what, const char *expected, const char *got)
+{
+    fail_msg("%s:%d: %s: expected \"%s\", got \"%s\"", p->file, p->line, what, expected,
+             got ? got : "nothing");
+}
+
+/* --- facts */
+
+static void set_queue(struct play *p, const char *value)
+{
+    (void)p;
+    fake_queue_set_state(strcmp(value, "away") != 0, strcmp(value, "full") == 0);
+}
+
+static void set_answer(struct play *p, const char *value)
+{
+    (void)p;
+    fake_queue.outcome = strcmp(value, "full") == 0      ? ACCEPT_FULL
+                         : strcmp(value, "trouble") == 0 ? ACCEPT_TROUBLE
+                         : strcmp(value, "lost") == 0    ? ACCEPT_LOST
+                                                         : ACCEPT_DONE;
+}
+
+static void set_window(struct play *p, const char *value)
+{
+    (void)p;
+    fake_queue.window = (size_t)atol(value);
+}
+
+static void set_size(struct play *p, const char *value)
+{
+    p->rig.settings.max_message_bytes = (uint64_t)atoll(value);
+}
+
+static void set_recipients(struct play *p, const char *value)
+{
+    p->rig.settings.max_recipients = (unsigned)atoi(value);
+}
+
+static void set_hops(struct play *p, const char *value)
+{
+    p->rig.settings.received_hops_max = (unsigned)atoi(value);
+}
+
+static void set_client(struct play *p, const char *value)
+{
+    p->client = strdup(value);
+}
+
+static void set_drain(struct play *p, const char *value)
+{
+    (void)value;
+    rig_settle(&p->rig);
+    session_host_drain(&p->rig.host);
+}
+
+static const struct {
+    const char *name;
+    void (*set)(struct play *p, const char *value);
+} facts[] = {
+    { "client", set_client }, /* its address; before the first line */
+    { "queue", set_queue },   /* up, away, full */
+    { "answer", set_answer }, /* done, full, trouble, lost */
+    { "window", set_window }, /* octets of credit */
+    { "max-size", set_size }, /* octets */
+    { "max-recipients", set_recipients },
+    { "max-hops", set_hops },
+    { "drain", set_drain },
+};
+
+static void take_fact(struct play *p, char *text)
+{
+    char *value = strchr(text, ' ');
+
+    if (value)
+        *value++ = '\0';
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+        if (strcmp(facts[i].name, text) == 0) {
+            facts[i].set(p, value ? value : "");
+            return;
+        }
+    fail_at(p, "fact", "a known one", text);
+}
+
+/* --- voices */
+
+static char unescape(const char **at)
+{
+    char c = *(*at)++;
+
+    if (c != '\\')
+        return c;
+    c = *(*at)++;
+    if (c == 'r')
+        return '\r';
+    if (c == 'n')
+        return '\n';
+    if (c == '0')
+        return '\0';
+    if (c == 'x') {
+        char hex[3] = { (*at)[0], (*at)[1], '\0' };
+        *at += 2;
+        return (char)strtol(hex, NULL, 16);
+    }
+    return c;
+}
+
+static void say(struct play *p, const char *text, bool ends_line)
+{
+    char room[8192];
+    size_t len = 0;
+
+    while (*text && len < sizeof(room) - 2)
+        room[len++] = unescape(&text);
+    if (ends_line) {
+        room[len++] = '\r';
+        room[len++] = '\n';
+    }
+    rig_say_bytes(&p->rig, (struct span){ room, len });
+}
+
+static bool fits(const char *expected, const char *got)
+{
+    size_t len = strlen(expected);
+
+    if (!got)
+        return false;
+    if (len > 0 && expected[len - 1] == '*')
+        return strncmp(expected, got, len - 1) == 0;
+    return strcmp(expected, got) == 0;
+}
+
+static void hear(struct play *p, const char *expected)
+{
+    const char *got = rig_hear(&p->rig);
+
+    if (!fits(expected, got))
+        fail_at(p, "reply", expected, got);
+}
+
+/* The message behind its trace field, which takes as many lines as begin with a tab, and one. */
+static void skip_trace(struct play *p)
+{
+    struct span content = buf_span(&fake_queue.content);
+    size_t at = 0;
+
+    do
+        at += span_find(span_from(content, at), '\n') + 1;
+    while (at < content.len && content.data[at] == '\t');
+    p->content_at = at;
+}
+
+static void see_content(struct play *p, const char *expected)
+{
+    char got[4096];
+
+    rig_settle(&p->rig);
+    if (p->content_at == 0)
+        skip_trace(p);
+    struct span rest = span_from(buf_span(&fake_queue.content), p->content_at);
+    size_t len = span_find(rest, '\n');
+    p->content_at += len + 1;
+    if (len == rest.len || len == 0 || !span_to_string(span_first(rest, len - 1), got, sizeof(got)))
+        fail_at(p, "content", expected, NULL);
+    if (!fits(expected, got))
+        fail_at(p, "content", expected, got);
+}
+
+/* --- one line of a transcript */
+
+static char *after_blank(char *text)
+{
+    return *text == ' ' ? text + 1 : text;
+}
+
+static void open_if_needed(struct play *p)
+{
+    if (p->is_open)
+        return;
+    p->is_open = true;
+    rig_open(&p->rig, p->client);
+}
+
+static void play_voice(struct play *p, char *text)
+{
+    char voice = text[0];
+    long times = 1;
+    char *rest = text + 1;
+
+    if (*rest == '*')
+        times = strtol(rest + 1, &rest, 10);
+    bool ends_line = *rest == ':';
+    if (!ends_line && *rest != '>')
+        fail_at(p, "transcript", "C: C> S: M:", text);
+    rest = after_blank(rest + 1);
+    for (long i = 0; i < times; i++) {
+        if (voice == 'C')
+            say(p, rest, ends_line);
+        else if (voice == 'S')
+            hear(p, rest);
+        else
+            see_content(p, rest);
+    }
+}
+
+static void play_line(struct play *p, char *text)
+{
+    text[strcspn(text, "\n")] = '\0';
+    if (text[0] == '\0' || text[0] == '#')
+        return;
+    if (text[0] == '@') {
+        take_fact(p, after_blank(text + 1));
+        return;
+    }
+    open_if_needed(p);
+    if (strcmp(text, "closed") == 0) {
+        if (!rig_is_closed(&p->rig))
+            fail_at(p, "connection", "closed", p->rig.hung_up ? p->rig.line : "open");
+        return;
+    }
+    if (strchr("CSM", text[0]))
+        play_voice(p, text);
+    else
+        fail_at(p, "transcript", "a voice", text);
+}
+
+static void play_transcript(void **state)
+{
+    struct play p = { .file = *state, .client = "192.0.2.7" };
+    char text[8192];
+    FILE *file = fopen(p.file, "r");
+
+    assert_non_null(file);
+    rig_init(&p.rig);
+    while (fgets(text, sizeof(text), file)) {
+        p.line++;
+        play_line(&p, text);
+    }
+    fclose(file);
+    if (p.is_open && !p.rig.hung_up && buf_len(&p.rig.heard) > 0)
+        fail_at(&p, "end", "nothing more", p.rig.line);
+    rig_close(&p.rig);
+}
+
+/* The title: the first line without its "# ". */
+static char *title_of(const char *path)
+{
+    char text[256] = "";
+    FILE *file = fopen(path, "r");
+
+    if (!file || !fgets(text, sizeof(text), file) || strncmp(text, "# ", 2) != 0)
+        snprintf(text, sizeof(text), "# %s has no title", path);
+    if (file)
+        fclose(file);
+    text[strcspn(text, "\n")] = '\0';
+    return memory_copy_text(text + 2);
+}
+
+int main(void)
+{
+    glob_t found;
+
+    if (glob("tests/dialogue/smtpd-*.smtp", 0, NULL, &found) != 0) {
+        fprintf(stderr, "no transcripts\n");
+        return 1;
+    }
+    struct CMUnitTest *tests = memory_new_array(found.gl_pathc, sizeof(*tests));
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        tests[i] = (struct CMUnitTest){ title_of(found.gl_pathv[i]), play_transcript, NULL, NULL,
+                                        found.gl_pathv[i] };
+    return _cmocka_run_group_tests("smtpd_dialogue", tests, found.gl_pathc, NULL, NULL);
+}
