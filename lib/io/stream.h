@@ -39,16 +39,17 @@ struct stream_events {
 
 /* Why a stream ended, for replies and reports. */
 enum stream_end {
-    STREAM_END_PEER,      /* the peer closed */
-    STREAM_END_ERROR,     /* reset, unreachable, ... */
-    STREAM_END_TIMEOUT,   /* the deadline passed */
-    STREAM_END_TLS,       /* the handshake failed; stream_tls_reason says why */
-    STREAM_END_REFUSED,   /* connect failed */
-    STREAM_END_OVERFLOW,  /* more input than the owner used up */
+    STREAM_END_PEER,     /* the peer closed */
+    STREAM_END_ERROR,    /* reset, unreachable, ... */
+    STREAM_END_TIMEOUT,  /* the deadline passed */
+    STREAM_END_TLS,      /* the handshake failed; stream_tls_reason says why */
+    STREAM_END_REFUSED,  /* connect failed */
+    STREAM_END_OVERFLOW, /* more input than the owner used up */
 };
 
 /* Takes over a connected socket (it is made non-blocking, and closed by stream_free). */
-struct stream *stream_open(struct loop *loop, int fd, const struct stream_events *events, void *ctx);
+struct stream *stream_open(struct loop *loop, int fd, const struct stream_events *events,
+                           void *ctx);
 
 /*
  * Begins to connect to `remote` from `local` (NULL or family NONE: the kernel's choice).  Ends in
@@ -67,7 +68,8 @@ void stream_finish(struct stream **stream, int64_t wait_ms);
 /* How many bytes of input may wait unused before the stream ends with OVERFLOW; 64 KiB at first. */
 void stream_input_limit(struct stream *stream, size_t bytes);
 
-/* Adds to the output; sent at the end of the turn.  Bounded by the owner, who watches the pending. */
+/* Adds to the output; sent at the end of the turn.  Bounded by the owner, who watches the pending.
+ */
 void stream_write(struct stream *stream, struct span bytes);
 bool stream_printf(struct stream *stream, const char *format, ...) PRINTF_LIKE(2, 3);
 size_t stream_pending(const struct stream *stream);

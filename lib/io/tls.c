@@ -185,7 +185,7 @@ static struct error *trust_check(const char *path, FILE *file, unsigned *out_cou
         err = error_new(ERROR_LOCAL, "larger than %d bytes", TRUST_FILE_MAX);
     else
         err = tls_trust_new((struct span){ text, len }, &trust);
-    if (!err)
+    if (trust)
         *out_count = trust->count;
     tls_trust_free(&trust);
     free(text);

@@ -51,13 +51,13 @@ enum { TLS_NAME_SIZE = 256, TLS_REASON_SIZE = 96 };
 
 /* A session as it stands after the handshake; a plain value. */
 struct tls_session {
-    char version[16];          /* "TLSv1.3" */
-    char cipher[64];           /* the IANA name */
-    enum cert_verdict cert;    /* judged against the name given at the start */
+    char version[16];                  /* "TLSv1.3" */
+    char cipher[64];                   /* the IANA name */
+    enum cert_verdict cert;            /* judged against the name given at the start */
     char cert_reason[TLS_REASON_SIZE]; /* OpenSSL's macro name, "" for CERT_OK */
     char subject[TLS_NAME_SIZE];
     char issuer[TLS_NAME_SIZE];
-    char names[512];           /* the DNS-IDs, separated by blanks, cut at the end */
+    char names[512]; /* the DNS-IDs, separated by blanks, cut at the end */
     int64_t not_after_utc_ms;
     bool resumed;
 };
