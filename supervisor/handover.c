@@ -75,6 +75,19 @@ static struct error *open_files(struct handover *h)
     return err;
 }
 
+struct error *handover_check_files(const struct settings *settings)
+{
+    struct handover *h = memory_new(sizeof(*h));
+    struct error *err;
+
+    h->settings = *settings;
+    h->counters = -1;
+    memset(h->listeners, 0xff, sizeof(h->listeners));
+    err = open_files(h);
+    handover_free(&h);
+    return err;
+}
+
 /* --- sockets and the table of counters ---------------------------------------------------------
  */
 

@@ -17,6 +17,8 @@ struct handover;
  */
 struct error *handover_new(const struct settings *settings, const struct handover *old,
                            struct handover **out_handover) MUST_CHECK;
+/* Reads the files that the settings name, for `waxseal check`; opens no socket. */
+struct error *handover_check_files(const struct settings *settings) MUST_CHECK;
 void handover_free(struct handover **handover);
 
 const struct settings *handover_settings(const struct handover *h);

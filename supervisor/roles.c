@@ -83,7 +83,10 @@ int role_main(const char *name, int fd)
         if (strcmp(role_name(role_rows[i].id), name) != 0)
             continue;
         sandbox_confine(role_rows[i].title);
-        return role_rows[i].entry(fd);
+        struct role *role = role_open(fd);
+        int exit_status = role_rows[i].entry(role);
+        role_free(&role);
+        return exit_status;
     }
     fprintf(stderr, "waxseal: there is no role %s\n", name);
     return ROLE_EXIT_TROUBLE;

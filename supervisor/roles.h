@@ -11,8 +11,8 @@
 
 struct role_row {
     enum role_id id;
-    const char *title;    /* of the process, at most 15 bytes */
-    int (*entry)(int fd); /* from the supervisor's channel to the exit status */
+    const char *title;                               /* of the process, at most 15 bytes */
+    int (*entry)(struct role *role);                 /* until its end; gives the exit status */
     unsigned (*instances)(const struct settings *s); /* NULL: one */
     bool has_successors; /* at a reload a new one takes over; else it takes settings in place */
     bool has_listeners;  /* listening sockets, their certificates and keys, the table of counters */

@@ -1,0 +1,25 @@
+/*
+ * client - the command line's side of the control socket: asks a running relay one thing and waits
+ * for the whole answer.
+ */
+#ifndef WAXSEAL_SUPERVISOR_CLIENT_H
+#define WAXSEAL_SUPERVISOR_CLIENT_H
+
+#include "lib/base/error.h"
+#include "lib/base/span.h"
+
+struct client_argument {
+    const char *name;
+    const char *value; /* NULL: left out */
+};
+
+/*
+ * Asks the relay whose run directory this is.  `on_piece` is called for each piece of the answer.
+ * An ERROR_TRANSIENT says that no relay could be asked, an ERROR_PERMANENT is the relay's refusal.
+ */
+typedef void client_piece_fn(void *ctx, struct span piece);
+struct error *client_ask(const char *run_dir, const char *verb,
+                         const struct client_argument *arguments, size_t argument_count,
+                         client_piece_fn *on_piece, void *ctx) MUST_CHECK;
+
+#endif

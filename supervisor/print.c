@@ -1,0 +1,267 @@
+#include "supervisor/print.h"
+
+#include "lib/base/memory.h"
+#include "lib/base/utf8.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COLUMNS_MAX = 16, NUMBER_SIZE = 24 };
+
+/* --- one value ---------------------------------------------------------------------------------
+ */
+
+/* Controls of ASCII and of Unicode's first block (U+0080 to U+009F), which terminals obey, too. */
+static bool is_control(struct span character)
+{
+    unsigned char first = (unsigned char)character.data[0];
+
+    if (character.len == 1)
+        return first < ' ' || first == 0x7f;
+    return character.len == 2 && first == 0xc2 && (unsigned char)character.data[1] < 0xa0;
+}
+
+/* One character, or its bytes as \xNN. */
+static size_t print_character(struct span character, bool visible, FILE *out)
+{
+    if (visible && out)
+        fwrite(character.data, 1, character.len, out);
+    for (size_t i = 0; !visible && out && i < character.len; i++)
+        fprintf(out, "\\x%02x", (unsigned char)character.data[i]);
+    return visible ? 1 : 4 * character.len;
+}
+
+size_t print_safe(struct span text, FILE *out)
+{
+    size_t width = 0;
+
+    while (text.len > 0) {
+        size_t len = utf8_character(text);
+        struct span character = span_first(text, len > 0 ? len : 1);
+        width += print_character(character, len > 0 && !is_control(character), out);
+        text = span_from(text, character.len);
+    }
+    return width;
+}
+
+/* The text of a value without parts; `room` serves for numbers. */
+static struct span scalar_text(const struct json *value, char room[NUMBER_SIZE])
+{
+    switch (value ? json_kind_of(value) : JSON_KIND_NULL) {
+    case JSON_KIND_TEXT:
+        return json_text(value).len > 0 ? json_text(value) : SPAN("-");
+    case JSON_KIND_NUMBER:
+        snprintf(room, NUMBER_SIZE, "%" PRId64, json_number(value));
+        return span_of(room);
+    case JSON_KIND_BOOL:
+        return json_bool(value) ? SPAN("yes") : SPAN("no");
+    case JSON_KIND_ARRAY:
+    case JSON_KIND_OBJECT:
+        return SPAN("...");
+    case JSON_KIND_NULL:
+    default:
+        return SPAN("-");
+    }
+}
+
+static size_t print_scalar(const struct json *value, FILE *out)
+{
+    char room[NUMBER_SIZE];
+
+    return print_safe(scalar_text(value, room), out);
+}
+
+/* --- rows as a table ---------------------------------------------------------------------------
+ */
+
+struct table {
+    struct json **rows;
+    size_t row_count;
+    const char *keys[COLUMNS_MAX];
+    size_t widths[COLUMNS_MAX];
+    size_t column_count;
+};
+
+/* The first row says which columns there are. */
+static void measure(struct table *table)
+{
+    void *cursor = NULL;
+    const char *key;
+
+    while (table->column_count < COLUMNS_MAX && json_next(table->rows[0], &cursor, &key)) {
+        table->keys[table->column_count] = key;
+        table->widths[table->column_count++] = strlen(key);
+    }
+    for (size_t i = 0; i < table->row_count; i++)
+        for (size_t j = 0; j < table->column_count; j++) {
+            size_t width = print_scalar(json_get(table->rows[i], table->keys[j]), NULL);
+            if (width > table->widths[j])
+                table->widths[j] = width;
+        }
+}
+
+static void print_head(const struct table *table, FILE *out)
+{
+    for (size_t j = 0; j < table->column_count; j++) {
+        for (const char *c = table->keys[j]; *c; c++)
+            fputc(*c == '_' || *c == '-' ? ' ' : *c, out);
+        if (j + 1 < table->column_count)
+            fprintf(out, "%*s", (int)(table->widths[j] - strlen(table->keys[j]) + 2), "");
+    }
+    fputc('\n', out);
+}
+
+static void print_row(const struct table *table, const struct json *row, FILE *out)
+{
+    for (size_t j = 0; j < table->column_count; j++) {
+        size_t width = print_scalar(json_get(row, table->keys[j]), out);
+        if (j + 1 < table->column_count)
+            fprintf(out, "%*s", (int)(table->widths[j] - width + 2), "");
+    }
+    fputc('\n', out);
+}
+
+static void print_table(struct table *table, FILE *out)
+{
+    measure(table);
+    print_head(table, out);
+    for (size_t i = 0; i < table->row_count; i++)
+        print_row(table, table->rows[i], out);
+}
+
+/* --- one object as lines -----------------------------------------------------------------------
+ */
+
+static void print_object(const struct json *object, int indent, FILE *out);
+
+static void print_items(const struct json *array, int indent, FILE *out)
+{
+    for (size_t i = 0; i < json_count(array); i++) {
+        const struct json *item = json_item(array, i);
+        if (json_kind_of(item) == JSON_KIND_OBJECT) {
+            fprintf(out, "%*s-\n", indent, "");
+            print_object(item, indent + 2, out);
+        } else {
+            fprintf(out, "%*s- ", indent, "");
+            print_scalar(item, out);
+            fputc('\n', out);
+        }
+    }
+}
+
+static void print_member(const char *key, const struct json *value, int indent, FILE *out)
+{
+    enum json_kind kind = json_kind_of(value);
+
+    fprintf(out, "%*s%s:", indent, "", key);
+    if (kind == JSON_KIND_ARRAY || kind == JSON_KIND_OBJECT) {
+        fputc('\n', out);
+        if (kind == JSON_KIND_ARRAY)
+            print_items(value, indent + 2, out);
+        else
+            print_object(value, indent + 2, out);
+        return;
+    }
+    fputc(' ', out);
+    print_scalar(value, out);
+    fputc('\n', out);
+}
+
+static void print_object(const struct json *object, int indent, FILE *out)
+{
+    void *cursor = NULL;
+    const struct json *value;
+    const char *key;
+
+    while ((value = json_next(object, &cursor, &key)))
+        print_member(key, value, indent, out);
+}
+
+/* --- an answer ---------------------------------------------------------------------------------
+ */
+
+static void rows_add(struct table *table, struct json *row)
+{
+    if ((table->row_count & (table->row_count - 1)) == 0) /* room doubles at powers of two */
+        table->rows = memory_resize(table->rows, (2 * table->row_count + 1) * sizeof(row));
+    table->rows[table->row_count++] = row;
+}
+
+/* An object a line; blank lines do not count. */
+static struct error *parse_lines(struct span answer, struct table *table)
+{
+    struct span line;
+
+    while (span_cut(&answer, '\n', &line)) {
+        struct json *row = NULL;
+        struct error *err;
+        if (span_trim(line).len == 0)
+            continue;
+        err = json_parse(line, &row);
+        if (err)
+            return error_wrap(err, "the relay's answer");
+        rows_add(table, row);
+    }
+    return NULL;
+}
+
+static struct error *print_lines(struct span answer, const char *if_empty, FILE *out)
+{
+    struct table table = { 0 };
+    struct error *err = parse_lines(answer, &table);
+
+    if (!err && table.row_count == 0)
+        fprintf(out, "%s\n", if_empty);
+    else if (!err)
+        print_table(&table, out);
+    for (size_t i = 0; i < table.row_count; i++)
+        json_free(&table.rows[i]);
+    free(table.rows);
+    return err;
+}
+
+static void print_array(const struct json *array, const char *if_empty, FILE *out)
+{
+    struct table table = { .row_count = json_count(array) };
+
+    if (table.row_count == 0) {
+        fprintf(out, "%s\n", if_empty);
+        return;
+    }
+    table.rows = memory_new_array(table.row_count, sizeof(struct json *));
+    for (size_t i = 0; i < table.row_count; i++)
+        table.rows[i] = json_item(array, i);
+    print_table(&table, out);
+    free(table.rows);
+}
+
+struct error *print_rows(struct span answer, const char *if_empty, FILE *out)
+{
+    struct json *value = NULL;
+    struct error *err;
+
+    if (!span_starts_with(answer, SPAN("[")))
+        return print_lines(answer, if_empty, out);
+    err = json_parse(answer, &value);
+    if (err)
+        return error_wrap(err, "the relay's answer");
+    print_array(value, if_empty, out);
+    json_free(&value);
+    return NULL;
+}
+
+struct error *print_one(struct span answer, FILE *out)
+{
+    struct json *value = NULL;
+    struct error *err = json_parse(answer, &value);
+
+    if (err)
+        return error_wrap(err, "the relay's answer");
+    if (json_kind_of(value) == JSON_KIND_OBJECT)
+        print_object(value, 0, out);
+    else
+        print_items(value, 0, out);
+    json_free(&value);
+    return NULL;
+}
