@@ -23,6 +23,16 @@ unit: $(UNIT)
 	@status=0; for t in $(UNIT); do $$t || status=1; done; exit $$status
 .PHONY: unit
 
+# Known answers (tests/vectors/README.md): any folder of that schema, each area's sum on a line.
+VECTORS        ?= tests/vectors
+VECTOR_OBJECTS  = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/vectors/*.c))
+$(BUILD)/tests/run_vectors: $(VECTOR_OBJECTS) $(LIBRARY)
+	$(CC) $(LDFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
+-include $(VECTOR_OBJECTS:.o=.d)
+vectors: $(BUILD)/tests/run_vectors   ## every known answer in VECTORS (tests/vectors) through the modules
+	@$< $(VECTORS)
+.PHONY: vectors
+
 # Everything, as a newcomer runs it.  Each suite prints its own sum, run.py the sum of all.
 test:                     ## all tests; the last line is "N passed, N failed"
 	@packaging/install.sh build run test

@@ -1,0 +1,26 @@
+/* fuzz_rua - the TXT records at _smtp._tls.<domain>, one a line; a URI is one harmless word. */
+#include "lib/base/error.h"
+#include "tlsrpt/rua.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { RECORDS = 8 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct span rest = { (const char *)data, size };
+    struct span records[RECORDS];
+    unsigned count = 0;
+    struct rua rua;
+
+    while (count < RECORDS && span_cut(&rest, '\n', &records[count]))
+        count++;
+    rua_parse(records, count, &rua);
+    ensure((rua.verdict == RUA_VALID) == (rua.count > 0) && rua.count <= RUA_MAX);
+    for (unsigned i = 0; i < rua.count; i++) {
+        ensure(span_is_printable(rua.uris[i]) && rua.uris[i].len > 0);
+        ensure(span_find(rua.uris[i], ' ') == rua.uris[i].len);
+        ensure(span_find(rua.uris[i], ',') == rua.uris[i].len);
+    }
+    return 0;
+}

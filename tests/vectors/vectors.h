@@ -1,0 +1,33 @@
+/*
+ * vectors - what the areas of run_vectors have in common: a vector's input in, what the product
+ * made of it out, in the words of the vectors' README.
+ */
+#ifndef WAXSEAL_TESTS_VECTORS_VECTORS_H
+#define WAXSEAL_TESTS_VECTORS_VECTORS_H
+
+#include "lib/base/span.h"
+
+#include <jansson.h>
+
+/* One area: its name, and what runs a vector.  `judge` gives a new value to compare with expect. */
+struct area {
+    const char *name;
+    json_t *(*judge)(const json_t *given);
+    /* Is `got` what one alternative of `expect` demands? */
+    bool (*agrees)(const json_t *expect, const json_t *got);
+    /* NULL, or which vectors of the file are run at all. */
+    bool (*concerns)(const json_t *given);
+};
+
+/* A text in JSON; "" for anything else. */
+struct span text_of(const json_t *value);
+
+/* Does a certificate with these names fit the reference (lib/io/tls)? */
+json_t *judge_certificate(const json_t *given);
+
+/* The report of a day's sessions (tlsrpt/counts, tlsrpt/report). */
+bool is_aggregate(const json_t *given);
+json_t *judge_aggregate(const json_t *given);
+bool report_agrees(const json_t *expect, const json_t *got);
+
+#endif
