@@ -38,7 +38,7 @@ test:                     ## all tests; the last line is "N passed, N failed"
 	@packaging/install.sh build run test
 	@$(MAKE) --no-print-directory -s all peers $(UNIT)
 	@$(PYTHON) tests/run.py $(foreach suite,$(SUITES),"$(suite)=$(MAKE) --no-print-directory -s $(suite)")
-SUITES = unit vectors fuzz system
+SUITES = unit vectors fuzz system ledger powercut storage mutants
 .PHONY: test
 
 # Fuzzing: each target runs from its seeds for FUZZ_SECONDS.
@@ -103,3 +103,20 @@ lint: $(GEN)              ## format, clang-tidy, cppcheck, arrows, settings and 
 	printf '%s\n' $(SOURCES) | xargs -P2 -I{} clang-tidy --quiet {} -- $(CPPFLAGS) -std=c17 -D_GNU_SOURCE \
 	    -DWAXSEAL_VERSION='"$(VERSION)"' 2>/dev/null
 .PHONY: lint
+
+# Faults: kills, power cuts, failing and full disks.  Small counts here, the full ones in `make proof`.
+FAULT  = WAXSEAL=$(abspath $(BUILD)/waxseal) tests/fault/enter.sh $(PYTHON) tests/fault
+ledger: $(BUILD)/waxseal
+	@$(FAULT)/ledger.py --rounds 25
+powercut: $(BUILD)/waxseal
+	@$(FAULT)/powercut.py --cuts 300
+storage: $(BUILD)/waxseal
+	@$(FAULT)/storage_faults.py
+mutants: $(BUILD)/waxseal
+	@$(FAULT)/mutants.py
+proof: $(BUILD)/waxseal   ## the fault tests at their full counts
+	@$(FAULT)/ledger.py --rounds 200
+	@$(FAULT)/powercut.py --cuts 1000
+	@$(FAULT)/storage_faults.py --nth 1 2 3 5 8 13 21 34
+	@$(FAULT)/mutants.py
+.PHONY: ledger powercut storage mutants proof

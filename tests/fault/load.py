@@ -31,6 +31,7 @@ class Load:
         self.acknowledged = {}      # id -> time of the 250 to the final dot
         self.refused = 0            # other replies, and broken connections
         self.in_flight = set()      # ids between MAIL and the reply
+        self.refusals = []          # what was said instead of 250
         self.wrong = []             # replies that a healthy relay never gives
         self.stopping = False
         self.filler = self.rng.randbytes(64 * KIB).hex().encode()
@@ -39,6 +40,10 @@ class Load:
     def start(self):
         self.thread.start()
         return self
+
+    def stop_soon(self):
+        """Begins nothing new."""
+        self.stopping = True
 
     def stop(self):
         self.stopping = True
@@ -97,6 +102,7 @@ class Load:
             self.acknowledged[name] = time.monotonic()
         else:
             self.refused += 1
+            self.refusals.append(text)
             if code not in (421, 451, 452):
                 self.wrong.append(f"{name}: {text}")
             if code == 421:
