@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { FOLDER_PATH_SIZE = SETTINGS_PATH_SIZE + 32 };
@@ -15,14 +16,15 @@ enum { FOLDER_PATH_SIZE = SETTINGS_PATH_SIZE + 32 };
 static void make_parents(const char *path)
 {
     char parent[FOLDER_PATH_SIZE];
+    mode_t mask = umask(022);
 
     snprintf(parent, sizeof(parent), "%s", path);
     for (char *slash = strchr(parent + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(parent, 0755) != 0 && errno != EEXIST)
-            return; /* the last one will say what is wrong */
+        mkdir(parent, 0755); /* where that fails, the last one will say what is wrong */
         *slash = '/';
     }
+    umask(mask);
 }
 
 static struct error *make_folder(const char *setting, const char *path, mode_t mode, uid_t uid,
@@ -93,4 +95,23 @@ struct error *folders_prepare(const struct settings *s, const struct sandbox_use
     if (!err && faccessat(AT_FDCWD, s->run_dir, W_OK | X_OK, AT_EACCESS) != 0)
         err = error_errno(ERROR_LOCAL, errno, "run-dir %s", s->run_dir);
     return err;
+}
+
+bool folders_are_reachable(const struct settings *s, const struct sandbox_user *user)
+{
+    int wait_status = 0;
+    pid_t pid;
+
+    if (!user->drop)
+        return true;
+    pid = fork();
+    if (pid == 0)
+        _exit(setgid(user->gid) == 0 && setuid(user->uid) == 0 && access(s->state_dir, X_OK) == 0
+                  ? 0
+                  : 1);
+    if (pid < 0)
+        return true; /* the roles will say it */
+    while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
+        continue;
+    return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
 }

@@ -8,4 +8,10 @@
 /* Makes those that are missing, and makes sure that the roles can write where they have to. */
 struct error *folders_prepare(const struct settings *s, const struct sandbox_user *user) MUST_CHECK;
 
+/*
+ * Can the roles' user walk to the state directory, or is one above it closed to him, as /root is?
+ * Asked once they are made; looks by becoming him in a child.
+ */
+bool folders_are_reachable(const struct settings *s, const struct sandbox_user *user);
+
 #endif

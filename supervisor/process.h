@@ -25,6 +25,7 @@ struct process_plan {
     struct loop *loop;
     int binary; /* opened at start: an upgrade on disk never mixes builds */
     struct sandbox_user user;
+    int folder; /* their working directory; -1: / */
     const struct process_events *events;
     void *ctx;
 };

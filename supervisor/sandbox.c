@@ -76,20 +76,22 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-int sandbox_enter(const struct sandbox_user *user, int channel)
+int sandbox_enter(const struct sandbox_user *user, int folder, int channel)
 {
     const struct rlimit no_core = { 0, 0 };
     int errnum;
 
     reset_signals();
     umask(077);
+    setpgid(0, 0); /* a terminal's or a shell's signals go to the supervisor, which stops in order */
+    if ((folder >= 0 ? fchdir(folder) : chdir("/")) != 0)
+        return errno;
     errnum = keep_only_channel(channel);
     if (errnum == 0)
         errnum = drop_user(user);
     if (errnum != 0)
         return errnum;
-    if (chdir("/") != 0 || setrlimit(RLIMIT_CORE, &no_core) != 0 ||
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    if (setrlimit(RLIMIT_CORE, &no_core) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return errno;
     return 0;
 }

@@ -25,6 +25,8 @@ enum {
     STOP_REST_MS = 5 * SECOND_MS,
 };
 
+static const char roles_folder[] = "/proc/self/cwd";
+
 struct supervisor {
     const char *config_path;
     struct loop *loop;
@@ -205,6 +207,8 @@ static void reload_with(struct supervisor *s, const struct settings *fresh)
 
     if (!err)
         err = handover_new(fresh, s->handover, &handover);
+    if (!err && s->plan.folder >= 0)
+        handover_set_state_dir(handover, roles_folder);
     if (err) {
         log_failure(LOG_ERROR, "reload-refused", err);
         error_free(&err);
@@ -259,6 +263,21 @@ static void log_listeners(const struct settings *settings)
     }
 }
 
+/*
+ * A state directory below one that is closed to the roles' user, such as /root, becomes their
+ * working directory before they give up root: from there they reach it.
+ */
+static struct error *lead_to_folder(struct supervisor *s, const struct settings *settings)
+{
+    if (folders_are_reachable(settings, &s->plan.user))
+        return NULL;
+    s->plan.folder = open(settings->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->plan.folder < 0)
+        return error_errno(ERROR_LOCAL, errno, "state-dir %s", settings->state_dir);
+    handover_set_state_dir(s->handover, roles_folder);
+    return NULL;
+}
+
 /* Everything that can be wrong with the machine or the configuration shows here, before a role
  * runs. */
 static struct error *open_all(struct supervisor *s, const struct settings *settings)
@@ -273,6 +292,8 @@ static struct error *open_all(struct supervisor *s, const struct settings *setti
     err = handover_new(settings, NULL, &s->handover);
     if (!err)
         err = folders_prepare(settings, &s->plan.user);
+    if (!err)
+        err = lead_to_folder(s, settings);
     if (!err)
         err = control_open(s->loop, settings->run_dir, &s->plan.user, find_role, s, &s->control);
     return err;
@@ -320,12 +341,14 @@ static void close_all(struct supervisor *s)
     loop_free(&s->loop);
     if (s->plan.binary >= 0)
         close(s->plan.binary);
+    if (s->plan.folder >= 0)
+        close(s->plan.folder);
     log_flush();
 }
 
 int supervisor_run(const char *config_path)
 {
-    struct supervisor s = { .config_path = config_path, .plan.binary = -1 };
+    struct supervisor s = { .config_path = config_path, .plan = { .binary = -1, .folder = -1 } };
     struct settings *settings = memory_new(sizeof(*settings));
     struct error *err;
 
