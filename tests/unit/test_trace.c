@@ -1,0 +1,115 @@
+#include "smtpd/trace.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/support/test.h"
+
+static struct trace_facts plain(void)
+{
+    struct trace_facts facts = {
+        .client_name = "client.test",
+        .hostname = "relay.example",
+        .is_esmtp = true,
+        .tls_version = "",
+        .tls_cipher = "",
+        .only_recipient = "ada@example.net",
+        .now_utc_ms = INT64_C(1769767200000), /* Fri, 30 Jan 2026 10:00:00 */
+    };
+
+    assert_true(ip_address_parse(SPAN("192.0.2.9"), &facts.client_address));
+    return facts;
+}
+
+static void assert_field(const struct trace_facts *facts, const char *expected)
+{
+    char head[TRACE_PART_SIZE], tail[TRACE_PART_SIZE], whole[2 * TRACE_PART_SIZE + 16];
+    struct span h = trace_head(facts, head);
+    struct span t = trace_tail(facts, tail);
+
+    snprintf(whole, sizeof(whole), SPAN_FMT "3f9c21" SPAN_FMT, SPAN_ARG(h), SPAN_ARG(t));
+    assert_string_equal(whole, expected);
+}
+
+static void field_names_client_protocol_id_and_recipient(void **state)
+{
+    struct trace_facts facts = plain();
+
+    (void)state;
+    assert_field(&facts, "Received: from client.test ([192.0.2.9])\r\n"
+                         "\tby relay.example with ESMTP id 3f9c21\r\n"
+                         "\tfor <ada@example.net>;\r\n"
+                         "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
+}
+
+static void several_recipients_are_not_named(void **state)
+{
+    struct trace_facts facts = plain();
+
+    (void)state;
+    facts.only_recipient = NULL;
+    assert_field(&facts, "Received: from client.test ([192.0.2.9])\r\n"
+                         "\tby relay.example with ESMTP id 3f9c21;\r\n"
+                         "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
+}
+
+static void tls_is_recorded(void **state)
+{
+    struct trace_facts facts = plain();
+
+    (void)state;
+    facts.tls_version = "TLSv1.3";
+    facts.tls_cipher = "TLS_AES_256_GCM_SHA384";
+    assert_field(&facts, "Received: from client.test ([192.0.2.9])\r\n"
+                         "\tby relay.example with ESMTPS id 3f9c21\r\n"
+                         "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n"
+                         "\tfor <ada@example.net>;\r\n"
+                         "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
+}
+
+static void helo_is_smtp_and_v6_has_its_tag(void **state)
+{
+    struct trace_facts facts = plain();
+
+    (void)state;
+    facts.is_esmtp = false;
+    facts.client_name = "[IPv6:2001:db8::9]";
+    assert_true(ip_address_parse(SPAN("2001:db8::9"), &facts.client_address));
+    assert_field(&facts, "Received: from [IPv6:2001:db8::9] ([IPv6:2001:db8::9])\r\n"
+                         "\tby relay.example with SMTP id 3f9c21\r\n"
+                         "\tfor <ada@example.net>;\r\n"
+                         "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
+}
+
+static void the_longest_names_fit(void **state)
+{
+    struct trace_facts facts = plain();
+    char name[254], path[255];
+    char head[TRACE_PART_SIZE], tail[TRACE_PART_SIZE];
+
+    (void)state;
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    memset(path, 'y', sizeof(path) - 1);
+    path[sizeof(path) - 1] = '\0';
+    facts.client_name = facts.hostname = name;
+    facts.only_recipient = path;
+    assert_true(trace_head(&facts, head).len > 2 * sizeof(name) - 2);
+    assert_true(trace_tail(&facts, tail).len > sizeof(path) - 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        { "the field names client, protocol, id and the one recipient (RFC 5321 s.4.4)",
+          field_names_client_protocol_id_and_recipient, NULL, NULL, NULL },
+        { "several recipients are not named (RFC 5321 s.7.6)", several_recipients_are_not_named,
+          NULL, NULL, NULL },
+        { "TLS is ESMTPS and its version and cipher are recorded (RFC 8314 s.4.3)", tls_is_recorded,
+          NULL, NULL, NULL },
+        { "HELO is SMTP; an IPv6 address has its tag", helo_is_smtp_and_v6_has_its_tag, NULL, NULL,
+          NULL },
+        { "the longest names fit", the_longest_names_fit, NULL, NULL, NULL },
+    };
+    return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
+}
