@@ -1,0 +1,145 @@
+#include "queue/deliver/addresses.h"
+
+#include "lib/base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LATE_FAMILY_MS = 300
+}; /* how long the second answer may take when the first has addresses */
+
+/* One family's part. */
+struct half {
+    struct resolver_query *query; /* NULL: answered */
+    struct dns_answer answer;     /* its records are a copy of ours: names are not kept */
+    bool has_answer;
+};
+
+struct address_query {
+    struct half a;
+    struct half aaaa;
+    struct loop_timer *late;
+    struct address_filter filter;
+    addresses_done_fn *done;
+    void *ctx;
+};
+
+static void half_clear(struct half *half)
+{
+    if (half->query)
+        resolver_cancel(&half->query);
+    free(half->answer.records);
+}
+
+static void query_free(struct address_query *query)
+{
+    half_clear(&query->a);
+    half_clear(&query->aaaa);
+    loop_timer_free(&query->late);
+    free(query);
+}
+
+static void query_finish(struct address_query *query)
+{
+    struct ip_address list[MX_ADDRESSES_MAX];
+    unsigned count = 0;
+    char reason[sizeof(query->a.answer.reason)];
+    enum address_verdict verdict = route_addresses(
+        &query->a.answer, &query->aaaa.answer, query->filter.allow, query->filter.allow_count,
+        query->filter.own, query->filter.own_count, list, &count);
+    addresses_done_fn *done = query->done;
+    void *ctx = query->ctx;
+
+    snprintf(reason, sizeof(reason), "%s",
+             query->a.answer.reason[0] ? query->a.answer.reason : query->aaaa.answer.reason);
+    query_free(query);
+    done(ctx, verdict, list, verdict == ADDRESSES_FOUND ? count : 0, reason);
+}
+
+static void half_take(struct half *half, const struct dns_answer *answer)
+{
+    half->query = NULL;
+    half->has_answer = true;
+    half->answer = *answer;
+    half->answer.records = NULL;
+    if (answer->count == 0)
+        return;
+    half->answer.records = memory_new_array(answer->count, sizeof(*answer->records));
+    for (unsigned i = 0; i < answer->count; i++)
+        half->answer.records[i].address = answer->records[i].address;
+}
+
+static void query_step(struct address_query *query)
+{
+    if (query->a.has_answer && query->aaaa.has_answer)
+        query_finish(query);
+    else if (query->a.answer.count > 0 || query->aaaa.answer.count > 0)
+        loop_timer_start(query->late, LATE_FAMILY_MS);
+}
+
+static void on_a(void *ctx, const struct dns_answer *answer)
+{
+    struct address_query *query = ctx;
+
+    half_take(&query->a, answer);
+    query_step(query);
+}
+
+static void on_aaaa(void *ctx, const struct dns_answer *answer)
+{
+    struct address_query *query = ctx;
+
+    half_take(&query->aaaa, answer);
+    query_step(query);
+}
+
+static void half_give_up(struct half *half)
+{
+    if (half->has_answer)
+        return;
+    resolver_cancel(&half->query);
+    half->answer.outcome = DNS_NODATA;
+}
+
+static void on_late(void *ctx)
+{
+    struct address_query *query = ctx;
+
+    half_give_up(&query->a);
+    half_give_up(&query->aaaa);
+    query_finish(query);
+}
+
+struct address_query *addresses_ask(struct loop *loop, struct resolver *resolver, const char *host,
+                                    const struct address_filter *filter, addresses_done_fn *done,
+                                    void *ctx)
+{
+    struct address_query *query = memory_new(sizeof(*query));
+
+    query->filter = *filter;
+    query->done = done;
+    query->ctx = ctx;
+    query->late = loop_timer_new(loop, on_late, query);
+    query->a.query = resolver_ask(resolver, span_of(host), DNS_A, on_a, query);
+    query->aaaa.query = resolver_ask(resolver, span_of(host), DNS_AAAA, on_aaaa, query);
+    return query;
+}
+
+void addresses_cancel(struct address_query **query)
+{
+    if (*query)
+        query_free(*query);
+    *query = NULL;
+}
+
+bool address_is_allowed(const struct ip_address *address, const struct address_filter *filter)
+{
+    if (!ip_address_is_internal(address))
+        return true;
+    for (unsigned i = 0; i < filter->allow_count; i++)
+        if (network_contains(&filter->allow[i], address))
+            return true;
+    return false;
+}

@@ -1,0 +1,35 @@
+/*
+ * addresses - the addresses of one MX host: A and AAAA asked in parallel, then ordered and filtered
+ * by lib/mail/route.  A family that is late does not hold up the other (rfc/dns.md DNS-75).
+ * Called by attempt for each candidate that it is about to connect to.
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_ADDRESSES_H
+#define WAXSEAL_QUEUE_DELIVER_ADDRESSES_H
+
+#include "lib/io/resolver.h"
+#include "lib/mail/route.h"
+
+struct address_query;
+
+/* Whom to let through: networks of `mx-allow`, or everything for the administrator's own choice. */
+struct address_filter {
+    const struct network *allow;
+    unsigned allow_count;
+    const struct ip_address *own;
+    unsigned own_count;
+};
+
+/* `list` is lent and empty unless the verdict is ADDRESSES_FOUND; `reason` says why. */
+typedef void addresses_done_fn(void *ctx, enum address_verdict verdict,
+                               const struct ip_address *list, unsigned count, const char *reason);
+
+/* `done` is called exactly once, from the loop, unless cancelled; then the query frees itself. */
+struct address_query *addresses_ask(struct loop *loop, struct resolver *resolver, const char *host,
+                                    const struct address_filter *filter, addresses_done_fn *done,
+                                    void *ctx);
+void addresses_cancel(struct address_query **query);
+
+/* The same filter for an address that stands in the envelope. */
+bool address_is_allowed(const struct ip_address *address, const struct address_filter *filter);
+
+#endif

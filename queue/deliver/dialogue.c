@@ -1,0 +1,518 @@
+#include "queue/deliver/dialogue_private.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef void say_fn(struct dialogue *d);
+typedef enum phase answered_fn(struct dialogue *d, const struct reply *reply);
+
+static say_fn say_ehlo, say_helo, say_starttls, say_quit;
+static answered_fn greeting_answered, ehlo_answered, helo_answered, starttls_answered,
+    unasked_answered, quit_answered;
+
+enum { NO_DEADLINE = -1 };
+#define MINUTES(n) ((n)*MINUTE_MS)
+
+struct step {
+    say_fn *say;
+    int wait_ms;
+    answered_fn *answered;
+    enum stage stage;
+};
+
+/* clang-format off */
+static const struct step dialogue[PH_COUNT] = {
+    /*                 we say          they have (RFC 5321 s.4.5.3.2)  and then */
+    [PH_CONNECT]   = { NULL,           DIALOGUE_CONNECT_MS,    unasked_answered,  STAGE_CONNECT },
+    [PH_GREETING]  = { NULL,           MINUTES(5),             greeting_answered, STAGE_GREETING },
+    [PH_EHLO]      = { say_ehlo,       MINUTES(5),             ehlo_answered,     STAGE_EHLO },
+    [PH_HELO]      = { say_helo,       MINUTES(5),             helo_answered,     STAGE_EHLO },
+    [PH_STARTTLS]  = { say_starttls,   MINUTES(2),             starttls_answered, STAGE_STARTTLS },
+    [PH_HANDSHAKE] = { NULL,           DIALOGUE_HANDSHAKE_MS,  unasked_answered,  STAGE_HANDSHAKE },
+    [PH_IDLE]      = { NULL,           NO_DEADLINE,            unasked_answered,  STAGE_MAIL },
+    [PH_RSET]      = { say_rset,       MINUTES(5),             rset_answered,     STAGE_MAIL },
+    [PH_MAIL]      = { say_mail_from,  MINUTES(5),             mail_answered,     STAGE_MAIL },
+    [PH_RCPT]      = { say_rcpt_to,    MINUTES(5),             rcpt_answered,     STAGE_RCPT },
+    [PH_DATA]      = { say_data,       MINUTES(2),             data_answered,     STAGE_DATA },
+    [PH_CONTENT]   = { say_content,    DIALOGUE_BLOCK_MS,      content_answered,  STAGE_CONTENT },
+    [PH_NOTHING]   = { say_nothing,    MINUTES(10),            nothing_answered,  STAGE_DATA },
+    [PH_QUIT]      = { say_quit,       DIALOGUE_QUIT_MS,       quit_answered,     STAGE_MAIL },
+};
+/* clang-format on */
+
+/* --- the engine */
+
+void dialogue_hold(struct dialogue *d)
+{
+    d->busy++;
+}
+
+void dialogue_release(struct dialogue *d)
+{
+    if (--d->busy == 0 && d->dead)
+        free(d);
+}
+
+static bool is_said_ahead(const struct dialogue *d, enum phase phase)
+{
+    return d->said_ahead && phase >= PH_RSET && phase <= PH_DATA;
+}
+
+void dialogue_enter(struct dialogue *d, enum phase phase)
+{
+    if (phase == PH_STAY || d->dead)
+        return;
+    d->phase = phase;
+    stream_deadline(d->stream, dialogue[phase].wait_ms);
+    if (dialogue[phase].say && !is_said_ahead(d, phase))
+        dialogue[phase].say(d);
+}
+
+void dialogue_say(struct dialogue *d, const char *format, ...)
+{
+    char line[SMTP_COMMAND_MAX];
+    va_list args;
+    int len;
+
+    va_start(args, format);
+    len = vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    ensure(len > 0 && (size_t)len < sizeof(line));
+    stream_write(d->stream, (struct span){ line, (size_t)len });
+    d->owed++;
+}
+
+struct span dialogue_words(struct dialogue *d, const struct reply *reply)
+{
+    struct span text = buf_span(&reply->text);
+    int len = snprintf(d->words, sizeof(d->words), "%d%s" SPAN_FMT, reply->code,
+                       text.len > 0 ? " " : "", SPAN_ARG(text));
+
+    return (struct span){ d->words,
+                          (size_t)len < sizeof(d->words) ? (size_t)len : sizeof(d->words) - 1 };
+}
+
+static enum stage stage_of(const struct dialogue *d)
+{
+    if (d->phase == PH_CONTENT && !d->sending)
+        return STAGE_DOT;
+    return dialogue[d->phase].stage;
+}
+
+enum phase dialogue_give_up(struct dialogue *d, struct dialogue_end end, bool polite)
+{
+    const struct dialogue_events *events = d->events;
+
+    dialogue_drop_jobs(d, &end);
+    d->events = NULL;
+    if (events)
+        events->ended(d->ctx, d, &end);
+    if (polite && events)
+        dialogue_enter(d, PH_QUIT);
+    else
+        dialogue_free(&d);
+    return PH_STAY;
+}
+
+/* Whatever goes wrong from STARTTLS to the end of the handshake is "no TLS with this connection".
+ */
+static enum stage stage_lost(struct dialogue *d, enum stage stage)
+{
+    if (stage != STAGE_STARTTLS && stage != STAGE_HANDSHAKE)
+        return stage;
+    d->facts.tls = stage == STAGE_STARTTLS ? SESSION_TLS_REFUSED : SESSION_TLS_FAILED;
+    d->facts.tls_reason = stream_tls_reason(d->stream);
+    d->facts.helo = d->offered.name;
+    return STAGE_HANDSHAKE;
+}
+
+enum phase dialogue_protocol_error(struct dialogue *d, enum stage stage, const char *what)
+{
+    char words[DOMAIN_MAX + 160];
+
+    stage = stage_lost(d, stage);
+    int len = snprintf(words, sizeof(words), "%s: protocol error %s: %s", d->mx, stage_words(stage),
+                       what);
+
+    return dialogue_give_up(d,
+                            (struct dialogue_end){ .stage = stage,
+                                                   .outcome = outcome_of_loss(stage, LOSS_PROTOCOL),
+                                                   .words = { words, (size_t)len } },
+                            false);
+}
+
+/* A reply that ends the session: 421, or a host that will not have us. */
+static enum phase refused_by(struct dialogue *d, enum stage stage, const struct reply *reply)
+{
+    struct reply_facts f = { .stage = stage, .code = reply->code, .status = reply->status };
+    struct dialogue_end end = { .stage = stage,
+                                .outcome = outcome_of_reply(f),
+                                .words = dialogue_words(d, reply),
+                                .remote = true };
+
+    return dialogue_give_up(d, end, reply->code != 421);
+}
+
+/* More has come than was asked for. */
+static bool is_out_of_step(const struct dialogue *d)
+{
+    return d->owed == 0 && d->behind > 0;
+}
+
+static void take_reply(struct dialogue *d, const struct reply *reply)
+{
+    enum stage stage = stage_of(d);
+    enum phase phase = d->phase;
+
+    if (d->phase == PH_CONTENT && d->sending) {
+        dialogue_enter(d, content_interrupted(d, reply));
+        return;
+    }
+    if (d->owed == 0) {
+        dialogue_enter(d, unasked_answered(d, reply));
+        return;
+    }
+    d->owed--;
+    if (reply_is(reply, 421) && phase != PH_QUIT) {
+        dialogue_enter(d, refused_by(d, stage, reply));
+        return;
+    }
+    if (is_out_of_step(d) && phase != PH_STARTTLS && phase != PH_CONTENT) {
+        dialogue_protocol_error(d, stage, "more answers than questions");
+        return;
+    }
+    if (is_out_of_step(d))
+        d->facts.messages = DIALOGUE_MESSAGES_MAX; /* this answer counts; no further message */
+    dialogue_enter(d, dialogue[phase].answered(d, reply));
+}
+
+static void take_line(void *ctx, unsigned number, struct span text)
+{
+    struct dialogue *d = ctx;
+
+    if (d->phase == PH_EHLO)
+        ehlo_line(&d->offered, number, text);
+}
+
+static size_t on_input(void *ctx, struct span input)
+{
+    struct dialogue *d = ctx;
+    enum reply_progress progress = REPLY_WHOLE;
+    size_t used = 0, now;
+
+    dialogue_hold(d);
+    while (!d->dead && progress == REPLY_WHOLE && used < input.len) {
+        progress = reply_parse(&d->parser, span_from(input, used), take_line, d, &now);
+        used += now;
+        d->behind = input.len - used;
+        if (progress == REPLY_WHOLE && d->phase != PH_HANDSHAKE)
+            take_reply(d, &d->parser.reply);
+        else if (progress == REPLY_BROKEN)
+            dialogue_protocol_error(d, stage_of(d), d->parser.fault);
+    }
+    dialogue_release(d);
+    return used;
+}
+
+/* --- connect and greeting */
+
+static void on_connected(void *ctx)
+{
+    struct dialogue *d = ctx;
+
+    dialogue_hold(d);
+    stream_local(d->stream, &d->facts.local);
+    d->owed = 1; /* the greeting */
+    dialogue_enter(d, PH_GREETING);
+    if (d->events->connected)
+        d->events->connected(d->ctx, d);
+    dialogue_release(d);
+}
+
+static enum phase greeting_answered(struct dialogue *d, const struct reply *reply)
+{
+    return reply_is_positive(reply) ? PH_EHLO : refused_by(d, STAGE_GREETING, reply);
+}
+
+static void say_ehlo(struct dialogue *d)
+{
+    ehlo_clear(&d->offered);
+    dialogue_say(d, "EHLO %s\r\n", d->plan.helo);
+}
+
+static void say_helo(struct dialogue *d)
+{
+    ehlo_clear(&d->offered); /* after HELO nothing is offered (RFC 5321 s.4.1.4) */
+    dialogue_say(d, "HELO %s\r\n", d->plan.helo);
+}
+
+/* As secure as it will be: the owner judges, then mail may go. */
+static enum phase dialogue_settled(struct dialogue *d)
+{
+    struct dialogue_end end = { .stage = STAGE_STARTTLS,
+                                .outcome = outcome_of_policy(false),
+                                .refused = true };
+
+    d->facts.helo = d->offered.name;
+    if (!d->judged && !d->events->judge(d->ctx, d))
+        return dialogue_give_up(d, end, true);
+    d->judged = true;
+    d->phase = PH_IDLE;
+    stream_deadline(d->stream, NO_DEADLINE);
+    d->events->ready(d->ctx, d);
+    return PH_STAY;
+}
+
+static enum phase ehlo_answered(struct dialogue *d, const struct reply *reply)
+{
+    if (reply_is_permanent(reply) && !reply_is(reply, 521))
+        return PH_HELO; /* RFC 5321 s.3.2 */
+    if (!reply_is_positive(reply))
+        return refused_by(d, STAGE_EHLO, reply);
+    if (d->plan.context && d->facts.tls != SESSION_TLS_ON && d->offered.starttls)
+        return PH_STARTTLS;
+    return dialogue_settled(d);
+}
+
+static enum phase helo_answered(struct dialogue *d, const struct reply *reply)
+{
+    return reply_is_positive(reply) ? dialogue_settled(d) : refused_by(d, STAGE_EHLO, reply);
+}
+
+/* --- TLS */
+
+static void say_starttls(struct dialogue *d)
+{
+    dialogue_say(d, "STARTTLS\r\n");
+}
+
+/* No TLS with this connection; whether there is another way the owner knows. */
+static enum phase without_tls(struct dialogue *d, enum session_tls how, struct span words,
+                              bool remote)
+{
+    struct dialogue_end end = { .stage = STAGE_HANDSHAKE,
+                                .outcome = outcome_of_loss(STAGE_HANDSHAKE, LOSS_CLOSED),
+                                .words = words,
+                                .remote = remote };
+
+    d->facts.tls = how;
+    d->facts.helo = d->offered.name;
+    return dialogue_give_up(d, end, remote);
+}
+
+static enum phase starttls_answered(struct dialogue *d, const struct reply *reply)
+{
+    if (!reply_is(reply, 220))
+        return without_tls(d, SESSION_TLS_REFUSED, dialogue_words(d, reply), true);
+    if (d->behind > 0) /* clear text must not cross into TLS (RFC 3207 s.4.2) */
+        return without_tls(d, SESSION_TLS_REFUSED, SPAN("clear text behind the answer to STARTTLS"),
+                           false);
+    stream_secure_client(d->stream, d->plan.context, d->mx);
+    return PH_HANDSHAKE;
+}
+
+static void on_secured(void *ctx, const struct tls_session *session)
+{
+    struct dialogue *d = ctx;
+    struct dialogue_end end = { .stage = STAGE_STARTTLS,
+                                .outcome = outcome_of_policy(false),
+                                .refused = true };
+
+    dialogue_hold(d);
+    d->facts.tls = SESSION_TLS_ON;
+    d->facts.session = *session;
+    d->facts.helo = d->offered.name;
+    d->judged = d->events->judge(d->ctx, d);
+    if (d->judged)
+        dialogue_enter(d, PH_EHLO); /* all from before is forgotten (RFC 3207 s.4.2) */
+    else
+        dialogue_give_up(d, end, true); /* CLI-124 */
+    dialogue_release(d);
+}
+
+/* --- between and after messages */
+
+/* Nobody asked.  421 is the server's way to go (RFC 5321 s.3.8). */
+static enum phase unasked_answered(struct dialogue *d, const struct reply *reply)
+{
+    if (reply_is(reply, 421))
+        return refused_by(d, stage_of(d), reply);
+    return dialogue_protocol_error(d, stage_of(d), "an answer without a question");
+}
+
+static void say_quit(struct dialogue *d)
+{
+    dialogue_say(d, "QUIT\r\n");
+}
+
+/* Answers to older commands may still come before the 221. */
+static enum phase quit_answered(struct dialogue *d, const struct reply *reply)
+{
+    (void)reply;
+    if (d->owed > 0)
+        return PH_STAY;
+    stream_finish(&d->stream, DIALOGUE_QUIT_MS);
+    dialogue_free(&d);
+    return PH_STAY;
+}
+
+void dialogue_quit(struct dialogue **d)
+{
+    struct dialogue *self = *d;
+
+    *d = NULL;
+    self->events = NULL;
+    if (self->phase == PH_CONNECT || self->phase == PH_HANDSHAKE || self->job)
+        dialogue_free(&self);
+    else
+        dialogue_enter(self, PH_QUIT);
+}
+
+/* --- loss */
+
+static enum loss loss_of(enum stream_end end)
+{
+    switch (end) {
+    case STREAM_END_REFUSED:
+        return LOSS_REFUSED;
+    case STREAM_END_TIMEOUT:
+        return LOSS_TIMEOUT;
+    case STREAM_END_OVERFLOW:
+        return LOSS_PROTOCOL;
+    case STREAM_END_PEER:
+    case STREAM_END_ERROR:
+    case STREAM_END_TLS:
+        break;
+    }
+    return LOSS_CLOSED;
+}
+
+static void on_closed(void *ctx, const struct error *err)
+{
+    struct dialogue *d = ctx;
+    enum stage stage = stage_of(d);
+    enum loss loss = loss_of(stream_end(d->stream));
+    int len;
+
+    dialogue_hold(d);
+    len = snprintf(d->words, sizeof(d->words), "%s: %s %s%s%s", d->mx, loss_words(loss),
+                   stage_words(stage), err ? ": " : "", err ? error_text(err) : "");
+    dialogue_give_up(d,
+                     (struct dialogue_end){ .stage = stage_lost(d, stage),
+                                            .outcome = outcome_of_loss(stage, loss),
+                                            .words = span_first(span_of(d->words), (size_t)len) },
+                     false);
+    dialogue_release(d);
+}
+
+/* --- birth and death */
+
+static void on_drained(void *ctx)
+{
+    struct dialogue *d = ctx;
+
+    dialogue_hold(d);
+    dialogue_pump(d);
+    dialogue_release(d);
+}
+
+static const struct stream_events stream_events = {
+    .connected = on_connected,
+    .secured = on_secured,
+    .input = on_input,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+static struct dialogue *dialogue_new(struct loop *loop, const struct dialogue_plan *plan,
+                                     const struct dialogue_events *events, void *ctx)
+{
+    struct dialogue *d = memory_new(sizeof(*d));
+
+    d->loop = loop;
+    d->plan = *plan;
+    snprintf(d->mx, sizeof(d->mx), "%s", plan->mx);
+    d->facts.tls = plan->context ? SESSION_TLS_NOT_OFFERED : SESSION_TLS_NOT_TRIED;
+    d->facts.helo = "";
+    d->facts.tls_reason = "";
+    reply_parser_init(&d->parser);
+    loop_task_init(&d->later, dialogue_later, d);
+    dialogue_bind(d, events, ctx);
+    return d;
+}
+
+static void dialogue_attach(struct dialogue *d, struct stream *stream, enum phase phase)
+{
+    d->stream = stream;
+    stream_low_mark(stream, DIALOGUE_BLOCK_SIZE / 2);
+    stream_input_limit(stream, SMTP_REPLY_BYTES_MAX);
+    dialogue_enter(d, phase);
+}
+
+struct dialogue *dialogue_connect(struct loop *loop, const struct endpoint *remote,
+                                  const struct dialogue_plan *plan,
+                                  const struct dialogue_events *events, void *ctx)
+{
+    struct dialogue *d = dialogue_new(loop, plan, events, ctx);
+
+    d->facts.remote = *remote;
+    dialogue_attach(d, stream_connect(loop, remote, NULL, &stream_events, d), PH_CONNECT);
+    return d;
+}
+
+struct dialogue *dialogue_open(struct loop *loop, int fd, const struct dialogue_plan *plan,
+                               const struct dialogue_events *events, void *ctx)
+{
+    struct dialogue *d = dialogue_new(loop, plan, events, ctx);
+
+    d->owed = 1; /* the greeting */
+    dialogue_attach(d, stream_open(loop, fd, &stream_events, d), PH_GREETING);
+    stream_local(d->stream, &d->facts.local);
+    stream_remote(d->stream, &d->facts.remote);
+    return d;
+}
+
+void dialogue_bind(struct dialogue *d, const struct dialogue_events *events, void *ctx)
+{
+    d->events = events;
+    d->ctx = ctx;
+}
+
+bool dialogue_is_idle(const struct dialogue *d)
+{
+    return d->phase == PH_IDLE;
+}
+
+bool dialogue_is_spent(const struct dialogue *d)
+{
+    return d->facts.messages >= DIALOGUE_MESSAGES_MAX;
+}
+
+const struct dialogue_facts *dialogue_facts(const struct dialogue *d)
+{
+    return &d->facts;
+}
+
+void dialogue_free(struct dialogue **d)
+{
+    struct dialogue *self = *d;
+
+    *d = NULL;
+    if (!self || self->dead)
+        return;
+    self->dead = true;
+    if (self->job)
+        content_stop(&self->job->content);
+    if (self->next_job)
+        content_stop(&self->next_job->content);
+    loop_task_cancel(&self->later);
+    stream_free(&self->stream);
+    reply_parser_clear(&self->parser);
+    if (self->busy == 0)
+        free(self);
+}

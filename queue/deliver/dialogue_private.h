@@ -1,0 +1,102 @@
+/*
+ * dialogue_private - what the two halves of the dialogue share: dialogue.c has the table and the
+ * session (greeting to TLS, QUIT, loss), dialogue_mail.c has the transaction (MAIL to final dot).
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_DIALOGUE_PRIVATE_H
+#define WAXSEAL_QUEUE_DELIVER_DIALOGUE_PRIVATE_H
+
+#include "lib/mail/data_writer.h"
+#include "queue/deliver/dialogue.h"
+
+/* The phase whose answer is awaited. */
+enum phase {
+    PH_CONNECT,
+    PH_GREETING,
+    PH_EHLO,
+    PH_HELO,
+    PH_STARTTLS,
+    PH_HANDSHAKE,
+    PH_IDLE,
+    PH_RSET,
+    PH_MAIL,
+    PH_RCPT,
+    PH_DATA,
+    PH_CONTENT,
+    PH_NOTHING,
+    PH_QUIT,
+    PH_COUNT,
+    PH_STAY, /* what a handler gives when it has set the phase itself, or all is over */
+};
+
+struct dialogue {
+    struct loop *loop;
+    struct stream *stream;
+    const struct dialogue_events *events; /* NULL: nobody listens any more */
+    void *ctx;
+    struct dialogue_plan plan;
+    char mx[DOMAIN_MAX + 1];
+    struct dialogue_facts facts;
+    struct ehlo offered;
+    struct reply_parser parser;
+    enum phase phase;
+    unsigned owed; /* answers to come for what has been said */
+    size_t behind; /* bytes that came behind the answer at hand */
+    unsigned busy; /* calls from below that are under way */
+    bool dead;     /* freed inside of one */
+    bool judged;
+
+    /* the transaction */
+    struct job *job;
+    struct job *next_job; /* taken from the owner, its turn comes when job's is over */
+    bool next_said;       /* and its commands left with the message before */
+    bool said_ahead;      /* the commands up to DATA are all out */
+    bool dirty;           /* a transaction is open at the server: RSET before the next */
+    bool mail_refused;
+    bool elsewhere; /* what is left of the job wants another candidate */
+    unsigned rcpt;  /* whose answer is awaited */
+    unsigned accepted;
+    struct data_writer writer;
+    bool sending;           /* the final dot is not out */
+    struct loop_task later; /* for a message that need not be tried */
+
+    char words[REPLY_TEXT_MAX + 8];
+};
+
+/* --- dialogue.c */
+
+/* Goes to a phase: its deadline begins, its words are said. */
+void dialogue_enter(struct dialogue *d, enum phase phase);
+/* Writes a command whose answer is then owed. */
+void dialogue_say(struct dialogue *d, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The reply as "code text", in d->words. */
+struct span dialogue_words(struct dialogue *d, const struct reply *reply);
+/* Ends the session for its owner; a polite end says QUIT. */
+enum phase dialogue_give_up(struct dialogue *d, struct dialogue_end end, bool polite);
+enum phase dialogue_protocol_error(struct dialogue *d, enum stage stage, const char *what);
+/* The wrapping of every call from below: what is freed meanwhile is freed at its end. */
+void dialogue_hold(struct dialogue *d);
+void dialogue_release(struct dialogue *d);
+
+/* --- dialogue_mail.c: the cells of the table */
+void say_rset(struct dialogue *d);
+void say_mail_from(struct dialogue *d);
+void say_rcpt_to(struct dialogue *d);
+void say_data(struct dialogue *d);
+void say_content(struct dialogue *d);
+void say_nothing(struct dialogue *d);
+enum phase rset_answered(struct dialogue *d, const struct reply *reply);
+enum phase mail_answered(struct dialogue *d, const struct reply *reply);
+enum phase rcpt_answered(struct dialogue *d, const struct reply *reply);
+enum phase data_answered(struct dialogue *d, const struct reply *reply);
+enum phase content_answered(struct dialogue *d, const struct reply *reply);
+enum phase nothing_answered(struct dialogue *d, const struct reply *reply);
+/* An answer came while the message was being sent. */
+enum phase content_interrupted(struct dialogue *d, const struct reply *reply);
+
+/* There is room in the stream, or more content. */
+void dialogue_pump(struct dialogue *d);
+void dialogue_later(void *ctx);
+/* The session is lost: what that means for the job under way. */
+void dialogue_drop_jobs(struct dialogue *d, const struct dialogue_end *end);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * job - one leased job: a message's envelope, where its content is, what became of its recipients,
+ * and the record of why.  Made by deliver from the queue's frame, worked on by attempt and
+ * dialogue, kept by deliver until the queue has acknowledged the outcome.  Owns all it points to.
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_JOB_H
+#define WAXSEAL_QUEUE_DELIVER_JOB_H
+
+#include "lib/base/list.h"
+#include "lib/ipc/queue.pb-c.h"
+#include "lib/mail/envelope.h"
+#include "queue/deliver/content.h"
+#include "queue/deliver/outcome.h"
+
+enum recipient_state {
+    RECIPIENT_OPEN,     /* to be sent in the next transaction; a result of before may stand */
+    RECIPIENT_ACCEPTED, /* by RCPT, in the transaction under way */
+    RECIPIENT_SETTLED,  /* for this attempt */
+};
+
+struct job_result {
+    enum recipient_state state;
+    bool in_transaction; /* its RCPT belongs to the transaction under way */
+    bool is_given;       /* the members below say something */
+    enum outcome_kind kind;
+    char status[STATUS_TEXT_SIZE];
+    const char *reply; /* of the job's words */
+    bool remote;
+};
+
+/* One candidate's part, in the job's words ("" for what is not known). */
+struct job_candidate {
+    const char *mx;
+    const char *address;
+    const char *verdict;
+    const char *tls;
+    const char *tls_version;
+    const char *cipher;
+    const char *certificate;
+    const char *reply;
+};
+
+struct job_words;
+
+struct job {
+    struct list others; /* in its lane, or among those that wait for an acknowledgement */
+    uint64_t lease;
+    uint64_t id;
+    struct envelope envelope;
+    struct job_result *results; /* one for each recipient of the envelope */
+    uint64_t size;
+    uint32_t chunks;
+    bool eight_bit;
+    bool skip_policy;
+    bool last_attempt;
+    bool begun;              /* an attempt has taken it */
+    bool is_over;            /* its outcome waits for the queue's acknowledgement */
+    bool dot_is_out;         /* the final dot left, its reply has not come: never to be dropped */
+    unsigned next_candidate; /* where an attempt goes on that had to wait for a session */
+    struct content content;
+
+    /* The decision record. */
+    int64_t started_ms; /* of the loop */
+    int64_t took_ms;
+    int64_t at_utc_ms;
+    const char *policy;
+    const char *policy_id;
+    int64_t policy_expires_utc_ms;
+    struct job_candidate *candidates;
+    unsigned candidate_count;
+    bool hop_failed;
+
+    struct job_words *words;
+};
+
+/* A job from the queue's frame; NULL when it makes no sense.  `pull` asks for its content. */
+struct job *job_new(const Ipc__Job *message, const struct content_source *source);
+void job_free(struct job **job);
+
+/* Keeps a copy of a text as long as the job lives. */
+const char *job_keep(struct job *job, struct span text);
+
+/* --- results.  `words` are lent: a reply or our own sentence. */
+
+/* All recipients are open again, those settled excepted; what is known of them stands. */
+void job_reopen(struct job *job);
+/* What came of one recipient.  With outcome.elsewhere or .again it stays open with this result. */
+void job_settle_one(struct job *job, unsigned index, const struct outcome *outcome,
+                    struct span words, bool remote);
+/* The same for all that are in `state`. */
+void job_settle(struct job *job, enum recipient_state state, const struct outcome *outcome,
+                struct span words, bool remote);
+/* For all that are not settled, whatever the outcome says of other candidates. */
+void job_end(struct job *job, const struct outcome *outcome, struct span words, bool remote);
+/* Candidates are used up: what stands for the open recipients is final. */
+void job_close(struct job *job);
+unsigned job_open_count(const struct job *job);
+
+/* --- the decision record */
+
+/* A new candidate's line, to be filled with job_keep; lent until the next one is added. */
+struct job_candidate *job_add_candidate(struct job *job, const char *mx);
+
+/* Calls `send` with the outcome as the queue wants it; all of it lent for the call. */
+void job_outcome(const struct job *job, void (*send)(void *ctx, const Ipc__Outcome *outcome),
+                 void *ctx);
+
+#endif

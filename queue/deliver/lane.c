@@ -1,0 +1,323 @@
+#include "queue/deliver/lane.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
+#include "queue/deliver/attempt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void on_turn(void *ctx);
+
+/* --- birth and death */
+
+static struct lane *lane_new(struct worker *worker, struct span next_hop)
+{
+    struct lane *lane = memory_new(sizeof(*lane));
+    const struct settings *settings = worker->settings;
+
+    lane->worker = worker;
+    lane->next_hop = memory_copy_span(next_hop);
+    list_init(&lane->starving);
+    list_init(&lane->waiting);
+    list_init(&lane->attempts);
+    loop_task_init(&lane->turn, on_turn, lane);
+    if (span_equal(next_hop, SPAN("relayhost")))
+        lane->is_nowhere =
+            !target_of_relayhost(span_of(settings->relayhost), settings->tls_level, &lane->target);
+    else
+        lane->is_nowhere = !target_of_domain(next_hop, &lane->target);
+    return lane;
+}
+
+struct lane *lane_of(struct worker *worker, struct span next_hop)
+{
+    struct lane *lane = map_get(worker->lanes, next_hop);
+
+    if (!lane) {
+        lane = lane_new(worker, next_hop);
+        map_put(worker->lanes, next_hop, lane);
+    }
+    return lane;
+}
+
+bool lane_is_idle(const struct lane *lane)
+{
+    return list_empty(&lane->waiting) && list_empty(&lane->attempts) && lane->seats == 0 &&
+           !lane->asking && (!lane->plan || lane->plan->until_ms <= loop_now(lane->worker->loop));
+}
+
+void lane_free(struct lane **lane)
+{
+    struct lane *l = *lane;
+    struct job *job;
+
+    *lane = NULL;
+    map_remove(l->worker->lanes, span_of(l->next_hop));
+    LIST_EACH(job, &l->waiting, struct job, others)
+    job_free(&job);
+    list_remove(&l->starving);
+    loop_task_cancel(&l->turn);
+    plan_cancel(&l->asking);
+    plan_free(&l->plan);
+    free(l->next_hop);
+    free(l);
+}
+
+/* --- the plan */
+
+static bool plan_is_good(const struct lane *lane, const struct job *job)
+{
+    return lane->plan && lane->plan->until_ms > loop_now(lane->worker->loop) &&
+           (lane->plan->is_fresh || !job->last_attempt);
+}
+
+static void on_plan(void *ctx, struct plan *plan)
+{
+    struct lane *lane = ctx;
+
+    lane->asking = NULL;
+    plan_free(&lane->plan);
+    lane->plan = plan;
+    lane_wake(lane);
+}
+
+/* Before mail is given up for good the policy is fetched anew (RFC 8461 s.5.1). */
+static void lane_look_up(struct lane *lane, const struct job *job)
+{
+    struct worker *worker = lane->worker;
+
+    if (!lane->asking)
+        lane->asking = plan_ask(worker->loop, worker->resolver, worker->policies, &lane->target,
+                                worker->settings->hostname, job->last_attempt, on_plan, lane);
+}
+
+/* --- jobs that need not be tried */
+
+static void job_take_plan(struct job *job, const struct plan *plan)
+{
+    const Ipc__Policy *policy = plan_policy(plan);
+
+    job->policy = plan_policy_words(plan);
+    if (!policy)
+        return;
+    job->policy_id = job_keep(job, span_of_bytes(policy->id));
+    job->policy_expires_utc_ms = policy->expires_utc_ms;
+}
+
+static void lane_end_job(struct lane *lane, struct job *job, const struct outcome *outcome,
+                         const char *words)
+{
+    list_remove(&job->others);
+    job_end(job, outcome, span_of(words), false);
+    lane->worker->job_over(lane->worker->owner, &job);
+}
+
+static void refuse_nowhere(struct lane *lane, struct job *job)
+{
+    struct outcome o = { .kind = OUTCOME_FAILED, .status = "5.1.2" };
+    char words[DOMAIN_MAX + 80];
+
+    snprintf(words, sizeof(words), "%.*s is no domain that mail can go to", DOMAIN_MAX,
+             lane->next_hop);
+    lane_end_job(lane, job, &o, words);
+}
+
+static void refuse_without_route(struct lane *lane, struct job *job)
+{
+    struct outcome o = outcome_of_route(lane->plan->route.verdict);
+    char words[DOMAIN_MAX + sizeof(lane->plan->route.reason) + 8];
+
+    snprintf(words, sizeof(words), "%s: %s", lane->target.name, lane->plan->route.reason);
+    job->hop_failed = o.kind == OUTCOME_DEFERRED;
+    lane_end_job(lane, job, &o, words);
+}
+
+static void give_back_unknown(struct lane *lane, struct job *job)
+{
+    struct outcome o = { .kind = OUTCOME_POLICY_UNKNOWN, .status = "4.4.3" };
+    struct span reason = span_of_bytes(lane->plan->answer->fetch_reason);
+    char words[DOMAIN_MAX + 200];
+
+    snprintf(words, sizeof(words), "the MTA-STS policy of %s is not known yet: %.*s",
+             lane->target.name, (int)span_first(reason, 120).len, reason.data ? reason.data : "");
+    lane_end_job(lane, job, &o, words);
+}
+
+/* Does the plan alone say what becomes of the job?  Null MX comes before any policy (STS-110). */
+static bool is_settled_by_plan(struct lane *lane, struct job *job)
+{
+    job_take_plan(job, lane->plan);
+    if (lane->plan->route.verdict != ROUTE_FOUND)
+        refuse_without_route(lane, job);
+    else if (lane->plan->policy_unknown && !job->skip_policy)
+        give_back_unknown(lane, job);
+    else
+        return false;
+    return true;
+}
+
+void lane_hop_failed(struct lane *lane, const struct job *tried)
+{
+    const struct job_result *result = &tried->results[0];
+    struct outcome o = { .kind = OUTCOME_DEFERRED };
+    struct job *job;
+
+    if (result->kind != OUTCOME_DEFERRED)
+        return;
+    memcpy(o.status, result->status, sizeof(o.status));
+    LIST_EACH(job, &lane->waiting, struct job, others)
+    {
+        if (job->last_attempt || job->begun)
+            continue; /* it is to be tried before it ends */
+        if (lane->plan)
+            job_take_plan(job, lane->plan);
+        list_remove(&job->others);
+        job_end(job, &o, span_of(result->reply), result->remote);
+        lane->worker->job_over(lane->worker->owner, &job);
+    }
+}
+
+/* --- beginning */
+
+bool lane_has_seat(const struct lane *lane)
+{
+    return lane->seats < lane->worker->settings->hop_connections;
+}
+
+/* An idle session with one of the candidates that are to be tried first. */
+static struct session *lane_idle_session(struct lane *lane)
+{
+    const struct route *route = &lane->plan->route;
+    struct pool_key needs;
+    struct session *session = NULL;
+
+    for (unsigned i = 0; i < route->count && !session; i++) {
+        if (route->candidates[i].preference != route->candidates[0].preference)
+            break;
+        if (attempt_needs(lane, lane->plan, i, &needs))
+            session = pool_take(lane->worker->pool, &needs);
+    }
+    return session;
+}
+
+static void lane_begin_job(struct job *job, int64_t now_ms)
+{
+    list_remove(&job->others);
+    if (!job->begun)
+        job->started_ms = now_ms;
+    job->begun = true;
+}
+
+enum beginning { BEGUN, HOP_IS_FULL, NO_SEAT };
+
+static enum beginning lane_begin(struct lane *lane, struct job *job)
+{
+    struct session *session = job->next_candidate == 0 ? lane_idle_session(lane) : NULL;
+
+    if (!session && !lane_has_seat(lane))
+        return HOP_IS_FULL; /* woken when one of its sessions ends */
+    if (!session && !worker_has_seat(lane->worker))
+        return NO_SEAT;
+    lane_begin_job(job, loop_now(lane->worker->loop));
+    if (session)
+        attempt_start_over(lane, job, &session);
+    else
+        attempt_start(lane, job);
+    return BEGUN;
+}
+
+bool lane_run(struct lane *lane)
+{
+    enum beginning beginning = BEGUN;
+
+    while (!list_empty(&lane->waiting) && beginning == BEGUN) {
+        struct job *job = LIST_FIRST(&lane->waiting, struct job, others);
+        if (lane->worker->draining) {
+            list_remove(&job->others);
+            lane->worker->job_dropped(lane->worker->owner, &job);
+        } else if (lane->is_nowhere) {
+            refuse_nowhere(lane, job);
+        } else if (!plan_is_good(lane, job)) {
+            lane_look_up(lane, job);
+            return false;
+        } else if (!is_settled_by_plan(lane, job)) {
+            beginning = lane_begin(lane, job);
+        }
+    }
+    return beginning == NO_SEAT;
+}
+
+static void on_turn(void *ctx)
+{
+    struct lane *lane = ctx;
+
+    if (!list_empty(&lane->starving) || !lane_run(lane))
+        return;
+    list_append(&lane->worker->starving, &lane->starving);
+}
+
+void lane_wake(struct lane *lane)
+{
+    if (!list_empty(&lane->waiting))
+        loop_defer(lane->worker->loop, &lane->turn);
+}
+
+void lane_add(struct lane *lane, struct job *job)
+{
+    list_append(&lane->waiting, &job->others);
+    lane_wake(lane);
+}
+
+void lane_add_first(struct lane *lane, struct job *job)
+{
+    list_prepend(&lane->waiting, &job->others);
+    lane_wake(lane);
+}
+
+/* --- sessions between two jobs */
+
+void lane_take_back(struct lane *lane, struct session **session)
+{
+    struct session *s = *session;
+
+    *session = NULL;
+    if (lane->worker->draining || dialogue_is_spent(s->dialogue)) {
+        session_free(&s);
+        return;
+    }
+    pool_put(lane->worker->pool, &s);
+    lane_wake(lane);
+}
+
+static int candidate_of(const struct plan *plan, const char *mx)
+{
+    for (unsigned i = 0; i < plan->route.count; i++)
+        if (span_equal_nocase(span_of(plan->route.candidates[i].name), span_of(mx)))
+            return (int)i;
+    return -1;
+}
+
+struct job *lane_next_for(struct lane *lane, const struct session *session)
+{
+    struct pool_key needs;
+    struct job *job;
+    int i;
+
+    if (list_empty(&lane->waiting) || lane->worker->draining)
+        return NULL;
+    job = LIST_FIRST(&lane->waiting, struct job, others);
+    if (!plan_is_good(lane, job) || job->next_candidate > 0 ||
+        lane->plan->route.verdict != ROUTE_FOUND ||
+        (lane->plan->policy_unknown && !job->skip_policy))
+        return NULL;
+    i = candidate_of(lane->plan, session->key.mx);
+    if (i < 0 || !attempt_needs(lane, lane->plan, (unsigned)i, &needs) ||
+        !pool_key_serves(&session->key, &needs))
+        return NULL;
+    job_take_plan(job, lane->plan);
+    lane_begin_job(job, loop_now(lane->worker->loop));
+    return job;
+}

@@ -1,0 +1,49 @@
+/*
+ * lane - mail for one next hop: the jobs that wait, the plan by which they go, the attempts under
+ * way, and the seats they may have.  Called by deliver; starts attempts.
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_LANE_H
+#define WAXSEAL_QUEUE_DELIVER_LANE_H
+
+#include "queue/deliver/plan.h"
+#include "queue/deliver/session.h"
+#include "queue/deliver/worker.h"
+
+struct lane {
+    struct worker *worker;
+    struct list starving; /* in the worker's list while it wants a seat */
+    char *next_hop;
+    struct target target;
+    bool is_nowhere;     /* the next hop makes no sense */
+    struct list waiting; /* jobs */
+    struct list attempts;
+    unsigned seats;
+    struct plan *plan; /* NULL: not looked up yet */
+    struct plan_query *asking;
+    struct loop_task turn;
+};
+
+/* The lane of a next hop, made when there is none. */
+struct lane *lane_of(struct worker *worker, struct span next_hop);
+/* When there is nothing in it and its plan is over; takes itself out of the worker's map. */
+bool lane_is_idle(const struct lane *lane);
+void lane_free(struct lane **lane);
+
+/* Takes a job in. */
+void lane_add(struct lane *lane, struct job *job);
+/* A job that was begun comes back, to go on before all others. */
+void lane_add_first(struct lane *lane, struct job *job);
+/* Looks at the end of the turn whether something can be begun. */
+void lane_wake(struct lane *lane);
+/* The worker has a seat: begins what can be begun; true when it wants another one. */
+bool lane_run(struct lane *lane);
+
+bool lane_has_seat(const struct lane *lane);
+/* A session is free: for the next job, or for the pool. */
+void lane_take_back(struct lane *lane, struct session **session);
+/* The next job that may leave over `session`, taken out of the lane; NULL when there is none. */
+struct job *lane_next_for(struct lane *lane, const struct session *session);
+/* No candidate could be used: what has not been tried waits, too, with the same words. */
+void lane_hop_failed(struct lane *lane, const struct job *tried);
+
+#endif

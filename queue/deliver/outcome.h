@@ -1,0 +1,80 @@
+/*
+ * outcome - a server's reply, or the loss of the connection, by the stage at which it came, to what
+ * it means for the recipients it concerns.  Called by dialogue and attempt.  Pure.
+ * Rules: RFC 5321 s.4.2, s.4.5.3.1.10, s.5.1; rfc/smtp-client.md CLI-18, CLI-20, CLI-35 to CLI-40,
+ * CLI-160.  docs/delivery.md has the table.
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_OUTCOME_H
+#define WAXSEAL_QUEUE_DELIVER_OUTCOME_H
+
+#include "lib/mail/reply.h"
+#include "lib/mail/route.h"
+
+/* Where in a session a reply or a loss came. */
+enum stage {
+    STAGE_CONNECT,
+    STAGE_GREETING,
+    STAGE_EHLO,
+    STAGE_STARTTLS,
+    STAGE_HANDSHAKE,
+    STAGE_MAIL, /* and RSET, and between messages */
+    STAGE_RCPT,
+    STAGE_DATA,
+    STAGE_CONTENT, /* the final dot is not out */
+    STAGE_DOT,     /* it is */
+    STAGE_COUNT,
+};
+
+enum outcome_kind {
+    OUTCOME_DELIVERED,
+    OUTCOME_DEFERRED,
+    OUTCOME_FAILED,
+    OUTCOME_UNKNOWN, /* the final dot was out and no reply came */
+    OUTCOME_POLICY_UNKNOWN,
+    OUTCOME_RETURNED,
+};
+
+struct outcome {
+    enum outcome_kind kind;
+    bool elsewhere; /* the next candidate may be tried for it, in this attempt */
+    bool again;     /* one recipient too many: at once, in a new transaction */
+    bool hang_up;   /* the session is of no more use */
+    char status[STATUS_TEXT_SIZE];
+};
+
+/* What outcome_of_reply wants to know. */
+struct reply_facts {
+    enum stage stage;
+    int code;
+    struct status status; /* of the reply; all 0: none */
+    unsigned accepted;    /* recipients accepted before, in this transaction */
+    bool size_declared;   /* MAIL had SIZE= */
+};
+
+/* A reply that is not "go on": for MAIL, RCPT and DATA anything else than what was asked for. */
+struct outcome outcome_of_reply(struct reply_facts f);
+
+/* How a session can end without a reply. */
+enum loss {
+    LOSS_REFUSED,  /* no connection came about */
+    LOSS_CLOSED,   /* closed or reset */
+    LOSS_TIMEOUT,  /* the phase's deadline passed */
+    LOSS_PROTOCOL, /* it does not speak SMTP */
+    LOSS_COUNT,
+};
+struct outcome outcome_of_loss(enum stage stage, enum loss loss);
+
+/* Why a next hop has no candidate; for all but ROUTE_FOUND. */
+struct outcome outcome_of_route(enum route_verdict verdict);
+
+/* No address of a candidate can be used; for all but ADDRESSES_FOUND. */
+struct outcome outcome_of_addresses(enum address_verdict verdict);
+
+/* The candidate does not meet the policy (RFC 8461 s.5: never final before the end). */
+struct outcome outcome_of_policy(bool last_attempt);
+
+/* "while waiting for the greeting", ... */
+const char *stage_words(enum stage stage);
+const char *loss_words(enum loss loss);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * plan - how mail for one next hop is to go just now: its MX candidates and the policy that binds,
+ * looked up together and kept for a minute at most.  Asked for by lane, read by attempt; shared by
+ * counting, so that an attempt ends under the plan with which it began.
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_PLAN_H
+#define WAXSEAL_QUEUE_DELIVER_PLAN_H
+
+#include "lib/io/resolver.h"
+#include "lib/ipc/policy_client.h"
+#include "lib/mail/route.h"
+#include "queue/deliver/target.h"
+
+enum { PLAN_LIFE_MS = 60 * 1000, PLAN_LIFE_LEAST_MS = 5 * 1000 };
+
+struct plan {
+    unsigned refs;
+    struct target target;
+    int64_t until_ms; /* of the loop */
+    bool is_fresh;    /* the policy was fetched anew for it */
+    struct route route;
+    bool policy_unknown;
+    Ipc__PolicyAnswer *answer; /* NULL: not asked */
+    bool fetch_told;           /* what the fetch came to has been reported */
+};
+
+void plan_free(struct plan **plan); /* when the last one lets go */
+struct plan *plan_keep(struct plan *plan);
+
+/* The policy that speaks, or NULL. */
+const Ipc__Policy *plan_policy(const struct plan *plan);
+
+/* What is known of candidate `i` before connecting. */
+struct sts_facts plan_facts(const struct plan *plan, unsigned i);
+
+/* "none", "sts testing", "sts enforce", "unknown", "relayhost". */
+const char *plan_policy_words(const struct plan *plan);
+
+struct plan_query;
+/* `plan` is the receiver's.  Called exactly once, from the loop, unless cancelled. */
+typedef void plan_done_fn(void *ctx, struct plan *plan);
+struct plan_query *plan_ask(struct loop *loop, struct resolver *resolver,
+                            struct policy_client *policies, const struct target *target,
+                            const char *own_name, bool fresh, plan_done_fn *done, void *ctx);
+void plan_cancel(struct plan_query **query);
+
+#endif

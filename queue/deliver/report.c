@@ -1,0 +1,88 @@
+#include "queue/deliver/report.h"
+
+#include "lib/ipc/channel.h"
+
+#include <string.h>
+
+static ProtobufCBinaryData text_bytes(const char *text)
+{
+    return bytes_of_span(span_of(text));
+}
+
+/* 4 or 16 bytes. */
+static ProtobufCBinaryData ip_bytes(const struct ip_address *a)
+{
+    return bytes_of_span((struct span){ (const char *)a->bytes, a->family == ADDRESS_V4   ? 4
+                                                                : a->family == ADDRESS_V6 ? 16
+                                                                                          : 0 });
+}
+
+/* The certificate's or the handshake's own name for what was wrong. */
+static const char *reason_code(const struct sts_decision *decision,
+                               const struct dialogue_facts *facts)
+{
+    if (facts && facts->tls == SESSION_TLS_FAILED && facts->tls_reason[0])
+        return facts->tls_reason;
+    if (facts && facts->tls == SESSION_TLS_ON && facts->session.cert_reason[0])
+        return facts->session.cert_reason;
+    return decision->reason;
+}
+
+static void fill_failure(Ipc__SessionFailure *m, const char *mx,
+                         const struct sts_decision *decision, const struct dialogue_facts *facts)
+{
+    ipc__session_failure__init(m);
+    m->result = decision->result;
+    m->mx_host = text_bytes(mx);
+    m->additional = text_bytes(decision->reason);
+    m->reason = text_bytes(reason_code(decision, facts));
+    if (!facts)
+        return;
+    m->mx_helo = text_bytes(facts->helo);
+    m->sending_ip = ip_bytes(&facts->local.address);
+    m->receiving_ip = ip_bytes(&facts->remote.address);
+}
+
+/* Happens without an MX contact: no addresses (RPT-33). */
+static void fill_fetch_failure(Ipc__SessionFailure *m, const Ipc__PolicyAnswer *answer)
+{
+    ipc__session_failure__init(m);
+    m->result = answer->fetch_result;
+    m->reason = answer->fetch_reason;
+}
+
+static void fill_policy(Ipc__SessionEvent *event, const struct plan *plan,
+                        const struct sts_decision *decision)
+{
+    const Ipc__Policy *policy = plan_policy(plan);
+
+    event->domain = text_bytes(plan->target.name);
+    if (!policy || decision->counted_under != POLICY_SOURCE_STS)
+        return;
+    event->policy_type = IPC__POLICY_TYPE__STS;
+    event->policy_text = policy->text;
+    event->n_mx_patterns = policy->n_mx;
+    event->mx_patterns = policy->mx;
+}
+
+void report_session(struct tlsrpt_client *reports, struct plan *plan, const char *mx,
+                    const struct sts_decision *decision, const struct dialogue_facts *facts)
+{
+    Ipc__SessionEvent event = IPC__SESSION_EVENT__INIT;
+    Ipc__SessionFailure failures[2];
+    Ipc__SessionFailure *failure_at[2] = { &failures[0], &failures[1] };
+
+    if (!target_has_policy(&plan->target))
+        return;
+    fill_policy(&event, plan, decision);
+    event.failures = failure_at;
+    if (decision->result != TLS_RESULT_SUCCESS) {
+        fill_failure(&failures[event.n_failures++], mx, decision, facts);
+        event.failed = true;
+    }
+    if (plan->answer && plan->answer->fetch_result != TLS_RESULT_SUCCESS && !plan->fetch_told) {
+        fill_fetch_failure(&failures[event.n_failures++], plan->answer);
+        plan->fetch_told = true;
+    }
+    tlsrpt_tell(reports, &event);
+}

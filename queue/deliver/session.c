@@ -1,0 +1,96 @@
+#include "queue/deliver/session.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/memory.h"
+#include "queue/deliver/lane.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct session *session_new(struct lane *lane)
+{
+    struct session *session = memory_new(sizeof(*session));
+
+    list_init(&session->others);
+    session->lane = lane;
+    session->tls = "";
+    lane->seats++;
+    lane->worker->seats++;
+    return session;
+}
+
+void session_free(struct session **session)
+{
+    struct session *s = *session;
+
+    *session = NULL;
+    if (!s)
+        return;
+    list_remove(&s->others);
+    session_wait(s, false);
+    if (s->dialogue && dialogue_is_idle(s->dialogue))
+        dialogue_quit(&s->dialogue);
+    dialogue_free(&s->dialogue);
+    s->lane->seats--;
+    s->lane->worker->seats--;
+    lane_wake(s->lane);
+    worker_seat_is_free(s->lane->worker);
+    free(s);
+}
+
+void session_move(struct session *session, struct lane *lane)
+{
+    if (session->lane == lane)
+        return;
+    session->lane->seats--;
+    lane_wake(session->lane);
+    session->lane = lane;
+    lane->seats++;
+}
+
+void session_wait(struct session *session, bool waits)
+{
+    struct worker *worker = session->lane->worker;
+
+    if (waits == session->waits_for_greeting)
+        return;
+    session->waits_for_greeting = waits;
+    if (waits) {
+        worker->greetings++;
+    } else {
+        worker->greetings--;
+        worker_seat_is_free(worker);
+    }
+}
+
+static void describe_certificate(struct session *session, const struct tls_session *tls)
+{
+    char expiry[CLOCK_TEXT_SIZE];
+
+    session->certificate[0] = '\0';
+    if (tls->cert == CERT_NONE)
+        return;
+    clock_format_rfc3339(tls->not_after_utc_ms, expiry);
+    snprintf(session->certificate, sizeof(session->certificate),
+             "subject %s; names %s; issuer %s; expires %s%s%s", tls->subject, tls->names,
+             tls->issuer, expiry, tls->cert_reason[0] ? "; " : "", tls->cert_reason);
+}
+
+void session_describe(struct session *session, const char *mx, bool verified,
+                      uint64_t trust_generation)
+{
+    const struct dialogue_facts *facts = dialogue_facts(session->dialogue);
+    struct pool_key *key = &session->key;
+    bool secure = facts->tls == SESSION_TLS_ON;
+
+    ip_address_format(&facts->remote.address, session->address);
+    session->certificate[0] = '\0';
+    if (secure)
+        describe_certificate(session, &facts->session);
+    session->tls = !secure ? "none" : facts->session.cert == CERT_OK ? "verified" : "encrypted";
+    *key = (struct pool_key){ .remote = facts->remote, .trust_generation = trust_generation };
+    snprintf(key->mx, sizeof(key->mx), "%s", mx);
+    key->assurance = !secure ? ASSURANCE_NONE : verified ? ASSURANCE_VERIFIED : ASSURANCE_ENCRYPTED;
+    if (key->assurance == ASSURANCE_VERIFIED)
+        snprintf(key->identity, sizeof(key->identity), "%s", mx);
+}

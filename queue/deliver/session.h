@@ -1,0 +1,42 @@
+/*
+ * session - one connection of this worker, from the decision to connect to its end: the seat it
+ * takes, the lane it counts for, the dialogue, and what is known of its security.  Made by attempt,
+ * kept by pool between two messages.  Owns the dialogue.
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_SESSION_H
+#define WAXSEAL_QUEUE_DELIVER_SESSION_H
+
+#include "queue/deliver/dialogue.h"
+#include "queue/deliver/pool.h"
+
+struct lane;
+
+struct session {
+    struct list others; /* in the pool */
+    int64_t idle_since_ms;
+    struct lane *lane;         /* whose seat it is */
+    struct dialogue *dialogue; /* NULL: not connected */
+    struct pool_key key;       /* valid once the dialogue was judged */
+    bool waits_for_greeting;   /* counted as such */
+
+    /* For the decision records of all its messages. */
+    char address[NETWORK_TEXT_SIZE];
+    const char *tls; /* "verified", "encrypted", "none", "" */
+    char certificate[1280];
+};
+
+/* Takes a seat; the caller has seen that one is free (lane_has_seat). */
+struct session *session_new(struct lane *lane);
+/* Gives the seat back, and closes what is open: with QUIT where that is in order. */
+void session_free(struct session **session);
+/* It counts for another lane from now on. */
+void session_move(struct session *session, struct lane *lane);
+
+/* Counts, or no longer counts, among those that wait for a greeting. */
+void session_wait(struct session *session, bool waits);
+
+/* Writes down what the dialogue's facts say; `verified`: by a policy's rules, for the name `mx`. */
+void session_describe(struct session *session, const char *mx, bool verified,
+                      uint64_t trust_generation);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * verdict - the words of a decision: why a candidate was not used, and whose turn it is.  Called by
+ * attempt.  Pure.
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_VERDICT_H
+#define WAXSEAL_QUEUE_DELIVER_VERDICT_H
+
+#include "queue/deliver/outcome.h"
+#include "queue/deliver/plan.h"
+
+enum { VERDICT_WORDS_SIZE = 1024 };
+
+/* What binds, which host, what is wrong, who has to mend it (design.md promise 3). */
+void verdict_of_policy(const struct plan *plan, const char *mx, const char *reason,
+                       const char *detail, char words[VERDICT_WORDS_SIZE]);
+
+/* Why a host has no address that can be used. */
+void verdict_of_addresses(enum address_verdict verdict, const char *mx, const char *reason,
+                          char words[VERDICT_WORDS_SIZE]);
+/* The same in two or three words. */
+const char *verdict_of_no_address(enum address_verdict verdict);
+
+/* How a session with a host came to its end, in two or three words. */
+const char *verdict_of_end(enum stage stage, enum outcome_kind kind);
+
+#endif

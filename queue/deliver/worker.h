@@ -1,0 +1,57 @@
+/*
+ * worker - what all parts of a delivery worker share: loop, settings, clients of the other roles,
+ * TLS contexts, seats.  A plain struct, owned by deliver; handed down, never global.
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_WORKER_H
+#define WAXSEAL_QUEUE_DELIVER_WORKER_H
+
+#include "lib/base/map.h"
+#include "lib/base/settings.h"
+#include "lib/io/resolver.h"
+#include "lib/io/tls.h"
+#include "lib/ipc/policy_client.h"
+#include "lib/ipc/tlsrpt_client.h"
+#include "queue/deliver/addresses.h"
+#include "queue/deliver/job.h"
+
+enum { TLS_FLOORS = TLS_FLOOR_LEGACY + 1 };
+
+struct worker {
+    struct loop *loop;
+    const struct settings *settings;
+    struct resolver *resolver;
+    struct policy_client *policies;
+    struct tlsrpt_client *reports;
+    struct tls_context *contexts[TLS_FLOORS];
+    uint64_t trust_generation;
+    struct ip_address own[SETTINGS_LISTENERS_MAX]; /* addresses we listen on */
+    unsigned own_count;
+
+    struct map *lanes; /* by next hop */
+    struct pool *pool;
+    unsigned seats;        /* connections, made or being made */
+    unsigned greetings;    /* of these, waiting for a greeting */
+    struct list starving;  /* lanes that want a seat */
+    struct loop_task turn; /* gives free seats to them */
+    bool draining;
+
+    /* An attempt is over: the job goes back, with its results.  Takes *job. */
+    void (*job_over)(void *owner, struct job **job);
+    /* It was stopped before anything came of it.  Takes *job. */
+    void (*job_dropped)(void *owner, struct job **job);
+    void *owner;
+};
+
+/* A seat for one more connection, which an idle session may have to leave. */
+bool worker_has_seat(struct worker *worker);
+/* Somebody gave a seat back. */
+void worker_seat_is_free(struct worker *worker);
+
+/* Gives free seats to the lanes that want one, in turn. */
+void worker_serve_starving(struct worker *worker);
+
+/* Everything may be connected to when the administrator named it; else the filter of the settings.
+ */
+struct address_filter worker_filter(const struct worker *worker, bool is_relayhost);
+
+#endif
