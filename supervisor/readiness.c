@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@ void readiness_say(const char *state)
     const char *name = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address;
     socklen_t size = name ? notify_address(name, &address) : 0;
+    const struct timeval patience = { .tv_sec = 1 };
     char text[128];
     int fd;
 
@@ -41,6 +43,7 @@ void readiness_say(const char *state)
     /* Type=notify-reload wants the time beside RELOADING=1; others pass over it */
     int len = snprintf(text, sizeof(text), "%s\nMONOTONIC_USEC=%" PRId64, state,
                        clock_monotonic_ms() * 1000);
-    sendto(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, size);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    sendto(fd, text, (size_t)len, MSG_NOSIGNAL, (struct sockaddr *)&address, size);
     close(fd);
 }

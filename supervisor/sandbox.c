@@ -83,7 +83,8 @@ int sandbox_enter(const struct sandbox_user *user, int folder, int channel)
 
     reset_signals();
     umask(077);
-    setpgid(0, 0); /* a terminal's or a shell's signals go to the supervisor, which stops in order */
+    setpgid(0,
+            0); /* a terminal's or a shell's signals go to the supervisor, which stops in order */
     if ((folder >= 0 ? fchdir(folder) : chdir("/")) != 0)
         return errno;
     errnum = keep_only_channel(channel);

@@ -199,7 +199,7 @@ static struct error *check_unchanged(const struct settings *old, const struct se
     return error_new(ERROR_LOCAL, "%s cannot change at a reload; restart the service for it", name);
 }
 
-static void reload_with(struct supervisor *s, const struct settings *fresh)
+static bool reload_with(struct supervisor *s, const struct settings *fresh)
 {
     struct handover *handover = NULL;
     struct error *err = check_unchanged(handover_settings(s->handover), fresh);
@@ -212,7 +212,7 @@ static void reload_with(struct supervisor *s, const struct settings *fresh)
     if (err) {
         log_failure(LOG_ERROR, "reload-refused", err);
         error_free(&err);
-        return;
+        return false;
     }
     s->generation++;
     log_open(STDERR_FILENO, fresh->log_level, "supervisor");
@@ -222,6 +222,7 @@ static void reload_with(struct supervisor *s, const struct settings *fresh)
     posts_reload(s->posts, handover, s->generation);
     handover_free(&s->handover);
     s->handover = handover;
+    return true;
 }
 
 static void on_reload(void *ctx)
@@ -231,9 +232,9 @@ static void on_reload(void *ctx)
 
     s->reloaded_ms = loop_now(s->loop);
     readiness_say("RELOADING=1");
-    if (load_settings(s, "reload-refused", fresh))
-        reload_with(s, fresh);
-    readiness_say("READY=1");
+    /* after a reload the successors say when it is done */
+    if (!load_settings(s, "reload-refused", fresh) || !reload_with(s, fresh))
+        readiness_say("READY=1");
     free(fresh);
 }
 

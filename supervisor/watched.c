@@ -14,6 +14,8 @@
 
 enum { FILE_MAX = 8 * 1024 * 1024 };
 
+#define CA_ADVICE " (on Debian: apt-get install ca-certificates)"
+
 struct watched {
     enum role_content kind;
     unsigned index;
@@ -22,6 +24,14 @@ struct watched {
     struct buf content;
     struct buf fresh;
     bool is_new; /* `fresh` waits to be accepted */
+};
+
+/* What the administrator calls them. */
+static const char *const names[CONTENT_COUNT] = {
+    [CONTENT_CA_BUNDLE] = "ca-file",
+    [CONTENT_RESOLV_CONF] = "resolver configuration",
+    [CONTENT_CERTIFICATE] = "tls-certificate",
+    [CONTENT_KEY] = "tls-key",
 };
 
 /* --- reading -----------------------------------------------------------------------------------
@@ -78,11 +88,12 @@ static struct error *read_file(struct watched *file)
         memset(&file->seen, 0, sizeof(file->seen));
         if (file->kind == CONTENT_RESOLV_CONF && errno == ENOENT)
             return NULL;
-        return error_errno(ERROR_LOCAL, errno, "%s", file->path);
+        return error_errno(ERROR_LOCAL, errno, "%s %s%s", names[file->kind], file->path,
+                           file->kind == CONTENT_CA_BUNDLE ? CA_ADVICE : "");
     }
     err = read_open_file(file, fd);
     close(fd);
-    return err ? error_wrap(err, "%s", file->path) : NULL;
+    return err ? error_wrap(err, "%s %s", names[file->kind], file->path) : NULL;
 }
 
 /* --- checks ------------------------------------------------------------------------------------
@@ -104,7 +115,7 @@ struct error *watched_check(const struct watched *file)
     tls_trust_free(&trust);
     if (!err)
         return NULL;
-    return error_wrap(err, "ca-file %s (on Debian: apt-get install ca-certificates)", file->path);
+    return error_wrap(err, "ca-file %s" CA_ADVICE, file->path);
 }
 
 struct error *watched_pair_check(const struct watched *certificate, const struct watched *key)
@@ -114,7 +125,8 @@ struct error *watched_pair_check(const struct watched *certificate, const struct
 
     err = tls_server_context_new(latest(certificate), latest(key), SPAN("check"), &context);
     tls_context_free(&context);
-    return err ? error_wrap(err, "%s with key %s", certificate->path, key->path) : NULL;
+    return err ? error_wrap(err, "tls-certificate %s with tls-key %s", certificate->path, key->path)
+               : NULL;
 }
 
 /* --- the life of a file ------------------------------------------------------------------------

@@ -10,12 +10,6 @@
 
 struct setting;
 
-/* Where errors of this text go. */
-struct settings_reading {
-    const char *file;
-    struct settings_errors *errors;
-};
-
 struct setting_type {
     const char *name;  /* "size" */
     const char *right; /* what to write instead of something wrong */

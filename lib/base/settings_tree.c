@@ -74,17 +74,23 @@ static bool line_of(const char *text, unsigned number, struct span *out_line)
 }
 
 /*
- * Renames the setting given twice in a line, "user" to "*ser", so that the rest can be read.  Gives
- * false when it cannot be told which name of the line it is.
+ * Says that a setting was given twice, and renames it, "user" to "*ser", so that the rest can be
+ * read.  Gives false when it cannot be told which name of the line it is.
  */
-static bool pass_over(struct tree *tree, char *text, unsigned number)
+static bool pass_over(struct tree *tree, char *text, unsigned number,
+                      const struct settings_reading *reading)
 {
     struct span line, name;
-
-    if (tree->passed_over_count == TREE_DUPLICATES_MAX || !line_of(text, number, &line) ||
-        !only_name_of(line, &name))
-        return false;
     size_t at = 0;
+
+    if (!line_of(text, number, &line) || !only_name_of(line, &name) ||
+        tree->passed_over_count == TREE_DUPLICATES_MAX) {
+        settings_errors_add(reading->errors, reading->file, number,
+                            "a setting of this line was given before; give it once");
+        return false;
+    }
+    settings_errors_add(reading->errors, reading->file, number,
+                        "%.*s was given before; give it once", SPAN_ARG(span_first(name, 60)));
     while (at < name.len && name.data[at] == '*')
         at++;
     if (at == name.len)
@@ -166,26 +172,30 @@ static void node_clear(struct tree_node *node)
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-static void read_text(struct tree *tree, char *text, const char *file,
-                      struct settings_errors *errors)
+static bool is_duplicate(const config_t *config)
 {
-    bool again = true;
+    return strcmp(config_error_text(config), "duplicate setting name") == 0;
+}
 
-    while (again && config_read_string(&tree->config, text) != CONFIG_TRUE) {
+static void refuse_syntax(const config_t *config, const struct settings_reading *reading)
+{
+    settings_errors_add(reading->errors, reading->file, (unsigned)config_error_line(config),
+                        "%s; write settings as: name = value;  texts in \"\", lists in [ ]",
+                        config_error_text(config));
+}
+
+static void read_text(struct tree *tree, char *text, const struct settings_reading *reading)
+{
+    while (config_read_string(&tree->config, text) != CONFIG_TRUE) {
         unsigned line = (unsigned)config_error_line(&tree->config);
-        if (strcmp(config_error_text(&tree->config), "duplicate setting name") == 0) {
-            settings_errors_add(errors, file, line, "this setting was given before; give it once");
-            again = pass_over(tree, text, line);
-        } else {
-            settings_errors_add(errors, file, line,
-                                "%s; write settings as: name = value;  texts in \"\", lists in [ ]",
-                                config_error_text(&tree->config));
-            again = false;
+        if (!is_duplicate(&tree->config)) {
+            refuse_syntax(&tree->config, reading);
+            return;
         }
-        if (again) {
-            config_destroy(&tree->config);
-            config_init(&tree->config);
-        }
+        if (!pass_over(tree, text, line, reading))
+            return;
+        config_destroy(&tree->config);
+        config_init(&tree->config);
     }
 }
 
@@ -199,7 +209,7 @@ struct tree *tree_parse(struct span text, const char *file, struct settings_erro
         settings_errors_add(errors, file, 1, "there is a zero byte in this text; is it a text?");
     } else {
         refuse_includes(copy, file, errors);
-        read_text(tree, copy, file, errors);
+        read_text(tree, copy, &(struct settings_reading){ file, errors });
     }
     node_fill(tree, config_root_setting(&tree->config), 0, &tree->root);
     free(copy);

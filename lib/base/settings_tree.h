@@ -9,6 +9,12 @@
 
 #include "lib/base/settings.h"
 
+/* Where errors of this text go. */
+struct settings_reading {
+    const char *file;
+    struct settings_errors *errors;
+};
+
 enum tree_kind { TREE_TEXT, TREE_NUMBER, TREE_GROUP, TREE_LIST, TREE_OTHER };
 
 struct tree_node {

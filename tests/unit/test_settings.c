@@ -132,7 +132,7 @@ static void all_errors_are_found_in_one_pass(void **state)
         "conf:3: retry-first cannot be \"5 minutes\"; write a number with s, m, h or d",
         "conf:4: there is no setting adress; did you mean address?\n",
         "conf:5: address cannot be \"1.2.3.4\"; write an address and a port",
-        "conf:6: this setting was given before",
+        "conf:6: max-recipients was given before",
         "conf:7: @include is not supported",
         "conf:8: delivery cannot be \"off\"; write one of these words: on, hold\n",
     };
