@@ -1,0 +1,371 @@
+#include "smtpd/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/limits.h"
+#include "tests/support/test.h"
+
+struct bench {
+    struct settings settings;
+    struct conversation talk;
+};
+
+static void bench_open(struct bench *b)
+{
+    struct ip_address client;
+
+    settings_defaults(&b->settings);
+    snprintf(b->settings.hostname, sizeof(b->settings.hostname), "relay.example");
+    b->settings.postmaster[0] = '\0';
+    b->settings.max_recipients = 5;
+    b->settings.max_message_bytes = 1000;
+    assert_true(network_parse(SPAN("192.0.2.0/24"), &b->settings.listeners[0].relay_from.items[0]));
+    b->settings.listeners[0].relay_from.count = 1;
+    assert_true(ip_address_parse(SPAN("192.0.2.7"), &client));
+    conversation_init(&b->talk, &b->settings, &b->settings.listeners[0], &client);
+}
+
+static int open_bench(void **state)
+{
+    static struct bench bench;
+
+    bench_open(&bench);
+    *state = &bench;
+    return 0;
+}
+
+static int close_bench(void **state)
+{
+    struct bench *b = *state;
+
+    conversation_clear(&b->talk);
+    return 0;
+}
+
+static enum reply_id say(struct bench *b, const char *line)
+{
+    return commands_take(&b->talk, span_of(line));
+}
+
+static void begin_transaction(struct bench *b)
+{
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_SENDER_OK);
+    assert_int_equal(say(b, "RCPT TO:<b@example.com>"), REPLY_RECIPIENT_OK);
+}
+
+/* --- what the envelope gets */
+
+static void envelope_holds_what_was_said(void **state)
+{
+    struct bench *b = *state;
+
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net> BODY=8BITMIME SIZE=77"), REPLY_SENDER_OK);
+    assert_int_equal(say(b, "RCPT TO:<b@example.com>"), REPLY_RECIPIENT_OK);
+    assert_int_equal(say(b, "RCPT TO:<@r.example:c@example.com>"), REPLY_RECIPIENT_OK);
+    assert_string_equal(b->talk.client_name, "client.test");
+    assert_string_equal(b->talk.envelope.reverse_path.text, "a@example.net");
+    assert_int_equal(b->talk.envelope.body, BODY_8BITMIME);
+    assert_int_equal(b->talk.envelope.declared_size, 77);
+    assert_int_equal(b->talk.envelope.recipient_count, 2);
+    assert_string_equal(b->talk.envelope.recipients[1].forward_path.text, "c@example.com");
+}
+
+static void postmaster_goes_to_the_one_set(void **state)
+{
+    struct bench *b = *state;
+
+    snprintf(b->settings.postmaster, sizeof(b->settings.postmaster), "human@example.org");
+    begin_transaction(b);
+    assert_int_equal(say(b, "RCPT TO:<Postmaster>"), REPLY_RECIPIENT_OK);
+    assert_string_equal(b->talk.envelope.recipients[1].forward_path.text, "human@example.org");
+}
+
+static void postmaster_is_at_our_name_when_none_is_set(void **state)
+{
+    struct bench *b = *state;
+
+    begin_transaction(b);
+    assert_int_equal(say(b, "RCPT TO:<postmaster>"), REPLY_RECIPIENT_OK);
+    assert_string_equal(b->talk.envelope.recipients[1].forward_path.text,
+                        "postmaster@relay.example");
+}
+
+static void size_is_judged_at_its_limit(void **state)
+{
+    struct bench *b = *state;
+
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net> SIZE=1001"), REPLY_TOO_LARGE);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net> SIZE=1000"), REPLY_SENDER_OK);
+}
+
+/* --- the queue */
+
+static void a_queue_that_is_away_holds_mail_and_data_only(void **state)
+{
+    struct bench *b = *state;
+
+    b->talk.queue = QUEUE_AWAY;
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net> FOO=bar"),
+                     reply_of_fault(COMMAND_PARAMETER_UNKNOWN));
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_WAIT);
+    assert_int_equal(b->talk.phase, PHASE_GREETED);
+    assert_int_equal(say(b, "NOOP"), REPLY_OK);
+    b->talk.queue = QUEUE_TAKES;
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_SENDER_OK);
+    b->talk.queue = QUEUE_AWAY;
+    assert_int_equal(say(b, "RCPT TO:<b@example.com>"), REPLY_RECIPIENT_OK);
+    assert_int_equal(say(b, "DATA"), REPLY_WAIT);
+    assert_int_equal(b->talk.phase, PHASE_RCPT);
+    b->talk.queue = QUEUE_GONE;
+    assert_int_equal(say(b, "DATA"), REPLY_QUEUE_TROUBLE);
+    assert_int_equal(b->talk.phase, PHASE_GREETED);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_QUEUE_TROUBLE);
+}
+
+/* --- TLS */
+
+static void tls_forgets_what_came_in_clear(void **state)
+{
+    struct bench *b = *state;
+
+    b->talk.has_certificate = true;
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "STARTTLS"), REPLY_START_TLS);
+    conversation_secured(&b->talk);
+    assert_int_equal(b->talk.phase, PHASE_CONNECTED);
+    assert_string_equal(b->talk.client_name, "");
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_HELLO_FIRST);
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "STARTTLS"), REPLY_TLS_ALREADY);
+}
+
+static void bytes_behind_starttls_end_the_session(void **state)
+{
+    struct bench *b = *state;
+
+    b->talk.has_certificate = true;
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    b->talk.input_follows = true;
+    assert_int_equal(say(b, "STARTTLS"), REPLY_BYTES_BEHIND_STARTTLS);
+    assert_int_equal(reply_next(REPLY_BYTES_BEHIND_STARTTLS), NEXT_CLOSE);
+}
+
+/* --- limits */
+
+static void errors_end_the_session_at_their_limit(void **state)
+{
+    struct bench *b = *state;
+
+    begin_transaction(b);
+    for (int i = 1; i < SMTPD_ERRORS_MAX; i++)
+        assert_int_equal(say(b, "RCPT TO:<@>"), reply_of_fault(COMMAND_BAD_FORWARD_PATH));
+    assert_int_equal(say(b, "RCPT TO:<@>"), REPLY_TOO_MANY_ERRORS);
+    assert_int_equal(b->talk.envelope.recipient_count, 0);
+}
+
+static void a_message_taken_forgives_errors(void **state)
+{
+    struct bench *b = *state;
+
+    begin_transaction(b);
+    for (int i = 1; i < SMTPD_ERRORS_MAX; i++)
+        assert_int_equal(say(b, "FOO"), REPLY_UNKNOWN_COMMAND);
+    assert_int_equal(say(b, "DATA"), REPLY_SEND_DATA);
+    conversation_delivered(&b->talk);
+    assert_int_equal(say(b, "FOO"), REPLY_UNKNOWN_COMMAND);
+}
+
+static void temporary_trouble_is_no_error_of_the_client(void **state)
+{
+    struct bench *b = *state;
+
+    begin_transaction(b);
+    while (b->talk.envelope.recipient_count < 5)
+        assert_int_equal(say(b, "RCPT TO:<b@example.com>"), REPLY_RECIPIENT_OK);
+    for (int i = 0; i < 5 * SMTPD_ERRORS_MAX; i++)
+        assert_int_equal(say(b, "RCPT TO:<b@example.com>"), REPLY_TOO_MANY_RECIPIENTS);
+}
+
+/* --- the state equals the model's after any reply (pitfalls.md section 7.3) */
+
+/* The model knows a session as four facts, and each line as what it does to them. */
+struct model {
+    enum { NEW, GREETED, MAIL, RCPT } phase;
+    bool esmtp;
+    unsigned recipients;
+    unsigned errors, junk;
+};
+
+enum effect { NO_EFFECT, GREET, GREET_HELO, RESET, BEGIN, ADD, CONTENT };
+
+struct move {
+    const char *line;
+    enum effect effect;
+    bool junk;
+    int code_new, code_greeted, code_mail, code_rcpt; /* what is answered in each phase */
+};
+
+static const struct move moves[] = {
+    { "EHLO client.test", GREET, true, 250, 250, 250, 250 },
+    { "HELO client.test", GREET_HELO, true, 250, 250, 250, 250 },
+    { "EHLO", NO_EFFECT, true, 501, 501, 501, 501 },
+    { "EHLO bad!name", NO_EFFECT, true, 501, 501, 501, 501 },
+    { "MAIL FROM:<a@example.net>", BEGIN, false, 503, 250, 503, 503 },
+    { "MAIL FROM:<>", BEGIN, false, 503, 250, 503, 503 },
+    { "MAIL FROM:<bad", NO_EFFECT, false, 503, 501, 503, 503 },
+    { "MAIL", NO_EFFECT, false, 503, 501, 503, 503 },
+    { "MAIL FROM:<a@example.net> SIZE=5000", NO_EFFECT, false, 503, 552, 503, 503 },
+    { "MAIL FROM:<a@example.net> FOO=1", NO_EFFECT, false, 503, 555, 503, 503 },
+    { "RCPT TO:<b@example.com>", ADD, false, 503, 503, 250, 250 },
+    { "RCPT TO:<postmaster>", ADD, false, 503, 503, 250, 250 },
+    { "RCPT TO:<@>", NO_EFFECT, false, 503, 503, 501, 501 },
+    { "RCPT TO:<b@example.com> X", NO_EFFECT, false, 503, 503, 555, 555 },
+    { "DATA", CONTENT, false, 503, 503, 554, 354 },
+    { "DATA now", NO_EFFECT, false, 503, 503, 501, 501 },
+    { "RSET", RESET, true, 250, 250, 250, 250 },
+    { "RSET x", NO_EFFECT, true, 501, 501, 501, 501 },
+    { "NOOP", NO_EFFECT, true, 250, 250, 250, 250 },
+    { "VRFY a", NO_EFFECT, true, 252, 252, 252, 252 },
+    { "HELP", NO_EFFECT, true, 214, 214, 214, 214 },
+    { "EXPN a", NO_EFFECT, true, 502, 502, 502, 502 },
+    { "BDAT 5", NO_EFFECT, true, 502, 502, 502, 502 },
+    { "STARTTLS", NO_EFFECT, true, 503, 454, 503, 503 },
+    { "FOO", NO_EFFECT, true, 500, 500, 500, 500 },
+    { "NO\rOP", NO_EFFECT, false, 500, 500, 500, 500 },
+};
+enum { MOVES = sizeof(moves) / sizeof(moves[0]) };
+
+static int model_code(const struct model *m, const struct move *move)
+{
+    if (move->effect == ADD && m->phase >= MAIL && m->recipients == 5)
+        return 452;
+    const int codes[] = { move->code_new, move->code_greeted, move->code_mail, move->code_rcpt };
+    return codes[m->phase];
+}
+
+static void model_reset(struct model *m)
+{
+    if (m->phase > GREETED)
+        m->phase = GREETED;
+    m->recipients = 0;
+}
+
+static void model_apply(struct model *m, enum effect effect)
+{
+    switch (effect) {
+    case NO_EFFECT:
+    case CONTENT:
+        break;
+    case GREET:
+    case GREET_HELO:
+        m->phase = GREETED;
+        m->recipients = 0;
+        m->esmtp = effect == GREET;
+        break;
+    case RESET:
+        model_reset(m);
+        break;
+    case BEGIN:
+        m->phase = MAIL;
+        break;
+    case ADD:
+        m->phase = RCPT;
+        m->recipients++;
+        break;
+    }
+}
+
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 16;
+}
+
+static bool same_state(const struct conversation *talk, const struct model *m)
+{
+    static const enum phase phases[] = { PHASE_CONNECTED, PHASE_GREETED, PHASE_MAIL, PHASE_RCPT };
+
+    return talk->phase == phases[m->phase] && talk->envelope.recipient_count == m->recipients &&
+           (m->phase == NEW || talk->is_esmtp == m->esmtp) && talk->errors == m->errors &&
+           talk->junk == m->junk;
+}
+
+/* After 354: the content ends well or badly; either way the transaction is over. */
+static void end_content(struct conversation *talk, struct model *m, bool well)
+{
+    if (well) {
+        conversation_delivered(talk);
+        m->errors = m->junk = 0;
+    } else {
+        conversation_reset(talk);
+    }
+    model_reset(m);
+}
+
+static void step(struct bench *b, struct model *m, const struct move *move, uint32_t dice)
+{
+    int expected = model_code(m, move);
+    bool helo = !m->esmtp && m->phase != NEW;
+
+    if (helo && strstr(move->line, "SIZE=") && expected == 552)
+        expected = 555; /* no parameters after HELO */
+    int code = reply_code(say(b, move->line));
+    m->junk += move->junk;
+    m->errors += expected >= 500;
+    assert_int_equal(code, expected);
+    if (expected < 400)
+        model_apply(m, move->effect);
+    if (code == 354)
+        end_content(&b->talk, m, dice % 2 == 0);
+}
+
+static void state_equals_the_models(void **state)
+{
+    struct bench *b = *state;
+    struct model m = { .phase = NEW };
+    uint32_t seed = 20260130;
+
+    for (int i = 0; i < 200000; i++) {
+        const struct move *move = &moves[next_random(&seed) % MOVES];
+        step(b, &m, move, next_random(&seed));
+        if (!same_state(&b->talk, &m))
+            fail_msg("step %d, after %s: the states differ", i, move->line);
+        if (m.errors == SMTPD_ERRORS_MAX - 1 || m.junk == SMTPD_JUNK_MAX - 1) {
+            conversation_delivered(&b->talk); /* stay below the limits */
+            m.errors = m.junk = 0;
+            model_reset(&m);
+        }
+    }
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, open_bench, close_bench, NULL                                             \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST("the envelope holds what was said", envelope_holds_what_was_said),
+        TEST("postmaster's mail goes to the mailbox set", postmaster_goes_to_the_one_set),
+        TEST("postmaster is at our own name when no mailbox is set",
+             postmaster_is_at_our_name_when_none_is_set),
+        TEST("a declared size is judged at the limit and one beyond", size_is_judged_at_its_limit),
+        TEST("a queue that is away holds MAIL and DATA, and nothing else",
+             a_queue_that_is_away_holds_mail_and_data_only),
+        TEST("TLS forgets what came in clear (RFC 3207 s.4.2)", tls_forgets_what_came_in_clear),
+        TEST("bytes behind STARTTLS end the session", bytes_behind_starttls_end_the_session),
+        TEST("errors end the session at their limit, and not before",
+             errors_end_the_session_at_their_limit),
+        TEST("a message taken forgives earlier errors", a_message_taken_forgives_errors),
+        TEST("temporary trouble is no error of the client",
+             temporary_trouble_is_no_error_of_the_client),
+        TEST("after any reply the state equals the model's", state_equals_the_models),
+    };
+    return cmocka_run_group_tests_name("commands", tests, NULL, NULL);
+}
