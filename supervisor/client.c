@@ -80,7 +80,7 @@ static void on_silence(void *ctx)
 static struct error *unreachable(int errnum, const char *run_dir)
 {
     if (errnum == ENOENT || errnum == ECONNREFUSED)
-        return error_new(ERROR_TRANSIENT, "no waxseal runs with run-dir %s", run_dir);
+        return error_new(ERROR_TRANSIENT, "no waxseal is running with run-dir %s", run_dir);
     return error_errno(ERROR_TRANSIENT, errnum, "control socket in run-dir %s", run_dir);
 }
 

@@ -15,7 +15,7 @@ struct client_argument {
 
 /*
  * Asks the relay whose run directory this is.  `on_piece` is called for each piece of the answer.
- * An ERROR_TRANSIENT says that no relay could be asked, an ERROR_PERMANENT is the relay's refusal.
+ * Fails when no relay can be asked, and with the relay's own words when it refuses.
  */
 typedef void client_piece_fn(void *ctx, struct span piece);
 struct error *client_ask(const char *run_dir, const char *verb,

@@ -14,8 +14,8 @@
 
 #define CONFIG_PATH "/etc/waxseal/waxseal.conf"
 
-/* Options beyond --help and --config that a command knows. */
-enum { OPTION_JSON = 1, OPTION_ALL = 2, OPTION_LIST = 4, OPTION_DAY = 8 };
+/* Options beyond --help and --config that a command knows; RAW: the answer is JSON in any case. */
+enum { OPTION_JSON = 1, OPTION_ALL = 2, OPTION_LIST = 4, OPTION_DAY = 8, OPTION_RAW = 16 };
 
 enum operand { OPERAND_NONE, OPERAND_QID, OPERAND_DOMAIN };
 
@@ -58,15 +58,14 @@ static const struct command commands[] = {
       "Shows the policy of a domain that is in force here." },
     { "policy refresh", OPERAND_DOMAIN, OPTION_JSON, run_ask, NULL,
       "Fetches the policy of a domain anew." },
-    { "tlsrpt report", OPERAND_DOMAIN, OPTION_DAY, run_ask, NULL,
+    { "tlsrpt report", OPERAND_DOMAIN, OPTION_DAY | OPTION_JSON | OPTION_RAW, run_ask, NULL,
       "Prints the TLS report (RFC 8460) about a domain, of today or of --day." },
 };
 /* clang-format on */
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* --- help --------------------------------------------------------------------------------------
- */
+/* --- help ------------------------------------------------------------------------------------ */
 
 static void print_usage(const struct command *c, FILE *out)
 {
@@ -127,8 +126,7 @@ static int wrong_usage(const struct command *c, const char *what, const char *wh
     return EXIT_WRONG_USAGE;
 }
 
-/* --- parsing -----------------------------------------------------------------------------------
- */
+/* --- parsing --------------------------------------------------------------------------------- */
 
 static bool is_group(const char *word)
 {
@@ -262,8 +260,7 @@ int commands_run(int count, char *const words[])
     return run_invocation(c, count - 1 - group, words + 1 + group);
 }
 
-/* --- run, version ------------------------------------------------------------------------------
- */
+/* --- run, version ---------------------------------------------------------------------------- */
 
 static int run_relay(const struct invocation *i)
 {
@@ -277,8 +274,7 @@ static int run_version(const struct invocation *i)
     return EXIT_DONE;
 }
 
-/* --- check -------------------------------------------------------------------------------------
- */
+/* --- check ----------------------------------------------------------------------------------- */
 
 static void print_json(const struct json *value)
 {
@@ -386,8 +382,7 @@ static int run_check(const struct invocation *i)
     return status;
 }
 
-/* --- questions to a running relay --------------------------------------------------------------
- */
+/* --- questions to a running relay ------------------------------------------------------------ */
 
 enum { ANSWER_MAX = 512 * 1024 * 1024 };
 
@@ -467,10 +462,9 @@ static struct error *ask_for_people(const struct invocation *i, const char *run_
 
 static int run_ask(const struct invocation *i)
 {
-    bool for_programs = i->json || (i->command->options & OPTION_JSON) == 0;
+    bool for_programs = i->json || (i->command->options & OPTION_RAW) != 0;
     char run_dir[SETTINGS_PATH_SIZE];
     struct error *err;
-    int status;
 
     if (!load_run_dir(i, run_dir))
         return EXIT_FAILED;
@@ -479,8 +473,7 @@ static int run_ask(const struct invocation *i)
         err = error_new(ERROR_LOCAL, "the output cannot be written");
     if (!err)
         return EXIT_DONE;
-    status = error_kind(err) == ERROR_TRANSIENT ? EXIT_UNREACHABLE : EXIT_FAILED;
     fprintf(stderr, "waxseal: %s\n", error_text(err));
     error_free(&err);
-    return status;
+    return EXIT_FAILED;
 }

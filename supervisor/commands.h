@@ -12,7 +12,6 @@ enum {
     EXIT_DONE = 0,
     EXIT_FAILED = 1, /* refused, not found, wrong configuration */
     EXIT_WRONG_USAGE = 2,
-    EXIT_UNREACHABLE = 3, /* no relay runs, or it does not answer */
 };
 
 /* A command line, parsed. */

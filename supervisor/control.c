@@ -43,8 +43,7 @@ struct control {
     uint64_t last_id;
 };
 
-/* --- a connection ------------------------------------------------------------------------------
- */
+/* --- a connection ---------------------------------------------------------------------------- */
 
 static void connection_free(struct connection *c)
 {
@@ -127,8 +126,7 @@ static void on_closed(void *ctx, const struct error *err)
 
 static const struct channel_events connection_events = { on_frame, on_closed };
 
-/* --- accepting ---------------------------------------------------------------------------------
- */
+/* --- accepting ------------------------------------------------------------------------------- */
 
 static bool is_welcome(const struct control *control, int fd)
 {
@@ -161,8 +159,7 @@ static void on_connect(void *ctx, bool readable, bool writable)
     control->connection_count++;
 }
 
-/* --- the socket --------------------------------------------------------------------------------
- */
+/* --- the socket ------------------------------------------------------------------------------ */
 
 void control_address(int run_dir, struct sockaddr_un *out_address)
 {
@@ -260,8 +257,7 @@ void control_close(struct control **control)
     *control = NULL;
 }
 
-/* --- answers -----------------------------------------------------------------------------------
- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 void control_on_reply(struct control *control, struct process *process,
                       const Ipc__ControlReply *reply, struct span body)

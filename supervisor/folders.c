@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -60,6 +61,21 @@ static struct error *check_folder(const char *setting, const char *path,
     return NULL;
 }
 
+/* One relay for one state directory; the lock goes with the supervisor, however it ends. */
+static struct error *lock_state(const char *path, int *out_lock)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_errno(ERROR_LOCAL, errno, "state-dir %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        *out_lock = fd;
+        return NULL;
+    }
+    close(fd);
+    return error_new(ERROR_LOCAL, "state-dir %s is in use by another waxseal", path);
+}
+
 static struct error *prepare_stores(const struct settings *s, const struct sandbox_user *user)
 {
     const struct role_row *rows;
@@ -78,7 +94,8 @@ static struct error *prepare_stores(const struct settings *s, const struct sandb
     return err;
 }
 
-struct error *folders_prepare(const struct settings *s, const struct sandbox_user *user)
+struct error *folders_prepare(const struct settings *s, const struct sandbox_user *user,
+                              int *out_lock)
 {
     /* the run directory stays the supervisor's: a captured role must not replace the socket in it
      */
@@ -88,6 +105,10 @@ struct error *folders_prepare(const struct settings *s, const struct sandbox_use
     make_parents(s->state_dir);
     make_parents(s->run_dir);
     err = make_folder("state-dir", s->state_dir, 0750, user->uid, user->gid);
+    if (!err)
+        err = check_folder("state-dir", s->state_dir, user);
+    if (!err)
+        err = lock_state(s->state_dir, out_lock);
     if (!err)
         err = prepare_stores(s, user);
     if (!err)

@@ -26,8 +26,7 @@ struct handover {
     unsigned file_count;
 };
 
-/* --- files -------------------------------------------------------------------------------------
- */
+/* --- files ----------------------------------------------------------------------------------- */
 
 static struct error *open_file(struct handover *h, enum role_content kind, unsigned index,
                                const char *path)
@@ -88,8 +87,7 @@ struct error *handover_check_files(const struct settings *settings)
     return err;
 }
 
-/* --- sockets and the table of counters ---------------------------------------------------------
- */
+/* --- sockets and the table of counters ------------------------------------------------------- */
 
 static int socket_of(const struct handover *h, const struct endpoint *address)
 {
@@ -130,8 +128,7 @@ static struct error *open_counters(struct handover *h, const struct handover *ol
     return NULL;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 struct error *handover_new(const struct settings *settings, const struct handover *old,
                            struct handover **out_handover)
@@ -229,8 +226,7 @@ void handover_give(const struct handover *h, struct process *process)
             process_hand_listener(process, i, h->listeners[i]);
 }
 
-/* --- changes -----------------------------------------------------------------------------------
- */
+/* --- changes --------------------------------------------------------------------------------- */
 
 /* A certificate and its key change one after the other: neither is taken until they fit. */
 static bool is_acceptable(const struct handover *h, const struct watched *file)
@@ -250,6 +246,7 @@ static bool is_acceptable(const struct handover *h, const struct watched *file)
 void handover_visit_new(struct handover *h, handover_visit_fn *visit, void *ctx)
 {
     bool changed = false;
+    struct log_line line;
 
     for (unsigned i = 0; i < h->file_count; i++)
         changed = watched_look(h->files[i]) || changed;
@@ -258,6 +255,9 @@ void handover_visit_new(struct handover *h, handover_visit_fn *visit, void *ctx)
         if (!watched_is_new(file) || !is_acceptable(h, file))
             continue;
         watched_accept(file);
+        log_begin(&line, LOG_INFO, "file-changed");
+        log_string(&line, "path", watched_path(file));
+        log_end(&line);
         visit(ctx, watched_kind(file), watched_index(file), watched_content(file));
     }
 }

@@ -42,8 +42,7 @@ struct posts {
     bool stopping;
 };
 
-/* --- starting ----------------------------------------------------------------------------------
- */
+/* --- starting -------------------------------------------------------------------------------- */
 
 /* A socket pair between two processes that are peers. */
 static void join_peers(struct process *a, struct process *b)
@@ -112,8 +111,7 @@ static void on_again(void *ctx)
     post_start(ctx);
 }
 
-/* --- posts -------------------------------------------------------------------------------------
- */
+/* --- posts ----------------------------------------------------------------------------------- */
 
 static bool is_taken(const struct posts *posts, enum role_id id, unsigned instance)
 {
@@ -194,8 +192,7 @@ void posts_start(struct posts *posts, const struct handover *h, uint64_t generat
         fill_role(posts, &rows[i]);
 }
 
-/* --- new settings ------------------------------------------------------------------------------
- */
+/* --- new settings ---------------------------------------------------------------------------- */
 
 /* One that has a process goes on until its successor is ready; one that is down is not needed. */
 static void relieve(struct post *post)
@@ -275,8 +272,7 @@ bool posts_are_ready(const struct posts *posts)
     return true;
 }
 
-/* --- deaths ------------------------------------------------------------------------------------
- */
+/* --- deaths ---------------------------------------------------------------------------------- */
 
 static void log_death(const struct post *post, int wait_status)
 {
@@ -364,8 +360,7 @@ enum post_fate posts_on_death(struct posts *posts, pid_t pid, int wait_status,
     return POST_ENDED; /* no child of ours that we know */
 }
 
-/* --- asking and stopping -----------------------------------------------------------------------
- */
+/* --- asking and stopping --------------------------------------------------------------------- */
 
 void posts_hand_content(struct posts *posts, enum role_content kind, unsigned index,
                         struct span content)

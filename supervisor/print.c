@@ -9,8 +9,7 @@
 
 enum { COLUMNS_MAX = 16, NUMBER_SIZE = 24 };
 
-/* --- one value ---------------------------------------------------------------------------------
- */
+/* --- one value ------------------------------------------------------------------------------- */
 
 /* Controls of ASCII and of Unicode's first block (U+0080 to U+009F), which terminals obey, too. */
 static bool is_control(struct span character)
@@ -72,8 +71,7 @@ static size_t print_scalar(const struct json *value, FILE *out)
     return print_safe(scalar_text(value, room), out);
 }
 
-/* --- rows as a table ---------------------------------------------------------------------------
- */
+/* --- rows as a table ------------------------------------------------------------------------- */
 
 struct table {
     struct json **rows;
@@ -130,8 +128,7 @@ static void print_table(struct table *table, FILE *out)
         print_row(table, table->rows[i], out);
 }
 
-/* --- one object as lines -----------------------------------------------------------------------
- */
+/* --- one object as lines --------------------------------------------------------------------- */
 
 static void print_object(const struct json *object, int indent, FILE *out);
 
@@ -178,8 +175,7 @@ static void print_object(const struct json *object, int indent, FILE *out)
         print_member(key, value, indent, out);
 }
 
-/* --- an answer ---------------------------------------------------------------------------------
- */
+/* --- an answer ------------------------------------------------------------------------------- */
 
 static void rows_add(struct table *table, struct json *row)
 {

@@ -30,8 +30,7 @@ struct process {
     bool draining;
 };
 
-/* --- what it says ------------------------------------------------------------------------------
- */
+/* --- what it says ---------------------------------------------------------------------------- */
 
 static void on_ready(struct process *p, const struct channel_frame *frame)
 {
@@ -99,8 +98,7 @@ static void on_deadline(void *ctx)
 
 static const struct channel_events process_channel_events = { on_frame, on_closed };
 
-/* --- starting ----------------------------------------------------------------------------------
- */
+/* --- starting -------------------------------------------------------------------------------- */
 
 /* The child's part: from here on nothing that allocates or locks. */
 static void become_role(const struct process_plan *plan, const struct role_row *row, int channel)
@@ -182,8 +180,7 @@ void process_free(struct process **process)
     *process = NULL;
 }
 
-/* --- what it is told ---------------------------------------------------------------------------
- */
+/* --- what it is told ------------------------------------------------------------------------- */
 
 /* To one whose channel has ended nothing is said: it is about to die. */
 static void say(struct process *p, enum frame_type type, const ProtobufCMessage *message,
@@ -297,8 +294,7 @@ void process_kill(struct process *p)
     kill(p->pid, SIGKILL);
 }
 
-/* --- facts -------------------------------------------------------------------------------------
- */
+/* --- facts ----------------------------------------------------------------------------------- */
 
 const struct role_row *process_row(const struct process *p)
 {

@@ -34,6 +34,7 @@ struct supervisor {
     struct handover *handover;
     struct posts *posts;
     struct control *control;
+    int state_lock;
     uint64_t generation;
     struct loop_timer *look;
     struct loop_timer *reload;
@@ -44,8 +45,7 @@ struct supervisor {
     int exit_status;
 };
 
-/* --- stopping ----------------------------------------------------------------------------------
- */
+/* --- stopping -------------------------------------------------------------------------------- */
 
 static void stop_on(struct supervisor *s)
 {
@@ -82,8 +82,7 @@ static void on_stop_signal(void *ctx, int signal_number)
         stop(s, 0);
 }
 
-/* --- the roles ---------------------------------------------------------------------------------
- */
+/* --- the roles ------------------------------------------------------------------------------- */
 
 static void on_role_ready(void *ctx, struct process *process)
 {
@@ -133,14 +132,12 @@ static struct process *find_role(void *ctx, enum role_id role)
     return posts_find(s->posts, role);
 }
 
-/* --- changed files -----------------------------------------------------------------------------
- */
+/* --- changed files --------------------------------------------------------------------------- */
 
 static void on_new_content(void *ctx, enum role_content kind, unsigned index, struct span content)
 {
     struct supervisor *s = ctx;
 
-    log_event(LOG_INFO, "file-changed");
     posts_hand_content(s->posts, kind, index, content);
 }
 
@@ -152,8 +149,7 @@ static void on_look(void *ctx)
     loop_timer_start(s->look, LOOK_MS);
 }
 
-/* --- the configuration -------------------------------------------------------------------------
- */
+/* --- the configuration ----------------------------------------------------------------------- */
 
 static void log_errors(const char *event, const struct settings_errors *errors)
 {
@@ -249,8 +245,7 @@ static void on_reload_signal(void *ctx, int signal_number)
     loop_timer_start(s->reload, since >= RELOAD_SPACING_MS ? 0 : RELOAD_SPACING_MS - since);
 }
 
-/* --- from start to end -------------------------------------------------------------------------
- */
+/* --- from start to end ----------------------------------------------------------------------- */
 
 static void log_listeners(const struct settings *settings)
 {
@@ -292,7 +287,7 @@ static struct error *open_all(struct supervisor *s, const struct settings *setti
         return error_errno(ERROR_LOCAL, errno, "/proc/self/exe (is /proc mounted?)");
     err = handover_new(settings, NULL, &s->handover);
     if (!err)
-        err = folders_prepare(settings, &s->plan.user);
+        err = folders_prepare(settings, &s->plan.user, &s->state_lock);
     if (!err)
         err = lead_to_folder(s, settings);
     if (!err)
@@ -330,6 +325,12 @@ static void serve(struct supervisor *s)
     log_event(LOG_INFO, "stopped");
 }
 
+static void close_if_open(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
 static void close_all(struct supervisor *s)
 {
     for (size_t i = 0; i < sizeof(s->signals) / sizeof(s->signals[0]); i++)
@@ -340,16 +341,17 @@ static void close_all(struct supervisor *s)
     posts_free(&s->posts);
     handover_free(&s->handover);
     loop_free(&s->loop);
-    if (s->plan.binary >= 0)
-        close(s->plan.binary);
-    if (s->plan.folder >= 0)
-        close(s->plan.folder);
+    close_if_open(s->plan.binary);
+    close_if_open(s->plan.folder);
+    close_if_open(s->state_lock);
     log_flush();
 }
 
 int supervisor_run(const char *config_path)
 {
-    struct supervisor s = { .config_path = config_path, .plan = { .binary = -1, .folder = -1 } };
+    struct supervisor s = { .config_path = config_path,
+                            .state_lock = -1,
+                            .plan = { .binary = -1, .folder = -1 } };
     struct settings *settings = memory_new(sizeof(*settings));
     struct error *err;
 

@@ -34,8 +34,7 @@ static const char *const names[CONTENT_COUNT] = {
     [CONTENT_KEY] = "tls-key",
 };
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static struct error *read_to_end(int fd, struct buf *content)
 {
@@ -96,8 +95,7 @@ static struct error *read_file(struct watched *file)
     return err ? error_wrap(err, "%s %s", names[file->kind], file->path) : NULL;
 }
 
-/* --- checks ------------------------------------------------------------------------------------
- */
+/* --- checks ---------------------------------------------------------------------------------- */
 
 static struct span latest(const struct watched *file)
 {
@@ -129,8 +127,7 @@ struct error *watched_pair_check(const struct watched *certificate, const struct
                : NULL;
 }
 
-/* --- the life of a file ------------------------------------------------------------------------
- */
+/* --- the life of a file ---------------------------------------------------------------------- */
 
 struct error *watched_open(enum role_content kind, unsigned index, const char *path,
                            struct watched **out_file)
@@ -177,6 +174,11 @@ enum role_content watched_kind(const struct watched *file)
 unsigned watched_index(const struct watched *file)
 {
     return file->index;
+}
+
+const char *watched_path(const struct watched *file)
+{
+    return file->path;
 }
 
 struct span watched_content(const struct watched *file)

@@ -20,6 +20,7 @@ void watched_free(struct watched **file);
 
 enum role_content watched_kind(const struct watched *file);
 unsigned watched_index(const struct watched *file);
+const char *watched_path(const struct watched *file);
 
 /* The content in force; lent until the next watched_accept. */
 struct span watched_content(const struct watched *file);

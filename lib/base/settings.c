@@ -99,8 +99,7 @@ const struct setting settings_table[] = {
 /* clang-format on */
 const size_t settings_table_count = sizeof(settings_table) / sizeof(settings_table[0]);
 
-/* --- errors ------------------------------------------------------------------------------------
- */
+/* --- errors ---------------------------------------------------------------------------------- */
 
 enum { ERRORS_TEXT_MAX = 64 * 1024 };
 
@@ -130,8 +129,7 @@ void settings_errors_add(struct settings_errors *errors, const char *file, unsig
         return;
 }
 
-/* --- defaults ----------------------------------------------------------------------------------
- */
+/* --- defaults -------------------------------------------------------------------------------- */
 
 static bool is_in_group(const struct setting *setting, const char *group)
 {
@@ -187,8 +185,7 @@ void settings_defaults(struct settings *s)
     settings_complete(s);
 }
 
-/* --- writing -----------------------------------------------------------------------------------
- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 void settings_write_group(const char *group, const void *from, const char *end, struct buf *out)
 {
@@ -207,8 +204,7 @@ void settings_write(const struct settings *s, struct buf *out_text)
     settings_write_group(NULL, s, "\n", out_text);
 }
 
-/* --- a file ------------------------------------------------------------------------------------
- */
+/* --- a file ---------------------------------------------------------------------------------- */
 
 static int read_all(int fd, struct buf *text)
 {

@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- networks ----------------------------------------------------------------------------------
- */
+/* --- networks -------------------------------------------------------------------------------- */
 
 static bool too_many(const struct settings_reading *reading, const struct setting *setting,
                      const struct tree_node *node, unsigned most)
@@ -70,8 +69,7 @@ static bool relay_networks_read(const struct settings_reading *reading,
     return fine;
 }
 
-/* --- addresses ---------------------------------------------------------------------------------
- */
+/* --- addresses ------------------------------------------------------------------------------- */
 
 static bool listen_address_read(const struct settings_reading *reading,
                                 const struct setting *setting, const struct tree_node *node,
@@ -133,8 +131,7 @@ static void resolvers_write(const struct setting *setting, const void *group, st
     ensure(buf_append(out, SPAN(" ]")));
 }
 
-/* --- listeners ---------------------------------------------------------------------------------
- */
+/* --- listeners ------------------------------------------------------------------------------- */
 
 /* Facts about one listener as a whole. */
 static bool listener_is_whole(const struct settings_reading *reading, const struct setting *setting,
@@ -206,8 +203,7 @@ static void listeners_write(const struct setting *setting, const void *group, st
     ensure(buf_append(out, SPAN(" )")));
 }
 
-/* --- the types ---------------------------------------------------------------------------------
- */
+/* --- the types ------------------------------------------------------------------------------- */
 
 #define NETWORKS_RIGHT                                                                             \
     "a list of networks such as [ \"192.0.2.0/24\", \"2001:db8::/48\" ], no bit set behind the "   \

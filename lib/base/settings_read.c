@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- saying what is wrong ----------------------------------------------------------------------
- */
+/* --- saying what is wrong -------------------------------------------------------------------- */
 
 enum { VALUE_TEXT_SIZE = 80, NAME_MAX_SUGGESTED = 40 };
 
@@ -59,8 +58,7 @@ bool setting_refuse_value(const struct settings_reading *reading, const struct s
     return setting_refuse(reading, setting, node->line, what);
 }
 
-/* --- names -------------------------------------------------------------------------------------
- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 static bool same_group(const char *a, const char *b)
 {
@@ -162,8 +160,7 @@ bool settings_read_group(const struct settings_reading *reading, const char *gro
     return fine;
 }
 
-/* --- settings that must fit each other ---------------------------------------------------------
- */
+/* --- settings that must fit each other ------------------------------------------------------- */
 
 /* The line of the later one of two settings, 1 when neither is written. */
 static unsigned line_of_either(const struct tree_node *root, const char *a, const char *b)

@@ -122,8 +122,7 @@ static void text_write(const struct setting *setting, const void *group, struct 
     ensure(ok && buf_append(out, SPAN("\"")));
 }
 
-/* --- words: an enum whose values are the words of the range, in their order --------------------
- */
+/* --- words: an enum whose values are the words of the range, in their order ------------------ */
 
 static bool word_read(const struct settings_reading *reading, const struct setting *setting,
                       const struct tree_node *node, void *group)
@@ -153,8 +152,7 @@ static void word_write(const struct setting *setting, const void *group, struct 
     ensure(buf_printf(out, "\"" SPAN_FMT "\"", SPAN_ARG(word)));
 }
 
-/* --- quantities: a number with a unit ----------------------------------------------------------
- */
+/* --- quantities: a number with a unit -------------------------------------------------------- */
 
 struct setting_unit {
     char letter; /* 0: no letter; the list ends with factor 0 */
@@ -272,8 +270,7 @@ static void quantity_write(const struct setting *setting, const void *group, str
         ensure(buf_printf(out, "%" PRIu64 "%s", value, value > INT32_MAX ? "L" : ""));
 }
 
-/* --- the types ---------------------------------------------------------------------------------
- */
+/* --- the types ------------------------------------------------------------------------------- */
 
 const struct setting_type setting_number = {
     "number", "a whole number", quantity_read, quantity_write, NULL, no_units,
