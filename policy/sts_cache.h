@@ -1,0 +1,48 @@
+/*
+ * sts_cache - the policies, kept on disk until they lapse and longer.  Owned by the policy role,
+ * the only process that opens it.  A damaged database is set aside, never deleted, and a new one is
+ * filled from what could still be read and from the daily export (design.md section 4).
+ */
+#ifndef WAXSEAL_POLICY_STS_CACHE_H
+#define WAXSEAL_POLICY_STS_CACHE_H
+
+#include "policy/sts_entry.h"
+
+struct sts_cache;
+
+/* How opening ended when it failed. */
+enum sts_cache_refusal {
+    STS_CACHE_TROUBLE,
+    STS_CACHE_NEWER, /* written by a newer version: leave it alone */
+};
+
+struct error *sts_cache_open(const char *folder, int64_t wait_ms, struct sts_cache **out_cache,
+                             enum sts_cache_refusal *out_refusal) MUST_CHECK;
+void sts_cache_close(struct sts_cache **cache);
+
+/* The entry of a domain, lapsed or not; its policy is NULL when there is none.  Cleared by the
+ * caller. */
+struct error *sts_cache_load(struct sts_cache *cache, struct span domain,
+                             struct sts_entry *out_entry) MUST_CHECK;
+
+/* On disk when it returns. */
+struct error *sts_cache_store(struct sts_cache *cache, const struct sts_entry *entry) MUST_CHECK;
+struct error *sts_cache_remove(struct sts_cache *cache, struct span domain) MUST_CHECK;
+
+/* True when the last failure was for want of room: the database is whole, and a policy less. */
+bool sts_cache_is_full(const struct sts_cache *cache);
+
+/* Up to `max` domains whose refresh_utc_ms has come, the longest waiting first. */
+struct error *sts_cache_due(struct sts_cache *cache, int64_t now_utc_ms, unsigned max,
+                            char (*domains)[DOMAIN_MAX + 1], unsigned *out_count) MUST_CHECK;
+
+/*
+ * Writes the daily export, a piece at each call, so that nobody waits long; *out_done when the new
+ * one has taken the place of the old one.  After a failure the next call begins anew.
+ */
+struct error *sts_cache_export(struct sts_cache *cache, bool *out_done) MUST_CHECK;
+
+/* When the last export was finished, 0: never. */
+int64_t sts_cache_exported_utc_ms(const struct sts_cache *cache);
+
+#endif
