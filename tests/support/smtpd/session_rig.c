@@ -5,8 +5,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "lib/base/log.h"
 
 enum { PATIENCE_MS = 3000, SETTLE_MS = 20 };
 
@@ -51,6 +54,9 @@ static void on_queue_state(void *ctx)
 void rig_init(struct rig *rig)
 {
     *rig = (struct rig){ .client_fd = -1 };
+    rig->log_fd = memfd_create("log", MFD_CLOEXEC);
+    ensure(rig->log_fd >= 0);
+    log_open(rig->log_fd, LOG_DEBUG, "smtpd");
     signal(SIGPIPE, SIG_IGN);
     settings_defaults(&rig->settings);
     snprintf(rig->settings.hostname, sizeof(rig->settings.hostname), "relay.example");
@@ -101,6 +107,18 @@ void rig_close(struct rig *rig)
     buf_clear(&rig->heard);
     buf_clear(&fake_queue.content);
     loop_free(&rig->loop);
+    log_open(STDERR_FILENO, LOG_INFO, "test");
+    close(rig->log_fd);
+}
+
+bool rig_has_logged(struct rig *rig, const char *text)
+{
+    static char kept[1 << 20];
+
+    log_flush();
+    ssize_t len = pread(rig->log_fd, kept, sizeof(kept) - 1, 0);
+    kept[len > 0 ? len : 0] = '\0';
+    return strstr(kept, text) != NULL;
 }
 
 static void run_for(struct rig *rig, int64_t wait_ms)

@@ -22,6 +22,7 @@ struct rig {
     bool hung_up;     /* the server has closed */
     bool timed_out;
     char line[4096];
+    int log_fd; /* what was logged */
 };
 
 /* Settings of a listener on 127.0.0.1 that relays for 192.0.2.0/24; to be changed before rig_open.
@@ -38,6 +39,8 @@ void rig_say_bytes(struct rig *rig, struct span bytes);
 const char *rig_hear(struct rig *rig);
 /* Has the server closed, with nothing more said? */
 bool rig_is_closed(struct rig *rig);
+/* Was this logged? */
+bool rig_has_logged(struct rig *rig, const char *text);
 /* Lets the loop run until the session has done all it can now. */
 void rig_settle(struct rig *rig);
 

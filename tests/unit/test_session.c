@@ -1,0 +1,627 @@
+/* What transcripts (tests/dialogue) cannot say: time, TLS, credit, the log, a client that vanishes.
+ */
+#include "smtpd/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/limits.h"
+#include "lib/base/memory.h"
+#include "lib/io/stream.h"
+#include "tests/support/smtpd/session_rig.h"
+#include "tests/support/test.h"
+#include "tests/support/throwaway_ca.h"
+
+static int open_rig(void **state)
+{
+    static struct rig rig;
+
+    rig_init(&rig);
+    *state = &rig;
+    return 0;
+}
+
+static int close_rig(void **state)
+{
+    rig_close(*state);
+    return 0;
+}
+
+static void hear(struct rig *rig, const char *start)
+{
+    const char *line = rig_hear(rig);
+
+    if (!line || strncmp(line, start, strlen(start)) != 0)
+        fail_msg("expected \"%s\", heard \"%s\"", start, line ? line : "nothing");
+}
+
+static void greet(struct rig *rig)
+{
+    rig_open(rig, "192.0.2.7");
+    hear(rig, "220 ");
+    rig_say(rig, "EHLO client.test\r\n");
+    for (int i = 0; i < 5; i++)
+        hear(rig, "250");
+}
+
+static void begin_data(struct rig *rig)
+{
+    rig_say(rig, "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n");
+    hear(rig, "250 2.1.0");
+    hear(rig, "250 2.1.5");
+    hear(rig, "354");
+}
+
+/* --- the way of a message */
+
+static void a_message_is_the_same_however_it_comes(void **state)
+{
+    static const char dialogue[] =
+        "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
+        "Subject: x\r\n\r\n..\r\n...two\r\n.\t\r\n\r\nend\r\n.\r\nNOOP\r\n";
+    struct rig *rig = *state;
+
+    greet(rig);
+    for (size_t i = 0; i + 1 < sizeof(dialogue); i++) {
+        rig_say_bytes(rig, (struct span){ dialogue + i, 1 });
+        loop_timer_start(rig->patience, 0);
+        loop_run(rig->loop);
+    }
+    hear(rig, "250 2.1.0");
+    hear(rig, "250 2.1.5");
+    hear(rig, "354");
+    hear(rig, "250 2.0.0 Ok: queued as ");
+    hear(rig, "250 2.0.0 Ok");
+    struct span content = buf_span(&fake_queue.content);
+    assert_true(
+        span_ends_with_nocase(content, SPAN("+0000\r\nSubject: x\r\n\r\n.\r\n..two\r\n\t\r\n"
+                                            "\r\nend\r\n")));
+    assert_int_equal(fake_queue.size, 34);
+    assert_false(fake_queue.eight_bit);
+}
+
+static void the_trace_field_stands_in_front(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    begin_data(rig);
+    rig_say(rig, "x: \xc3\xa4\r\n.\r\n");
+    hear(rig, "250 2.0.0 Ok: queued as 3f9c22");
+    assert_true(span_starts_with(buf_span(&fake_queue.content),
+                                 SPAN("Received: from client.test ([192.0.2.7])\r\n"
+                                      "\tby relay.example with ESMTP id 3f9c22\r\n"
+                                      "\tfor <b@example.com>;\r\n\t")));
+    assert_true(fake_queue.eight_bit);
+    assert_string_equal(fake_queue.reverse_path, "a@example.net");
+    assert_string_equal(fake_queue.recipients, "b@example.com");
+}
+
+static void content_never_exceeds_the_credit(void **state)
+{
+    struct rig *rig = *state;
+    char *text = memory_new(100001);
+
+    memset(text, 'x', 100000);
+    greet(rig);
+    fake_queue.window = 1000;
+    fake_queue.gives_credit = false;
+    begin_data(rig);
+    size_t before = buf_len(&fake_queue.content);
+    rig_say(rig, text);
+    rig_settle(rig);
+    assert_int_equal(buf_len(&fake_queue.content) - before, 1000);
+    fake_queue_credit(500);
+    rig_settle(rig);
+    assert_int_equal(buf_len(&fake_queue.content) - before, 1500);
+    fake_queue.gives_credit = true;
+    fake_queue_credit(500);
+    rig_say(rig, "\r\n.\r\n");
+    hear(rig, "250 2.0.0");
+    assert_int_equal(fake_queue.size, 100002);
+    free(text);
+}
+
+static void ok_is_said_only_after_the_commit(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    fake_queue.answers = false;
+    begin_data(rig);
+    rig_say(rig, "hello\r\n.\r\nNOOP\r\n");
+    rig_settle(rig);
+    assert_int_equal(buf_len(&rig->heard), 0);
+    assert_int_equal(fake_queue.ended, 1);
+    fake_queue_answer(ACCEPT_DONE);
+    hear(rig, "250 2.0.0 Ok: queued as ");
+    hear(rig, "250 2.0.0 Ok");
+}
+
+static void a_queue_that_dies_meanwhile_is_told_at_the_final_dot(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    begin_data(rig);
+    rig_say(rig, "hello\r\n");
+    rig_settle(rig);
+    fake_queue_answer(ACCEPT_LOST);
+    rig_say(rig, "QUIT\r\n");
+    rig_settle(rig);
+    assert_int_equal(buf_len(&rig->heard), 0);
+    rig_say(rig, ".\r\n");
+    hear(rig, "451 4.3.0");
+    begin_data(rig);
+    rig_say(rig, "hello\r\n.\r\n");
+    hear(rig, "250 2.0.0");
+}
+
+static void a_client_that_vanishes_leaves_nothing(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    begin_data(rig);
+    rig_say(rig, "half a mess");
+    rig_settle(rig);
+    rig_open(rig, "192.0.2.7"); /* hangs up first */
+    hear(rig, "220");
+    assert_int_equal(fake_queue.aborted, 1);
+    assert_false(fake_queue_is_busy());
+    assert_int_equal(rig->host.session_count, 1);
+}
+
+static void a_refused_message_is_aborted_at_once(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    begin_data(rig);
+    rig_say(rig, "bare\nLF\r\n");
+    rig_settle(rig);
+    assert_int_equal(fake_queue.aborted, 1);
+    rig_say(rig, ".\r\n");
+    hear(rig, "550 5.6.0");
+    assert_int_equal(fake_queue.ended, 0);
+}
+
+static void a_header_beyond_its_limit_is_refused(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    begin_data(rig);
+    for (int i = 0; i < HEADER_BYTES_MAX / 60; i++)
+        rig_say(rig, "X-Field: 0123456789012345678901234567890123456789012345678901\r\n");
+    rig_say(rig, "\r\n.\r\n");
+    hear(rig, "552 5.3.4");
+}
+
+/* --- a queue that is away */
+
+static void a_queue_that_comes_back_is_waited_for(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    fake_queue_set_state(false, false);
+    rig_say(rig, "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\n");
+    rig_settle(rig);
+    assert_int_equal(buf_len(&rig->heard), 0);
+    fake_queue_set_state(true, false);
+    hear(rig, "250 2.1.0");
+    hear(rig, "250 2.1.5");
+}
+
+static void a_queue_that_stays_away_is_waited_for_10_seconds(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    fake_queue_set_state(false, false);
+    int64_t begun = clock_monotonic_ms();
+    rig_say(rig, "MAIL FROM:<a@example.net>\r\nNOOP\r\n");
+    const char *line = NULL;
+    while (!line && clock_monotonic_ms() - begun < 2 * SMTPD_QUEUE_WAIT_MS)
+        line = rig_hear(rig);
+    int64_t took = clock_monotonic_ms() - begun;
+    assert_non_null(line);
+    assert_memory_equal(line, "451 4.3.0", 9);
+    assert_true(took > SMTPD_QUEUE_WAIT_MS - 500 && took < SMTPD_QUEUE_WAIT_MS + 2000);
+    hear(rig, "250 2.0.0");
+}
+
+/* --- time */
+
+static void a_silent_client_gets_421(void **state)
+{
+    struct rig *rig = *state;
+
+    rig->settings.smtpd_timeout_s = 1;
+    greet(rig);
+    hear(rig, "421 4.4.2");
+    assert_true(rig_is_closed(rig));
+}
+
+static void half_lines_win_no_time(void **state)
+{
+    struct rig *rig = *state;
+    int64_t begun;
+
+    rig->settings.smtpd_timeout_s = 1;
+    greet(rig);
+    begun = clock_monotonic_ms();
+    for (int i = 0; i < 200 && !rig->hung_up; i++) {
+        rig_say(rig, "N");
+        loop_timer_start(rig->patience, 20);
+        loop_run(rig->loop);
+    }
+    hear(rig, "421 4.4.2");
+    assert_true(clock_monotonic_ms() - begun < 3000);
+}
+
+static void replies_slow_down_after_many_errors(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    for (int i = 0; i < SMTPD_ERRORS_SLOW; i++) {
+        rig_say(rig, "FOO\r\n");
+        hear(rig, "500 5.5.1");
+    }
+    int64_t begun = clock_monotonic_ms();
+    rig_say(rig, "FOO\r\nNOOP\r\n");
+    hear(rig, "500 5.5.1");
+    assert_true(clock_monotonic_ms() - begun >= SMTPD_SLOW_MS - 50);
+    hear(rig, "250 2.0.0");
+}
+
+/* --- clients that are none */
+
+static void who_speaks_before_the_greeting_is_sent_away(void **state)
+{
+    struct rig *rig = *state;
+    struct endpoint client = { .port = 1 };
+    char heard[256] = "";
+    int fds[2];
+
+    assert_true(ip_address_parse(SPAN("192.0.2.7"), &client.address));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(write(fds[1], "EHLO x\r\n", 8), 8);
+    session_open(&rig->host, &rig->place, fds[0], &client);
+    rig_settle(rig);
+    assert_true(read(fds[1], heard, sizeof(heard) - 1) > 0);
+    assert_string_equal(heard, "554 5.5.1 You spoke before the greeting\r\n");
+    assert_int_equal(read(fds[1], heard, sizeof(heard)), 0);
+    assert_int_equal(rig->host.session_count, 0);
+    close(fds[1]);
+}
+
+static void run_a_little(struct rig *rig)
+{
+    loop_timer_start(rig->patience, 5);
+    loop_run(rig->loop);
+}
+
+/* Sends without reading; gives what was left when nothing went any more. */
+static struct span send_deaf(struct rig *rig, struct span bytes)
+{
+    int in_vain = 0;
+
+    loop_watch_want(rig->watch, false, false);
+    while (bytes.len > 0 && in_vain < 20) {
+        ssize_t len = send(rig->client_fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+        in_vain = len > 0 ? 0 : in_vain + 1;
+        bytes = span_from(bytes, len > 0 ? (size_t)len : 0);
+        run_a_little(rig);
+    }
+    loop_watch_want(rig->watch, true, false);
+    return bytes;
+}
+
+static void a_client_that_reads_no_replies_is_not_read(void **state)
+{
+    enum { PATHS = 50000 };
+    static const char path[] = "RCPT TO:<b@example.com>\r\n";
+    struct rig *rig = *state;
+    struct buf text;
+
+    buf_init(&text, PATHS * sizeof(path));
+    for (int i = 0; i < PATHS; i++)
+        assert_true(buf_append(&text, span_of(path)));
+    rig->settings.max_recipients = PATHS;
+    greet(rig);
+    rig_say(rig, "MAIL FROM:<a@example.net>\r\n");
+    hear(rig, "250 2.1.0");
+    struct span rest = send_deaf(rig, buf_span(&text));
+    assert_true(rest.len > 0);
+    rig_say_bytes(rig, rest);
+    for (int i = 0; i < PATHS; i++)
+        hear(rig, "250 2.1.5");
+    buf_clear(&text);
+}
+
+/* --- draining */
+
+static void the_end_of_draining_spares_those_who_wait_for_the_commit(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    fake_queue.answers = false;
+    begin_data(rig);
+    rig_say(rig, "hello\r\n.\r\n");
+    rig_settle(rig);
+    session_host_drain(&rig->host);
+    session_host_end(&rig->host, false);
+    assert_int_equal(rig->host.session_count, 1);
+    fake_queue_answer(ACCEPT_DONE);
+    hear(rig, "250 2.0.0");
+    hear(rig, "421 4.3.2");
+    assert_true(rig_is_closed(rig));
+}
+
+static void the_very_end_spares_nobody(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    fake_queue.answers = false;
+    begin_data(rig);
+    rig_say(rig, "hello\r\n.\r\n");
+    rig_settle(rig);
+    session_host_drain(&rig->host);
+    session_host_end(&rig->host, true);
+    hear(rig, "421 4.3.2");
+    assert_true(rig_is_closed(rig));
+    assert_int_equal(fake_queue.aborted, 1);
+}
+
+/* --- TLS */
+
+struct tls_client {
+    struct rig *rig;
+    struct stream *stream;
+    struct buf heard;
+    bool secured, closed;
+};
+
+static void on_secured(void *ctx, const struct tls_session *session)
+{
+    struct tls_client *c = ctx;
+
+    assert_string_equal(session->version, "TLSv1.3");
+    c->secured = true;
+    loop_stop(c->rig->loop);
+}
+
+static size_t on_input(void *ctx, struct span input)
+{
+    struct tls_client *c = ctx;
+
+    assert_true(buf_append(&c->heard, input));
+    loop_stop(c->rig->loop);
+    return input.len;
+}
+
+static void on_closed(void *ctx, const struct error *err)
+{
+    struct tls_client *c = ctx;
+
+    (void)err;
+    c->closed = true;
+    loop_stop(c->rig->loop);
+}
+
+static const struct stream_events client_events = { .secured = on_secured,
+                                                    .input = on_input,
+                                                    .closed = on_closed };
+
+/* Runs until what was heard ends with `text`. */
+static void hear_text(struct tls_client *c, const char *text)
+{
+    while (!span_ends_with_nocase(buf_span(&c->heard), span_of(text)) && !c->closed) {
+        c->rig->timed_out = false;
+        loop_timer_start(c->rig->patience, 3000);
+        loop_run(c->rig->loop);
+        if (c->rig->timed_out)
+            fail_msg("heard only \"" SPAN_FMT "\"", SPAN_ARG(buf_span(&c->heard)));
+    }
+}
+
+static void give_certificate(struct rig *rig)
+{
+    static const char *const names[] = { "DNS:relay.example", NULL };
+    struct throwaway_ca *ca = throwaway_ca_new("test");
+    struct leaf_wish wish = { .names = names };
+    char *chain = NULL, *key = NULL;
+
+    throwaway_leaf(ca, &wish, &chain, &key);
+    struct error *err =
+        tls_server_context_new(span_of(chain), span_of(key), SPAN("test"), &rig->place.tls);
+    assert_null(err);
+    free(chain);
+    free(key);
+    throwaway_ca_free(&ca);
+}
+
+static void tls_client_connect(struct tls_client *c, struct rig *rig)
+{
+    struct endpoint client = { .port = 1 };
+    int fds[2];
+
+    *c = (struct tls_client){ .rig = rig };
+    buf_init(&c->heard, 1 << 20);
+    assert_true(ip_address_parse(SPAN("192.0.2.7"), &client.address));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    c->stream = stream_open(rig->loop, fds[1], &client_events, c);
+    session_open(&rig->host, &rig->place, fds[0], &client);
+    hear_text(c, "waxseal\r\n");
+    stream_printf(c->stream, "EHLO client.test\r\n");
+    hear_text(c, "250 8BITMIME\r\n");
+}
+
+static void tls_client_close(struct tls_client *c)
+{
+    stream_free(&c->stream);
+    buf_clear(&c->heard);
+}
+
+static void starttls_secures_and_begins_anew(void **state)
+{
+    struct rig *rig = *state;
+    struct tls_client c;
+    struct throwaway_ca *ca = throwaway_ca_new("another");
+    char *pem = throwaway_ca_pem(ca);
+    struct tls_trust *trust = NULL;
+    struct tls_context *context = NULL;
+    struct error *err = tls_trust_new(span_of(pem), &trust);
+
+    assert_null(err);
+    err = tls_client_context_new(trust, TLS_FLOOR_OPPORTUNISTIC, &context);
+    assert_null(err);
+    give_certificate(rig);
+    tls_client_connect(&c, rig);
+    assert_true(strstr(buf_span(&c.heard).data, "250-STARTTLS\r\n") != NULL);
+    stream_printf(c.stream, "STARTTLS\r\n");
+    hear_text(&c, "220 2.0.0 Ready to start TLS\r\n");
+    stream_secure_client(c.stream, context, "relay.example");
+    while (!c.secured && !c.closed)
+        loop_run(rig->loop);
+    assert_true(c.secured);
+    buf_reset(&c.heard);
+    stream_printf(c.stream, "MAIL FROM:<a@example.net>\r\nEHLO client.test\r\nSTARTTLS\r\n"
+                            "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n");
+    hear_text(&c, "<CR><LF>.<CR><LF>\r\n");
+    assert_true(span_starts_with(buf_span(&c.heard),
+                                 SPAN("503 5.5.1 Say EHLO or HELO first\r\n250-relay.example\r\n"
+                                      "250-PIPELINING\r\n250-SIZE 26214400\r\n"
+                                      "250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
+                                      "503 5.5.1 TLS is active already\r\n")));
+    stream_printf(c.stream, "hello\r\n.\r\n");
+    hear_text(&c, "queued as 3f9c22\r\n");
+    assert_non_null(memmem(fake_queue.content.base, buf_len(&fake_queue.content),
+                           "with ESMTPS id 3f9c22\r\n\t(using TLSv1.3 with cipher TLS_", 55));
+    assert_true(rig_has_logged(rig, "tls=TLSv1.3"));
+    tls_client_close(&c);
+    tls_context_free(&context);
+    tls_trust_free(&trust);
+    throwaway_ca_free(&ca);
+    free(pem);
+}
+
+static void clear_bytes_behind_starttls_end_it(void **state)
+{
+    struct rig *rig = *state;
+    struct tls_client c;
+
+    give_certificate(rig);
+    tls_client_connect(&c, rig);
+    stream_printf(c.stream, "STARTTLS\r\nMAIL FROM:<injected@example.net>\r\n");
+    hear_text(&c, "503 5.5.1 Bytes came behind STARTTLS\r\n");
+    while (!c.closed)
+        loop_run(rig->loop);
+    assert_int_equal(rig->host.session_count, 0);
+    tls_client_close(&c);
+}
+
+static void a_handshake_that_fails_ends_the_session(void **state)
+{
+    struct rig *rig = *state;
+    struct tls_client c;
+
+    give_certificate(rig);
+    tls_client_connect(&c, rig);
+    stream_printf(c.stream, "STARTTLS\r\n");
+    hear_text(&c, "220 2.0.0 Ready to start TLS\r\n");
+    stream_printf(c.stream, "MAIL FROM:<in-clear@example.net>\r\n");
+    while (!c.closed)
+        loop_run(rig->loop);
+    rig_settle(rig);
+    assert_int_equal(rig->host.session_count, 0);
+    assert_true(rig_has_logged(rig, " tls-failed client=192.0.2.7:1 reason="));
+    assert_int_equal(fake_queue.begun, 0);
+    tls_client_close(&c);
+}
+
+/* --- the log */
+
+static void the_log_tells_of_messages_and_refusals(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    rig_say(rig, "RCPT TO:<b@example.com>\r\n");
+    hear(rig, "503");
+    begin_data(rig);
+    rig_say(rig, "hello\r\n.\r\nQUIT\r\n");
+    hear(rig, "250 2.0.0");
+    hear(rig, "221");
+    rig_settle(rig);
+    assert_true(rig_has_logged(rig, " connect client=192.0.2.7:4711 listener="));
+    assert_true(rig_has_logged(rig, " refuse client=192.0.2.7:4711 reply=\"503 5.5.1 Say MAIL "
+                                    "first\" command=\"RCPT TO:<b@example.com>\"\n"));
+    assert_true(rig_has_logged(rig, " accept qid=3f9c22 from=<a@example.net> size=7 nrcpt=1 "
+                                    "client=192.0.2.7 tls=none\n"));
+    assert_true(rig_has_logged(rig, " disconnect client=192.0.2.7:4711 why=\"we closed\" "
+                                    "messages=1 took="));
+}
+
+static void passwords_never_reach_the_log(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    rig_say(rig, "AUTH PLAIN AGFkYQBzZWNyZXQ=\r\nAGFkYQBzZWNyZXQ=\r\n");
+    hear(rig, "502");
+    hear(rig, "500");
+    assert_true(rig_has_logged(rig, " refuse "));
+    assert_false(rig_has_logged(rig, "AGFk"));
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, open_rig, close_rig, NULL                                                 \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST("a message is the same when it comes byte by byte",
+             a_message_is_the_same_however_it_comes),
+        TEST("the trace field stands in front of the message", the_trace_field_stands_in_front),
+        TEST("content never exceeds the queue's credit", content_never_exceeds_the_credit),
+        TEST("250 to the final dot is said only after the commit",
+             ok_is_said_only_after_the_commit),
+        TEST("a queue that dies within DATA is told at the final dot, not before",
+             a_queue_that_dies_meanwhile_is_told_at_the_final_dot),
+        TEST("a client that vanishes leaves nothing behind", a_client_that_vanishes_leaves_nothing),
+        TEST("a refused message is thrown away at once, and answered at its end",
+             a_refused_message_is_aborted_at_once),
+        TEST("a header beyond 256 KiB is refused", a_header_beyond_its_limit_is_refused),
+        TEST("a queue that comes back is waited for", a_queue_that_comes_back_is_waited_for),
+        TEST("a queue that stays away is waited for 10 seconds, then 451",
+             a_queue_that_stays_away_is_waited_for_10_seconds),
+        TEST("a silent client gets 421", a_silent_client_gets_421),
+        TEST("half lines win no time", half_lines_win_no_time),
+        TEST("replies slow down after many errors", replies_slow_down_after_many_errors),
+        TEST("who speaks before the greeting is sent away",
+             who_speaks_before_the_greeting_is_sent_away),
+        TEST("a client that reads no replies is not read, and loses none",
+             a_client_that_reads_no_replies_is_not_read),
+        TEST("the end of draining spares those who wait for the commit",
+             the_end_of_draining_spares_those_who_wait_for_the_commit),
+        TEST("the very end spares nobody", the_very_end_spares_nobody),
+        TEST("STARTTLS secures the session and begins it anew", starttls_secures_and_begins_anew),
+        TEST("clear bytes behind STARTTLS end the session", clear_bytes_behind_starttls_end_it),
+        TEST("a handshake that fails ends the session", a_handshake_that_fails_ends_the_session),
+        TEST("the log tells of messages and refusals", the_log_tells_of_messages_and_refusals),
+        TEST("passwords that went astray never reach the log", passwords_never_reach_the_log),
+    };
+    return cmocka_run_group_tests_name("session", tests, NULL, NULL);
+}
