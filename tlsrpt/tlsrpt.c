@@ -1,0 +1,248 @@
+#include "tlsrpt/tlsrpt.h"
+
+#include "lib/base/clock.h"
+#include "lib/base/limits.h"
+#include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
+#include "lib/ipc/role.h"
+#include "lib/mail/domain.h"
+#include "tlsrpt/day.h"
+#include "tlsrpt/report.h"
+#include "tlsrpt/tally.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    WRITE_WAIT_MS = SECOND_MS, /* between two commits */
+    REPORT_BYTES_MAX = 16 << 20,
+};
+
+struct tlsrpt {
+    struct role *role;
+    struct tally *tally;
+    struct loop_timer *write_timer;
+    struct list tellers;
+};
+
+/* A worker that tells of its sessions. */
+struct teller {
+    struct list others;
+    struct tlsrpt *tlsrpt;
+    struct channel *channel;
+};
+
+static uint32_t today(void)
+{
+    return day_of(clock_utc_ms());
+}
+
+/* Without its store the role has no use; the supervisor starts it anew. */
+static void write_now(struct tlsrpt *t)
+{
+    struct error *err;
+
+    loop_timer_cancel(t->write_timer);
+    err = tally_write(t->tally, today());
+    if (err)
+        role_die(ROLE_EXIT_TROUBLE, err);
+}
+
+static void on_write_due(void *ctx)
+{
+    write_now(ctx);
+}
+
+/* --- sessions */
+
+static void teller_free(struct teller *teller)
+{
+    list_remove(&teller->others);
+    channel_free(&teller->channel);
+    free(teller);
+}
+
+static void count_session(struct tlsrpt *t, const Ipc__SessionEvent *event)
+{
+    struct error *err = tally_add(t->tally, today(), event);
+
+    if (err)
+        role_die(ROLE_EXIT_TROUBLE, err);
+    if (tally_is_full(t->tally))
+        write_now(t);
+    else if (!loop_timer_running(t->write_timer))
+        loop_timer_start(t->write_timer, WRITE_WAIT_MS);
+}
+
+static void on_frame(void *ctx, struct channel_frame *frame)
+{
+    struct teller *teller = ctx;
+    Ipc__SessionEvent *event;
+
+    if (frame->type != FRAME_SESSION_EVENT) {
+        channel_refuse(teller->channel, "a frame that tlsrpt does not know");
+        return;
+    }
+    event = channel_decode(frame, &ipc__session_event__descriptor);
+    if (event && counts_is_valid(event))
+        count_session(teller->tlsrpt, event);
+    else
+        channel_refuse(teller->channel, "a session event that cannot be");
+    if (event)
+        ipc__session_event__free_unpacked(event, NULL);
+}
+
+static void on_closed(void *ctx, const struct error *err)
+{
+    (void)err;
+    teller_free(ctx);
+}
+
+static const struct channel_events teller_events = { on_frame, on_closed };
+
+static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
+{
+    struct tlsrpt *t = ctx;
+    struct teller *teller = memory_new(sizeof(*teller));
+
+    (void)peer;
+    (void)instance;
+    teller->tlsrpt = t;
+    list_init(&teller->others);
+    list_append(&t->tellers, &teller->others);
+    teller->channel = channel_open(role_loop(t->role), fd, &teller_events, teller);
+}
+
+/* --- reports */
+
+/* The contact of the settings, or the postmaster of this host. */
+static struct span contact_of(const struct settings *s, char *room, size_t size)
+{
+    if (s->tlsrpt_contact[0] != '\0')
+        return span_of(s->tlsrpt_contact);
+    snprintf(room, size, "postmaster@%s", s->hostname);
+    return span_of(room);
+}
+
+static void answer_report(struct tlsrpt *t, struct role_request **request, struct span domain,
+                          uint32_t day, const Tlsrpt__DayRecord *record)
+{
+    const struct settings *s = role_settings(t->role);
+    char contact[SETTINGS_NAME_SIZE + 16];
+    struct report_facts facts = {
+        .organization = span_of(s->tlsrpt_organization[0] ? s->tlsrpt_organization : s->hostname),
+        .contact = contact_of(s, contact, sizeof(contact)),
+        .domain = domain,
+        .day = day,
+    };
+    struct json *report = report_build(&facts, record);
+    struct buf text;
+
+    buf_init(&text, REPORT_BYTES_MAX);
+    if (json_write(report, JSON_INDENTED, &text))
+        role_reply(request, buf_span(&text), true);
+    else
+        role_reply_failed(request, "the report is too large to print");
+    buf_clear(&text);
+    json_free(&report);
+}
+
+static void answer_nothing(struct role_request **request, const char *domain, uint32_t day)
+{
+    char sentence[DOMAIN_MAX + 100];
+    char day_text[CLOCK_TEXT_SIZE];
+
+    day_format(day, day_text);
+    snprintf(sentence, sizeof(sentence), "no session with %s was counted on %s", domain, day_text);
+    role_reply_failed(request, sentence);
+}
+
+static void report_asked(struct tlsrpt *t, struct role_request **request)
+{
+    struct span day_text = role_request_argument(*request, "day");
+    const Tlsrpt__DayRecord *record;
+    char domain[DOMAIN_MAX + 1];
+    uint32_t day = today();
+    struct error *err;
+
+    if (!domain_normalize(role_request_argument(*request, "domain"), domain)) {
+        role_reply_failed(request, "that is no domain name");
+        return;
+    }
+    if (day_text.data && !day_parse(day_text, &day)) {
+        role_reply_failed(request, "that is no day; a day looks like 2026-01-30");
+        return;
+    }
+    err = tally_look(t->tally, day, span_of(domain), &record);
+    if (err)
+        role_die(ROLE_EXIT_TROUBLE, err);
+    if (record)
+        answer_report(t, request, span_of(domain), day, record);
+    else
+        answer_nothing(request, domain, day);
+    if (!loop_timer_running(t->write_timer)) /* forgets what was read for the answer */
+        loop_timer_start(t->write_timer, WRITE_WAIT_MS);
+}
+
+/* --- the role */
+
+static void on_control(void *ctx, struct role_request *request)
+{
+    if (span_equal(role_request_verb(request), SPAN("tlsrpt report")))
+        report_asked(ctx, &request);
+    else
+        role_reply_failed(&request, "tlsrpt knows one request only: tlsrpt report");
+}
+
+/* Settings are read when a report is made. */
+static void on_settings(void *ctx)
+{
+    (void)ctx;
+}
+
+static void on_drain(void *ctx, int64_t wait_ms)
+{
+    struct tlsrpt *t = ctx;
+
+    (void)wait_ms;
+    write_now(t);
+    role_end(t->role, ROLE_EXIT_DONE);
+}
+
+static const struct role_events events = {
+    .peer = on_peer,
+    .settings = on_settings,
+    .drain = on_drain,
+    .control = on_control,
+};
+
+static struct tally *open_tally(const struct settings *s)
+{
+    char folder[SETTINGS_PATH_SIZE + 16];
+    struct tally *tally = NULL;
+    int exit_status;
+    struct error *err;
+
+    snprintf(folder, sizeof(folder), "%s/tlsrpt", s->state_dir);
+    err = tally_open(folder, &tally, &exit_status);
+    if (err)
+        role_die(exit_status, err);
+    return tally;
+}
+
+int tlsrpt_main(struct role *role)
+{
+    struct tlsrpt t = { .role = role };
+    int exit_status;
+
+    list_init(&t.tellers);
+    t.tally = open_tally(role_settings(role));
+    t.write_timer = loop_timer_new(role_loop(role), on_write_due, &t);
+    exit_status = role_serve(role, &events, &t);
+    write_now(&t);
+    while (!list_empty(&t.tellers))
+        teller_free(LIST_FIRST(&t.tellers, struct teller, others));
+    loop_timer_free(&t.write_timer);
+    tally_close(&t.tally);
+    return exit_status;
+}
