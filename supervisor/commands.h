@@ -1,17 +1,35 @@
 /*
- * commands - what the command line offers: a table of commands, the parsing of their arguments, and
- * what each does.  Called by main.
+ * commands - the table of what the command line offers, and what each command does.
+ * Called by command_line.
  */
 #ifndef WAXSEAL_SUPERVISOR_COMMANDS_H
 #define WAXSEAL_SUPERVISOR_COMMANDS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* What waxseal exits with (docs/man/waxseal.8). */
 enum {
     EXIT_DONE = 0,
-    EXIT_FAILED = 1, /* refused, not found, wrong configuration */
+    EXIT_FAILED = 1, /* refused, not found, wrong configuration, no relay running */
     EXIT_WRONG_USAGE = 2,
+};
+
+#define CONFIG_PATH "/etc/waxseal/waxseal.conf"
+
+/* Options beyond --help and --config that a command knows; RAW: the answer is JSON in any case. */
+enum { OPTION_JSON = 1, OPTION_ALL = 2, OPTION_LIST = 4, OPTION_DAY = 8, OPTION_RAW = 16 };
+
+struct invocation;
+
+struct command {
+    const char *words;    /* also the verb of the request to the relay */
+    const char *operand;  /* as the usage shows it; NULL: none */
+    const char *argument; /* what the operand is called in the request */
+    unsigned options;
+    int (*run)(const struct invocation *invocation);
+    const char *if_empty; /* lists only: what to say when there is nothing */
+    const char *sentence;
 };
 
 /* A command line, parsed. */
@@ -23,10 +41,12 @@ struct invocation {
     bool list;           /* --list */
     bool help;           /* --help */
     const char *day;     /* --day DATE */
-    const char *operand; /* QID, DOMAIN, FILE or DIR */
+    const char *operand; /* QID, DOMAIN or DIRECTORY */
 };
 
-/* Runs a command line without the program's name; gives the exit status. */
-int commands_run(int count, char *const words[]);
+size_t commands_table(const struct command **out_rows);
+
+/* waxseal check: in check.c. */
+int check_run(const struct invocation *invocation);
 
 #endif

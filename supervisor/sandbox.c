@@ -92,6 +92,9 @@ int sandbox_enter(const struct sandbox_user *user, int folder, int channel)
         errnum = drop_user(user);
     if (errnum != 0)
         return errnum;
+    /* the service manager may have given us the low ports: they are bound, the roles need no more
+     */
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (setrlimit(RLIMIT_CORE, &no_core) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return errno;
     return 0;

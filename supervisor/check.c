@@ -1,0 +1,115 @@
+#include "supervisor/commands.h"
+
+#include "lib/base/json.h"
+#include "lib/base/memory.h"
+#include "lib/base/settings.h"
+#include "supervisor/handover.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void print_json(const struct json *value)
+{
+    struct buf text;
+
+    buf_init(&text, SETTINGS_TEXT_MAX);
+    ensure(json_write(value, JSON_INDENTED, &text));
+    fwrite(buf_span(&text).data, 1, buf_len(&text), stdout);
+    fputc('\n', stdout);
+    buf_clear(&text);
+}
+
+static void list_as_json(void)
+{
+    struct json *rows = json_new_array();
+    struct setting_row row;
+
+    for (size_t n = 0; settings_row(n, &row); n++) {
+        struct json *o = json_append_object(rows);
+        json_add_string(o, "group", row.group);
+        json_add_string(o, "name", row.name);
+        json_add_string(o, "type", row.type);
+        json_add_string(o, "default", row.default_text);
+        json_add_string(o, "range", row.range_text);
+        json_add_string(o, "sentence", row.sentence);
+    }
+    print_json(rows);
+    json_free(&rows);
+}
+
+static void list_as_text(void)
+{
+    struct setting_row row;
+
+    for (size_t n = 0; settings_row(n, &row); n++) {
+        printf("%s%s%s (%s", row.group ? row.group : "", row.group ? ": " : "", row.name, row.type);
+        if (row.range_text[0] != '\0')
+            printf(", %s", row.range_text);
+        if (row.default_text[0] != '\0')
+            printf("; default %s", row.default_text);
+        printf(")\n    %s\n", row.sentence);
+    }
+}
+
+/* What a file of settings cannot tell: the files that it names. */
+static void check_files(const struct invocation *i, const struct settings *s,
+                        struct settings_errors *errors)
+{
+    struct error *err = handover_check_files(s);
+
+    if (!err)
+        return;
+    settings_errors_add(errors, i->config, 1, "%s", error_text(err));
+    error_free(&err);
+}
+
+static void print_errors_as_json(const struct settings_errors *errors)
+{
+    struct json *o = json_new_object();
+    struct json *list;
+    struct span rest = buf_span(&errors->text);
+    struct span line;
+
+    json_add_bool(o, "fine", errors->count == 0);
+    list = json_add_array(o, "errors");
+    while (span_cut(&rest, '\n', &line))
+        if (line.len > 0)
+            json_append_text(list, line);
+    print_json(o);
+    json_free(&o);
+}
+
+static void print_errors(const struct invocation *i, const struct settings_errors *errors)
+{
+    if (i->json)
+        print_errors_as_json(errors);
+    else if (errors->count == 0)
+        printf("%s: everything is right\n", i->config);
+    else
+        fprintf(stderr, SPAN_FMT "%u wrong, nothing changed\n", SPAN_ARG(buf_span(&errors->text)),
+                errors->count);
+}
+
+int check_run(const struct invocation *i)
+{
+    struct settings *s = memory_new(sizeof(*s));
+    struct settings_errors errors;
+    int status;
+
+    if (i->list) {
+        free(s);
+        if (i->json)
+            list_as_json();
+        else
+            list_as_text();
+        return EXIT_DONE;
+    }
+    settings_errors_init(&errors);
+    if (settings_load(i->config, s, &errors))
+        check_files(i, s, &errors);
+    print_errors(i, &errors);
+    status = errors.count == 0 ? EXIT_DONE : EXIT_FAILED;
+    settings_errors_clear(&errors);
+    free(s);
+    return status;
+}

@@ -1,0 +1,211 @@
+#include "supervisor/command_line.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* --- help ------------------------------------------------------------------------------------ */
+
+static void print_usage(const struct command *c, FILE *out)
+{
+    fprintf(out, "waxseal %s", c->words);
+    if (c->operand)
+        fprintf(out, " %s%s", c->operand, c->options & OPTION_ALL ? "|--all" : "");
+    if (c->options & OPTION_DAY)
+        fputs(" [--day DATE]", out);
+    if (c->options & OPTION_LIST)
+        fputs(" [--list]", out);
+    if (c->options & OPTION_JSON)
+        fputs(" [--json]", out);
+    fputs(strcmp(c->words, "version") == 0 ? "\n" : " [--config FILE]\n", out);
+}
+
+static void print_help(const struct command *c)
+{
+    printf("Usage: ");
+    print_usage(c, stdout);
+    printf("\n%s\n\n", c->sentence);
+    printf("  --config FILE  the configuration (default " CONFIG_PATH ")\n");
+    if (c->options & OPTION_ALL)
+        printf("  --all          all messages instead of one\n");
+    if (c->options & OPTION_DAY)
+        printf("  --day DATE     a UTC day such as 2026-01-30 instead of today\n");
+    if (c->options & OPTION_LIST)
+        printf("  --list         every setting: group, name, type, default, range, meaning\n");
+    if (c->options & OPTION_JSON)
+        printf("  --json         for programs\n");
+    printf("  --help         this text\n");
+}
+
+static bool is_of_group(const struct command *c, const char *group)
+{
+    size_t len = strlen(group);
+
+    return strncmp(c->words, group, len) == 0 && c->words[len] == ' ';
+}
+
+/* All commands, or those of a group. */
+static void print_overview(const char *group, FILE *out)
+{
+    const struct command *commands;
+    size_t count = commands_table(&commands);
+
+    fprintf(out, "waxseal, an outbound mail relay. Commands:\n\n");
+    for (size_t i = 0; i < count; i++) {
+        if (group && !is_of_group(&commands[i], group))
+            continue;
+        fputs("  ", out);
+        print_usage(&commands[i], out);
+        fprintf(out, "      %s\n", commands[i].sentence);
+    }
+    fprintf(out, "\nEach has --help. See waxseal(8) and waxseal.conf(5).\n");
+}
+
+static int wrong_usage(const struct command *c, const char *what, const char *which)
+{
+    fprintf(stderr, "waxseal: %s%s%s\n", what, which ? " " : "", which ? which : "");
+    if (c) {
+        fputs("Usage: ", stderr);
+        print_usage(c, stderr);
+    } else {
+        fputs("Try: waxseal --help\n", stderr);
+    }
+    return EXIT_WRONG_USAGE;
+}
+
+/* --- parsing --------------------------------------------------------------------------------- */
+
+static bool is_group(const char *word)
+{
+    const struct command *commands;
+    size_t count = commands_table(&commands);
+
+    for (size_t i = 0; i < count; i++)
+        if (is_of_group(&commands[i], word))
+            return true;
+    return false;
+}
+
+static const struct command *find_command(const char *first, const char *second)
+{
+    const struct command *commands;
+    size_t count = commands_table(&commands);
+    char words[64];
+
+    snprintf(words, sizeof(words), "%s%s%s", first, second ? " " : "", second ? second : "");
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(commands[i].words, words) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* A flag that this command knows. */
+static bool take_flag(struct invocation *i, const char *word)
+{
+    const struct {
+        const char *name;
+        unsigned option; /* 0: every command has it */
+        bool *flag;
+    } flags[] = { { "--help", 0, &i->help },
+                  { "--json", OPTION_JSON, &i->json },
+                  { "--all", OPTION_ALL, &i->all },
+                  { "--list", OPTION_LIST, &i->list } };
+
+    for (size_t n = 0; n < COUNT(flags); n++) {
+        if (strcmp(word, flags[n].name) != 0)
+            continue;
+        if (flags[n].option != 0 && (i->command->options & flags[n].option) == 0)
+            return false;
+        *flags[n].flag = true;
+        return true;
+    }
+    return false;
+}
+
+/* "--config FILE" or "--day DATE"; gives where its value goes. */
+static const char **take_valued(struct invocation *i, const char *word)
+{
+    if (strcmp(word, "--config") == 0)
+        return &i->config;
+    if (strcmp(word, "--day") == 0 && (i->command->options & OPTION_DAY))
+        return &i->day;
+    return NULL;
+}
+
+static int parse_rest(struct invocation *i, int count, char *const words[])
+{
+    for (int n = 0; n < count; n++) {
+        const char **value = take_valued(i, words[n]);
+        if (value && n + 1 == count)
+            return wrong_usage(i->command, "a value is missing behind", words[n]);
+        if (value)
+            *value = words[++n];
+        else if (take_flag(i, words[n]))
+            continue;
+        else if (words[n][0] == '-')
+            return wrong_usage(i->command, "there is no option", words[n]);
+        else if (!i->command->operand || i->operand)
+            return wrong_usage(i->command, "this is one too many:", words[n]);
+        else
+            i->operand = words[n];
+    }
+    return EXIT_DONE;
+}
+
+static int check_operand(const struct invocation *i)
+{
+    bool needed = i->command->operand && !i->all;
+
+    if (needed && !i->operand)
+        return wrong_usage(i->command, "this is missing:", i->command->operand);
+    if (i->all && i->operand)
+        return wrong_usage(i->command, "either one message or --all, not both", NULL);
+    return EXIT_DONE;
+}
+
+static int run_invocation(const struct command *c, int count, char *const words[])
+{
+    struct invocation i = { .command = c, .config = CONFIG_PATH };
+    int status = parse_rest(&i, count, words);
+
+    if (status != EXIT_DONE)
+        return status;
+    if (i.help) {
+        print_help(c);
+        return EXIT_DONE;
+    }
+    status = check_operand(&i);
+    return status == EXIT_DONE ? c->run(&i) : status;
+}
+
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+/* "queue" alone or "queue --help": what there is of it. */
+static int show_group(const char *group, bool asked)
+{
+    print_overview(group, asked ? stdout : stderr);
+    return asked ? EXIT_DONE : EXIT_WRONG_USAGE;
+}
+
+int command_line_run(int count, char *const words[])
+{
+    const struct command *c;
+    bool group;
+
+    if (count == 0)
+        return show_group(NULL, false);
+    if (asks_for_help(words[0]))
+        return show_group(NULL, true);
+    group = is_group(words[0]);
+    if (group && (count == 1 || asks_for_help(words[1])))
+        return show_group(words[0], count > 1);
+    c = find_command(strcmp(words[0], "--version") == 0 ? "version" : words[0],
+                     group ? words[1] : NULL);
+    if (!c)
+        return wrong_usage(NULL, "there is no command", group ? words[1] : words[0]);
+    return run_invocation(c, count - 1 - group, words + 1 + group);
+}
