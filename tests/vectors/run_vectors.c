@@ -239,6 +239,7 @@ static const struct area areas[] = {
     { "mx_match", judge_mx_match, match_agrees, NULL },
     { "cert_match", judge_certificate, match_agrees, NULL },
     { "tlsrpt_txt", judge_tlsrpt_txt, txt_agrees, NULL },
+    { "tlsrpt_reports", judge_aggregate, report_agrees, is_aggregate },
 };
 
 enum { AREAS = sizeof(areas) / sizeof(areas[0]) };
