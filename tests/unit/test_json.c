@@ -1,10 +1,7 @@
 #include "lib/base/json.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static void assert_written(const struct json *value, const char *want)
 {

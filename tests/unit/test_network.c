@@ -1,10 +1,7 @@
 #include "lib/base/network.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static struct ip_address address(const char *text)
 {

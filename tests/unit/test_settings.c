@@ -2,14 +2,11 @@
 
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
+#include "tests/support/test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 /* Reads a text that is right. */
 static struct settings *settings_of(const char *text)

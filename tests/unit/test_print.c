@@ -1,0 +1,129 @@
+#include "supervisor/print.h"
+
+#include "lib/base/memory.h"
+#include "tests/support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct error *print_fn(struct span answer, FILE *out);
+
+static struct error *as_rows(struct span answer, FILE *out)
+{
+    return print_rows(answer, "There is nothing.", out);
+}
+
+static void assert_printed(print_fn *print, const char *answer, const char *want)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    struct error *err = print(span_of(answer), out);
+
+    fclose(out);
+    assert_null(err);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+static void assert_refused(print_fn *print, const char *answer)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    struct error *err = print(span_of(answer), out);
+
+    fclose(out);
+    assert_non_null(err);
+    error_free(&err);
+    free(text);
+}
+
+static void rows_stand_in_columns(void **state)
+{
+    (void)state;
+    assert_printed(as_rows,
+                   "[{\"id\":\"3f\",\"next_hop\":\"example.net\",\"attempts\":12},"
+                   "{\"id\":\"3f9c21\",\"next_hop\":\"a.b\",\"attempts\":0}]",
+                   "id      next hop     attempts\n"
+                   "3f      example.net  12\n"
+                   "3f9c21  a.b          0\n");
+}
+
+static void an_object_a_line_is_as_good_as_an_array(void **state)
+{
+    (void)state;
+    assert_printed(as_rows, "{\"id\":\"a\"}\n{\"id\":\"b\"}\n", "id\na\nb\n");
+    assert_printed(as_rows, "{\"id\":\"a\"}\n", "id\na\n");
+}
+
+static void nothing_is_said_in_words(void **state)
+{
+    (void)state;
+    assert_printed(as_rows, "[]", "There is nothing.\n");
+    assert_printed(as_rows, "\n", "There is nothing.\n");
+}
+
+static void values_that_are_missing_are_a_dash(void **state)
+{
+    (void)state;
+    assert_printed(as_rows, "[{\"a\":null,\"b\":\"\",\"c\":true},{\"b\":\"x\"}]",
+                   "a  b  c\n-  -  yes\n-  x  -\n");
+}
+
+static void nothing_reaches_the_terminal_as_a_control(void **state)
+{
+    (void)state;
+    assert_printed(as_rows, "[{\"reply\":\"451 \\u001b[31mred\\r\\n\\u007f\",\"x\":1}]",
+                   "reply                        x\n451 \\x1b[31mred\\x0d\\x0a\\x7f  1\n");
+    assert_printed(as_rows, "[{\"reply\":\"\\u009b31m\\u00fc\"}]",
+                   "reply\n\\xc2\\x9b31m\xc3\xbc\n");
+}
+
+static void columns_count_characters_not_bytes(void **state)
+{
+    (void)state;
+    assert_printed(as_rows, "[{\"a\":\"\\u00fc\\u00fc\\u00fc\",\"b\":1},{\"a\":\"xxxx\",\"b\":2}]",
+                   "a     b\n\xc3\xbc\xc3\xbc\xc3\xbc   1\nxxxx  2\n");
+}
+
+static void one_object_is_a_member_a_line(void **state)
+{
+    (void)state;
+    assert_printed(
+        print_one,
+        "{\"id\":\"3f\",\"mx\":[\"a\",\"b\"],\"tries\":[{\"at\":1,\"tls\":{\"v\":\"1.3\"}}]}",
+        "id: 3f\n"
+        "mx:\n  - a\n  - b\n"
+        "tries:\n  -\n    at: 1\n    tls:\n      v: 1.3\n");
+}
+
+static void an_answer_that_is_no_json_is_an_error(void **state)
+{
+    (void)state;
+    assert_refused(as_rows, "nonsense");
+    assert_refused(as_rows, "[{\"a\":1}");
+    assert_refused(as_rows, "{\"a\":1}\nnonsense\n");
+    assert_refused(print_one, "");
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, NULL, NULL, NULL                                                          \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST("rows stand in columns under the names of their members", rows_stand_in_columns),
+        TEST("an object a line is as good as an array", an_object_a_line_is_as_good_as_an_array),
+        TEST("an empty answer is said in words", nothing_is_said_in_words),
+        TEST("values that are missing are a dash", values_that_are_missing_are_a_dash),
+        TEST("nothing in a value reaches the terminal as a control",
+             nothing_reaches_the_terminal_as_a_control),
+        TEST("columns count characters, not bytes", columns_count_characters_not_bytes),
+        TEST("one object is a member a line", one_object_is_a_member_a_line),
+        TEST("an answer that is no JSON is an error", an_answer_that_is_no_json_is_an_error),
+    };
+    return cmocka_run_group_tests_name("print", tests, NULL, NULL);
+}
