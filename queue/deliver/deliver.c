@@ -145,11 +145,11 @@ static bool take_acknowledgement(struct deliver *self, const struct channel_fram
 {
     Ipc__OutcomeAck *message = channel_decode(frame, &ipc__outcome_ack__descriptor);
     struct job *job = message ? map_get_number(self->jobs, message->lease) : NULL;
-    bool is_fine = job && job->is_over;
+    bool is_fine = message && (!job || job->is_over);
 
     if (message)
         ipc__outcome_ack__free_unpacked(message, NULL);
-    if (is_fine)
+    if (is_fine && job)
         forget_job(self, job);
     end_if_drained(self);
     return is_fine;
