@@ -66,8 +66,8 @@ static void query_step(void *ctx);
 static void servers_retire(struct resolver *resolver)
 {
     for (unsigned i = 0; i < resolver->server_count; i++) {
-        channel_retire(&resolver->servers[i].udp);
-        channel_retire(&resolver->servers[i].tcp);
+        resolver_channel_retire(&resolver->servers[i].udp);
+        resolver_channel_retire(&resolver->servers[i].tcp);
     }
 }
 
@@ -154,9 +154,9 @@ static struct error *channel_of(struct resolver *resolver, struct server *server
     struct resolver_channel **channel = tcp ? &server->tcp : &server->udp;
     struct error *err = NULL;
     if (*channel && channel_is_worn(*channel))
-        channel_retire(channel);
+        resolver_channel_retire(channel);
     if (!*channel)
-        err = channel_new(resolver->loop, &server->endpoint, tcp, channel);
+        err = resolver_channel_new(resolver->loop, &server->endpoint, tcp, channel);
     if (!err)
         *out_channel = *channel;
     return err;
@@ -166,7 +166,7 @@ static struct error *channel_of(struct resolver *resolver, struct server *server
 
 static void query_free(struct resolver_query *query)
 {
-    channel_forget(&query->request);
+    resolver_channel_forget(&query->request);
     loop_task_cancel(&query->step);
     loop_timer_free(&query->deadline);
     list_remove(&query->in_resolver);
@@ -182,7 +182,7 @@ static void query_step_soon(struct resolver_query *query)
 
 static void query_end(struct resolver_query *query, enum dns_outcome outcome, const char *reason)
 {
-    channel_forget(&query->request);
+    resolver_channel_forget(&query->request);
     dns_answer_none(&query->answer, outcome, reason);
     query->answered = true;
     query_step_soon(query);
@@ -233,8 +233,8 @@ void resolver_free(struct resolver **resolver)
     while (!list_empty(&r->queries))
         query_free(LIST_FIRST(&r->queries, struct resolver_query, in_resolver));
     for (unsigned i = 0; i < r->server_count; i++) {
-        channel_free(&r->servers[i].udp);
-        channel_free(&r->servers[i].tcp);
+        resolver_channel_free(&r->servers[i].udp);
+        resolver_channel_free(&r->servers[i].tcp);
     }
     free(r);
 }
@@ -355,7 +355,8 @@ static void query_ask(struct resolver_query *query)
         error_free(&err);
         return;
     }
-    query->request = channel_ask(channel, query->name, (int)query->type, on_replied, query);
+    query->request =
+        resolver_channel_ask(channel, query->name, (int)query->type, on_replied, query);
 }
 
 static void query_step(void *ctx)

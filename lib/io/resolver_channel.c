@@ -181,8 +181,8 @@ static int open_ares(struct resolver_channel *channel, const struct endpoint *se
     return ares_set_servers_ports_csv(channel->ares, address);
 }
 
-struct error *channel_new(struct loop *loop, const struct endpoint *server, bool tcp,
-                          struct resolver_channel **out_channel)
+struct error *resolver_channel_new(struct loop *loop, const struct endpoint *server, bool tcp,
+                                   struct resolver_channel **out_channel)
 {
     struct resolver_channel *channel = memory_new(sizeof(*channel));
     channel->loop = loop;
@@ -202,7 +202,7 @@ struct error *channel_new(struct loop *loop, const struct endpoint *server, bool
     return error_new(ERROR_LOCAL, "DNS channel: %s", ares_strerror(code));
 }
 
-void channel_retire(struct resolver_channel **channel)
+void resolver_channel_retire(struct resolver_channel **channel)
 {
     struct resolver_channel *c = *channel;
     *channel = NULL;
@@ -212,7 +212,7 @@ void channel_retire(struct resolver_channel **channel)
     end_when_idle(c);
 }
 
-void channel_free(struct resolver_channel **channel)
+void resolver_channel_free(struct resolver_channel **channel)
 {
     struct resolver_channel *c = *channel;
     *channel = NULL;
@@ -350,8 +350,8 @@ static void send_wire(struct resolver_request *request, unsigned char *wire, int
     rearm(channel);
 }
 
-struct resolver_request *channel_ask(struct resolver_channel *channel, const char *name, int type,
-                                     channel_replied_fn *replied, void *ctx)
+struct resolver_request *resolver_channel_ask(struct resolver_channel *channel, const char *name,
+                                              int type, channel_replied_fn *replied, void *ctx)
 {
     struct resolver_request *request = memory_new(sizeof(*request));
     unsigned char *wire = NULL;
@@ -372,7 +372,7 @@ struct resolver_request *channel_ask(struct resolver_channel *channel, const cha
     return NULL;
 }
 
-void channel_forget(struct resolver_request **request)
+void resolver_channel_forget(struct resolver_request **request)
 {
     if (*request)
         (*request)->replied = NULL;

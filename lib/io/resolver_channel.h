@@ -26,23 +26,23 @@ enum channel_reply {
 typedef void channel_replied_fn(void *ctx, enum channel_reply how, struct span reply);
 
 /* A channel over UDP, with TCP for truncated answers, or over TCP alone. */
-struct error *channel_new(struct loop *loop, const struct endpoint *server, bool tcp,
-                          struct resolver_channel **out_channel) MUST_CHECK;
+struct error *resolver_channel_new(struct loop *loop, const struct endpoint *server, bool tcp,
+                                   struct resolver_channel **out_channel) MUST_CHECK;
 
 /* No new question; frees itself when those under way have ended.  Sets *channel to NULL. */
-void channel_retire(struct resolver_channel **channel);
+void resolver_channel_retire(struct resolver_channel **channel);
 
 /* Ends it at once; no callback comes.  Not from within one. */
-void channel_free(struct resolver_channel **channel);
+void resolver_channel_free(struct resolver_channel **channel);
 
 /* Has it asked enough (pitfalls.md section 3), or seen what makes a new one advisable? */
 bool channel_is_worn(const struct resolver_channel *channel);
 
 /* Asks, with recursion and AD wanted.  NULL when `replied` was called already. */
-struct resolver_request *channel_ask(struct resolver_channel *channel, const char *name, int type,
-                                     channel_replied_fn *replied, void *ctx);
+struct resolver_request *resolver_channel_ask(struct resolver_channel *channel, const char *name,
+                                              int type, channel_replied_fn *replied, void *ctx);
 
 /* Nobody wants the reply any more. */
-void channel_forget(struct resolver_request **request);
+void resolver_channel_forget(struct resolver_request **request);
 
 #endif
