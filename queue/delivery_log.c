@@ -1,0 +1,84 @@
+#include "queue/delivery_log.h"
+
+#include "lib/base/log.h"
+#include "lib/ipc/channel.h"
+
+static const char *const outcomes[] = {
+    [SETTLED_DELIVERED] = "delivered",
+    [SETTLED_DEFERRED] = "deferred",
+    [SETTLED_FAILED] = "failed",
+    [SETTLED_EXPIRED] = "failed",
+    [SETTLED_WAITS_FOR_POLICY] = "deferred",
+};
+
+/* The candidate that took the message, or else the last that was tried. */
+static const Ipc__Candidate *candidate_of(const Ipc__Decision *decision)
+{
+    if (!decision || decision->n_candidates == 0)
+        return NULL;
+    for (size_t i = 0; i < decision->n_candidates; i++)
+        if (span_equal(span_of_bytes(decision->candidates[i]->verdict), SPAN("delivered")))
+            return decision->candidates[i];
+    return decision->candidates[decision->n_candidates - 1];
+}
+
+/* "sts enforce" is "enforce" in a log line. */
+static struct span sts_of(const Ipc__Decision *decision)
+{
+    struct span policy = decision ? span_of_bytes(decision->policy) : SPAN("");
+
+    return span_starts_with(policy, SPAN("sts ")) ? span_from(policy, 4) : policy;
+}
+
+static void say_settled(const struct settle *settle, const struct settled *settled)
+{
+    const Ipc__Decision *decision = settle->outcome->decision;
+    const Ipc__Candidate *candidate = candidate_of(decision);
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "delivery");
+    log_qid(&line, settle->outcome->id);
+    log_path(&line, "rcpt", span_of(settled->recipient));
+    log_text(&line, "mx", candidate ? span_of_bytes(candidate->mx) : SPAN(""));
+    log_text(&line, "tls", candidate ? span_of_bytes(candidate->tls) : SPAN(""));
+    log_text(&line, "sts", sts_of(decision));
+    log_string(&line, "outcome", outcomes[settled->as]);
+    log_seconds(&line, "delay", settled->delay_ms);
+    log_text(&line, "reply", span_of_bytes(settled->result->reply));
+    log_end(&line);
+}
+
+static void say_expired(const struct settle *settle, const struct settled *settled)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_WARNING, "expired");
+    log_qid(&line, settle->outcome->id);
+    log_path(&line, "rcpt", span_of(settled->recipient));
+    log_seconds(&line, "delay", settled->delay_ms);
+    log_end(&line);
+}
+
+static void say_told(const struct settle *settle)
+{
+    struct log_line line;
+    char id[QID_TEXT_SIZE];
+
+    if (settle->notification == 0 && !settle->sender_is_null)
+        return;
+    log_begin(&line, settle->notification ? LOG_INFO : LOG_WARNING, "bounce");
+    log_qid(&line, settle->outcome->id);
+    qid_format(settle->notification, id);
+    log_string(&line, "notification", settle->notification ? id : "");
+    log_end(&line);
+}
+
+void delivery_log(const struct settle *settle)
+{
+    for (size_t i = 0; i < settle->count; i++) {
+        say_settled(settle, &settle->settled[i]);
+        if (settle->settled[i].as == SETTLED_EXPIRED)
+            say_expired(settle, &settle->settled[i]);
+    }
+    say_told(settle);
+}

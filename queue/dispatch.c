@@ -1,0 +1,557 @@
+#include "queue/dispatch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
+#include "queue/dispatch_hops.h"
+#include "queue/due_walk.h"
+#include "queue/slots.h"
+#include "queue/store_manage.h"
+
+enum {
+    RING_MAX = 1024,              /* hops waiting for their turn */
+    JOBS_PER_VISIT = 16,          /* of one hop, before the next has its turn */
+    JOBS_PER_RUN = 256,           /* before the loop turns */
+    LONGEST_SLEEP_MS = MINUTE_MS, /* the clock may be stepped */
+};
+
+struct dispatch {
+    struct dispatch_parts parts;
+    dispatch_give_fn *give;
+    void *ctx;
+    struct slots slots;
+    struct hop_ring ring;
+    struct loop_task task;
+    struct loop_timer *timer;
+    struct arena arena;
+    int64_t look_again_ms; /* the earliest of the remembered hops' */
+    unsigned hop_jobs;
+    bool hold;
+    bool is_open;
+    bool scan; /* `wake` is to be read */
+};
+
+/* One run: all of it in one read transaction. */
+struct run {
+    struct dispatch *d;
+    struct kv_txn *txn;
+    struct due_walk walk;
+    struct schedule_rules rules;
+    int64_t now_ms;
+    unsigned given;
+};
+
+enum visit { VISIT_AGAIN, VISIT_NO_SLOT, VISIT_OVER };
+
+static void run_soon(struct dispatch *d)
+{
+    loop_defer(d->parts.loop, &d->task);
+}
+
+static void *read_record(struct run *run, enum queue_table table, const struct record_key *key,
+                         const ProtobufCMessageDescriptor *as)
+{
+    struct span value;
+    struct error *err = kv_get(run->txn, table, key_span(key), &value);
+
+    if (err || !value.data) {
+        error_free(&err);
+        return NULL;
+    }
+    return record_read(key_span(key), value, as, &run->d->arena.allocator);
+}
+
+/* ---- leases that no worker has: rows being moved, rows that cannot be read ------------------ */
+
+static void on_moved(struct operation *operation, enum operation_outcome outcome)
+{
+    struct move *move = (struct move *)operation;
+    struct dispatch *d = move->ctx;
+
+    (void)outcome; /* moved or not, their rows say where they wait */
+    dispatch_end(d, &move->lease, false);
+    dispatch_look(d);
+    free(move);
+}
+
+static struct lease *lease_rows(struct run *run, struct hop *hop, const struct due_group *group)
+{
+    struct lease *lease =
+        lease_begin(run->d->parts.leases, group->first.id, group->numbers, group->count);
+
+    lease->hop = hop;
+    lease->started_ms = run->now_ms;
+    hop->leases++;
+    return lease;
+}
+
+static void move_rows(struct run *run, struct hop *hop, const struct due_group *group)
+{
+    struct move *move = memory_new(sizeof(*move) + group->count * sizeof(move->places[0]));
+
+    move->ctx = run->d;
+    move->lease = lease_rows(run, hop, group);
+    move->count = group->count;
+    for (unsigned i = 0; i < group->count; i++)
+        move->places[i] = (struct row_place){ group->first.id, group->numbers[i] };
+    move->operation.done = on_moved;
+    move_prepare(move);
+    committer_add(run->d->parts.committer, &move->operation);
+}
+
+/* Stays leased to nobody until the next start: the message is kept, and named. */
+static void set_damaged_aside(struct run *run, struct hop *hop, const struct due_group *group)
+{
+    struct log_line line;
+
+    lease_rows(run, hop, group);
+    log_begin(&line, LOG_ERROR, "queue-record-damaged");
+    log_qid(&line, group->first.id);
+    log_end(&line);
+}
+
+/* ---- one job ------------------------------------------------------------------------------ */
+
+/* Reads what the job is about; false: some of it is damaged. */
+static bool load_job(struct run *run, const struct due_group *group,
+                     Queue__RecipientRecord **records, struct job_facts *out)
+{
+    struct record_key key = key_of_id(group->first.id);
+
+    out->message = read_record(run, TABLE_MESSAGE, &key, &queue__message_record__descriptor);
+    out->recipients = arena_take(&run->d->arena, group->count * sizeof(*out->recipients));
+    out->count = group->count;
+    for (unsigned i = 0; i < group->count; i++) {
+        key = key_of_part(group->first.id, group->numbers[i]);
+        records[i] = read_record(run, TABLE_RECIPIENT, &key, &queue__recipient_record__descriptor);
+        if (!records[i] || !records[i]->recipient || !records[i]->recipient->forward_path)
+            return false;
+        out->recipients[i] = records[i]->recipient;
+    }
+    return out->message && out->message->envelope;
+}
+
+/* The route is evaluated now; the rows say what it was when they were written. */
+static bool route_is_kept(const struct run *run, const struct hop *hop,
+                          Queue__RecipientRecord *const *records, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct span domain = span_of_bytes(records[i]->recipient->forward_path->domain);
+        if (!span_equal(schedule_route(&run->rules, domain), hop_name(hop)))
+            return false;
+    }
+    return true;
+}
+
+static void give_job(struct run *run, struct hop *hop, struct worker_slot *slot,
+                     const struct due_group *group, struct job_facts *facts)
+{
+    struct lease *lease = lease_rows(run, hop, group);
+
+    lease->last_attempt = facts->last_attempt;
+    hop->jobs++;
+    slot->jobs++;
+    slot->is_alone = group->first.due_class == DUE_SUSPECT;
+    if (slot->is_alone)
+        slot->clear_at_ms = 0;
+    run->given++;
+    run->d->give(run->d->ctx, slot, lease, facts);
+}
+
+static void start_job(struct run *run, struct hop *hop, struct worker_slot *slot,
+                      const struct due_group *group)
+{
+    Queue__RecipientRecord *records[RECIPIENTS_PER_JOB_MAX];
+    struct job_facts facts = { .hop = hop_name(hop) };
+
+    arena_reset(&run->d->arena);
+    if (!load_job(run, group, records, &facts)) {
+        set_damaged_aside(run, hop, group);
+        return;
+    }
+    if (!route_is_kept(run, hop, records, group->count)) {
+        move_rows(run, hop, group);
+        return;
+    }
+    int64_t accepted_ms = facts.message->accepted_utc_ms;
+    facts.attempts = records[0]->attempts;
+    facts.last_attempt = schedule_is_last(&run->rules, accepted_ms, run->now_ms);
+    facts.skip_policy =
+        schedule_skips_policy(&run->rules, records[0]->policy_waits, accepted_ms, run->now_ms);
+    give_job(run, hop, slot, group, &facts);
+}
+
+/* ---- one hop's turn ------------------------------------------------------------------------- */
+
+struct correcting {
+    struct correct correct;
+    struct dispatch *d;
+};
+
+static void on_corrected(struct operation *operation, enum operation_outcome outcome)
+{
+    struct correcting *correcting = (struct correcting *)operation;
+    struct dispatch *d = correcting->d;
+    struct hop *hop = hop_find(&d->ring, span_of(correcting->correct.hop));
+
+    (void)outcome;
+    free(correcting);
+    if (!hop)
+        return;
+    hop->correcting = false;
+    hop_forget_if_idle(&d->ring, hop);
+    dispatch_look(d);
+}
+
+/* Its row in `wake` is earlier than anything it has. */
+static void correct_wake(struct dispatch *d, struct hop *hop)
+{
+    struct correcting *correcting = memory_new(sizeof(*correcting));
+
+    hop->correcting = true;
+    correcting->d = d;
+    memcpy(correcting->correct.hop, hop->name, sizeof(hop->name));
+    correcting->correct.operation.done = on_corrected;
+    correct_prepare(&correcting->correct);
+    committer_add(d->parts.committer, &correcting->correct.operation);
+}
+
+/* Nothing of this hop can be leased now. */
+static void nothing_due(struct run *run, struct hop *hop)
+{
+    struct dispatch *d = run->d;
+
+    if (hop->leases == 0 && !hop->correcting)
+        correct_wake(d, hop);
+    hop->look_again_ms = run->walk.next_ms;
+    if (hop->look_again_ms < d->look_again_ms)
+        d->look_again_ms = hop->look_again_ms;
+}
+
+/* How many more jobs a hop may have; 0: none now.  A hop that failed before is tried with one. */
+static unsigned hop_allowance(struct run *run, struct hop *hop)
+{
+    struct record_key key = key_of_hop(hop_name(hop));
+    arena_reset(&run->d->arena);
+    const Queue__HopRecord *record =
+        read_record(run, TABLE_HOP, &key, &queue__hop_record__descriptor);
+
+    if (!record || hop->failing > 0 || record->suspended_until_utc_ms > run->now_ms)
+        return 0;
+    unsigned most = record->failures > 0 ? 1 : run->d->hop_jobs;
+    return hop->jobs < most ? most - hop->jobs : 0;
+}
+
+/* What must be tried alone goes to a worker that has nothing else. */
+static struct error *visit_suspect(struct run *run, struct hop *hop)
+{
+    struct due_group group;
+    bool found;
+    struct error *err = due_walk_suspect(&run->walk, hop, &group, &found);
+
+    if (err || !found)
+        return err;
+    struct worker_slot *slot = slots_idle(&run->d->slots, hop_name(hop), run->now_ms);
+    hop->has_mark = false;
+    if (slot)
+        start_job(run, hop, slot, &group);
+    return NULL;
+}
+
+static struct error *visit_jobs(struct run *run, struct hop *hop, unsigned most,
+                                enum visit *out_visit)
+{
+    struct error *err = NULL;
+
+    *out_visit = VISIT_AGAIN;
+    for (unsigned i = 0; i < most && i < JOBS_PER_VISIT; i++) {
+        struct due_group group;
+        bool found = false;
+        struct worker_slot *slot =
+            slots_choose(&run->d->slots, hop_name(hop), run->d->hop_jobs, run->now_ms);
+        if (!slot) {
+            *out_visit = VISIT_NO_SLOT;
+            return NULL;
+        }
+        err = due_walk_next(&run->walk, hop, &group, &found);
+        if (err || !found) {
+            *out_visit = VISIT_OVER;
+            nothing_due(run, hop);
+            return err;
+        }
+        start_job(run, hop, slot, &group);
+    }
+    return NULL;
+}
+
+static struct error *visit_hop(struct run *run, struct hop *hop, enum visit *out_visit)
+{
+    *out_visit = VISIT_OVER; /* whatever keeps it from more touches it when that ends */
+    hop->look_again_ms = 0;
+    if (!slots_choose(&run->d->slots, hop_name(hop), run->d->hop_jobs, run->now_ms)) {
+        *out_visit = VISIT_NO_SLOT;
+        return NULL;
+    }
+    if (hop_allowance(run, hop) == 0)
+        return NULL;
+    run->walk.next_ms = INT64_MAX;
+    struct error *err = visit_suspect(run, hop);
+    unsigned most = err ? 0 : hop_allowance(run, hop);
+    return most > 0 ? visit_jobs(run, hop, most, out_visit) : err;
+}
+
+/* ---- which hops ----------------------------------------------------------------------------- */
+
+static void scan_row(struct run *run, struct span name)
+{
+    struct dispatch *d = run->d;
+    struct hop *hop = hop_find(&d->ring, name);
+
+    if (hop && (hop->correcting || hop->look_again_ms > run->now_ms)) {
+        if (hop->look_again_ms > run->now_ms && hop->look_again_ms < d->look_again_ms)
+            d->look_again_ms = hop->look_again_ms;
+        return;
+    }
+    hop_enter(&d->ring, hop ? hop : hop_have(&d->ring, name));
+}
+
+/* Hops whose time has come enter the ring; *out_next_ms is when the next one's comes. */
+static struct error *scan_wake(struct run *run, struct kv_cursor *cursor, int64_t *out_next_ms)
+{
+    struct dispatch *d = run->d;
+    struct span key;
+    struct span value;
+    struct span name;
+    struct error *err = kv_cursor_seek(cursor, SPAN(""), &key, &value);
+
+    *out_next_ms = INT64_MAX;
+    d->look_again_ms = INT64_MAX;
+    while (!err && key.data && key_read_wake(key, out_next_ms, &name)) {
+        if (*out_next_ms > run->now_ms)
+            return NULL;
+        if (d->ring.waiting_count >= RING_MAX)
+            break; /* again when these had their turn */
+        scan_row(run, name);
+        err = kv_cursor_next(cursor, &key, &value);
+    }
+    if (!key.data)
+        *out_next_ms = INT64_MAX;
+    return err;
+}
+
+static void set_timer(struct dispatch *d, int64_t next_ms, int64_t now_ms)
+{
+    if (d->look_again_ms < next_ms)
+        next_ms = d->look_again_ms;
+    int64_t wait_ms = next_ms > now_ms ? next_ms - now_ms : 0;
+    if (wait_ms > LONGEST_SLEEP_MS || next_ms == INT64_MAX)
+        wait_ms = LONGEST_SLEEP_MS;
+    loop_timer_start(d->timer, wait_ms);
+}
+
+static struct error *scan(struct run *run)
+{
+    struct kv_cursor *cursor = NULL;
+    int64_t next_ms = INT64_MAX;
+
+    run->d->scan = false;
+    struct error *err = kv_cursor_open(run->txn, TABLE_WAKE, &cursor);
+    if (!err)
+        err = scan_wake(run, cursor, &next_ms);
+    kv_cursor_close(&cursor);
+    set_timer(run->d, next_ms, run->now_ms);
+    return err;
+}
+
+/* Hops in turn until each had one without being given anything. */
+static struct error *take_turns(struct run *run)
+{
+    struct hop_ring *ring = &run->d->ring;
+    unsigned in_vain = 0;
+    struct error *err = NULL;
+
+    while (!err && !list_empty(&ring->waiting) && in_vain < ring->waiting_count &&
+           run->given < JOBS_PER_RUN && slots_have_room(&run->d->slots)) {
+        struct hop *hop = LIST_FIRST(&ring->waiting, struct hop, ring);
+        unsigned before = run->given;
+        enum visit visit;
+        hop_leave(ring, hop);
+        err = visit_hop(run, hop, &visit);
+        if (visit != VISIT_OVER)
+            hop_enter(ring, hop);
+        else
+            hop_forget_if_idle(ring, hop);
+        in_vain = run->given > before ? 0 : in_vain + (visit != VISIT_OVER);
+    }
+    return err;
+}
+
+static struct error *run_in_txn(struct run *run)
+{
+    struct dispatch *d = run->d;
+    struct error *err = kv_begin_read(store_kv(d->parts.store), &run->txn);
+
+    if (!err && d->scan)
+        err = scan(run);
+    if (!err && !list_empty(&d->ring.waiting))
+        err = kv_cursor_open(run->txn, TABLE_DUE, &run->walk.cursor);
+    if (!err && run->walk.cursor)
+        err = take_turns(run);
+    kv_cursor_close(&run->walk.cursor);
+    kv_abort(&run->txn);
+    return err;
+}
+
+static void on_run(void *ctx)
+{
+    struct dispatch *d = ctx;
+    struct run run = { .d = d, .now_ms = clock_utc_ms(), .rules = store_rules(d->parts.store) };
+
+    if (!d->is_open || d->hold)
+        return;
+    if (!d->scan && (list_empty(&d->ring.waiting) || !slots_have_room(&d->slots)))
+        return;
+    run.walk = (struct due_walk){ .leases = d->parts.leases, .now_ms = run.now_ms };
+    struct error *err = run_in_txn(&run);
+    if (err) {
+        log_failure(LOG_ERROR, "queue-read-failed", err);
+        error_free(&err);
+        d->scan = true;
+        loop_timer_start(d->timer, SECOND_MS);
+        return;
+    }
+    if (run.given >= JOBS_PER_RUN)
+        loop_timer_start(d->timer, 0);
+}
+
+static void on_timer(void *ctx)
+{
+    dispatch_look(ctx);
+}
+
+/* ---- from outside --------------------------------------------------------------------------- */
+
+struct dispatch *dispatch_new(const struct dispatch_parts *parts, dispatch_give_fn *give, void *ctx)
+{
+    struct dispatch *d = memory_new(sizeof(*d));
+
+    d->parts = *parts;
+    d->give = give;
+    d->ctx = ctx;
+    d->look_again_ms = INT64_MAX;
+    d->scan = true;
+    slots_init(&d->slots);
+    hop_ring_init(&d->ring);
+    arena_init(&d->arena);
+    loop_task_init(&d->task, on_run, d);
+    d->timer = loop_timer_new(parts->loop, on_timer, d);
+    return d;
+}
+
+void dispatch_free(struct dispatch **dispatch)
+{
+    struct dispatch *d = *dispatch;
+
+    *dispatch = NULL;
+    if (!d)
+        return;
+    loop_task_cancel(&d->task);
+    loop_timer_free(&d->timer);
+    hop_ring_clear(&d->ring);
+    arena_clear(&d->arena);
+    free(d);
+}
+
+void dispatch_set(struct dispatch *dispatch, bool hold, unsigned hop_jobs)
+{
+    dispatch->hold = hold;
+    dispatch->hop_jobs = hop_jobs;
+    dispatch_look(dispatch);
+}
+
+void dispatch_open(struct dispatch *dispatch)
+{
+    dispatch->is_open = true;
+    dispatch_look(dispatch);
+}
+
+void dispatch_add_slot(struct dispatch *dispatch, struct worker_slot *slot)
+{
+    slots_add(&dispatch->slots, slot);
+    dispatch_look(dispatch);
+}
+
+void dispatch_remove_slot(struct dispatch *dispatch, struct worker_slot *slot)
+{
+    (void)dispatch;
+    list_remove(&slot->others);
+}
+
+void dispatch_touch(struct dispatch *dispatch, struct span hop)
+{
+    struct hop *known;
+
+    if (dispatch->ring.waiting_count >= RING_MAX) {
+        dispatch->scan = true; /* its row in `wake` says the same */
+        return;
+    }
+    known = hop_have(&dispatch->ring, hop);
+    known->look_again_ms = 0;
+    hop_enter(&dispatch->ring, known);
+    run_soon(dispatch);
+}
+
+void dispatch_look(struct dispatch *dispatch)
+{
+    dispatch->scan = true;
+    run_soon(dispatch);
+}
+
+void dispatch_forget_marks(struct dispatch *dispatch)
+{
+    struct hop *hop;
+    size_t cursor = 0;
+
+    while ((hop = map_next(dispatch->ring.by_name, &cursor, NULL)) != NULL) {
+        hop->has_mark = false;
+        hop->look_again_ms = 0;
+    }
+    dispatch_look(dispatch);
+}
+
+void dispatch_leave(struct dispatch *dispatch, struct lease *lease, struct worker_slot *slot,
+                    bool hop_failed)
+{
+    struct hop *hop = lease->hop;
+
+    if (slot && slot->jobs > 0)
+        slot->jobs--;
+    if (slot && slot->jobs == 0)
+        slot->is_alone = false;
+    if (hop) {
+        hop->jobs--;
+        if (hop_failed)
+            hop->failing++;
+        hop_enter(&dispatch->ring, hop);
+    }
+    run_soon(dispatch);
+}
+
+void dispatch_end(struct dispatch *dispatch, struct lease **lease, bool hop_failed)
+{
+    struct hop *hop = (*lease)->hop;
+
+    lease_end(dispatch->parts.leases, lease);
+    if (!hop)
+        return;
+    hop->leases--;
+    if (hop_failed)
+        hop->failing--;
+    hop->look_again_ms = 0;
+    hop_enter(&dispatch->ring, hop);
+    run_soon(dispatch);
+}

@@ -1,0 +1,73 @@
+/*
+ * dispatch - hands due recipients to workers: hops take turns, within a hop classes and then
+ * senders take turns, and a hop has no more jobs under way than its cap.  Reads `wake`, `hop` and
+ * `due` in short transactions; remembers only hops with something under way or about to be looked
+ * at, so that memory does not depend on the length of the queue.  Called by workers and queue; owns
+ * the leases' hops, not the leases.
+ */
+#ifndef WAXSEAL_QUEUE_DISPATCH_H
+#define WAXSEAL_QUEUE_DISPATCH_H
+
+#include "queue/committer.h"
+#include "queue/leases.h"
+#include "queue/records.pb-c.h"
+
+struct dispatch;
+
+/* A worker as dispatch sees it; embedded in the worker. */
+struct worker_slot {
+    struct list others;
+    unsigned instance;
+    unsigned room;       /* jobs it takes at a time */
+    unsigned jobs;       /* with it now */
+    bool takes_jobs;     /* it has reported and does not drain */
+    bool is_alone;       /* with a suspect: gets nothing else */
+    int64_t clear_at_ms; /* a suspect waits for it to be idle since; 0: none */
+};
+
+/* What a worker needs to know; lent for the call. */
+struct job_facts {
+    struct span hop;
+    const Queue__MessageRecord *message;
+    Ipc__Recipient **recipients;
+    size_t count;
+    unsigned attempts; /* made before */
+    bool skip_policy;
+    bool last_attempt;
+};
+
+struct dispatch_parts {
+    struct loop *loop;
+    struct store *store;
+    struct committer *committer;
+    struct leases *leases;
+};
+/* Sends a job; the lease is the worker's from now on. */
+typedef void dispatch_give_fn(void *ctx, struct worker_slot *slot, struct lease *lease,
+                              const struct job_facts *facts);
+
+struct dispatch *dispatch_new(const struct dispatch_parts *parts, dispatch_give_fn *give,
+                              void *ctx);
+void dispatch_free(struct dispatch **dispatch);
+
+/* `hold`: nothing is delivered.  `hop_jobs` at a time for one hop. */
+void dispatch_set(struct dispatch *dispatch, bool hold, unsigned hop_jobs);
+/* Nothing is leased before every worker of an earlier queue has reported or is gone. */
+void dispatch_open(struct dispatch *dispatch);
+
+void dispatch_add_slot(struct dispatch *dispatch, struct worker_slot *slot);
+void dispatch_remove_slot(struct dispatch *dispatch, struct worker_slot *slot);
+
+/* Looks for work soon: at a hop with something new; or at all, when times on disk have changed. */
+void dispatch_touch(struct dispatch *dispatch, struct span hop);
+void dispatch_look(struct dispatch *dispatch);
+/* The clock was stepped: what is known of positions in `due` is void. */
+void dispatch_forget_marks(struct dispatch *dispatch);
+
+/* The worker is done with a lease: its place is free, its rows are not yet settled. */
+void dispatch_leave(struct dispatch *dispatch, struct lease *lease, struct worker_slot *slot,
+                    bool hop_failed);
+/* Its rows are settled, or due as before: ends the lease. */
+void dispatch_end(struct dispatch *dispatch, struct lease **lease, bool hop_failed);
+
+#endif

@@ -1,0 +1,332 @@
+#include "queue/notify.h"
+
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/network.h"
+#include "lib/ipc/channel.h"
+#include "lib/mail/envelope.h"
+#include "queue/notify_words.h"
+
+enum {
+    FIELD_MAX = 900, /* of one field's text: lines stay below 998 (RFC 5322 s.2.1.1) */
+    LINE_MAX_OCTETS = 998,
+    DIAGNOSTIC_LINES_MAX = 20,
+    BOUNDARY_SIZE = 64,
+    QP_LINE_MAX = 73, /* RFC 2045 s.6.7, with a soft line break */
+};
+
+bool notify_is_due(const Queue__MessageRecord *message, const Queue__RecipientRecord *recipient)
+{
+    uint32_t notify = recipient->recipient->notify;
+
+    if (message->notification || message->envelope->reverse_path->text.len == 0)
+        return false; /* RFC 5321 s.6.1: never for <> */
+    return notify == 0 || (notify & NOTIFY_FAILURE);
+}
+
+/* ---- the fields of the status part (RFC 3464 s.2) ------------------------------------------- */
+
+static bool write_field(struct buf *out, const char *name, const char *type, struct span text)
+{
+    return buf_append(out, span_of(name)) && buf_append(out, SPAN(": ")) &&
+           buf_append(out, span_of(type)) && notify_clean(out, text, FIELD_MAX) &&
+           buf_append(out, SPAN("\r\n"));
+}
+
+static int hex_value(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, ascii_lower(c)) : NULL;
+
+    return at ? (int)(at - digits) : -1;
+}
+
+/* Decodes xtext (RFC 3461 s.4); what is no xtext stays as it is. */
+static struct span xtext_decode(struct span text, char room[ORCPT_MAX + 1])
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < text.len && len < ORCPT_MAX; i++) {
+        bool coded = text.data[i] == '+' && i + 2 < text.len && hex_value(text.data[i + 1]) >= 0 &&
+                     hex_value(text.data[i + 2]) >= 0;
+        if (coded) {
+            room[len++] = (char)(hex_value(text.data[i + 1]) * 16 + hex_value(text.data[i + 2]));
+            i += 2;
+        } else {
+            room[len++] = text.data[i];
+        }
+    }
+    return (struct span){ room, len };
+}
+
+static bool write_date(struct buf *out, const char *name, int64_t utc_ms)
+{
+    char date[CLOCK_TEXT_SIZE];
+
+    clock_format_mail(utc_ms, date);
+    return write_field(out, name, "", span_of(date));
+}
+
+static bool write_received_from(const Ipc__Envelope *envelope, struct buf *out)
+{
+    struct ip_address address = { .family =
+                                      envelope->client_address.len == 4 ? ADDRESS_V4 : ADDRESS_V6 };
+    char text[NETWORK_TEXT_SIZE];
+    size_t len = envelope->client_address.len;
+
+    if (envelope->client_name.len == 0)
+        return true;
+    bool ok = buf_append(out, SPAN("Received-From-MTA: dns; ")) &&
+              notify_clean(out, span_of_bytes(envelope->client_name), FIELD_MAX);
+    if (ok && (len == 4 || len == 16)) {
+        memcpy(address.bytes, envelope->client_address.data, len);
+        ip_address_format(&address, text);
+        ok = buf_printf(out, " ([%s])", text);
+    }
+    return ok && buf_append(out, SPAN("\r\n"));
+}
+
+static bool write_message_fields(const struct notify_facts *facts, struct buf *out)
+{
+    const Ipc__Envelope *envelope = facts->message->envelope;
+    char room[ORCPT_MAX + 1];
+    bool ok = write_field(out, "Reporting-MTA", "dns; ", span_of(facts->identity->hostname));
+
+    if (ok && envelope->envid.len > 0)
+        ok = write_field(out, "Original-Envelope-Id", "",
+                         xtext_decode(span_of_bytes(envelope->envid), room));
+    return ok && write_received_from(envelope, out) &&
+           write_date(out, "Arrival-Date", facts->message->accepted_utc_ms);
+}
+
+/* RFC 3461 s.4.2: "rfc822;Bob+2Blist@example.com". */
+static bool write_original_recipient(const Ipc__Recipient *recipient, struct buf *out)
+{
+    struct span orcpt = span_of_bytes(recipient->orcpt);
+    size_t type_len = span_find(orcpt, ';');
+    char room[ORCPT_MAX + 1];
+
+    if (type_len == orcpt.len)
+        return true;
+    return buf_append(out, SPAN("Original-Recipient: ")) &&
+           notify_clean(out, span_first(orcpt, type_len), FIELD_MAX) &&
+           buf_append(out, SPAN("; ")) &&
+           notify_clean(out, xtext_decode(span_from(orcpt, type_len + 1), room), FIELD_MAX) &&
+           buf_append(out, SPAN("\r\n"));
+}
+
+/* "c.s.d": digits only, no leading zeros (RFC 3463 s.2). */
+static bool is_status(struct span status)
+{
+    struct span part;
+    unsigned parts = 0;
+    uint64_t number;
+
+    while (span_cut(&status, '.', &part)) {
+        if (!span_to_number(part, 999, &number) || (part.len > 1 && part.data[0] == '0'))
+            return false;
+        parts++;
+    }
+    return parts == 3;
+}
+
+/* A recipient given up after a temporary failure keeps its class (RFC 3464 s.2.3.3). */
+static struct span status_of(const struct notify_recipient *recipient)
+{
+    struct span status = span_of_bytes(recipient->result->status);
+    char wanted = recipient->expired ? '4' : '5';
+
+    if (is_status(status) && status.data[0] == wanted)
+        return status;
+    return recipient->expired ? SPAN("4.4.7") : SPAN("5.0.0");
+}
+
+/* Further lines of a reply are folded as they came (RFC 3461 s.9.2). */
+static bool write_diagnostic(const struct notify_recipient *recipient, struct buf *out)
+{
+    struct span rest = span_of_bytes(recipient->result->reply);
+    bool remote = recipient->result->remote;
+    struct span line;
+
+    if (rest.len == 0)
+        return true;
+    bool ok = buf_append(out, remote ? SPAN("Diagnostic-Code: smtp;")
+                                     : SPAN("Diagnostic-Code: x-waxseal;"));
+    for (int i = 0; i < DIAGNOSTIC_LINES_MAX && ok && span_cut(&rest, '\n', &line); i++)
+        ok = (i == 0 || buf_append(out, SPAN("\r\n"))) && buf_append(out, SPAN(" ")) &&
+             notify_clean(out, line.len > 0 ? line : SPAN("."), FIELD_MAX);
+    return ok && buf_append(out, SPAN("\r\n"));
+}
+
+static bool write_recipient_fields(const struct notify_facts *facts,
+                                   const struct notify_recipient *recipient, struct buf *out)
+{
+    const Ipc__Recipient *address = recipient->record->recipient;
+    struct span host = notify_host(recipient);
+    char id[QID_TEXT_SIZE];
+    int64_t tried_ms = recipient->decision ? recipient->decision->at_utc_ms : facts->now_ms;
+
+    qid_format(facts->original_id, id);
+    bool ok = buf_append(out, SPAN("\r\n")) && write_original_recipient(address, out) &&
+              write_field(out, "Final-Recipient", "rfc822; ",
+                          span_of_bytes(address->forward_path->text)) &&
+              buf_append(out, SPAN("Action: failed\r\n")) &&
+              write_field(out, "Status", "", status_of(recipient));
+    if (ok && recipient->result->remote && host.len > 0)
+        ok = write_field(out, "Remote-MTA", "dns; ", host);
+    return ok && write_diagnostic(recipient, out) &&
+           write_date(out, "Last-Attempt-Date", tried_ms) &&
+           write_field(out, "Final-Log-ID", "", span_of(id));
+}
+
+/* ---- the original --------------------------------------------------------------------------- */
+
+/* Fits "7bit": ASCII without NUL, lines of at most 998 (RFC 2045 s.2.7). */
+static bool is_seven_bit(struct span s)
+{
+    size_t column = 0;
+
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.data[i];
+        column = c == '\n' ? 0 : column + 1;
+        if (c == 0 || c > 0x7f || column > LINE_MAX_OCTETS)
+            return false;
+    }
+    return true;
+}
+
+/* The header section, its last whole line at the most. */
+static struct span headers_of(struct span original)
+{
+    struct span head = span_first(original, NOTIFY_HEADERS_MAX);
+    const char *end = memmem(head.data, head.len, "\r\n\r\n", 4);
+
+    if (end)
+        return span_first(head, (size_t)(end - head.data) + 2);
+    while (head.len > 0 && head.data[head.len - 1] != '\n')
+        head.len--;
+    return head;
+}
+
+/* Quoted-printable, for headers that are not ASCII or have endless lines (RFC 2045 s.6.7). */
+static bool write_quoted(struct buf *out, struct span s)
+{
+    size_t column = 0;
+    bool ok = true;
+
+    for (size_t i = 0; i < s.len && ok; i++) {
+        unsigned char c = (unsigned char)s.data[i];
+        if (c == '\r' && i + 1 < s.len && s.data[i + 1] == '\n') {
+            ok = buf_append(out, SPAN("\r\n"));
+            column = 0;
+            i++;
+            continue;
+        }
+        if (column >= QP_LINE_MAX - 3) {
+            ok = buf_append(out, SPAN("=\r\n"));
+            column = 0;
+        }
+        bool at_end = i + 1 >= s.len || s.data[i + 1] == '\r';
+        bool plain = (c > ' ' && c <= '~' && c != '=') || (c == ' ' && !at_end);
+        ok = ok && (plain ? buf_append(out, span_first(span_from(s, i), 1))
+                          : buf_printf(out, "=%02X", c));
+        column += plain ? 1 : 3;
+    }
+    return ok;
+}
+
+static bool returns_whole(const struct notify_facts *facts)
+{
+    return facts->original_is_whole && facts->message->envelope->ret != 2 &&
+           !facts->message->envelope->requiretls && is_seven_bit(facts->original);
+}
+
+static bool write_original(const struct notify_facts *facts, struct buf *out)
+{
+    struct span headers = headers_of(facts->original);
+
+    if (returns_whole(facts))
+        return buf_append(out, SPAN("Content-Type: message/rfc822\r\n"
+                                    "Content-Description: Undelivered message\r\n\r\n")) &&
+               buf_append(out, facts->original);
+    if (is_seven_bit(headers))
+        return buf_append(out,
+                          SPAN("Content-Type: text/rfc822-headers\r\n"
+                               "Content-Description: Undelivered message's headers\r\n\r\n")) &&
+               buf_append(out, headers);
+    return buf_append(out, SPAN("Content-Type: text/rfc822-headers; charset=utf-8\r\n"
+                                "Content-Transfer-Encoding: quoted-printable\r\n"
+                                "Content-Description: Undelivered message's headers\r\n\r\n")) &&
+           write_quoted(out, headers);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+/* One that does not occur in the original. */
+static void choose_boundary(const struct notify_facts *facts, char boundary[BOUNDARY_SIZE])
+{
+    char id[QID_TEXT_SIZE];
+    unsigned nth = 0;
+    struct buf text;
+
+    qid_format(facts->id, id);
+    do {
+        buf_init(&text, BOUNDARY_SIZE - 1);
+        ensure(buf_printf(&text, "=_%s.%llx.%u", id, (unsigned long long)facts->now_ms, nth++));
+        span_to_string(buf_span(&text), boundary, BOUNDARY_SIZE);
+        buf_clear(&text);
+    } while (memmem(facts->original.data, facts->original.len, boundary, strlen(boundary)));
+}
+
+static bool write_header(const struct notify_facts *facts, const char *boundary, struct buf *out)
+{
+    const char *postmaster = facts->identity->postmaster;
+    char date[CLOCK_TEXT_SIZE];
+    char id[QID_TEXT_SIZE];
+
+    clock_format_mail(facts->now_ms, date);
+    qid_format(facts->id, id);
+    return buf_printf(out,
+                      "Date: %s\r\n"
+                      "From: Mail Delivery System <%s%s>\r\n"
+                      "To: <",
+                      date, postmaster[0] ? "" : "MAILER-DAEMON@",
+                      postmaster[0] ? postmaster : facts->identity->hostname) &&
+           notify_clean(out, span_of_bytes(facts->message->envelope->reverse_path->text),
+                        ADDRESS_MAX) &&
+           buf_printf(out,
+                      ">\r\n"
+                      "Subject: Your message could not be delivered\r\n"
+                      "Message-ID: <%s.%llx@%s>\r\n"
+                      "Auto-Submitted: auto-replied\r\n"
+                      "MIME-Version: 1.0\r\n"
+                      "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+                      "\tboundary=\"%s\"\r\n\r\n",
+                      id, (unsigned long long)facts->now_ms, facts->identity->hostname, boundary);
+}
+
+static bool write_status(const struct notify_facts *facts, struct buf *out)
+{
+    bool ok = buf_append(out, SPAN("Content-Type: message/delivery-status\r\n"
+                                   "Content-Description: Delivery report\r\n\r\n")) &&
+              write_message_fields(facts, out);
+
+    for (size_t i = 0; i < facts->count && ok; i++)
+        ok = write_recipient_fields(facts, &facts->recipients[i], out);
+    return ok;
+}
+
+bool notify_write(const struct notify_facts *facts, struct buf *out)
+{
+    char boundary[BOUNDARY_SIZE];
+
+    choose_boundary(facts, boundary);
+    return write_header(facts, boundary, out) &&
+           buf_printf(out, "--%s\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n",
+                      boundary) &&
+           notify_write_words(facts, out) && buf_printf(out, "\r\n--%s\r\n", boundary) &&
+           write_status(facts, out) && buf_printf(out, "\r\n--%s\r\n", boundary) &&
+           write_original(facts, out) && buf_printf(out, "\r\n--%s--\r\n", boundary);
+}

@@ -1,0 +1,302 @@
+#include "queue/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/memory.h"
+#include "queue/control.h"
+#include "queue/store_manage.h"
+#include "queue/streams.h"
+#include "queue/workers.h"
+
+enum {
+    LOCK_WAIT_MS = 30 * SECOND_MS,  /* for a predecessor that is ending */
+    CHECK_MS = SECOND_MS,           /* room, clock */
+    CLOCK_SLACK_MS = 2 * SECOND_MS, /* what is no step */
+    DRAIN_CHECK_MS = 20,
+    FLUSH_MS = SECOND_MS,    /* for replies, before the process ends */
+    JOBS_PER_CONNECTION = 2, /* so that a worker can pipeline */
+};
+
+struct queue {
+    struct role *role;
+    struct loop *loop;
+    struct store *store;
+    struct committer *committer;
+    struct leases *leases;
+    struct streams *streams;
+    struct workers *workers;
+    struct control control;
+    struct loop_timer *check_timer;
+    struct loop_timer *drain_timer;
+    struct loop_task start_task;
+    int64_t drain_until_ms;
+    int64_t clock_offset_ms; /* UTC less monotonic */
+    bool sweeping;
+};
+
+/* ---- settings ---------------------------------------------------------------------------------
+ */
+
+/* Settlements under way may still point to the one before: identities are few, and are kept. */
+static const struct notify_identity *identity_of(const struct settings *settings)
+{
+    struct notify_identity *identity = memory_new(sizeof(*identity));
+
+    span_to_string(span_of(settings->hostname), identity->hostname, sizeof(identity->hostname));
+    span_to_string(span_of(settings->postmaster), identity->postmaster,
+                   sizeof(identity->postmaster));
+    return identity;
+}
+
+static void take_settings(struct queue *q)
+{
+    const struct settings *settings = role_settings(q->role);
+    struct schedule_rules rules = schedule_rules_of(settings);
+
+    store_set_limits(q->store, store_limits_of(settings));
+    store_set_rules(q->store, &rules);
+    workers_set_identity(q->workers, identity_of(settings));
+    dispatch_set(workers_dispatch(q->workers), settings->delivery == DELIVERY_HOLD,
+                 settings->hop_connections * JOBS_PER_CONNECTION);
+}
+
+static void on_settings(void *ctx)
+{
+    take_settings(ctx);
+}
+
+/* ---- the clock --------------------------------------------------------------------------------
+ */
+
+struct pulling {
+    struct sweep sweep;
+    struct queue *queue;
+};
+
+static void on_pulled_in(struct operation *operation, enum operation_outcome outcome)
+{
+    struct pulling *pulling = (struct pulling *)operation;
+    struct queue *q = pulling->queue;
+
+    dispatch_look(workers_dispatch(q->workers));
+    if (outcome == OPERATION_COMMITTED && pulling->sweep.more) {
+        sweep_advance(&pulling->sweep);
+        committer_add(q->committer, &pulling->sweep.operation);
+        return;
+    }
+    q->sweeping = false;
+    free(pulling);
+}
+
+/* After a step back of the clock, due times beyond the longest wait are pulled in. */
+static void pull_in(struct queue *q)
+{
+    if (q->sweeping)
+        return;
+    struct pulling *pulling = memory_new(sizeof(*pulling));
+    q->sweeping = true;
+    pulling->queue = q;
+    pulling->sweep.kind = SWEEP_PULL_IN;
+    pulling->sweep.operation.done = on_pulled_in;
+    sweep_prepare(&pulling->sweep);
+    committer_add(q->committer, &pulling->sweep.operation);
+}
+
+static void check_clock(struct queue *q)
+{
+    int64_t offset_ms = clock_utc_ms() - clock_monotonic_ms();
+    int64_t step_ms = offset_ms - q->clock_offset_ms;
+
+    q->clock_offset_ms = offset_ms;
+    if (step_ms > -CLOCK_SLACK_MS && step_ms < CLOCK_SLACK_MS)
+        return;
+    log_event(LOG_WARNING, "clock-stepped");
+    dispatch_forget_marks(workers_dispatch(q->workers));
+    if (step_ms < 0)
+        pull_in(q);
+}
+
+static void on_check(void *ctx)
+{
+    struct queue *q = ctx;
+
+    check_clock(q);
+    streams_check_room(q->streams);
+    loop_timer_start(q->check_timer, CHECK_MS);
+}
+
+/* ---- events -----------------------------------------------------------------------------------
+ */
+
+static void on_accepted(void *ctx, const struct envelope *envelope)
+{
+    struct queue *q = ctx;
+    struct schedule_rules rules = store_rules(q->store);
+
+    for (unsigned i = 0; i < envelope->recipient_count; i++) {
+        struct span domain = span_of(envelope->recipients[i].forward_path.domain);
+        dispatch_touch(workers_dispatch(q->workers), schedule_route(&rules, domain));
+    }
+}
+
+static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
+{
+    struct queue *q = ctx;
+
+    if (peer == ROLE_SMTPD)
+        streams_attach(q->streams, fd);
+    else if (peer == ROLE_DELIVER)
+        workers_attach(q->workers, instance, fd);
+    else
+        close(fd);
+}
+
+static void on_control(void *ctx, struct role_request *request)
+{
+    struct queue *q = ctx;
+
+    control_answer(&q->control, request);
+}
+
+/* All have their answer; what is written is on disk, or will be found out by the next process. */
+static void on_broken(void *ctx, int exit_status, const struct error *why)
+{
+    struct queue *q = ctx;
+
+    streams_flush(q->streams, FLUSH_MS);
+    workers_flush(q->workers, FLUSH_MS);
+    role_die(exit_status,
+             error_new(ERROR_LOCAL, "%s", why ? error_text(why) : "the queue's database failed"));
+}
+
+/* The others have drained before; what they handed in is answered when it is on disk. */
+static void on_drain_check(void *ctx)
+{
+    struct queue *q = ctx;
+
+    if (committer_pending(q->committer) == 0 || loop_now(q->loop) >= q->drain_until_ms)
+        role_end(q->role, ROLE_EXIT_DONE);
+    else
+        loop_timer_start(q->drain_timer, DRAIN_CHECK_MS);
+}
+
+static void on_drain(void *ctx, int64_t wait_ms)
+{
+    struct queue *q = ctx;
+
+    dispatch_set(workers_dispatch(q->workers), true, 0);
+    q->drain_until_ms = loop_now(q->loop) + wait_ms;
+    loop_timer_start(q->drain_timer, DRAIN_CHECK_MS);
+}
+
+static void on_start(void *ctx)
+{
+    struct queue *q = ctx;
+
+    workers_start(q->workers);
+}
+
+/* ---- from start to end ------------------------------------------------------------------------
+ */
+
+static void on_swept(struct operation *operation, enum operation_outcome outcome)
+{
+    (void)outcome; /* what is left is swept at the next start */
+    free(operation);
+}
+
+/* What a crash left half received: a few rows in a table of their own, whatever the queue holds. */
+static struct error *sweep_unfinished(struct queue *q)
+{
+    uint64_t *ids;
+    size_t count;
+    struct error *err = store_unfinished(q->store, &ids, &count);
+
+    for (size_t i = 0; i < count && !err; i++) {
+        struct discard *discard = memory_new(sizeof(*discard));
+        discard->id = ids[i];
+        discard->operation.done = on_swept;
+        discard_prepare(discard);
+        committer_add(q->committer, &discard->operation);
+    }
+    free(ids);
+    return err;
+}
+
+static void open_store(struct queue *q)
+{
+    const struct settings *settings = role_settings(q->role);
+    struct schedule_rules rules = schedule_rules_of(settings);
+    int exit_status;
+    struct error *err =
+        store_open(".", store_limits_of(settings), LOCK_WAIT_MS, &q->store, &exit_status);
+
+    if (err && exit_status == ROLE_EXIT_STORAGE)
+        err = error_wrap(err,
+                         "the queue is not touched; \"waxseal queue salvage %s/queue\" reads "
+                         "what can be read",
+                         settings->state_dir);
+    if (err)
+        role_die(exit_status, err);
+    store_set_rules(q->store, &rules);
+}
+
+static void open_parts(struct queue *q)
+{
+    static const struct streams_events streams_events = { on_accepted };
+    struct workers_parts parts = { .loop = q->loop, .store = q->store };
+
+    q->committer = committer_new(q->loop, q->store, on_broken, q);
+    q->leases = leases_new();
+    q->streams = streams_new(q->loop, q->store, q->committer, &streams_events, q);
+    parts.committer = q->committer;
+    parts.leases = q->leases;
+    q->workers = workers_new(&parts);
+    q->control = (struct control){ q->loop, q->store, q->committer, workers_dispatch(q->workers) };
+    take_settings(q);
+    struct error *err = sweep_unfinished(q);
+    if (err)
+        role_die(ROLE_EXIT_STORAGE, err);
+    if (store_clock_stepped_back(q->store))
+        pull_in(q);
+    q->clock_offset_ms = clock_utc_ms() - clock_monotonic_ms();
+    q->check_timer = loop_timer_new(q->loop, on_check, q);
+    loop_timer_start(q->check_timer, CHECK_MS);
+    q->drain_timer = loop_timer_new(q->loop, on_drain_check, q);
+    loop_task_init(&q->start_task, on_start, q);
+    loop_defer(q->loop, &q->start_task); /* the peers there are come before the first turn ends */
+}
+
+static void close_parts(struct queue *q)
+{
+    committer_free(&q->committer); /* commits what is under way */
+    streams_flush(q->streams, FLUSH_MS);
+    workers_flush(q->workers, FLUSH_MS);
+    loop_task_cancel(&q->start_task);
+    loop_timer_free(&q->check_timer);
+    loop_timer_free(&q->drain_timer);
+    workers_free(&q->workers);
+    streams_free(&q->streams);
+    leases_free(&q->leases);
+    store_close(&q->store);
+}
+
+int queue_main(struct role *role)
+{
+    static const struct role_events events = {
+        .peer = on_peer,
+        .settings = on_settings,
+        .drain = on_drain,
+        .control = on_control,
+    };
+    struct queue queue = { .role = role, .loop = role_loop(role) };
+
+    open_store(&queue);
+    open_parts(&queue);
+    int exit_status = role_serve(role, &events, &queue);
+    close_parts(&queue);
+    return exit_status;
+}

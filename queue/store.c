@@ -1,0 +1,427 @@
+#include "queue/store.h"
+
+#include <stdlib.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/memory.h"
+#include "lib/ipc/role.h"
+#include "queue/records.pb-c.h"
+#include "queue/store_hops.h"
+
+#define MIB ((uint64_t)1024 * 1024)
+/* Ids begin with the second of the store's making, counted from 2024, so that a queue that was
+ * thrown away and made anew does not give the ids of the old one again. */
+#define ID_EPOCH_MS (INT64_C(1704067200) * SECOND_MS)
+
+enum {
+    ID_STEP_BITS = 10,    /* ids a second before they run ahead of the clock */
+    ID_BLOCK = 64 * 1024, /* ids reserved on disk at a time */
+    CLOCK_SLACK_MS = MINUTE_MS,
+    RESERVE_PERCENT = 5,
+    STAT_EVERY_MS = SECOND_MS,
+};
+/* On disk ahead of what is used: one more batch of accepts leaves 16 MiB to settlements. */
+#define FILE_RESERVE ((uint64_t)BATCH_BYTES_MAX * 2)
+
+struct store {
+    struct kv *kv;
+    struct arena arena;   /* the committer's */
+    struct hops *hops;    /* the committer's */
+    struct usage usage;   /* the committer's: as of the last commit */
+    uint64_t ids_on_disk; /* the committer's: ids below it are reserved */
+    int64_t last_now_ms;  /* the committer's */
+    int64_t stat_ms;      /* the committer's: when the map was looked at last */
+    bool map_has_room;    /* the committer's */
+    uint64_t map_bytes;
+    bool clock_stepped_back;
+
+    atomic_uint_fast64_t next_id;
+    atomic_uint_fast64_t ids_reserved; /* as committed */
+    atomic_uint_fast64_t bytes;        /* usage, for the loop */
+    atomic_uint_fast64_t messages;
+    atomic_uint_fast64_t bytes_max;
+    atomic_uint_fast64_t history_bytes_max;
+    atomic_int_fast64_t rule_times[4];
+    atomic_bool rule_relayhost;
+};
+
+/* ---- limits, rules, counts: set in the loop, read in the committer's thread ----------------- */
+
+struct store_limits store_limits_of(const struct settings *settings)
+{
+    uint64_t part = settings->queue_bytes_max / 16;
+
+    return (struct store_limits){
+        .bytes_max = settings->queue_bytes_max,
+        .history_bytes_max = part < 256 * MIB ? part : 256 * MIB,
+    };
+}
+
+void store_set_limits(struct store *store, struct store_limits limits)
+{
+    /* The map was made for the limit at start; a larger one waits for the next start. */
+    if (limits.bytes_max > store->map_bytes / 2)
+        limits.bytes_max = store->map_bytes / 2;
+    atomic_store(&store->bytes_max, limits.bytes_max);
+    atomic_store(&store->history_bytes_max, limits.history_bytes_max);
+}
+
+void store_set_rules(struct store *store, const struct schedule_rules *rules)
+{
+    atomic_store(&store->rule_times[0], rules->retry_first_ms);
+    atomic_store(&store->rule_times[1], rules->retry_max_ms);
+    atomic_store(&store->rule_times[2], rules->lifetime_ms);
+    atomic_store(&store->rule_times[3], rules->policy_wait_ms);
+    atomic_store(&store->rule_relayhost, rules->relayhost);
+}
+
+struct schedule_rules store_rules(struct store *store)
+{
+    return (struct schedule_rules){
+        .retry_first_ms = atomic_load(&store->rule_times[0]),
+        .retry_max_ms = atomic_load(&store->rule_times[1]),
+        .lifetime_ms = atomic_load(&store->rule_times[2]),
+        .policy_wait_ms = atomic_load(&store->rule_times[3]),
+        .relayhost = atomic_load(&store->rule_relayhost),
+    };
+}
+
+struct store_usage store_usage(const struct store *store)
+{
+    return (struct store_usage){ .bytes = atomic_load(&store->bytes),
+                                 .messages = atomic_load(&store->messages) };
+}
+
+uint64_t store_bytes_max(const struct store *store)
+{
+    return atomic_load(&store->bytes_max);
+}
+
+bool store_clock_stepped_back(const struct store *store)
+{
+    return store->clock_stepped_back;
+}
+
+struct kv *store_kv(struct store *store)
+{
+    return store->kv;
+}
+
+uint64_t store_new_id(struct store *store)
+{
+    uint64_t id = atomic_fetch_add(&store->next_id, 1);
+
+    return id < atomic_load(&store->ids_reserved) ? id : 0;
+}
+
+/* ---- records ------------------------------------------------------------------------------ */
+
+struct error *store_get(struct store_txn *txn, enum queue_table table, const struct record_key *key,
+                        const ProtobufCMessageDescriptor *as, void *out_message)
+{
+    struct span value;
+    void *message = NULL;
+    struct error *err = kv_get(txn->kv, table, key_span(key), &value);
+
+    if (err)
+        return err;
+    if (value.data) {
+        message = record_read(key_span(key), value, as, &txn->arena->allocator);
+        if (!message)
+            return error_new(ERROR_LOCAL, "a record in table %s is damaged", queue_tables[table]);
+    }
+    *(void **)out_message = message;
+    return NULL;
+}
+
+struct error *store_put(struct store_txn *txn, enum queue_table table, const struct record_key *key,
+                        const ProtobufCMessage *message)
+{
+    char *room;
+    struct error *err = kv_put_room(txn->kv, table, key_span(key), record_size(message), &room);
+
+    if (!err)
+        record_write(key_span(key), message, room);
+    return err;
+}
+
+struct error *store_remove(struct store_txn *txn, enum queue_table table,
+                           const struct record_key *key)
+{
+    return kv_remove(txn->kv, table, key_span(key));
+}
+
+static struct error *get_number(struct kv_txn *txn, const char *name, uint64_t *out_number)
+{
+    struct record_key key = key_of_meta(name);
+    struct span value;
+    struct error *err = kv_get(txn, TABLE_META, key_span(&key), &value);
+
+    *out_number = 0;
+    if (!err && value.data && !record_read_number(value, out_number))
+        return error_new(ERROR_LOCAL, "meta record %s is damaged", name);
+    return err;
+}
+
+static struct error *put_number(struct kv_txn *txn, const char *name, uint64_t number)
+{
+    struct record_key key = key_of_meta(name);
+    char room[RECORD_NUMBER_SIZE];
+
+    record_write_number(number, room);
+    return kv_put(txn, TABLE_META, key_span(&key), (struct span){ room, sizeof(room) });
+}
+
+/* ---- transactions ------------------------------------------------------------------------- */
+
+struct error *store_begin(struct store *store, struct store_txn *out_txn)
+{
+    struct kv_txn *kv;
+    struct error *err = kv_begin_write(store->kv, &kv);
+
+    if (err)
+        return err;
+    int64_t now_ms = clock_utc_ms();
+    /* Rows of one batch never sort before those of an earlier one. */
+    if (now_ms <= store->last_now_ms && store->last_now_ms - now_ms < SECOND_MS)
+        now_ms = store->last_now_ms + 1;
+    arena_reset(&store->arena);
+    *out_txn = (struct store_txn){
+        .store = store,
+        .kv = kv,
+        .arena = &store->arena,
+        .rules = store_rules(store),
+        .limits = { store_bytes_max(store), atomic_load(&store->history_bytes_max) },
+        .usage = store->usage,
+        .now_ms = now_ms,
+        .hops = store->hops,
+    };
+    return NULL;
+}
+
+static struct error *put_usage(struct store_txn *txn)
+{
+    struct record_key key = key_of_meta("usage");
+    Queue__UsageRecord record = QUEUE__USAGE_RECORD__INIT;
+
+    record.bytes = txn->usage.bytes;
+    record.messages = txn->usage.messages;
+    record.history_bytes = txn->usage.history_bytes;
+    record.clock_utc_ms = txn->now_ms;
+    return store_put(txn, TABLE_META, &key, &record.base);
+}
+
+/* Reserves the next block of ids in good time. */
+static struct error *put_ids(struct store_txn *txn, uint64_t *out_reserved)
+{
+    struct store *store = txn->store;
+    uint64_t next = atomic_load(&store->next_id);
+
+    *out_reserved = store->ids_on_disk;
+    if (next + ID_BLOCK / 2 < store->ids_on_disk)
+        return NULL;
+    *out_reserved = next + ID_BLOCK;
+    return put_number(txn->kv, "ids", *out_reserved);
+}
+
+struct error *store_commit(struct store_txn *txn)
+{
+    struct store *store = txn->store;
+    uint64_t reserved = 0;
+    struct error *err = hops_flush(txn);
+
+    if (!err)
+        err = put_usage(txn);
+    if (!err)
+        err = put_ids(txn, &reserved);
+    if (err) {
+        store_abort(txn);
+        return err;
+    }
+    err = kv_commit(&txn->kv);
+    hops_reset(txn->hops);
+    if (err)
+        return err;
+    store->usage = txn->usage;
+    store->last_now_ms = txn->now_ms;
+    store->ids_on_disk = reserved;
+    atomic_store(&store->ids_reserved, reserved);
+    atomic_store(&store->bytes, txn->usage.bytes);
+    atomic_store(&store->messages, txn->usage.messages);
+    return NULL;
+}
+
+void store_abort(struct store_txn *txn)
+{
+    hops_reset(txn->hops);
+    kv_abort(&txn->kv);
+}
+
+enum kv_trouble store_txn_trouble(const struct store_txn *txn)
+{
+    return txn->kv ? kv_txn_trouble(txn->kv) : kv_trouble(txn->store->kv);
+}
+
+/* ---- room that belongs to settlements alone ------------------------------------------------- */
+
+static uint64_t map_reserve(uint64_t bytes_max)
+{
+    uint64_t part = bytes_max / 100 * RESERVE_PERCENT;
+
+    return part > 64 * MIB ? part : 64 * MIB;
+}
+
+/* Address space only: twice the limit, for pages half full, and the reserve. */
+static uint64_t map_size(const struct store_limits *limits)
+{
+    return 2 * (limits->bytes_max + limits->history_bytes_max) + map_reserve(limits->bytes_max) +
+           FILE_RESERVE;
+}
+
+bool store_keep_reserve(struct store *store)
+{
+    struct error *err = kv_reserve(store->kv, FILE_RESERVE);
+    bool kept = !err;
+
+    error_free(&err);
+    return kept;
+}
+
+bool store_map_has_room(struct store *store)
+{
+    struct kv_stat stat;
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (store->stat_ms != 0 && now_ms - store->stat_ms < STAT_EVERY_MS)
+        return store->map_has_room;
+    kv_stat(store->kv, &stat);
+    store->stat_ms = now_ms;
+    store->map_has_room = stat.used_bytes - stat.free_bytes + BATCH_BYTES_MAX <
+                          stat.map_bytes - map_reserve(store_bytes_max(store));
+    return store->map_has_room;
+}
+
+/* ---- opening ------------------------------------------------------------------------------ */
+
+static uint64_t first_id(void)
+{
+    return (uint64_t)((clock_utc_ms() - ID_EPOCH_MS) / SECOND_MS) << ID_STEP_BITS;
+}
+
+static struct error *read_usage(struct store *store, struct store_txn *txn)
+{
+    struct record_key key = key_of_meta("usage");
+    Queue__UsageRecord *record = NULL;
+    struct error *err = store_get(txn, TABLE_META, &key, &queue__usage_record__descriptor, &record);
+
+    if (err || !record)
+        return err;
+    txn->usage = (struct usage){ record->bytes, record->messages, record->history_bytes };
+    store->usage = txn->usage;
+    atomic_store(&store->bytes, record->bytes);
+    atomic_store(&store->messages, record->messages);
+    store->clock_stepped_back = txn->now_ms < record->clock_utc_ms - CLOCK_SLACK_MS;
+    return NULL;
+}
+
+static struct error *check_version(struct store_txn *txn, int *out_exit_status)
+{
+    uint64_t version;
+    struct error *err = get_number(txn->kv, "version", &version);
+
+    if (err)
+        return err;
+    if (version > QUEUE_VERSION) {
+        *out_exit_status = ROLE_EXIT_REFUSED;
+        return error_new(ERROR_LOCAL,
+                         "the queue was written by a newer waxseal (version %llu, known here: %d); "
+                         "install that one again, or move the queue with its \"queue export\"",
+                         (unsigned long long)version, QUEUE_VERSION);
+    }
+    return version == QUEUE_VERSION ? NULL : put_number(txn->kv, "version", QUEUE_VERSION);
+}
+
+static struct error *read_ids(struct store *store, struct store_txn *txn)
+{
+    uint64_t reserved;
+    struct error *err = get_number(txn->kv, "ids", &reserved);
+
+    if (err)
+        return err;
+    uint64_t first = first_id();
+    atomic_store(&store->next_id, reserved > first ? reserved : first);
+    return NULL;
+}
+
+/* Its commit also proves that the disk can be written: a process that was started because a commit
+ * failed ends here for good when the trouble lasts. */
+static struct error *recover(struct store *store, int *out_exit_status)
+{
+    struct store_txn txn;
+    struct error *err = store_begin(store, &txn);
+
+    if (err)
+        return err;
+    err = check_version(&txn, out_exit_status);
+    if (!err)
+        err = read_ids(store, &txn);
+    if (!err)
+        err = read_usage(store, &txn);
+    if (err) {
+        store_abort(&txn);
+        return err;
+    }
+    return store_commit(&txn);
+}
+
+/* A full disk must not keep the queue from delivering what it holds. */
+static struct error *recover_when_full(struct store *store, struct error *why)
+{
+    if (kv_trouble(store->kv) != KV_FULL)
+        return why;
+    error_free(&why);
+    return NULL;
+}
+
+struct error *store_open(const char *folder, struct store_limits limits, int64_t wait_ms,
+                         struct store **out_store, int *out_exit_status)
+{
+    struct store *store = memory_new(sizeof(*store));
+    enum kv_trouble trouble = KV_FINE;
+
+    *out_exit_status = ROLE_EXIT_STORAGE;
+    store->map_bytes = map_size(&limits);
+    store_set_limits(store, limits);
+    arena_init(&store->arena);
+    store->hops = hops_new();
+    store->map_has_room = true;
+    struct error *err =
+        kv_open(folder, store->map_bytes, queue_tables, TABLE_COUNT, wait_ms, &store->kv, &trouble);
+    if (err && trouble != KV_BROKEN)
+        *out_exit_status = trouble == KV_FINE ? ROLE_EXIT_REFUSED : ROLE_EXIT_TROUBLE;
+    if (!err) {
+        err = recover(store, out_exit_status);
+        if (err)
+            err = recover_when_full(store, err);
+    }
+    if (err) {
+        store_close(&store);
+        return err;
+    }
+    store_keep_reserve(store);
+    *out_store = store;
+    return NULL;
+}
+
+void store_close(struct store **store)
+{
+    struct store *s = *store;
+
+    *store = NULL;
+    if (!s)
+        return;
+    kv_close(&s->kv);
+    hops_free(&s->hops);
+    arena_clear(&s->arena);
+    free(s);
+}

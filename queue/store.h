@@ -1,0 +1,92 @@
+/*
+ * store - durable messages: the queue's database and what may be done to it.
+ * All writing is done by operations that the committer applies in its thread, many in one
+ * transaction (committer.h); reading is done by anybody in short transactions (store_read.h).
+ * Owns the LMDB environment in queue/.  Rules: design.md sections 3 and 4, pitfalls.md section 1.
+ */
+#ifndef WAXSEAL_QUEUE_STORE_H
+#define WAXSEAL_QUEUE_STORE_H
+
+#include "lib/base/error.h"
+#include "lib/io/kv.h"
+#include "queue/arena.h"
+#include "queue/records.h"
+#include "queue/schedule.h"
+
+#include <stdatomic.h>
+
+struct store;
+
+struct store_limits {
+    uint64_t bytes_max;         /* queue-size-max */
+    uint64_t history_bytes_max; /* decision records of finished messages */
+};
+struct store_limits store_limits_of(const struct settings *settings);
+
+/*
+ * Opens or makes the store in `folder`, waiting up to `wait_ms` for the lock of a predecessor. What
+ * a crash left half received is found with store_sweep_unfinished.  On failure *out_exit_status is
+ * what the role should exit with.
+ */
+struct error *store_open(const char *folder, struct store_limits limits, int64_t wait_ms,
+                         struct store **out_store, int *out_exit_status) MUST_CHECK;
+void store_close(struct store **store);
+
+/* New limits, taken at the next operation. */
+void store_set_limits(struct store *store, struct store_limits limits);
+void store_set_rules(struct store *store, const struct schedule_rules *rules);
+struct schedule_rules store_rules(struct store *store);
+
+/* A new id, above all given before, also by earlier processes; 0: none may be given right now. */
+uint64_t store_new_id(struct store *store);
+
+/* What the store holds, as of the last commit. */
+struct store_usage {
+    uint64_t bytes;
+    uint64_t messages;
+};
+struct store_usage store_usage(const struct store *store);
+uint64_t store_bytes_max(const struct store *store);
+
+/* True when the clock was stepped back while the store was closed. */
+bool store_clock_stepped_back(const struct store *store);
+
+/* ---- for the store's own files and the committer: one write transaction and its bookkeeping */
+
+struct usage {
+    uint64_t bytes;
+    uint64_t messages;
+    uint64_t history_bytes;
+};
+
+struct store_txn {
+    struct store *store;
+    struct kv_txn *kv;
+    struct arena *arena; /* reset before each operation */
+    struct schedule_rules rules;
+    struct store_limits limits;
+    struct usage usage;
+    int64_t now_ms; /* later than that of all transactions before, unless the clock was stepped */
+    struct hops *hops; /* store_hops.h */
+};
+
+struct error *store_begin(struct store *store, struct store_txn *out_txn) MUST_CHECK;
+struct error *store_commit(struct store_txn *txn) MUST_CHECK; /* ends it whatever comes */
+void store_abort(struct store_txn *txn);
+struct kv *store_kv(struct store *store);
+enum kv_trouble store_txn_trouble(const struct store_txn *txn);
+
+/* Keeps room on disk that belongs to settlements alone; false: there is none. */
+bool store_keep_reserve(struct store *store);
+/* False when accepts would touch the part of the map that belongs to settlements. */
+bool store_map_has_room(struct store *store);
+
+/* A record under a key: reading gives NULL when it is not there, an error when it is damaged. */
+struct error *store_get(struct store_txn *txn, enum queue_table table, const struct record_key *key,
+                        const ProtobufCMessageDescriptor *as, void *out_message) MUST_CHECK;
+struct error *store_put(struct store_txn *txn, enum queue_table table, const struct record_key *key,
+                        const ProtobufCMessage *message) MUST_CHECK;
+struct error *store_remove(struct store_txn *txn, enum queue_table table,
+                           const struct record_key *key) MUST_CHECK;
+
+#endif

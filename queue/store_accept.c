@@ -1,0 +1,126 @@
+#include "queue/store_accept.h"
+
+#include "lib/base/memory.h"
+#include "queue/records.pb-c.h"
+#include "queue/store_rows.h"
+
+enum { ENVELOPE_BYTES = 1024 }; /* what rows add to a batch, about */
+
+static struct error *mark_unfinished(struct store_txn *txn, uint64_t id)
+{
+    struct record_key key = key_of_id(id);
+    Queue__ReceivingRecord record = QUEUE__RECEIVING_RECORD__INIT;
+
+    record.since_utc_ms = txn->now_ms;
+    return store_put(txn, TABLE_RECEIVING, &key, &record.base);
+}
+
+/* The last part makes it a message. */
+static struct error *make_whole(const struct accept *accept, struct store_txn *txn)
+{
+    struct record_key key = key_of_id(accept->id);
+    struct new_message message = {
+        .id = accept->id,
+        .envelope = accept->envelope,
+        .size = accept->size,
+        .chunks = content_chunks(accept->size),
+        .content_cost = content_cost(accept->size),
+        .eight_bit = accept->eight_bit,
+    };
+    struct error *err = NULL;
+
+    if (accept->first_chunk > 0)
+        err = store_remove(txn, TABLE_RECEIVING, &key);
+    return err ? err : message_put(txn, &message);
+}
+
+static struct error *apply_accept(struct operation *operation, struct store_txn *txn)
+{
+    const struct accept *accept = (const struct accept *)operation;
+    struct error *err = content_put(txn, accept->id, accept->first_chunk, accept->content);
+
+    if (!err && accept->last)
+        return make_whole(accept, txn);
+    if (!err && accept->first_chunk == 0)
+        err = mark_unfinished(txn, accept->id);
+    return err;
+}
+
+void accept_prepare(struct accept *accept)
+{
+    unsigned recipients = accept->last ? accept->envelope->recipient_count : 0;
+
+    accept->operation.lane = LANE_ACCEPT;
+    accept->operation.apply = apply_accept;
+    accept->operation.bytes = accept->content.len + ((size_t)recipients + 1) * ENVELOPE_BYTES;
+}
+
+/* ---- what never became whole -------------------------------------------------------------- */
+
+/* Its chunks are those there are: a crash may have cut them anywhere. */
+static struct error *remove_chunks(struct store_txn *txn, uint64_t id)
+{
+    for (uint32_t chunk = 0;; chunk++) {
+        struct record_key key = key_of_part(id, chunk);
+        struct span value;
+        struct error *err = kv_get(txn->kv, TABLE_CONTENT, key_span(&key), &value);
+        if (err || !value.data)
+            return err;
+        uint64_t cost = chunk_cost(value.len - RECORD_SUM_SIZE);
+        txn->usage.bytes -= cost < txn->usage.bytes ? cost : txn->usage.bytes;
+        err = store_remove(txn, TABLE_CONTENT, &key);
+        if (err)
+            return err;
+    }
+}
+
+static struct error *apply_discard(struct operation *operation, struct store_txn *txn)
+{
+    const struct discard *discard = (const struct discard *)operation;
+    struct record_key key = key_of_id(discard->id);
+    struct error *err = remove_chunks(txn, discard->id);
+
+    return err ? err : store_remove(txn, TABLE_RECEIVING, &key);
+}
+
+void discard_prepare(struct discard *discard)
+{
+    discard->operation.lane = LANE_SETTLEMENT;
+    discard->operation.apply = apply_discard;
+    discard->operation.bytes = ENVELOPE_BYTES;
+}
+
+static struct error *list_unfinished(struct kv_cursor *cursor, uint64_t **out_ids,
+                                     size_t *out_count)
+{
+    struct span key;
+    struct span value;
+    uint64_t id;
+    struct error *err = kv_cursor_seek(cursor, SPAN(""), &key, &value);
+
+    while (!err && key.data) {
+        if (key_read_id(key, &id)) {
+            *out_ids = memory_resize(*out_ids, (*out_count + 1) * sizeof(**out_ids));
+            (*out_ids)[(*out_count)++] = id;
+        }
+        err = kv_cursor_next(cursor, &key, &value);
+    }
+    return err;
+}
+
+struct error *store_unfinished(struct store *store, uint64_t **out_ids, size_t *out_count)
+{
+    struct kv_txn *txn = NULL;
+    struct kv_cursor *cursor = NULL;
+    struct error *err = kv_begin_read(store_kv(store), &txn);
+
+    *out_ids = NULL;
+    *out_count = 0;
+    if (!err)
+        err = kv_cursor_open(txn, TABLE_RECEIVING, &cursor);
+    if (!err)
+        err = list_unfinished(cursor, out_ids, out_count);
+    kv_cursor_close(&cursor);
+    kv_abort(&txn);
+    return err;
+}

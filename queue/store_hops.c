@@ -1,0 +1,234 @@
+#include "queue/store_hops.h"
+
+#include <stdlib.h>
+
+#include "lib/base/list.h"
+#include "lib/base/map.h"
+#include "lib/base/memory.h"
+#include "queue/records.pb-c.h"
+
+/* One hop touched in this transaction. */
+struct hop_row {
+    struct list others;
+    struct record_key key;
+    struct span name; /* lent from the key */
+    Queue__HopRecord record;
+};
+
+struct hops {
+    struct map *by_name;
+    struct list rows;
+};
+
+struct hops *hops_new(void)
+{
+    struct hops *hops = memory_new(sizeof(*hops));
+
+    hops->by_name = map_new();
+    list_init(&hops->rows);
+    return hops;
+}
+
+void hops_reset(struct hops *hops)
+{
+    while (!list_empty(&hops->rows)) {
+        struct hop_row *row = LIST_FIRST(&hops->rows, struct hop_row, others);
+        map_remove(hops->by_name, row->name);
+        list_remove(&row->others);
+        free(row);
+    }
+}
+
+void hops_free(struct hops **hops)
+{
+    if (!*hops)
+        return;
+    hops_reset(*hops);
+    map_free(&(*hops)->by_name);
+    free(*hops);
+    *hops = NULL;
+}
+
+static struct error *row_of(struct store_txn *txn, struct span hop, struct hop_row **out_row)
+{
+    struct hop_row *row = map_get(txn->hops->by_name, hop);
+    Queue__HopRecord *stored = NULL;
+
+    if (row) {
+        *out_row = row;
+        return NULL;
+    }
+    row = memory_new(sizeof(*row));
+    row->key = key_of_hop(hop);
+    row->name = (struct span){ row->key.bytes, hop.len };
+    queue__hop_record__init(&row->record);
+    struct error *err =
+        store_get(txn, TABLE_HOP, &row->key, &queue__hop_record__descriptor, &stored);
+    if (err) {
+        free(row);
+        return err;
+    }
+    if (stored)
+        row->record = *stored; /* numbers only: nothing points into the arena */
+    list_append(&txn->hops->rows, &row->others);
+    map_put(txn->hops->by_name, row->name, row);
+    *out_row = row;
+    return NULL;
+}
+
+static int64_t wake_of(const Queue__HopRecord *hop)
+{
+    int64_t rest_ms = hop->suspended_until_utc_ms;
+
+    return rest_ms > hop->earliest_utc_ms ? rest_ms : hop->earliest_utc_ms;
+}
+
+/* Moves the hop's row in `wake`, which is keyed by its time. */
+static struct error *flush_wake(struct store_txn *txn, struct hop_row *row)
+{
+    int64_t wake_ms = row->record.waiting > 0 ? wake_of(&row->record) : 0;
+    struct error *err = NULL;
+
+    if (wake_ms == row->record.wake_utc_ms)
+        return NULL;
+    if (row->record.wake_utc_ms > 0) {
+        struct record_key old = key_of_wake(row->record.wake_utc_ms, row->name);
+        err = store_remove(txn, TABLE_WAKE, &old);
+    }
+    row->record.wake_utc_ms = wake_ms;
+    if (err || wake_ms == 0)
+        return err;
+    struct record_key fresh = key_of_wake(wake_ms, row->name);
+    return kv_put(txn->kv, TABLE_WAKE, key_span(&fresh), SPAN(""));
+}
+
+struct error *hops_flush(struct store_txn *txn)
+{
+    struct hop_row *row;
+
+    LIST_EACH(row, &txn->hops->rows, struct hop_row, others)
+    {
+        struct error *err = flush_wake(txn, row);
+        if (!err && row->record.waiting > 0)
+            err = store_put(txn, TABLE_HOP, &row->key, &row->record.base);
+        else if (!err)
+            err = store_remove(txn, TABLE_HOP, &row->key); /* nothing waits: nothing to remember */
+        if (err)
+            return err;
+    }
+    return NULL;
+}
+
+struct error *hops_add_due(struct store_txn *txn, const struct due *due)
+{
+    struct hop_row *row;
+    struct record_key key = key_of_due(due);
+    struct error *err = row_of(txn, due->hop, &row);
+
+    if (err)
+        return err;
+    if (row->record.waiting == 0 || due->utc_ms < row->record.earliest_utc_ms)
+        row->record.earliest_utc_ms = due->utc_ms;
+    row->record.waiting++;
+    return kv_put(txn->kv, TABLE_DUE, key_span(&key), SPAN(""));
+}
+
+struct error *hops_remove_due(struct store_txn *txn, const struct due *due)
+{
+    struct hop_row *row;
+    struct record_key key = key_of_due(due);
+    struct error *err = row_of(txn, due->hop, &row);
+
+    if (err)
+        return err;
+    if (row->record.waiting > 0)
+        row->record.waiting--;
+    return store_remove(txn, TABLE_DUE, &key);
+}
+
+struct error *hops_fail(struct store_txn *txn, struct span hop, uint32_t dice)
+{
+    struct hop_row *row;
+    struct error *err = row_of(txn, hop, &row);
+
+    /* Jobs that were under way when the rest began tell nothing new. */
+    if (err || row->record.suspended_until_utc_ms > txn->now_ms)
+        return err;
+    row->record.failures++;
+    row->record.suspended_until_utc_ms =
+        txn->now_ms + schedule_hop_rest(&txn->rules, row->record.failures, dice);
+    return NULL;
+}
+
+struct error *hops_revive(struct store_txn *txn, struct span hop)
+{
+    struct hop_row *row;
+    struct error *err = row_of(txn, hop, &row);
+
+    if (err)
+        return err;
+    row->record.failures = 0;
+    row->record.suspended_until_utc_ms = 0;
+    return NULL;
+}
+
+/* ---- the true earliest time --------------------------------------------------------------- */
+
+/* The first row at or behind `from` that belongs to the same hop. */
+static struct error *first_from(struct kv_cursor *cursor, const struct due *from, struct due *out,
+                                bool *out_found)
+{
+    struct record_key at = key_of_due(from);
+    struct span key;
+    struct span value;
+    struct error *err = kv_cursor_seek(cursor, key_span(&at), &key, &value);
+
+    *out_found = !err && key.data && key_read_due(key, out) && span_equal(out->hop, from->hop);
+    return err;
+}
+
+/* Rows of one class and bucket are in the order of time: one seek for each bucket that is filled.
+ */
+static struct error *earliest_of(struct kv_cursor *cursor, struct span hop,
+                                 int64_t *out_earliest_ms)
+{
+    struct due from = { .hop = hop };
+    struct due at;
+    bool found;
+    struct error *err = first_from(cursor, &from, &at, &found);
+
+    *out_earliest_ms = INT64_MAX;
+    while (!err && found) {
+        if (at.utc_ms < *out_earliest_ms)
+            *out_earliest_ms = at.utc_ms;
+        from.due_class = at.due_class;
+        from.bucket = at.bucket + 1;
+        err = first_from(cursor, &from, &at, &found);
+    }
+    return err;
+}
+
+struct error *hops_correct(struct store_txn *txn, struct span hop)
+{
+    struct hop_row *row;
+    struct kv_cursor *cursor = NULL;
+    int64_t earliest_ms = 0;
+    int64_t horizon_ms = schedule_horizon(&txn->rules, txn->now_ms);
+    struct error *err = row_of(txn, hop, &row);
+
+    if (!err)
+        err = kv_cursor_open(txn->kv, TABLE_DUE, &cursor);
+    if (!err)
+        err = earliest_of(cursor, row->name, &earliest_ms);
+    kv_cursor_close(&cursor);
+    if (err)
+        return err;
+    if (earliest_ms == INT64_MAX) {
+        row->record.waiting = 0; /* heals a count that went astray */
+        return NULL;
+    }
+    row->record.earliest_utc_ms = earliest_ms;
+    if (row->record.suspended_until_utc_ms > horizon_ms)
+        row->record.suspended_until_utc_ms = 0;
+    return NULL;
+}

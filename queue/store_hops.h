@@ -1,0 +1,34 @@
+/*
+ * store_hops - the rows by which mail waits: `due`, and per next hop one row in `hop` and one in
+ * `wake`.  Called by the store's operations.  Counts and wake times of a batch are gathered here
+ * and written once, at its end.
+ *
+ * The row in `wake` is never later than the earliest row in `due`, or the end of the hop's rest; it
+ * may be earlier: dispatch then finds nothing and asks for hops_correct.
+ */
+#ifndef WAXSEAL_QUEUE_STORE_HOPS_H
+#define WAXSEAL_QUEUE_STORE_HOPS_H
+
+#include "queue/store.h"
+
+struct hops;
+
+struct hops *hops_new(void);
+void hops_free(struct hops **hops);
+/* Forgets what was gathered. */
+void hops_reset(struct hops *hops);
+/* Writes what was gathered. */
+struct error *hops_flush(struct store_txn *txn) MUST_CHECK;
+
+/* Adds or removes a row of `due` that is not there, or is. */
+struct error *hops_add_due(struct store_txn *txn, const struct due *due) MUST_CHECK;
+struct error *hops_remove_due(struct store_txn *txn, const struct due *due) MUST_CHECK;
+
+/* An attempt found no candidate usable: the hop rests, unless it does so already. */
+struct error *hops_fail(struct store_txn *txn, struct span hop, uint32_t dice) MUST_CHECK;
+/* The hop took mail, or an operator says so: it rests no more. */
+struct error *hops_revive(struct store_txn *txn, struct span hop) MUST_CHECK;
+/* Finds the true earliest time of a hop; no rest ends behind the horizon. */
+struct error *hops_correct(struct store_txn *txn, struct span hop) MUST_CHECK;
+
+#endif

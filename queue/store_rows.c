@@ -1,0 +1,239 @@
+#include "queue/store_rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/ipc/channel.h"
+#include "lib/ipc/envelope_codec.h"
+#include "queue/store_hops.h"
+
+/* Records, their keys and the rows by which they wait, about. */
+enum { MESSAGE_ROWS_COST = 512, RECIPIENT_ROWS_COST = 768 };
+
+/* ---- content ------------------------------------------------------------------------------ */
+
+uint32_t content_chunks(uint64_t len)
+{
+    return (uint32_t)((len + CHUNK_BYTES - 1) / CHUNK_BYTES);
+}
+
+uint64_t content_cost(uint64_t len)
+{
+    uint64_t rest = len % CHUNK_BYTES;
+
+    return len / CHUNK_BYTES * chunk_cost(CHUNK_BYTES) + (rest > 0 ? chunk_cost(rest) : 0);
+}
+
+struct error *content_put(struct store_txn *txn, uint64_t id, uint32_t first_chunk,
+                          struct span content)
+{
+    txn->usage.bytes += content_cost(content.len);
+    for (uint32_t chunk = first_chunk; content.len > 0; chunk++) {
+        struct record_key key = key_of_part(id, chunk);
+        struct span piece = span_first(content, CHUNK_BYTES);
+        char *room;
+        struct error *err =
+            kv_put_room(txn->kv, TABLE_CONTENT, key_span(&key), piece.len + RECORD_SUM_SIZE, &room);
+        if (err)
+            return err;
+        chunk_write(key_span(&key), piece, room);
+        content = span_from(content, piece.len);
+    }
+    return NULL;
+}
+
+static struct error *content_remove(struct store_txn *txn, uint64_t id, uint32_t chunks)
+{
+    for (uint32_t chunk = 0; chunk < chunks; chunk++) {
+        struct record_key key = key_of_part(id, chunk);
+        struct error *err = store_remove(txn, TABLE_CONTENT, &key);
+        if (err)
+            return err;
+    }
+    return NULL;
+}
+
+/* ---- messages ----------------------------------------------------------------------------- */
+
+struct error *message_get(struct store_txn *txn, uint64_t id, Queue__MessageRecord **out_message)
+{
+    struct record_key key = key_of_id(id);
+
+    return store_get(txn, TABLE_MESSAGE, &key, &queue__message_record__descriptor, out_message);
+}
+
+struct error *message_update(struct store_txn *txn, uint64_t id,
+                             const Queue__MessageRecord *message)
+{
+    struct record_key key = key_of_id(id);
+
+    return store_put(txn, TABLE_MESSAGE, &key, &message->base);
+}
+
+struct error *message_remove(struct store_txn *txn, uint64_t id,
+                             const Queue__MessageRecord *message)
+{
+    struct record_key key = key_of_id(id);
+    struct error *err = content_remove(txn, id, message->chunks);
+
+    if (!err && message->deaths > 0)
+        err = store_remove(txn, TABLE_HELD, &key);
+    if (!err)
+        err = store_remove(txn, TABLE_MESSAGE, &key);
+    if (err)
+        return err;
+    txn->usage.bytes -= message->cost < txn->usage.bytes ? message->cost : txn->usage.bytes;
+    if (txn->usage.messages > 0)
+        txn->usage.messages--;
+    return NULL;
+}
+
+/* One recipient of a new message, due now. */
+static struct error *put_recipient(struct store_txn *txn, uint64_t id, Ipc__Recipient *recipient,
+                                   unsigned bucket)
+{
+    Queue__RecipientRecord record = QUEUE__RECIPIENT_RECORD__INIT;
+
+    record.recipient = recipient;
+    record.bucket = bucket;
+    record.held = true; /* no row in `due` yet */
+    struct span domain = span_of_bytes(recipient->forward_path->domain);
+    return recipient_move(txn, id, recipient->number, &record, schedule_route(&txn->rules, domain),
+                          DUE_FIRST, txn->now_ms);
+}
+
+static struct error *put_recipients(struct store_txn *txn, const struct new_message *message,
+                                    Ipc__Envelope *envelope)
+{
+    unsigned bucket = sender_bucket(span_of(message->envelope->user),
+                                    span_of(message->envelope->reverse_path.domain));
+    struct error *err = NULL;
+
+    for (size_t i = 0; i < envelope->n_recipients && !err; i++)
+        err = put_recipient(txn, message->id, envelope->recipients[i], bucket);
+    return err;
+}
+
+struct error *message_put(struct store_txn *txn, const struct new_message *message)
+{
+    Queue__MessageRecord record = QUEUE__MESSAGE_RECORD__INIT;
+    Ipc__Envelope *envelope = envelope_to_message(message->envelope);
+    uint64_t rows_cost = MESSAGE_ROWS_COST + (uint64_t)RECIPIENT_ROWS_COST * envelope->n_recipients;
+
+    struct error *err = put_recipients(txn, message, envelope);
+    record.envelope = envelope;
+    record.size = message->size;
+    record.chunks = message->chunks;
+    record.eight_bit = message->eight_bit;
+    record.recipients = (uint32_t)envelope->n_recipients;
+    record.pending = record.recipients;
+    record.cost = message->content_cost + rows_cost;
+    record.accepted_utc_ms = txn->now_ms;
+    record.notification = message->notification;
+    envelope->n_recipients = 0; /* they have rows of their own */
+    if (!err)
+        err = message_update(txn, message->id, &record);
+    envelope_message_free(&envelope);
+    txn->usage.bytes += rows_cost;
+    txn->usage.messages++;
+    return err;
+}
+
+/* ---- recipients --------------------------------------------------------------------------- */
+
+static struct due due_of(const Queue__RecipientRecord *recipient, uint64_t id, uint32_t number)
+{
+    return (struct due){
+        .hop = span_of_bytes(recipient->next_hop),
+        .due_class = (enum due_class)recipient->due_class,
+        .bucket = recipient->bucket,
+        .utc_ms = recipient->due_utc_ms,
+        .id = id,
+        .number = number,
+    };
+}
+
+struct error *recipient_get(struct store_txn *txn, uint64_t id, uint32_t number,
+                            Queue__RecipientRecord **out_recipient)
+{
+    struct record_key key = key_of_part(id, number);
+
+    return store_get(txn, TABLE_RECIPIENT, &key, &queue__recipient_record__descriptor,
+                     out_recipient);
+}
+
+struct error *recipient_update(struct store_txn *txn, uint64_t id, uint32_t number,
+                               const Queue__RecipientRecord *recipient)
+{
+    struct record_key key = key_of_part(id, number);
+
+    return store_put(txn, TABLE_RECIPIENT, &key, &recipient->base);
+}
+
+static struct error *remove_due(struct store_txn *txn, uint64_t id, uint32_t number,
+                                const Queue__RecipientRecord *recipient)
+{
+    struct due due = due_of(recipient, id, number);
+
+    return recipient->held ? NULL : hops_remove_due(txn, &due);
+}
+
+struct error *recipient_remove(struct store_txn *txn, uint64_t id, uint32_t number,
+                               const Queue__RecipientRecord *recipient)
+{
+    struct record_key key = key_of_part(id, number);
+    struct error *err = remove_due(txn, id, number, recipient);
+
+    return err ? err : store_remove(txn, TABLE_RECIPIENT, &key);
+}
+
+struct error *recipient_move(struct store_txn *txn, uint64_t id, uint32_t number,
+                             Queue__RecipientRecord *recipient, struct span hop,
+                             enum due_class due_class, int64_t utc_ms)
+{
+    struct error *err = remove_due(txn, id, number, recipient);
+
+    if (err)
+        return err;
+    recipient->next_hop = bytes_of_span(hop);
+    recipient->due_class = due_class;
+    recipient->due_utc_ms = utc_ms;
+    recipient->held = false;
+    struct due due = due_of(recipient, id, number);
+    err = hops_add_due(txn, &due);
+    return err ? err : recipient_update(txn, id, number, recipient);
+}
+
+struct error *recipient_hold(struct store_txn *txn, uint64_t id, uint32_t number,
+                             Queue__RecipientRecord *recipient)
+{
+    struct error *err = remove_due(txn, id, number, recipient);
+
+    recipient->held = true;
+    return err ? err : recipient_update(txn, id, number, recipient);
+}
+
+struct error *recipient_places(struct store_txn *txn, struct row_place from, bool one_message,
+                               size_t most, struct row_place **out_places, size_t *out_count)
+{
+    struct row_place *places = arena_take(txn->arena, most * sizeof(*places));
+    struct record_key start = key_of_part(from.id, from.number);
+    struct kv_cursor *cursor = NULL;
+    struct row_place at;
+    struct span key;
+    struct span value;
+    size_t count = 0;
+
+    struct error *err = kv_cursor_open(txn->kv, TABLE_RECIPIENT, &cursor);
+    if (!err)
+        err = kv_cursor_seek(cursor, key_span(&start), &key, &value);
+    while (!err && key.data && count < most && key_read_part(key, &at.id, &at.number) &&
+           (!one_message || at.id == from.id)) {
+        places[count++] = at;
+        err = kv_cursor_next(cursor, &key, &value);
+    }
+    kv_cursor_close(&cursor);
+    *out_places = places;
+    *out_count = count;
+    return err;
+}

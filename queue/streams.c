@@ -1,0 +1,475 @@
+#include "queue/streams.h"
+
+#include <stdlib.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/map.h"
+#include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
+#include "lib/ipc/envelope_codec.h"
+#include "lib/ipc/queue.pb-c.h"
+#include "queue/store_rows.h"
+
+enum {
+    STREAMS_MAX = 16 * 1024,        /* of one smtpd instance */
+    TRACE_MAX = 8 * 1024,           /* a Received field */
+    PART_BYTES = STREAM_WINDOW / 2, /* so much is written as a part of a message */
+    FULL_MS = 5 * SECOND_MS,        /* after the disk was full */
+    FULL_MARGIN = 64 * 1024,        /* the queue is full before the last byte */
+    EMPTIER_PART = 64,              /* and has room again when so small a part of it is free */
+};
+
+struct streams {
+    struct loop *loop;
+    struct store *store;
+    struct committer *committer;
+    const struct streams_events *events;
+    void *ctx;
+    struct list inlets;
+    uint64_t in_flight;    /* content bytes received and not committed */
+    int64_t full_until_ms; /* the disk was full */
+    bool full;
+};
+
+/* One smtpd instance. */
+struct inlet {
+    struct list others;
+    struct streams *streams;
+    struct channel *channel;
+    struct map *by_number;
+};
+
+/* One message on its way in.  At most one operation is under way for it at a time. */
+struct stream {
+    struct inlet *inlet; /* NULL: nobody waits for it any more */
+    uint64_t number;
+    uint64_t id;
+    struct envelope envelope;
+    struct buf content;  /* not yet handed to the committer */
+    size_t credit;       /* bytes that smtpd may still send */
+    uint64_t received;   /* content bytes, trace field included */
+    uint32_t next_chunk; /* the first that is not handed to the committer */
+    bool committing;
+    bool ended;
+    bool eight_bit;
+};
+
+/* A part of it on its way to disk. */
+struct part {
+    struct accept accept;
+    struct streams *streams;
+    struct stream *stream;
+    struct buf content;
+};
+
+static const struct span nothing = { NULL, 0 };
+
+/* ---- room --------------------------------------------------------------------------------- */
+
+static uint64_t bytes_held(const struct streams *s)
+{
+    return store_usage(s->store).bytes + s->in_flight;
+}
+
+static void say_state(const struct streams *s, struct inlet *inlet)
+{
+    Ipc__QueueState state = IPC__QUEUE_STATE__INIT;
+
+    state.full = s->full;
+    channel_send(inlet->channel, FRAME_QUEUE_STATE, &state.base, nothing);
+}
+
+void streams_check_room(struct streams *streams)
+{
+    uint64_t most = store_bytes_max(streams->store);
+    uint64_t held = bytes_held(streams);
+    struct inlet *inlet;
+    bool full = held + FULL_MARGIN > most || loop_now(streams->loop) < streams->full_until_ms;
+
+    if (streams->full && held + most / EMPTIER_PART > most)
+        full = true; /* no flapping at the limit */
+    if (full == streams->full)
+        return;
+    streams->full = full;
+    log_event(full ? LOG_ERROR : LOG_WARNING, full ? "queue-full" : "queue-has-room");
+    LIST_EACH(inlet, &streams->inlets, struct inlet, others)
+    {
+        say_state(streams, inlet);
+    }
+}
+
+bool streams_are_full(const struct streams *streams)
+{
+    return streams->full;
+}
+
+static bool has_room_for(const struct streams *s, uint64_t bytes)
+{
+    uint64_t most = store_bytes_max(s->store);
+
+    return bytes_held(s) <= most && bytes <= most - bytes_held(s);
+}
+
+/* ---- the end of a stream ------------------------------------------------------------------ */
+
+static void stream_free(struct streams *s, struct stream *stream)
+{
+    s->in_flight -= buf_len(&stream->content);
+    if (stream->inlet)
+        map_remove_number(stream->inlet->by_number, stream->number);
+    envelope_clear(&stream->envelope);
+    buf_clear(&stream->content);
+    free(stream);
+}
+
+static void on_discarded(struct operation *operation, enum operation_outcome outcome)
+{
+    (void)outcome; /* what is left is swept at the next start */
+    free(operation);
+}
+
+/* Removes what was committed of a message that will not become whole. */
+static void drop(struct streams *s, struct stream *stream)
+{
+    if (stream->next_chunk > 0) {
+        struct discard *discard = memory_new(sizeof(*discard));
+        discard->id = stream->id;
+        discard->operation.done = on_discarded;
+        discard_prepare(discard);
+        committer_add(s->committer, &discard->operation);
+    }
+    stream_free(s, stream);
+}
+
+/* smtpd is not interested any more; what is under way comes to its end first. */
+static void abandon(struct streams *s, struct stream *stream)
+{
+    map_remove_number(stream->inlet->by_number, stream->number);
+    stream->inlet = NULL;
+    if (!stream->committing)
+        drop(s, stream);
+}
+
+static void answer(struct stream *stream, Ipc__AcceptOutcome outcome)
+{
+    Ipc__AcceptDone done = IPC__ACCEPT_DONE__INIT;
+
+    if (!stream->inlet)
+        return;
+    done.stream = stream->number;
+    done.outcome = outcome;
+    done.id = stream->id;
+    channel_send(stream->inlet->channel, FRAME_ACCEPT_DONE, &done.base, nothing);
+}
+
+static void refuse_stream(struct streams *s, struct stream *stream, Ipc__AcceptOutcome outcome)
+{
+    answer(stream, outcome);
+    abandon(s, stream);
+}
+
+/* ---- parts on their way to disk ------------------------------------------------------------- */
+
+static void grant_credit(struct stream *stream)
+{
+    Ipc__AcceptCredit credit = IPC__ACCEPT_CREDIT__INIT;
+    size_t held = buf_len(&stream->content) + stream->credit;
+
+    if (!stream->inlet || stream->ended || held >= STREAM_WINDOW)
+        return;
+    credit.stream = stream->number;
+    credit.bytes = (uint32_t)(STREAM_WINDOW - held);
+    stream->credit += credit.bytes;
+    channel_send(stream->inlet->channel, FRAME_ACCEPT_CREDIT, &credit.base, nothing);
+}
+
+static void commit_more(struct streams *s, struct stream *stream);
+
+static void part_committed(struct streams *s, struct stream *stream, bool last)
+{
+    if (last) {
+        s->events->accepted(s->ctx, &stream->envelope);
+        answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED);
+        stream_free(s, stream);
+    } else if (!stream->inlet) {
+        drop(s, stream);
+    } else {
+        grant_credit(stream);
+        commit_more(s, stream);
+    }
+}
+
+static void on_part_done(struct operation *operation, enum operation_outcome outcome)
+{
+    struct part *part = (struct part *)operation;
+    struct streams *s = part->streams;
+    struct stream *stream = part->stream;
+    bool last = part->accept.last;
+
+    s->in_flight -= part->accept.content.len;
+    stream->committing = false;
+    buf_clear(&part->content);
+    free(part);
+    if (outcome == OPERATION_COMMITTED) {
+        part_committed(s, stream, last);
+        return;
+    }
+    if (outcome == OPERATION_FULL)
+        s->full_until_ms = loop_now(s->loop) + FULL_MS;
+    answer(stream,
+           outcome == OPERATION_FULL ? IPC__ACCEPT_OUTCOME__FULL : IPC__ACCEPT_OUTCOME__TROUBLE);
+    drop(s, stream);
+    streams_check_room(s);
+}
+
+/* Cuts what goes to disk now off the front: whole chunks, or all when the message has ended. */
+static void cut_part(struct stream *stream, struct part *part)
+{
+    struct span held = buf_span(&stream->content);
+    size_t len = stream->ended ? held.len : held.len / CHUNK_BYTES * CHUNK_BYTES;
+
+    part->content = stream->content;
+    part->accept.content = span_first(held, len);
+    buf_init(&stream->content, STREAM_WINDOW + TRACE_MAX);
+    ensure(buf_append(&stream->content, span_from(held, len)));
+}
+
+static void commit_more(struct streams *s, struct stream *stream)
+{
+    if (stream->committing || (!stream->ended && buf_len(&stream->content) < PART_BYTES))
+        return;
+    struct part *part = memory_new(sizeof(*part));
+    part->streams = s;
+    part->stream = stream;
+    cut_part(stream, part);
+    struct accept *accept = &part->accept;
+    accept->id = stream->id;
+    accept->first_chunk = stream->next_chunk;
+    accept->last = stream->ended;
+    accept->envelope = &stream->envelope;
+    accept->size = stream->received;
+    accept->eight_bit = stream->eight_bit;
+    accept->operation.done = on_part_done;
+    accept_prepare(accept);
+    stream->next_chunk += content_chunks(accept->content.len);
+    stream->committing = true;
+    committer_add(s->committer, &accept->operation);
+}
+
+/* ---- what smtpd says ---------------------------------------------------------------------- */
+
+static struct stream *stream_new(struct inlet *inlet, uint64_t number)
+{
+    struct stream *stream = memory_new(sizeof(*stream));
+
+    stream->inlet = inlet;
+    stream->number = number;
+    stream->id = store_new_id(inlet->streams->store);
+    stream->credit = STREAM_WINDOW;
+    envelope_init(&stream->envelope);
+    buf_init(&stream->content, STREAM_WINDOW + TRACE_MAX);
+    map_put_number(inlet->by_number, number, stream);
+    return stream;
+}
+
+/* The trace field goes in front of the content, with the id in it. */
+static bool take_trace(struct streams *s, struct stream *stream, const Ipc__AcceptBegin *begin)
+{
+    char id[QID_TEXT_SIZE];
+
+    qid_format(stream->id, id);
+    if (begin->trace_head.len + begin->trace_tail.len + QID_TEXT_SIZE > TRACE_MAX ||
+        !buf_append(&stream->content, span_of_bytes(begin->trace_head)) ||
+        !buf_append(&stream->content, span_of(id)) ||
+        !buf_append(&stream->content, span_of_bytes(begin->trace_tail)))
+        return false;
+    stream->received = buf_len(&stream->content);
+    s->in_flight += stream->received;
+    return true;
+}
+
+static bool take_envelope(struct stream *stream, const Ipc__AcceptBegin *begin)
+{
+    struct envelope *envelope = &stream->envelope;
+
+    if (!envelope_from_message(begin->envelope, envelope) || envelope->recipient_count == 0)
+        return false;
+    for (unsigned i = 0; i < envelope->recipient_count; i++)
+        envelope->recipients[i].number = i; /* they are keys: each its own */
+    return true;
+}
+
+static const char *begin_stream(struct inlet *inlet, const Ipc__AcceptBegin *begin)
+{
+    struct streams *s = inlet->streams;
+
+    if (map_get_number(inlet->by_number, begin->stream) ||
+        map_count(inlet->by_number) >= STREAMS_MAX)
+        return "a stream too many";
+    struct stream *stream = stream_new(inlet, begin->stream);
+    if (!take_envelope(stream, begin) || !take_trace(s, stream, begin)) {
+        stream_free(s, stream);
+        return "an envelope that is none";
+    }
+    if (!has_room_for(s, begin->envelope->declared_size))
+        refuse_stream(s, stream, IPC__ACCEPT_OUTCOME__FULL);
+    else if (stream->id == 0)
+        refuse_stream(s, stream, IPC__ACCEPT_OUTCOME__TROUBLE);
+    return NULL;
+}
+
+static const char *on_begin(struct inlet *inlet, const struct channel_frame *frame)
+{
+    Ipc__AcceptBegin *begin = channel_decode(frame, &ipc__accept_begin__descriptor);
+
+    if (!begin)
+        return "the begin of a message does not decode";
+    const char *wrong = begin_stream(inlet, begin);
+    ipc__accept_begin__free_unpacked(begin, NULL);
+    return wrong;
+}
+
+static const char *on_content(struct inlet *inlet, const struct channel_frame *frame)
+{
+    Ipc__AcceptContent *content = channel_decode(frame, &ipc__accept_content__descriptor);
+    struct streams *s = inlet->streams;
+
+    if (!content)
+        return "content does not decode";
+    struct stream *stream = map_get_number(inlet->by_number, content->stream);
+    ipc__accept_content__free_unpacked(content, NULL);
+    if (!stream)
+        return NULL; /* refused meanwhile */
+    if (stream->ended || frame->body.len > stream->credit ||
+        !buf_append(&stream->content, frame->body))
+        return "content without credit";
+    stream->credit -= frame->body.len;
+    stream->received += frame->body.len;
+    s->in_flight += frame->body.len;
+    if (has_room_for(s, 0))
+        commit_more(s, stream);
+    else
+        refuse_stream(s, stream, IPC__ACCEPT_OUTCOME__FULL);
+    return NULL;
+}
+
+static const char *on_end(struct inlet *inlet, const struct channel_frame *frame)
+{
+    Ipc__AcceptEnd *end = channel_decode(frame, &ipc__accept_end__descriptor);
+
+    if (!end)
+        return "the end of a message does not decode";
+    struct stream *stream = map_get_number(inlet->by_number, end->stream);
+    bool eight_bit = end->eight_bit;
+    ipc__accept_end__free_unpacked(end, NULL);
+    if (!stream)
+        return NULL;
+    if (stream->ended)
+        return "a message that ends twice";
+    stream->ended = true;
+    stream->eight_bit = eight_bit;
+    commit_more(inlet->streams, stream);
+    return NULL;
+}
+
+static const char *on_abort(struct inlet *inlet, const struct channel_frame *frame)
+{
+    Ipc__AcceptAbort *abort = channel_decode(frame, &ipc__accept_abort__descriptor);
+
+    if (!abort)
+        return "an abort does not decode";
+    struct stream *stream = map_get_number(inlet->by_number, abort->stream);
+    ipc__accept_abort__free_unpacked(abort, NULL);
+    if (stream)
+        abandon(inlet->streams, stream);
+    return NULL;
+}
+
+static void on_frame(void *ctx, struct channel_frame *frame)
+{
+    struct inlet *inlet = ctx;
+    const char *wrong = "unknown frame from smtpd";
+
+    if (frame->type == FRAME_ACCEPT_BEGIN)
+        wrong = on_begin(inlet, frame);
+    else if (frame->type == FRAME_ACCEPT_CONTENT)
+        wrong = on_content(inlet, frame);
+    else if (frame->type == FRAME_ACCEPT_END)
+        wrong = on_end(inlet, frame);
+    else if (frame->type == FRAME_ACCEPT_ABORT)
+        wrong = on_abort(inlet, frame);
+    if (wrong)
+        channel_refuse(inlet->channel, wrong);
+}
+
+/* ---- instances come and go ---------------------------------------------------------------- */
+
+static void inlet_free(struct inlet *inlet)
+{
+    for (;;) {
+        size_t cursor = 0;
+        struct stream *stream = map_next(inlet->by_number, &cursor, NULL);
+        if (!stream)
+            break;
+        abandon(inlet->streams, stream);
+    }
+    list_remove(&inlet->others);
+    map_free(&inlet->by_number);
+    channel_free(&inlet->channel);
+    free(inlet);
+}
+
+static void on_closed(void *ctx, const struct error *err)
+{
+    (void)err; /* the channel has logged what is worth it */
+    inlet_free(ctx);
+}
+
+void streams_attach(struct streams *streams, int fd)
+{
+    static const struct channel_events events = { on_frame, on_closed };
+    struct inlet *inlet = memory_new(sizeof(*inlet));
+
+    inlet->streams = streams;
+    inlet->by_number = map_new();
+    list_append(&streams->inlets, &inlet->others);
+    inlet->channel = channel_open(streams->loop, fd, &events, inlet);
+    say_state(streams, inlet);
+}
+
+struct streams *streams_new(struct loop *loop, struct store *store, struct committer *committer,
+                            const struct streams_events *events, void *ctx)
+{
+    struct streams *s = memory_new(sizeof(*s));
+
+    s->loop = loop;
+    s->store = store;
+    s->committer = committer;
+    s->events = events;
+    s->ctx = ctx;
+    list_init(&s->inlets);
+    return s;
+}
+
+void streams_flush(struct streams *streams, int64_t wait_ms)
+{
+    struct inlet *inlet;
+
+    LIST_EACH(inlet, &streams->inlets, struct inlet, others)
+    {
+        channel_drain(inlet->channel, wait_ms);
+    }
+}
+
+void streams_free(struct streams **streams)
+{
+    struct streams *s = *streams;
+
+    *streams = NULL;
+    if (!s)
+        return;
+    while (!list_empty(&s->inlets))
+        inlet_free(LIST_FIRST(&s->inlets, struct inlet, others));
+    free(s);
+}

@@ -1,0 +1,33 @@
+/*
+ * streams - the queue's side of smtpd: takes messages in as they arrive, in parts when they are
+ * large, and answers when they are committed and synced.  Called by queue; owns the channels to the
+ * smtpd instances.  A message is never wholly in memory: a stream holds at most STREAM_WINDOW.
+ */
+#ifndef WAXSEAL_QUEUE_STREAMS_H
+#define WAXSEAL_QUEUE_STREAMS_H
+
+#include "queue/committer.h"
+#include "queue/store_accept.h"
+
+struct streams;
+
+struct streams_events {
+    /* A message was committed. */
+    void (*accepted)(void *ctx, const struct envelope *envelope);
+};
+
+struct streams *streams_new(struct loop *loop, struct store *store, struct committer *committer,
+                            const struct streams_events *events, void *ctx);
+void streams_free(struct streams **streams);
+
+/* A channel to an smtpd instance; takes the descriptor. */
+void streams_attach(struct streams *streams, int fd);
+
+/* Tells all smtpd instances when the queue has become full, or has room again. */
+void streams_check_room(struct streams *streams);
+bool streams_are_full(const struct streams *streams);
+
+/* Sends what was answered; for the end of the role. */
+void streams_flush(struct streams *streams, int64_t wait_ms);
+
+#endif

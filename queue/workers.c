@@ -1,0 +1,527 @@
+#include "queue/workers.h"
+
+#include <stdlib.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
+#include "lib/ipc/queue.pb-c.h"
+#include "queue/content_reader.h"
+#include "queue/delivery_log.h"
+#include "queue/store_manage.h"
+#include "queue/store_settle.h"
+
+enum {
+    JOB_ROOM_MAX = 4096,         /* of a worker */
+    HELD_LEASES_MAX = 16 * 1024, /* that a worker reports */
+    PULL_MAX = STREAM_WINDOW / CONTENT_CHUNK_SIZE,
+    DECISION_BYTES_MAX = 16 * 1024, /* a larger one is not kept */
+    HELLO_WAIT_MS = MINUTE_MS,      /* a worker that says nothing is stuck */
+    SETTLE_AGAIN_MS = SECOND_MS,    /* after the disk was full even for settlements */
+};
+
+struct workers {
+    struct workers_parts parts;
+    struct dispatch *dispatch;
+    struct content_reader *reader;
+    struct list all;
+    struct loop_timer *hello_timer;
+    bool started;
+};
+
+struct worker {
+    struct worker_slot slot; /* first: dispatch hands it back */
+    struct list others;
+    struct workers *workers;
+    struct channel *channel;
+    struct list leases;
+    unsigned leases_count;
+    bool has_reported;
+    bool is_draining;
+};
+
+static const struct span nothing = { NULL, 0 };
+
+/* ---- when leasing may begin ----------------------------------------------------------------- */
+
+static void open_when_all_reported(struct workers *w)
+{
+    struct worker *worker;
+
+    if (!w->started)
+        return;
+    LIST_EACH(worker, &w->all, struct worker, others)
+    {
+        if (!worker->has_reported)
+            return;
+    }
+    loop_timer_cancel(w->hello_timer);
+    dispatch_open(w->dispatch);
+}
+
+static void on_hello_late(void *ctx)
+{
+    struct workers *w = ctx;
+    struct worker *worker;
+
+    LIST_EACH(worker, &w->all, struct worker, others)
+    {
+        if (!worker->has_reported)
+            channel_refuse(worker->channel, "a worker does not report");
+    }
+}
+
+/* ---- jobs ----------------------------------------------------------------------------------- */
+
+static void send_job(const struct worker *worker, const struct lease *lease,
+                     const struct job_facts *facts)
+{
+    Ipc__Job job = IPC__JOB__INIT;
+    Ipc__Envelope envelope = *facts->message->envelope;
+
+    envelope.recipients = facts->recipients;
+    envelope.n_recipients = facts->count;
+    job.lease = lease->number;
+    job.id = lease->id;
+    job.next_hop = bytes_of_span(facts->hop);
+    job.envelope = &envelope;
+    job.size = facts->message->size;
+    job.chunks = facts->message->chunks;
+    job.eight_bit = facts->message->eight_bit;
+    job.skip_policy = facts->skip_policy;
+    job.last_attempt = facts->last_attempt;
+    job.attempts = facts->attempts;
+    channel_send(worker->channel, FRAME_JOB, &job.base, nothing);
+}
+
+static void lease_to(struct worker *worker, struct lease *lease)
+{
+    lease->holder = worker;
+    list_append(&worker->leases, &lease->of_worker);
+    worker->leases_count++;
+}
+
+static void on_give(void *ctx, struct worker_slot *slot, struct lease *lease,
+                    const struct job_facts *facts)
+{
+    struct worker *worker = (struct worker *)slot;
+
+    (void)ctx;
+    lease_to(worker, lease);
+    send_job(worker, lease, facts);
+}
+
+/* ---- outcomes ------------------------------------------------------------------------------- */
+
+struct settling {
+    struct settle settle;
+    struct workers *workers;
+    struct lease *lease;
+    struct loop_timer *again;
+};
+
+static void acknowledge(struct worker *worker, uint64_t lease)
+{
+    Ipc__OutcomeAck ack = IPC__OUTCOME_ACK__INIT;
+
+    ack.lease = lease;
+    channel_send(worker->channel, FRAME_OUTCOME_ACK, &ack.base, nothing);
+}
+
+static void end_lease(struct workers *w, struct lease *lease, bool hop_failed)
+{
+    struct worker *worker = lease->holder;
+
+    if (worker) {
+        worker->leases_count--;
+        acknowledge(worker, lease->number);
+    }
+    dispatch_end(w->dispatch, &lease, hop_failed);
+}
+
+static void on_settle_again(void *ctx)
+{
+    struct settling *settling = ctx;
+
+    loop_timer_free(&settling->again);
+    committer_add(settling->workers->parts.committer, &settling->settle.operation);
+}
+
+/* The outcome is not lost: the worker keeps its lease until it is on disk. */
+static void settle_later(struct settling *settling)
+{
+    log_event(LOG_ERROR, "queue-no-room-to-settle");
+    settling->again = loop_timer_new(settling->workers->parts.loop, on_settle_again, settling);
+    loop_timer_start(settling->again, SETTLE_AGAIN_MS);
+}
+
+static bool changes_times(const struct settle *settle)
+{
+    for (size_t i = 0; i < settle->count; i++)
+        if (settle->settled[i].as == SETTLED_DEFERRED ||
+            settle->settled[i].as == SETTLED_WAITS_FOR_POLICY)
+            return true;
+    return settle->notification != 0 || settle->outcome->hop_failed;
+}
+
+static void on_settled(struct operation *operation, enum operation_outcome outcome)
+{
+    struct settling *settling = (struct settling *)operation;
+    struct workers *w = settling->workers;
+
+    if (outcome == OPERATION_FULL) {
+        settle_later(settling);
+        return;
+    }
+    if (outcome == OPERATION_COMMITTED) {
+        delivery_log(&settling->settle);
+        if (changes_times(&settling->settle))
+            dispatch_look(w->dispatch);
+        end_lease(w, settling->lease, settling->settle.outcome->hop_failed);
+    } /* else it stays leased: the role ends, or the record is damaged and the log says so */
+    settle_clear(&settling->settle);
+    free(settling);
+}
+
+/* Keeps the results that are the lease's, each recipient once. */
+static void keep_own_results(const struct lease *lease, Ipc__Outcome *outcome)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < outcome->n_results; i++) {
+        bool is_new = true;
+        for (size_t j = 0; j < kept && is_new; j++)
+            is_new = outcome->results[j]->number != outcome->results[i]->number;
+        if (is_new && lease_has(lease, outcome->results[i]->number) &&
+            kept < RECIPIENTS_PER_JOB_MAX) {
+            Ipc__Result *result = outcome->results[kept];
+            outcome->results[kept++] = outcome->results[i];
+            outcome->results[i] = result;
+        }
+    }
+    while (outcome->n_results > kept)
+        ipc__result__free_unpacked(outcome->results[--outcome->n_results], NULL);
+}
+
+static void bound_decision(Ipc__Outcome *outcome)
+{
+    if (!outcome->decision ||
+        ipc__decision__get_packed_size(outcome->decision) <= DECISION_BYTES_MAX)
+        return;
+    ipc__decision__free_unpacked(outcome->decision, NULL);
+    outcome->decision = NULL;
+}
+
+/* Takes the outcome. */
+static void settle_outcome(struct worker *worker, struct lease *lease, Ipc__Outcome *outcome)
+{
+    struct workers *w = worker->workers;
+    struct settling *settling = memory_new(sizeof(*settling));
+
+    keep_own_results(lease, outcome);
+    bound_decision(outcome);
+    lease->settling = true;
+    dispatch_leave(w->dispatch, lease, &worker->slot, outcome->hop_failed);
+    settling->workers = w;
+    settling->lease = lease;
+    settling->settle.outcome = outcome;
+    settling->settle.last_attempt = lease->last_attempt;
+    settling->settle.identity = w->parts.identity;
+    settling->settle.operation.done = on_settled;
+    settle_prepare(&settling->settle);
+    committer_add(w->parts.committer, &settling->settle.operation);
+}
+
+static const char *on_outcome(struct worker *worker, const struct channel_frame *frame)
+{
+    Ipc__Outcome *outcome = channel_decode(frame, &ipc__outcome__descriptor);
+
+    if (!outcome)
+        return "an outcome does not decode";
+    struct lease *lease = lease_find(worker->workers->parts.leases, outcome->lease);
+    bool is_known = lease && lease->holder == worker;
+    if (is_known && !lease->settling && lease->id == outcome->id) {
+        settle_outcome(worker, lease, outcome);
+        return NULL;
+    }
+    if (!is_known)
+        acknowledge(worker, outcome->lease); /* settled long ago; if not, the rows are due anyway */
+    ipc__outcome__free_unpacked(outcome, NULL);
+    return NULL;
+}
+
+/* ---- content -------------------------------------------------------------------------------- */
+
+static void on_chunk(void *ctx, uint64_t lease_number, uint32_t chunk, struct span bytes)
+{
+    struct workers *w = ctx;
+    struct lease *lease = lease_find(w->parts.leases, lease_number);
+    Ipc__JobContent content = IPC__JOB_CONTENT__INIT;
+
+    if (!lease || !lease->holder)
+        return; /* ended meanwhile */
+    const struct worker *worker = lease->holder;
+    content.lease = lease_number;
+    content.chunk = chunk;
+    content.damaged = bytes.data == NULL;
+    channel_send(worker->channel, FRAME_JOB_CONTENT, &content.base, bytes);
+}
+
+static const char *on_pull(struct worker *worker, const struct channel_frame *frame)
+{
+    struct workers *w = worker->workers;
+    Ipc__ContentPull *pull = channel_decode(frame, &ipc__content_pull__descriptor);
+
+    if (!pull)
+        return "a pull of content does not decode";
+    const struct lease *lease = lease_find(w->parts.leases, pull->lease);
+    bool is_fair = pull->count <= PULL_MAX && pull->first_chunk <= UINT32_MAX - PULL_MAX;
+    if (is_fair && lease && lease->holder == worker)
+        content_reader_pull(w->reader, pull->lease, lease->id, pull->first_chunk, pull->count);
+    ipc__content_pull__free_unpacked(pull, NULL);
+    return is_fair ? NULL : "a pull beyond the window";
+}
+
+/* ---- workers come and go -------------------------------------------------------------------- */
+
+static void take_over_leases(struct worker *worker, const Ipc__WorkerHello *hello)
+{
+    struct workers *w = worker->workers;
+
+    for (size_t i = 0; i < hello->n_leases && i < HELD_LEASES_MAX; i++) {
+        struct lease *lease = lease_take_over(w->parts.leases, hello->leases[i]);
+        if (!lease)
+            continue; /* a later hello of the same worker */
+        lease->started_ms = clock_utc_ms();
+        lease_to(worker, lease);
+        worker->slot.jobs++;
+    }
+}
+
+static const char *on_hello(struct worker *worker, const struct channel_frame *frame)
+{
+    struct workers *w = worker->workers;
+    Ipc__WorkerHello *hello = channel_decode(frame, &ipc__worker_hello__descriptor);
+
+    if (!hello)
+        return "a worker's hello does not decode";
+    if (!worker->has_reported)
+        take_over_leases(worker, hello);
+    worker->has_reported = true;
+    worker->is_draining = hello->draining;
+    worker->slot.room = hello->job_room < JOB_ROOM_MAX ? hello->job_room : JOB_ROOM_MAX;
+    worker->slot.takes_jobs = !hello->draining;
+    ipc__worker_hello__free_unpacked(hello, NULL);
+    open_when_all_reported(w);
+    dispatch_look(w->dispatch);
+    return NULL;
+}
+
+static void on_frame(void *ctx, struct channel_frame *frame)
+{
+    struct worker *worker = ctx;
+    const char *wrong = "unknown frame from a worker";
+
+    if (frame->type == FRAME_WORKER_HELLO)
+        wrong = on_hello(worker, frame);
+    else if (frame->type == FRAME_CONTENT_PULL)
+        wrong = on_pull(worker, frame);
+    else if (frame->type == FRAME_OUTCOME)
+        wrong = on_outcome(worker, frame);
+    if (wrong)
+        channel_refuse(worker->channel, wrong);
+}
+
+/* The messages a dead worker held, on their way to being marked. */
+struct burial {
+    struct operation operation; /* first */
+    struct workers *workers;
+    struct deaths *deaths;
+    struct list leases;
+};
+
+static struct error *apply_burial(struct operation *operation, struct store_txn *txn)
+{
+    struct burial *burial = (struct burial *)operation;
+
+    return burial->deaths->operation.apply(&burial->deaths->operation, txn);
+}
+
+static void say_held(const struct deaths *deaths)
+{
+    for (size_t i = 0; i < deaths->held_count; i++) {
+        struct log_line line;
+        log_begin(&line, LOG_ERROR, "held");
+        log_qid(&line, deaths->held[i]);
+        log_string(&line, "why", "three delivery workers died while they held this message");
+        log_end(&line);
+    }
+}
+
+static void on_deaths_counted(struct operation *operation, enum operation_outcome outcome)
+{
+    struct burial *burial = (struct burial *)operation;
+    struct lease *lease;
+
+    if (outcome == OPERATION_COMMITTED)
+        say_held(burial->deaths);
+    LIST_EACH(lease, &burial->leases, struct lease, of_worker)
+    {
+        list_remove(&lease->of_worker);
+        dispatch_end(burial->workers->dispatch, &lease, false);
+    }
+    dispatch_look(burial->workers->dispatch);
+    deaths_free(&burial->deaths);
+    free(burial);
+}
+
+/* Each message once, however many leases it had. */
+static struct deaths *deaths_of(const struct list *leases, unsigned count)
+{
+    uint64_t *ids = memory_new_array(count, sizeof(*ids));
+    struct lease *lease;
+    size_t used = 0;
+
+    LIST_EACH(lease, leases, struct lease, of_worker)
+    {
+        size_t at = 0;
+        while (at < used && ids[at] != lease->id)
+            at++;
+        if (at == used)
+            ids[used++] = lease->id;
+    }
+    struct deaths *deaths = deaths_new(ids, used);
+    free(ids);
+    return deaths;
+}
+
+/* Whatever a worker held when it went may have been what killed it (design.md section 2). */
+static void bury(struct worker *worker)
+{
+    struct workers *w = worker->workers;
+    struct lease *lease;
+    struct list held;
+    unsigned count = 0;
+
+    list_init(&held);
+    LIST_EACH(lease, &worker->leases, struct lease, of_worker)
+    {
+        lease->holder = NULL;
+        list_remove(&lease->of_worker);
+        if (lease->settling)
+            continue; /* ends when it is settled */
+        dispatch_leave(w->dispatch, lease, NULL, false);
+        list_append(&held, &lease->of_worker);
+        count++;
+    }
+    if (count == 0)
+        return;
+    struct burial *burial = memory_new(sizeof(*burial));
+    burial->workers = w;
+    burial->deaths = deaths_of(&held, count);
+    list_init(&burial->leases);
+    list_splice(&burial->leases, &held);
+    burial->operation = burial->deaths->operation;
+    burial->operation.apply = apply_burial;
+    burial->operation.done = on_deaths_counted;
+    committer_add(w->parts.committer, &burial->operation);
+}
+
+static void worker_free(struct worker *worker)
+{
+    dispatch_remove_slot(worker->workers->dispatch, &worker->slot);
+    list_remove(&worker->others);
+    channel_free(&worker->channel);
+    free(worker);
+}
+
+static void on_closed(void *ctx, const struct error *err)
+{
+    struct worker *worker = ctx;
+    struct workers *w = worker->workers;
+
+    (void)err; /* the channel has logged what is worth it */
+    bury(worker);
+    worker_free(worker);
+    open_when_all_reported(w);
+}
+
+void workers_attach(struct workers *workers, unsigned instance, int fd)
+{
+    static const struct channel_events events = { on_frame, on_closed };
+    struct worker *worker = memory_new(sizeof(*worker));
+
+    worker->workers = workers;
+    worker->slot.instance = instance;
+    list_init(&worker->leases);
+    list_append(&workers->all, &worker->others);
+    dispatch_add_slot(workers->dispatch, &worker->slot);
+    worker->channel = channel_open(workers->parts.loop, fd, &events, worker);
+}
+
+/* ---- all of them ---------------------------------------------------------------------------- */
+
+struct workers *workers_new(const struct workers_parts *parts)
+{
+    struct workers *w = memory_new(sizeof(*w));
+    struct dispatch_parts dispatch_parts = { parts->loop, parts->store, parts->committer,
+                                             parts->leases };
+
+    w->parts = *parts;
+    list_init(&w->all);
+    w->dispatch = dispatch_new(&dispatch_parts, on_give, w);
+    w->reader = content_reader_new(parts->loop, parts->store, on_chunk, w);
+    w->hello_timer = loop_timer_new(parts->loop, on_hello_late, w);
+    return w;
+}
+
+struct dispatch *workers_dispatch(struct workers *workers)
+{
+    return workers->dispatch;
+}
+
+void workers_start(struct workers *workers)
+{
+    workers->started = true;
+    loop_timer_start(workers->hello_timer, HELLO_WAIT_MS);
+    open_when_all_reported(workers);
+}
+
+void workers_set_identity(struct workers *workers, const struct notify_identity *identity)
+{
+    workers->parts.identity = identity;
+}
+
+void workers_flush(struct workers *workers, int64_t wait_ms)
+{
+    struct worker *worker;
+
+    LIST_EACH(worker, &workers->all, struct worker, others)
+    {
+        channel_drain(worker->channel, wait_ms);
+    }
+}
+
+void workers_free(struct workers **workers)
+{
+    struct workers *w = *workers;
+
+    *workers = NULL;
+    if (!w)
+        return;
+    while (!list_empty(&w->all)) {
+        struct worker *worker = LIST_FIRST(&w->all, struct worker, others);
+        struct lease *lease;
+        LIST_EACH(lease, &worker->leases, struct lease, of_worker)
+        {
+            list_remove(&lease->of_worker);
+            lease->holder = NULL;
+        }
+        worker_free(worker);
+    }
+    content_reader_free(&w->reader);
+    loop_timer_free(&w->hello_timer);
+    dispatch_free(&w->dispatch);
+    free(w);
+}

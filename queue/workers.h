@@ -1,0 +1,37 @@
+/*
+ * workers - the queue's side of the delivery workers: their channels, the jobs they are sent, the
+ * content they pull, the outcomes they report, and what is done when one dies.  Called by queue;
+ * owns the workers.
+ */
+#ifndef WAXSEAL_QUEUE_WORKERS_H
+#define WAXSEAL_QUEUE_WORKERS_H
+
+#include "queue/dispatch.h"
+#include "queue/notify.h"
+
+struct workers;
+
+struct workers_parts {
+    struct loop *loop;
+    struct store *store;
+    struct committer *committer;
+    struct leases *leases;
+    const struct notify_identity *identity; /* lives as long as the process */
+};
+
+struct workers *workers_new(const struct workers_parts *parts);
+void workers_free(struct workers **workers);
+/* The dispatch that works for these workers. */
+struct dispatch *workers_dispatch(struct workers *workers);
+
+/* A channel to a worker, new or from before this process; takes the descriptor. */
+void workers_attach(struct workers *workers, unsigned instance, int fd);
+/* All workers there were at start are attached: leasing begins when each has reported or is gone.
+ */
+void workers_start(struct workers *workers);
+
+void workers_set_identity(struct workers *workers, const struct notify_identity *identity);
+/* Sends acknowledgements; for the end of the role. */
+void workers_flush(struct workers *workers, int64_t wait_ms);
+
+#endif
