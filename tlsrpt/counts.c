@@ -58,9 +58,15 @@ static bool type_is_valid(Ipc__PolicyType type)
     return type >= IPC__POLICY_TYPE__NO_POLICY_FOUND && type <= IPC__POLICY_TYPE__TLSA;
 }
 
-static bool result_is_valid(uint32_t result)
+static bool address_is_valid(ProtobufCBinaryData address)
 {
-    return result > TLS_RESULT_SUCCESS && result < TLS_RESULT_COUNT;
+    return address.len == 0 || address.len == 4 || address.len == 16;
+}
+
+static bool failure_is_valid(const Ipc__SessionFailure *failure)
+{
+    return failure && failure->result > TLS_RESULT_SUCCESS && failure->result < TLS_RESULT_COUNT &&
+           address_is_valid(failure->sending_ip) && address_is_valid(failure->receiving_ip);
 }
 
 bool counts_record_is_valid(const Tlsrpt__DayRecord *day)
@@ -70,8 +76,7 @@ bool counts_record_is_valid(const Tlsrpt__DayRecord *day)
         if (!type_is_valid(policy->type))
             return false;
         for (size_t j = 0; j < policy->n_failures; j++)
-            if (!policy->failures[j]->failure ||
-                !result_is_valid(policy->failures[j]->failure->result))
+            if (!failure_is_valid(policy->failures[j]->failure))
                 return false;
     }
     return true;
@@ -92,7 +97,7 @@ static bool failures_are_valid(const Ipc__SessionEvent *event)
     if (event->n_failures > COUNTS_FAILURES_MAX)
         return false;
     for (size_t i = 0; i < event->n_failures; i++)
-        if (!result_is_valid(event->failures[i]->result))
+        if (!failure_is_valid(event->failures[i]))
             return false;
     return true;
 }

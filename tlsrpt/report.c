@@ -1,9 +1,11 @@
 #include "tlsrpt/report.h"
 
+#include "lib/base/network.h"
 #include "lib/mail/tls_result.h"
 #include "tlsrpt/day.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* RFC 8460 s.4.4 */
 static const char *const type_names[] = {
@@ -29,6 +31,19 @@ static void add_filled(struct json *object, const char *key, ProtobufCBinaryData
 {
     if (value.len > 0)
         json_add_text(object, key, span_of_field(value));
+}
+
+/* As RFC 5952 writes it, without brackets. */
+static void add_address(struct json *object, const char *key, ProtobufCBinaryData bytes)
+{
+    struct ip_address address = { .family = bytes.len == 4 ? ADDRESS_V4 : ADDRESS_V6 };
+    char text[NETWORK_TEXT_SIZE];
+
+    if (bytes.len != 4 && bytes.len != 16)
+        return;
+    memcpy(address.bytes, bytes.data, bytes.len);
+    ip_address_format(&address, text);
+    json_add_string(object, key, text);
 }
 
 /* One string a line of the policy, as published (RFC 8460 s.4.5). */
@@ -75,10 +90,10 @@ static void append_failure(struct json *details, const Tlsrpt__FailureCount *cou
     struct json *detail = json_append_object(details);
 
     json_add_string(detail, "result-type", tls_result_name((enum tls_result)failure->result));
-    add_filled(detail, "sending-mta-ip", failure->sending_ip);
+    add_address(detail, "sending-mta-ip", failure->sending_ip);
     add_filled(detail, "receiving-mx-hostname", failure->mx_host);
     add_filled(detail, "receiving-mx-helo", failure->mx_helo);
-    add_filled(detail, "receiving-ip", failure->receiving_ip);
+    add_address(detail, "receiving-ip", failure->receiving_ip);
     json_add_number(detail, "failed-session-count", number_of(count->sessions));
     add_filled(detail, "additional-information", failure->additional);
     add_filled(detail, "failure-reason-code", failure->reason);

@@ -49,9 +49,9 @@ static inline void event_failure(struct session_event *e, const char *domain,
     e->event.failures = e->failures;
     e->event.n_failures = 1;
     e->failure.result = (uint32_t)result;
-    e->failure.sending_ip = event_bytes("198.51.100.7");
+    e->failure.sending_ip = event_bytes("\xc6\x33\x64\x07");
     e->failure.mx_host = event_bytes("a.mx.test");
-    e->failure.receiving_ip = event_bytes("192.0.2.10");
+    e->failure.receiving_ip = event_bytes("\xc0\x01\x02\x0a");
 }
 
 #endif

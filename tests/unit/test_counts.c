@@ -59,7 +59,7 @@ static void whatever_differs_is_told_apart(void **state)
     add(day, &e, 1);
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         event_failure(&e, "a.test", TLS_RESULT_CERTIFICATE_EXPIRED);
-        *(ProtobufCBinaryData *)(void *)((char *)&e.failure + fields[i]) = event_bytes("other");
+        *(ProtobufCBinaryData *)(void *)((char *)&e.failure + fields[i]) = event_bytes("four");
         add(day, &e, 1);
     }
     event_failure(&e, "a.test", TLS_RESULT_CERTIFICATE_NOT_TRUSTED);
@@ -96,11 +96,11 @@ static void distinct_failures_are_bounded(void **state)
 {
     Tlsrpt__DayRecord *day = counts_new();
     struct session_event e;
-    char ip[40];
+    char ip[20];
     (void)state;
     for (int i = 0; i < COUNTS_DETAILS_MAX + 50; i++) {
         event_failure(&e, "a.test", TLS_RESULT_CERTIFICATE_EXPIRED);
-        snprintf(ip, sizeof(ip), "2001:db8::%x", i);
+        snprintf(ip, sizeof(ip), "%016x", i);
         e.failure.receiving_ip = event_bytes(ip);
         add(day, &e, 1);
     }
@@ -176,6 +176,9 @@ static void what_cannot_be_is_refused(void **state)
     event_failure(&e, "a.test", TLS_RESULT_SUCCESS);
     assert_false(counts_is_valid(&e.event));
     event_failure(&e, "a.test", TLS_RESULT_COUNT);
+    assert_false(counts_is_valid(&e.event));
+    event_failure(&e, "a.test", TLS_RESULT_DANE_REQUIRED);
+    e.failure.receiving_ip = event_bytes("192.0.2.10");
     assert_false(counts_is_valid(&e.event));
     event_failure(&e, "a.test", TLS_RESULT_DANE_REQUIRED);
     e.event.n_failures = COUNTS_FAILURES_MAX + 1;

@@ -51,7 +51,7 @@ static void all_that_was_counted_is_said(void **state)
                     "\"total-successful-session-count\":40,\"total-failure-session-count\":2},"
                     "\"failure-details\":[{\"result-type\":\"certificate-expired\","
                     "\"sending-mta-ip\":\"198.51.100.7\",\"receiving-mx-hostname\":\"a.mx.test\","
-                    "\"receiving-mx-helo\":\"helo\",\"receiving-ip\":\"192.0.2.10\","
+                    "\"receiving-mx-helo\":\"helo\",\"receiving-ip\":\"192.1.2.10\","
                     "\"failed-session-count\":2,\"additional-information\":\"https://x\","
                     "\"failure-reason-code\":\"X509_V_ERR_CERT_HAS_EXPIRED\"}]}]}");
     counts_free(&day);

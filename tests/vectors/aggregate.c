@@ -1,5 +1,6 @@
 /* A day's sessions counted and reported as the tlsrpt role does it, and compared as JSON content.
  */
+#include "lib/base/network.h"
 #include "lib/mail/tls_result.h"
 #include "tests/vectors/vectors.h"
 #include "tlsrpt/counts.h"
@@ -17,6 +18,8 @@ struct told {
     ProtobufCBinaryData patterns[PATTERNS];
     Ipc__SessionFailure failures[RESULTS];
     Ipc__SessionFailure *pointers[RESULTS];
+    struct ip_address sending;
+    struct ip_address receiving;
     char *policy_text;
     size_t policy_text_len;
 };
@@ -39,6 +42,14 @@ static ProtobufCBinaryData bytes_of_text(const json_t *value)
 static ProtobufCBinaryData field_of(const json_t *object, const char *key)
 {
     return bytes_of_text(json_object_get(object, key));
+}
+
+static ProtobufCBinaryData address_of(const json_t *session, const char *key,
+                                      struct ip_address *room)
+{
+    if (!ip_address_parse(text_of(json_object_get(session, key)), room))
+        return (ProtobufCBinaryData){ 0, NULL };
+    return (ProtobufCBinaryData){ room->family == ADDRESS_V4 ? 4 : 16, room->bytes };
 }
 
 static void tell_policy(struct told *told, const json_t *policy)
@@ -80,10 +91,10 @@ static void tell_results(struct told *told, const json_t *session)
             continue;
         ipc__session_failure__init(failure);
         failure->result = (uint32_t)result;
-        failure->sending_ip = field_of(session, "sending_mta_ip");
+        failure->sending_ip = address_of(session, "sending_mta_ip", &told->sending);
         failure->mx_host = field_of(session, "receiving_mx_hostname");
         failure->mx_helo = field_of(session, "receiving_mx_helo");
-        failure->receiving_ip = field_of(session, "receiving_ip");
+        failure->receiving_ip = address_of(session, "receiving_ip", &told->receiving);
         failure->additional = field_of(session, "additional_information");
         failure->reason = field_of(session, "failure_reason_code");
         told->pointers[told->event.n_failures++] = failure;
