@@ -16,6 +16,7 @@
 enum {
     CONNECTIONS_MAX = 16,
     UNREAD_MAX = 64 * 1024 * 1024, /* of an answer that its reader does not read */
+    PATIENCE_MS = 5000,            /* for a role that is being started */
 };
 
 static const char socket_name[] = "control.sock";
@@ -25,7 +26,9 @@ struct connection {
     struct list others;
     struct control *control;
     struct channel *channel;
-    struct process *asked; /* NULL: no request is under way */
+    Ipc__ControlRequest *waiting; /* for its role to be ready */
+    struct loop_timer *patience;
+    struct process *asked; /* NULL: no role was asked */
     uint64_t asked_as;     /* our number of the request */
     uint64_t client_id;    /* the client's */
 };
@@ -45,10 +48,20 @@ struct control {
 
 /* --- a connection ---------------------------------------------------------------------------- */
 
+static void waiting_clear(struct connection *c)
+{
+    loop_timer_cancel(c->patience);
+    if (c->waiting)
+        ipc__control_request__free_unpacked(c->waiting, NULL);
+    c->waiting = NULL;
+}
+
 static void connection_free(struct connection *c)
 {
     list_remove(&c->others);
     c->control->connection_count--;
+    waiting_clear(c);
+    loop_timer_free(&c->patience);
     channel_free(&c->channel);
     free(c);
 }
@@ -81,23 +94,40 @@ static enum role_id role_of_verb(struct span verb)
     return ROLE_COUNT;
 }
 
+/* Asks the role when it is ready; else the request goes on waiting. */
+static void ask_when_ready(struct connection *c)
+{
+    enum role_id role = role_of_verb(span_of_bytes(c->waiting->verb));
+
+    c->asked = c->control->find(c->control->ctx, role);
+    if (!c->asked)
+        return;
+    c->asked_as = ++c->control->last_id;
+    c->waiting->id = c->asked_as;
+    process_ask(c->asked, c->waiting);
+    waiting_clear(c);
+}
+
+static void on_patience_ended(void *ctx)
+{
+    struct connection *c = ctx;
+
+    waiting_clear(c);
+    refuse(c, "the role that answers this does not run at the moment; the log says why");
+}
+
+/* Takes the request. */
 static void on_request(struct connection *c, Ipc__ControlRequest *request)
 {
-    enum role_id role = role_of_verb(span_of_bytes(request->verb));
-
     c->client_id = request->id;
-    if (role == ROLE_COUNT) {
+    c->waiting = request;
+    if (role_of_verb(span_of_bytes(request->verb)) == ROLE_COUNT) {
+        waiting_clear(c);
         refuse(c, "no role answers this request");
         return;
     }
-    c->asked = c->control->find(c->control->ctx, role);
-    if (!c->asked) {
-        refuse(c, "the role that answers this does not run at the moment; the log says why");
-        return;
-    }
-    c->asked_as = ++c->control->last_id;
-    request->id = c->asked_as;
-    process_ask(c->asked, request);
+    loop_timer_start(c->patience, PATIENCE_MS);
+    ask_when_ready(c);
 }
 
 static void on_frame(void *ctx, struct channel_frame *frame)
@@ -105,7 +135,7 @@ static void on_frame(void *ctx, struct channel_frame *frame)
     struct connection *c = ctx;
     Ipc__ControlRequest *request;
 
-    if (frame->type != FRAME_CONTROL_REQUEST || c->asked) {
+    if (frame->type != FRAME_CONTROL_REQUEST || c->asked || c->waiting) {
         channel_refuse(c->channel, "one control request at a time");
         return;
     }
@@ -115,7 +145,6 @@ static void on_frame(void *ctx, struct channel_frame *frame)
         return;
     }
     on_request(c, request);
-    ipc__control_request__free_unpacked(request, NULL);
 }
 
 static void on_closed(void *ctx, const struct error *err)
@@ -154,6 +183,7 @@ static void on_connect(void *ctx, bool readable, bool writable)
     }
     c = memory_new(sizeof(*c));
     c->control = control;
+    c->patience = loop_timer_new(control->loop, on_patience_ended, c);
     c->channel = channel_open(control->loop, fd, &connection_events, c);
     list_append(&control->connections, &c->others);
     control->connection_count++;
@@ -273,6 +303,15 @@ void control_on_reply(struct control *control, struct process *process,
             connection_free(c);
         return;
     }
+}
+
+void control_on_ready(struct control *control)
+{
+    struct connection *c;
+
+    LIST_EACH(c, &control->connections, struct connection, others)
+    if (c->waiting)
+        ask_when_ready(c);
 }
 
 void control_on_death(struct control *control, const struct process *process)

@@ -13,7 +13,7 @@
 
 struct control;
 
-/* Finds the process that answers for a role; NULL: none runs. */
+/* Finds the process that answers for a role; NULL: none is ready. */
 typedef struct process *control_find_fn(void *ctx, enum role_id role);
 
 /* Listens in `run_dir`.  Fails when another supervisor does so already. */
@@ -26,6 +26,8 @@ void control_close(struct control **control);
 /* A role's piece of an answer. */
 void control_on_reply(struct control *control, struct process *process,
                       const Ipc__ControlReply *reply, struct span body);
+/* A role became ready: requests that waited for it are put to it. */
+void control_on_ready(struct control *control);
 /* A process is gone: what it was asked is answered so.  Before process_free. */
 void control_on_death(struct control *control, const struct process *process);
 

@@ -89,6 +89,7 @@ static void on_role_ready(void *ctx, struct process *process)
     struct supervisor *s = ctx;
 
     posts_on_ready(s->posts, process);
+    control_on_ready(s->control);
     if (!s->stopping && posts_are_ready(s->posts)) {
         log_event(LOG_INFO, "ready");
         readiness_say("READY=1");
