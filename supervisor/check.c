@@ -59,7 +59,7 @@ static void check_files(const struct invocation *i, const struct settings *s,
 
     if (!err)
         return;
-    settings_errors_add(errors, i->config, 1, "%s", error_text(err));
+    settings_errors_add(errors, i->config, 0, "%s", error_text(err));
     error_free(&err);
 }
 

@@ -125,7 +125,8 @@ void settings_errors_add(struct settings_errors *errors, const char *file, unsig
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     errors->count++; /* counted also when its line does not fit any more */
-    if (!buf_printf(&errors->text, "%s:%u: %s\n", file, line, text))
+    if (line == 0 ? !buf_printf(&errors->text, "%s: %s\n", file, text)
+                  : !buf_printf(&errors->text, "%s:%u: %s\n", file, line, text))
         return;
 }
 
@@ -236,7 +237,7 @@ bool settings_load(const char *path, struct settings *out, struct settings_error
         close(fd);
     }
     if (errnum != 0)
-        settings_errors_add(errors, path, 1, "cannot be read: %s", strerrordesc_np(errnum));
+        settings_errors_add(errors, path, 0, "cannot be read: %s", strerrordesc_np(errnum));
     else
         fine = settings_parse(buf_span(&text), path, out, errors);
     buf_clear(&text);

@@ -90,6 +90,7 @@ struct settings_errors {
     unsigned count;
 };
 void settings_errors_init(struct settings_errors *errors);
+/* Line 0: the file as a whole. */
 void settings_errors_add(struct settings_errors *errors, const char *file, unsigned line,
                          const char *format, ...) PRINTF_LIKE(4, 5);
 void settings_errors_clear(struct settings_errors *errors);
