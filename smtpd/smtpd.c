@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,8 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/queue_client.h"
-#include "smtpd/counters.h"
-#include "smtpd/replies.h"
+#include "smtpd/entrance.h"
 #include "smtpd/session.h"
 
 struct listener {
@@ -31,77 +29,18 @@ struct smtpd {
     struct loop *loop;
     const struct settings *settings;
     struct queue_client *queue;
-    struct counters *counters;
     struct session_host sessions;
+    struct entrance entrance;
     struct listener listeners[SETTINGS_LISTENERS_MAX];
     int spare_fd; /* given up to be able to turn a client away when there are no others */
     struct loop_timer *rest;
     struct loop_timer *renew;
-    int64_t swept_ms;
     int64_t complained_ms; /* about descriptors */
-    unsigned connections_max;
     bool is_draining;
     struct loop_timer *drain;
     struct loop_timer *drain_committing;
     struct loop_timer *leave;
 };
-
-/* --- admission */
-
-/* What a client hears whom we do not take; it is not waited for. */
-static void turn_away(const struct smtpd *smtpd, int fd, const struct endpoint *client,
-                      enum reply_id why)
-{
-    char room[REPLY_ROOM], address[NETWORK_TEXT_SIZE];
-    const struct reply_facts facts = { .hostname = smtpd->settings->hostname, .detail = "" };
-    size_t len = reply_write(why, &facts, room);
-    struct log_line line;
-
-    (void)send(fd, room, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    close(fd);
-    endpoint_format(client, address);
-    log_begin(&line, LOG_INFO, "turn-away");
-    log_string(&line, "client", address);
-    log_text(&line, "reply", (struct span){ room, len - 2 });
-    log_end(&line);
-}
-
-static enum admission admit(struct smtpd *smtpd, const struct ip_address *client)
-{
-    const struct admission_limits limits = {
-        .connections = smtpd->connections_max,
-        .connections_per_client = smtpd->settings->max_connections_per_client,
-    };
-    enum admission admission = counters_admit(smtpd->counters, client, &limits);
-
-    if (admission == ADMISSION_GRANTED || loop_now(smtpd->loop) - smtpd->swept_ms < SMTPD_SWEEP_MS)
-        return admission;
-    counters_sweep(smtpd->counters); /* perhaps the dead fill the table */
-    smtpd->swept_ms = loop_now(smtpd->loop);
-    return counters_admit(smtpd->counters, client, &limits);
-}
-
-static void welcome(struct listener *listener, int fd, const struct sockaddr *address)
-{
-    struct smtpd *smtpd = listener->smtpd;
-    struct endpoint client = { .port = 0 };
-
-    if (!endpoint_from_sockaddr(address, &client)) {
-        close(fd);
-        return;
-    }
-    switch (admit(smtpd, &client.address)) {
-    case ADMISSION_GRANTED:
-        session_open(&smtpd->sessions, &listener->place, fd, &client);
-        break;
-    case ADMISSION_FULL:
-        turn_away(smtpd, fd, &client, REPLY_TOO_MANY_CLIENTS);
-        break;
-    case ADMISSION_CLIENT:
-        turn_away(smtpd, fd, &client, REPLY_TOO_MANY_FROM_YOU);
-        break;
-    }
-}
 
 /* --- listening */
 
@@ -136,16 +75,13 @@ static void spend_spare(struct listener *listener)
     struct smtpd *smtpd = listener->smtpd;
     struct sockaddr_storage address;
     socklen_t len = sizeof(address);
-    struct endpoint client = { .port = 0 };
 
     if (smtpd->spare_fd < 0)
         return;
     close(smtpd->spare_fd);
     int fd = accept4(listener->fd, (struct sockaddr *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0 && endpoint_from_sockaddr((struct sockaddr *)&address, &client))
-        turn_away(smtpd, fd, &client, REPLY_TOO_MANY_CLIENTS);
-    else if (fd >= 0)
-        close(fd);
+    if (fd >= 0)
+        entrance_turn_away(&smtpd->entrance, fd, (struct sockaddr *)&address);
     smtpd->spare_fd = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
 }
 
@@ -178,7 +114,8 @@ static bool accept_one(struct listener *listener)
     int fd = accept4(listener->fd, (struct sockaddr *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd >= 0) {
-        welcome(listener, fd, (struct sockaddr *)&address);
+        entrance_welcome(&listener->smtpd->entrance, &listener->place, fd,
+                         (struct sockaddr *)&address);
         return true;
     }
     if (!is_passing(errno))
@@ -300,7 +237,7 @@ static void on_session_ended(void *ctx, const struct ip_address *client)
 {
     struct smtpd *smtpd = ctx;
 
-    counters_leave(smtpd->counters, client);
+    entrance_left(&smtpd->entrance, client);
     leave_when_idle(smtpd);
 }
 
@@ -348,7 +285,7 @@ static void answer_status(const struct smtpd *smtpd, struct role_request *reques
                        "{\"instance\":%u,\"sessions\":%u,\"connections\":%u,\"messages\":%" PRIu64
                        ",\"queue\":\"%s\",\"draining\":%s}",
                        role_instance(smtpd->role), smtpd->sessions.session_count,
-                       counters_total(smtpd->counters), smtpd->sessions.messages,
+                       counters_total(smtpd->entrance.counters), smtpd->sessions.messages,
                        queue_state_name(smtpd), smtpd->is_draining ? "true" : "false");
 
     role_reply(&request, (struct span){ json, (size_t)len }, true);
@@ -364,24 +301,6 @@ static void on_control(void *ctx, struct role_request *request)
 
 /* --- the role */
 
-/* As many clients as the settings allow and the descriptors suffice for. */
-static unsigned find_connections_max(const struct settings *settings)
-{
-    struct rlimit files;
-    unsigned wanted = settings->max_connections;
-
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted + SMTPD_FILES_RESERVE)
-        return wanted;
-    struct log_line line;
-    log_begin(&line, LOG_WARNING, "few-descriptors");
-    log_number(&line, "limit", (int64_t)files.rlim_cur);
-    log_number(&line, "max-connections", wanted);
-    log_end(&line);
-    return files.rlim_cur > 2 * SMTPD_FILES_RESERVE
-               ? (unsigned)(files.rlim_cur - SMTPD_FILES_RESERVE)
-               : (unsigned)files.rlim_cur / 2;
-}
-
 static void smtpd_open(struct smtpd *smtpd, struct role *role)
 {
     struct error *err;
@@ -389,16 +308,15 @@ static void smtpd_open(struct smtpd *smtpd, struct role *role)
     smtpd->role = role;
     smtpd->loop = role_loop(role);
     smtpd->settings = role_settings(role);
-    smtpd->connections_max = find_connections_max(smtpd->settings);
     smtpd->spare_fd = -1;
     for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
         smtpd->listeners[i] = (struct listener){ .smtpd = smtpd, .fd = -1 };
-    err = counters_open(role_shared(role), &smtpd->counters);
-    if (err)
-        role_die(ROLE_EXIT_TROUBLE, err);
     smtpd->queue = queue_client_new(smtpd->loop, on_queue_state, smtpd);
     session_host_init(&smtpd->sessions, smtpd->loop, smtpd->queue, smtpd->settings,
                       on_session_ended, smtpd);
+    err = entrance_open(&smtpd->entrance, &smtpd->sessions, role_shared(role));
+    if (err)
+        role_die(ROLE_EXIT_TROUBLE, err);
     smtpd->rest = loop_timer_new(smtpd->loop, on_rested, smtpd);
     smtpd->renew = loop_timer_new(smtpd->loop, on_renew, smtpd);
     smtpd->drain = loop_timer_new(smtpd->loop, on_drain_over, smtpd);
@@ -427,7 +345,7 @@ static void smtpd_close(struct smtpd *smtpd)
     loop_timer_free(&smtpd->drain);
     loop_timer_free(&smtpd->drain_committing);
     loop_timer_free(&smtpd->leave);
-    counters_close(&smtpd->counters);
+    entrance_close(&smtpd->entrance);
 }
 
 static const struct role_events events = {

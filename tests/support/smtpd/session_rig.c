@@ -51,6 +51,18 @@ static void on_queue_state(void *ctx)
     session_host_queue_changed(&rig->host);
 }
 
+/* Made once: a fuzz target asks for them ten thousand times. */
+static struct settings default_settings(void)
+{
+    static struct settings settings;
+    static bool is_made;
+
+    if (!is_made)
+        settings_defaults(&settings);
+    is_made = true;
+    return settings;
+}
+
 void rig_init(struct rig *rig)
 {
     *rig = (struct rig){ .client_fd = -1 };
@@ -58,7 +70,7 @@ void rig_init(struct rig *rig)
     ensure(rig->log_fd >= 0);
     log_open(rig->log_fd, LOG_DEBUG, "smtpd");
     signal(SIGPIPE, SIG_IGN);
-    settings_defaults(&rig->settings);
+    rig->settings = default_settings();
     snprintf(rig->settings.hostname, sizeof(rig->settings.hostname), "relay.example");
     snprintf(rig->settings.postmaster, sizeof(rig->settings.postmaster), "human@example.org");
     ensure(network_parse(SPAN("192.0.2.0/24"), &rig->settings.listeners[0].relay_from.items[0]));

@@ -1,0 +1,110 @@
+#include "smtpd/entrance.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "smtpd/replies.h"
+
+/* As many clients as the settings allow and the descriptors suffice for. */
+static unsigned find_connections_max(const struct settings *settings)
+{
+    struct rlimit files;
+    unsigned wanted = settings->max_connections;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted + SMTPD_FILES_RESERVE)
+        return wanted;
+    struct log_line line;
+    log_begin(&line, LOG_WARNING, "few-descriptors");
+    log_number(&line, "limit", (int64_t)files.rlim_cur);
+    log_number(&line, "max-connections", wanted);
+    log_end(&line);
+    return files.rlim_cur > 2 * SMTPD_FILES_RESERVE
+               ? (unsigned)(files.rlim_cur - SMTPD_FILES_RESERVE)
+               : (unsigned)files.rlim_cur / 2;
+}
+
+struct error *entrance_open(struct entrance *entrance, struct session_host *host, int shared)
+{
+    *entrance = (struct entrance){ .host = host };
+    entrance->connections_max = find_connections_max(host->settings);
+    return counters_open(shared, &entrance->counters);
+}
+
+void entrance_close(struct entrance *entrance)
+{
+    counters_close(&entrance->counters);
+}
+
+/* What a client hears whom we do not take; it is not waited for. */
+static void turn_away(const struct entrance *entrance, int fd, const struct endpoint *client,
+                      enum reply_id why)
+{
+    char room[REPLY_ROOM], address[NETWORK_TEXT_SIZE];
+    const struct reply_facts facts = { .hostname = entrance->host->settings->hostname,
+                                       .detail = "" };
+    size_t len = reply_write(why, &facts, room);
+    struct log_line line;
+
+    (void)send(fd, room, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    close(fd);
+    endpoint_format(client, address);
+    log_begin(&line, LOG_INFO, "turn-away");
+    log_string(&line, "client", address);
+    log_text(&line, "reply", (struct span){ room, len - 2 });
+    log_end(&line);
+}
+
+static enum admission admit(struct entrance *entrance, const struct ip_address *client)
+{
+    const struct admission_limits limits = {
+        .connections = entrance->connections_max,
+        .connections_per_client = entrance->host->settings->max_connections_per_client,
+    };
+    enum admission admission = counters_admit(entrance->counters, client, &limits);
+
+    if (admission == ADMISSION_GRANTED ||
+        loop_now(entrance->host->loop) - entrance->swept_ms < SMTPD_SWEEP_MS)
+        return admission;
+    counters_sweep(entrance->counters); /* perhaps the dead fill the table */
+    entrance->swept_ms = loop_now(entrance->host->loop);
+    return counters_admit(entrance->counters, client, &limits);
+}
+
+void entrance_welcome(struct entrance *entrance, const struct session_place *place, int fd,
+                      const struct sockaddr *address)
+{
+    struct endpoint client = { .port = 0 };
+
+    if (!endpoint_from_sockaddr(address, &client)) {
+        close(fd);
+        return;
+    }
+    switch (admit(entrance, &client.address)) {
+    case ADMISSION_GRANTED:
+        session_open(entrance->host, place, fd, &client);
+        break;
+    case ADMISSION_FULL:
+        turn_away(entrance, fd, &client, REPLY_TOO_MANY_CLIENTS);
+        break;
+    case ADMISSION_CLIENT:
+        turn_away(entrance, fd, &client, REPLY_TOO_MANY_FROM_YOU);
+        break;
+    }
+}
+
+void entrance_turn_away(const struct entrance *entrance, int fd, const struct sockaddr *address)
+{
+    struct endpoint client = { .port = 0 };
+
+    if (endpoint_from_sockaddr(address, &client))
+        turn_away(entrance, fd, &client, REPLY_TOO_MANY_CLIENTS);
+    else
+        close(fd);
+}
+
+void entrance_left(struct entrance *entrance, const struct ip_address *client)
+{
+    counters_leave(entrance->counters, client);
+}

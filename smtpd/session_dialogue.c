@@ -1,0 +1,273 @@
+#include "smtpd/session_private.h"
+
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "smtpd/session_log.h"
+#include "smtpd/trace.h"
+
+/* --- saying */
+
+/* What some replies add to their text. */
+static void reply_detail(const struct session *s, enum reply_id reply, uint64_t id,
+                         char detail[QID_TEXT_SIZE])
+{
+    detail[0] = '\0';
+    if (reply == REPLY_QUEUED)
+        qid_format(id, detail);
+    else if (reply == REPLY_BAD_CONTENT)
+        span_to_string(span_of(data_fault_name(s->intake.data.fault)), detail, QID_TEXT_SIZE);
+}
+
+static size_t reply_text(const struct session *s, enum reply_id reply, uint64_t id,
+                         char room[REPLY_ROOM])
+{
+    char detail[QID_TEXT_SIZE];
+    struct reply_facts facts = {
+        .hostname = s->host->settings->hostname,
+        .detail = detail,
+        .size_max = s->host->settings->max_message_bytes,
+        .offers_starttls = s->talk.has_certificate && !s->talk.is_secure,
+    };
+
+    reply_detail(s, reply, id, detail);
+    return reply_write(reply, &facts, room);
+}
+
+void session_say(struct session *s, enum reply_id reply, uint64_t id)
+{
+    char room[REPLY_ROOM];
+    size_t len = reply_text(s, reply, id, room);
+
+    stream_write(s->stream, (struct span){ room, len });
+    if (reply_next(reply) == NEXT_CLOSE)
+        s->is_over = true;
+}
+
+void session_log_reply(const struct session *s, enum reply_id reply, struct span line)
+{
+    char room[REPLY_ROOM];
+
+    if (reply_code(reply) < 400 || reply == REPLY_SHUTTING_DOWN)
+        return;
+    size_t len = reply_text(s, reply, 0, room);
+    session_log_refuse(&s->client, &s->talk, (struct span){ room, len }, line);
+}
+
+/* While draining, a transaction that ended was the last one. */
+static void session_say_farewell(struct session *s)
+{
+    if (s->host->is_draining && s->had_transaction && !session_in_transaction(s) && !s->is_over &&
+        s->hold == HOLD_NONE)
+        session_say(s, REPLY_SHUTTING_DOWN, 0);
+}
+
+/* --- content */
+
+static void on_room(void *ctx);
+static void on_settled(void *ctx, enum reply_id reply, uint64_t id);
+
+static const struct intake_events intake_events = { on_room, on_settled };
+
+/* What the queue has to know beside the paths. */
+static void complete_envelope(struct session *s, int64_t now_utc_ms)
+{
+    struct envelope *envelope = &s->talk.envelope;
+
+    envelope->received_utc_ms = now_utc_ms;
+    envelope->client_address = s->client.address;
+    memcpy(envelope->client_name, s->talk.client_name, sizeof(envelope->client_name));
+}
+
+static struct trace_facts trace_facts_of(const struct session *s)
+{
+    const struct envelope *envelope = &s->talk.envelope;
+
+    return (struct trace_facts){
+        .client_name = s->talk.client_name,
+        .client_address = s->client.address,
+        .hostname = s->host->settings->hostname,
+        .is_esmtp = s->talk.is_esmtp,
+        .tls_version = s->tls_version,
+        .tls_cipher = s->tls_cipher,
+        .only_recipient =
+            envelope->recipient_count == 1 ? envelope->recipients[0].forward_path.text : NULL,
+        .now_utc_ms = envelope->received_utc_ms,
+    };
+}
+
+static void content_begin(struct session *s)
+{
+    char head[TRACE_PART_SIZE], tail[TRACE_PART_SIZE];
+
+    complete_envelope(s, clock_utc_ms());
+    struct trace_facts trace = trace_facts_of(s);
+    struct intake_start start = {
+        .queue = s->host->queue,
+        .envelope = &s->talk.envelope,
+        .trace_head = trace_head(&trace, head),
+        .trace_tail = trace_tail(&trace, tail),
+        .max_bytes = s->host->settings->max_message_bytes,
+        .max_hops = s->host->settings->received_hops_max,
+        .joined = &s->host->joined,
+    };
+    intake_begin(&s->intake, &start, &intake_events, s);
+    s->data_begun_ms = loop_now(s->host->loop);
+}
+
+/* The reply to the final dot; the transaction is over, whatever it says. */
+static void content_settled(struct session *s, enum reply_id reply, uint64_t id)
+{
+    session_log_reply(s, reply, (struct span){ NULL, 0 });
+    if (reply == REPLY_QUEUED) {
+        session_log_accept(&s->talk, id, s->intake.data.bytes, s->tls_version);
+        s->messages++;
+        s->host->messages++;
+        conversation_delivered(&s->talk);
+    } else {
+        conversation_reset(&s->talk);
+    }
+    session_say(s, commands_count(&s->talk, reply), id);
+    session_say_farewell(s);
+}
+
+static size_t take_content(struct session *s, struct span input)
+{
+    size_t used = intake_take(&s->intake, input);
+
+    if (used == 0) {
+        s->held_ms = loop_now(s->host->loop);
+        session_hold(s, HOLD_ROOM, SMTPD_ROOM_WAIT_MS);
+        return 0;
+    }
+    if (!s->intake.data.ended)
+        return used;
+    enum reply_id reply = intake_end(&s->intake);
+    if (reply == REPLY_WAIT)
+        session_hold(s, HOLD_COMMIT, SMTPD_COMMIT_MS);
+    else
+        content_settled(s, reply, 0);
+    return used;
+}
+
+static void on_room(void *ctx)
+{
+    struct session *s = ctx;
+
+    if (s->hold != HOLD_ROOM)
+        return;
+    s->data_begun_ms += loop_now(s->host->loop) - s->held_ms;
+    session_go_on(s);
+}
+
+static void on_settled(void *ctx, enum reply_id reply, uint64_t id)
+{
+    struct session *s = ctx;
+
+    s->hold = HOLD_NONE;
+    content_settled(s, reply, id);
+    if (!s->is_over)
+        session_go_on(s);
+    session_after(s);
+}
+
+/* --- commands */
+
+static enum queue_state state_of_queue(const struct session *s)
+{
+    if (queue_client_is_up(s->host->queue))
+        return queue_client_is_full(s->host->queue) ? QUEUE_FULL : QUEUE_TAKES;
+    return s->queue_waited ? QUEUE_GONE : QUEUE_AWAY;
+}
+
+static void begin_tls(struct session *s)
+{
+    s->hold = HOLD_TLS;
+    session_deadline(s, loop_now(s->host->loop) + SMTPD_TLS_MS);
+    stream_secure_server(s->stream, s->place->tls);
+}
+
+static void answer(struct session *s, enum reply_id reply, struct span line)
+{
+    session_log_reply(s, reply, line);
+    if (reply_code(reply) >= 500 && s->talk.errors > SMTPD_ERRORS_SLOW) {
+        s->delayed = reply;
+        session_hold(s, HOLD_SLOW, SMTPD_SLOW_MS);
+        return;
+    }
+    session_say(s, reply, 0);
+    if (reply_next(reply) == NEXT_DATA)
+        content_begin(s);
+    else if (reply_next(reply) == NEXT_TLS)
+        begin_tls(s);
+}
+
+static void take_command(struct session *s, struct span line, bool input_follows)
+{
+    s->talk.has_certificate = s->place->tls != NULL;
+    s->talk.input_follows = input_follows;
+    s->talk.queue = state_of_queue(s);
+    enum reply_id reply = commands_take(&s->talk, line);
+    if (reply == REPLY_WAIT) {
+        session_hold(s, HOLD_QUEUE, SMTPD_QUEUE_WAIT_MS);
+        return;
+    }
+    s->queue_waited = false;
+    s->had_transaction = s->had_transaction || session_in_transaction(s);
+    answer(s, reply, line);
+    session_say_farewell(s);
+}
+
+/* A TLS record instead of a command: a client of another protocol (SRV-14). */
+static bool looks_like_tls(struct span input)
+{
+    return input.len >= 2 && input.data[0] == 0x16 && input.data[1] == 0x03;
+}
+
+static void refuse_line(struct session *s, enum reply_id reply)
+{
+    s->talk.verb = VERB_UNKNOWN;
+    answer(s, commands_count(&s->talk, reply), (struct span){ NULL, 0 });
+}
+
+static size_t take_line(struct session *s, struct span input)
+{
+    struct span line;
+    size_t used;
+
+    if (!s->talk.is_secure && s->lines.discarded == 0 && looks_like_tls(input)) {
+        refuse_line(s, REPLY_NOT_SMTP);
+        return input.len;
+    }
+    switch (lines_take(&s->lines, input, &line, &used)) {
+    case LINE_NONE:
+        break;
+    case LINE_WHOLE:
+        take_command(s, line, input.len > used);
+        return s->hold == HOLD_QUEUE ? 0 : used;
+    case LINE_TOO_LONG:
+        refuse_line(s, REPLY_LINE_TOO_LONG);
+        break;
+    case LINE_ENDLESS:
+        refuse_line(s, REPLY_NOT_SMTP);
+        break;
+    }
+    return used;
+}
+
+size_t session_take_input(struct session *s, struct span input)
+{
+    if (s->talk.phase == PHASE_CONTENT)
+        return take_content(s, input);
+    return take_line(s, input);
+}
+
+void session_say_delayed(struct session *s)
+{
+    session_say(s, s->delayed, 0);
+    session_go_on(s);
+    session_say_farewell(s);
+    session_after(s);
+}

@@ -1,0 +1,76 @@
+/*
+ * session_private - what session.c (the life of a session: its stream, its time, its end) and
+ * session_dialogue.c (what is said and answered) share.  Nobody else includes it.
+ */
+#ifndef WAXSEAL_SMTPD_SESSION_PRIVATE_H
+#define WAXSEAL_SMTPD_SESSION_PRIVATE_H
+
+#include "lib/io/stream.h"
+#include "smtpd/commands.h"
+#include "smtpd/intake.h"
+#include "smtpd/lines.h"
+#include "smtpd/session.h"
+
+/* Why no input is taken just now. */
+enum hold {
+    HOLD_NONE,
+    HOLD_QUEUE,  /* a command needs the queue, which is away */
+    HOLD_ROOM,   /* content waits for the queue's credit */
+    HOLD_COMMIT, /* the final dot waits for its reply */
+    HOLD_SLOW,   /* too many errors: the reply is delayed */
+    HOLD_OUTPUT, /* the client does not take our replies */
+    HOLD_TLS,    /* handshake */
+};
+
+struct session {
+    struct session_host *host;
+    const struct session_place *place;
+    struct list in_host;
+    struct stream *stream; /* NULL once it has closed */
+    struct endpoint client;
+    struct conversation talk;
+    struct intake intake;
+    char tls_version[16]; /* "" in clear */
+    char tls_cipher[64];
+
+    enum hold hold;
+    enum reply_id delayed; /* with HOLD_SLOW */
+    bool queue_waited;     /* the queue did not come back in time */
+    bool is_over;          /* the last word is said */
+    bool had_transaction;
+    struct lines lines;
+    unsigned messages;
+
+    struct loop_timer *timer;
+    int64_t armed_ms;      /* when the timer is due */
+    int64_t deadline_ms;   /* of the present wait; on the loop's clock, as all below */
+    int64_t begun_ms;      /* the session */
+    int64_t data_begun_ms; /* moved on by the time that the queue took */
+    int64_t held_ms;       /* since when there is no room */
+};
+
+/* --- session.c */
+
+bool session_in_transaction(const struct session *s);
+
+/* Takes no input for a reason, which has to go away within `wait_ms`. */
+void session_hold(struct session *s, enum hold why, int64_t wait_ms);
+/* The reason has gone away. */
+void session_go_on(struct session *s);
+/* The wait of a reason that does not stop the stream. */
+void session_deadline(struct session *s, int64_t deadline_ms);
+/* At the end of everything that may have said a last word, or too many: may free the session. */
+void session_after(struct session *s);
+
+/* --- session_dialogue.c */
+
+/* Takes some input in the present phase; gives how much is used up. */
+size_t session_take_input(struct session *s, struct span input);
+
+void session_say(struct session *s, enum reply_id reply, uint64_t id);
+/* The reply that was held back with HOLD_SLOW. */
+void session_say_delayed(struct session *s);
+/* Logs a refusal, before the transaction it belongs to is forgotten. */
+void session_log_reply(const struct session *s, enum reply_id reply, struct span line);
+
+#endif
