@@ -26,7 +26,9 @@ static int run_version(const struct invocation *i)
 
 /* --- questions to a running relay ------------------------------------------------------------ */
 
-enum { ANSWER_MAX = 512 * 1024 * 1024 };
+/* A list is fetched page by page, for a queue may be long. */
+#define PAGE_ROWS "500"
+enum { ANSWER_MAX = 16 * 1024 * 1024, PAGE_PLACE_SIZE = 64 };
 
 static bool load_run_dir(const struct invocation *i, char run_dir[SETTINGS_PATH_SIZE])
 {
@@ -59,18 +61,20 @@ static void on_piece_for_people(void *ctx, struct span piece)
     struct buf *answer = ctx;
 
     if (!buf_append(answer, piece)) {
-        fputs("waxseal: the answer is too long for a table; use --json\n", stderr);
+        fputs("waxseal: the answer is too long to be shown; use --json\n", stderr);
         exit(EXIT_FAILED);
     }
 }
 
-static struct error *ask(const struct invocation *i, const char *run_dir, client_piece_fn *on_piece,
-                         void *ctx)
+static struct error *ask(const struct invocation *i, const char *run_dir, const char *limit,
+                         const char *after, client_piece_fn *on_piece, void *ctx)
 {
     const struct client_argument arguments[] = {
         { i->command->argument ? i->command->argument : "", i->operand },
         { "all", i->all ? "yes" : NULL },
         { "day", i->day },
+        { "limit", limit },
+        { "after", after },
     };
 
     return client_ask(run_dir, i->command->words, arguments,
@@ -80,37 +84,87 @@ static struct error *ask(const struct invocation *i, const char *run_dir, client
 static struct error *ask_for_programs(const struct invocation *i, const char *run_dir)
 {
     char last = '\n';
-    struct error *err = ask(i, run_dir, on_piece_for_programs, &last);
+    struct error *err = ask(i, run_dir, NULL, NULL, on_piece_for_programs, &last);
 
     if (last != '\n')
         fputc('\n', stdout);
     return err;
 }
 
-static struct error *ask_for_people(const struct invocation *i, const char *run_dir)
+static struct error *ask_for_people(const struct invocation *i, const char *run_dir,
+                                    const char *limit, const char *after, struct json **out)
 {
     struct buf answer;
     struct error *err;
 
     buf_init(&answer, ANSWER_MAX);
-    err = ask(i, run_dir, on_piece_for_people, &answer);
-    if (!err && i->command->if_empty)
-        err = print_rows(buf_span(&answer), i->command->if_empty, stdout);
-    else if (!err)
-        err = print_one(buf_span(&answer), stdout);
+    err = ask(i, run_dir, limit, after, on_piece_for_people, &answer);
+    if (!err) {
+        err = json_parse(buf_span(&answer), out);
+        if (err)
+            err = error_wrap(err, "the relay's answer");
+    }
     buf_clear(&answer);
     return err;
 }
 
+/* One page; *next is where the following one begins, empty behind the last. */
+static struct error *show_page(const struct invocation *i, const char *run_dir, bool is_first,
+                               char next[PAGE_PLACE_SIZE])
+{
+    struct json *page = NULL;
+    struct error *err = ask_for_people(i, run_dir, PAGE_ROWS, is_first ? NULL : next, &page);
+    const struct json *rows;
+
+    if (err)
+        return err;
+    rows = json_get(page, "messages");
+    if (is_first && json_count(rows) == 0)
+        printf("%s\n", i->command->if_empty);
+    print_rows(rows, is_first, stdout);
+    if (!span_to_string(json_text(json_get(page, "next")), next, PAGE_PLACE_SIZE))
+        next[0] = '\0';
+    json_free(&page);
+    return NULL;
+}
+
+static struct error *show_list(const struct invocation *i, const char *run_dir)
+{
+    char next[PAGE_PLACE_SIZE] = "";
+    struct error *err = show_page(i, run_dir, true, next);
+
+    while (!err && next[0] != '\0')
+        err = show_page(i, run_dir, false, next);
+    return err;
+}
+
+static struct error *show_one(const struct invocation *i, const char *run_dir)
+{
+    struct json *object = NULL;
+    struct error *err = ask_for_people(i, run_dir, NULL, NULL, &object);
+
+    if (err)
+        return err;
+    print_one(object, stdout);
+    json_free(&object);
+    return NULL;
+}
+
+static struct error *answer(const struct invocation *i, const char *run_dir)
+{
+    if (i->json || (i->command->options & OPTION_RAW))
+        return ask_for_programs(i, run_dir);
+    return i->command->if_empty ? show_list(i, run_dir) : show_one(i, run_dir);
+}
+
 static int run_ask(const struct invocation *i)
 {
-    bool for_programs = i->json || (i->command->options & OPTION_RAW) != 0;
     char run_dir[SETTINGS_PATH_SIZE];
     struct error *err;
 
     if (!load_run_dir(i, run_dir))
         return EXIT_FAILED;
-    err = for_programs ? ask_for_programs(i, run_dir) : ask_for_people(i, run_dir);
+    err = answer(i, run_dir);
     if (fflush(stdout) != 0 && !err)
         err = error_new(ERROR_LOCAL, "the output cannot be written");
     if (!err)

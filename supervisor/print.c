@@ -1,10 +1,8 @@
 #include "supervisor/print.h"
 
-#include "lib/base/memory.h"
 #include "lib/base/utf8.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { COLUMNS_MAX = 16, NUMBER_SIZE = 24 };
@@ -74,7 +72,7 @@ static size_t print_scalar(const struct json *value, FILE *out)
 /* --- rows as a table ------------------------------------------------------------------------- */
 
 struct table {
-    struct json **rows;
+    const struct json *rows; /* an array of objects */
     size_t row_count;
     const char *keys[COLUMNS_MAX];
     size_t widths[COLUMNS_MAX];
@@ -87,13 +85,14 @@ static void measure(struct table *table)
     void *cursor = NULL;
     const char *key;
 
-    while (table->column_count < COLUMNS_MAX && json_next(table->rows[0], &cursor, &key)) {
+    while (table->column_count < COLUMNS_MAX &&
+           json_next(json_item(table->rows, 0), &cursor, &key)) {
         table->keys[table->column_count] = key;
         table->widths[table->column_count++] = strlen(key);
     }
     for (size_t i = 0; i < table->row_count; i++)
         for (size_t j = 0; j < table->column_count; j++) {
-            size_t width = print_scalar(json_get(table->rows[i], table->keys[j]), NULL);
+            size_t width = print_scalar(json_get(json_item(table->rows, i), table->keys[j]), NULL);
             if (width > table->widths[j])
                 table->widths[j] = width;
         }
@@ -120,12 +119,17 @@ static void print_row(const struct table *table, const struct json *row, FILE *o
     fputc('\n', out);
 }
 
-static void print_table(struct table *table, FILE *out)
+void print_rows(const struct json *rows, bool is_first, FILE *out)
 {
-    measure(table);
-    print_head(table, out);
-    for (size_t i = 0; i < table->row_count; i++)
-        print_row(table, table->rows[i], out);
+    struct table table = { .rows = rows, .row_count = json_count(rows) };
+
+    if (table.row_count == 0)
+        return;
+    measure(&table);
+    if (is_first)
+        print_head(&table, out);
+    for (size_t i = 0; i < table.row_count; i++)
+        print_row(&table, json_item(rows, i), out);
 }
 
 /* --- one object as lines --------------------------------------------------------------------- */
@@ -175,89 +179,10 @@ static void print_object(const struct json *object, int indent, FILE *out)
         print_member(key, value, indent, out);
 }
 
-/* --- an answer ------------------------------------------------------------------------------- */
-
-static void rows_add(struct table *table, struct json *row)
+void print_one(const struct json *object, FILE *out)
 {
-    if ((table->row_count & (table->row_count - 1)) == 0) /* room doubles at powers of two */
-        table->rows = memory_resize(table->rows, (2 * table->row_count + 1) * sizeof(row));
-    table->rows[table->row_count++] = row;
-}
-
-/* An object a line; blank lines do not count. */
-static struct error *parse_lines(struct span answer, struct table *table)
-{
-    struct span line;
-
-    while (span_cut(&answer, '\n', &line)) {
-        struct json *row = NULL;
-        struct error *err;
-        if (span_trim(line).len == 0)
-            continue;
-        err = json_parse(line, &row);
-        if (err)
-            return error_wrap(err, "the relay's answer");
-        rows_add(table, row);
-    }
-    return NULL;
-}
-
-static struct error *print_lines(struct span answer, const char *if_empty, FILE *out)
-{
-    struct table table = { 0 };
-    struct error *err = parse_lines(answer, &table);
-
-    if (!err && table.row_count == 0)
-        fprintf(out, "%s\n", if_empty);
-    else if (!err)
-        print_table(&table, out);
-    for (size_t i = 0; i < table.row_count; i++)
-        json_free(&table.rows[i]);
-    free(table.rows);
-    return err;
-}
-
-static void print_array(const struct json *array, const char *if_empty, FILE *out)
-{
-    struct table table = { .row_count = json_count(array) };
-
-    if (table.row_count == 0) {
-        fprintf(out, "%s\n", if_empty);
-        return;
-    }
-    table.rows = memory_new_array(table.row_count, sizeof(struct json *));
-    for (size_t i = 0; i < table.row_count; i++)
-        table.rows[i] = json_item(array, i);
-    print_table(&table, out);
-    free(table.rows);
-}
-
-struct error *print_rows(struct span answer, const char *if_empty, FILE *out)
-{
-    struct json *value = NULL;
-    struct error *err;
-
-    if (!span_starts_with(answer, SPAN("[")))
-        return print_lines(answer, if_empty, out);
-    err = json_parse(answer, &value);
-    if (err)
-        return error_wrap(err, "the relay's answer");
-    print_array(value, if_empty, out);
-    json_free(&value);
-    return NULL;
-}
-
-struct error *print_one(struct span answer, FILE *out)
-{
-    struct json *value = NULL;
-    struct error *err = json_parse(answer, &value);
-
-    if (err)
-        return error_wrap(err, "the relay's answer");
-    if (json_kind_of(value) == JSON_KIND_OBJECT)
-        print_object(value, 0, out);
+    if (json_kind_of(object) == JSON_KIND_OBJECT)
+        print_object(object, 0, out);
     else
-        print_items(value, 0, out);
-    json_free(&value);
-    return NULL;
+        print_items(object, 0, out);
 }

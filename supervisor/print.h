@@ -5,16 +5,15 @@
 #ifndef WAXSEAL_SUPERVISOR_PRINT_H
 #define WAXSEAL_SUPERVISOR_PRINT_H
 
-#include "lib/base/error.h"
 #include "lib/base/json.h"
 
 #include <stdio.h>
 
-/* An answer that is an array of objects, or an object a line, as a table. */
-struct error *print_rows(struct span answer, const char *if_empty, FILE *out) MUST_CHECK;
+/* Rows of a list, objects of one kind, as a table; a page behind the first has no head. */
+void print_rows(const struct json *rows, bool is_first, FILE *out);
 
-/* An answer that is one object, a member a line. */
-struct error *print_one(struct span answer, FILE *out) MUST_CHECK;
+/* One object, a member a line. */
+void print_one(const struct json *object, FILE *out);
 
 /*
  * A text with control bytes and what is not UTF-8 made visible; gives its width in characters.
