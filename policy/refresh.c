@@ -63,12 +63,15 @@ int64_t sts_refresh_due(enum sts_refreshed how, int64_t now_utc_ms, uint32_t max
                         unsigned roll)
 {
     int64_t wait = at_most((int64_t)max_age_s * SECOND_MS / 2, DAY_MS);
-    if (how == STS_REFRESH_SAME_TEXT)
+    int64_t least = HOUR_MS; /* what lives less long is fetched when mail asks for it */
+    if (how == STS_REFRESH_SAME_TEXT) {
         wait = at_most(wait, 4 * STS_BACKOFF_MS);
+        least = STS_BACKOFF_MS;
+    }
     if (how == STS_REFRESH_FAILED)
-        wait = at_most(wait, 2 * HOUR_MS);
+        wait = at_most(wait, 4 * HOUR_MS);
     wait = wait / 2 + wait / 2 * (int64_t)roll / STS_REFRESH_ROLLS;
-    return now_utc_ms + (wait > STS_BACKOFF_MS ? wait : STS_BACKOFF_MS);
+    return now_utc_ms + (wait > least ? wait : least);
 }
 
 bool sts_refresh_wanted(int64_t now_utc_ms, int64_t used_utc_ms)

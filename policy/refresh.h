@@ -61,7 +61,7 @@ enum sts_refreshed {
 
 /*
  * When to refresh in the background: within a day and before half of max_age is over, spread by
- * `roll`; sooner after a failure; never within the five minutes.
+ * `roll`; sooner after a failure; but not within the hour, for SAME_TEXT not within five minutes.
  */
 int64_t sts_refresh_due(enum sts_refreshed how, int64_t now_utc_ms, uint32_t max_age_s,
                         unsigned roll);

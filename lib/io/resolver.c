@@ -10,7 +10,6 @@
 #include "lib/base/list.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
-#include "lib/base/settings.h"
 #include "lib/io/resolver_channel.h"
 
 enum {
@@ -371,6 +370,8 @@ static void query_step(void *ctx)
     query_free(query);
 }
 
+enum { DNS_PORT = 53 };
+
 /* ---- resolv.conf -------------------------------------------------------------------------- */
 
 static struct span cut_word(struct span *rest)
@@ -389,7 +390,6 @@ static struct span cut_word(struct span *rest)
 
 unsigned resolver_servers_of(struct span resolv_conf, struct endpoint *out, unsigned max)
 {
-    enum { DNS_PORT = 53 };
     struct span line;
     unsigned count = 0;
     while (count < max && span_cut(&resolv_conf, '\n', &line)) {
@@ -398,5 +398,23 @@ unsigned resolver_servers_of(struct span resolv_conf, struct endpoint *out, unsi
         if (ip_address_parse(cut_word(&line), &out[count].address))
             out[count++].port = DNS_PORT;
     }
+    return count;
+}
+
+unsigned resolver_servers_for(const struct settings *settings, struct span resolv_conf,
+                              struct endpoint out[SETTINGS_RESOLVERS_MAX], bool *out_trusted)
+{
+    unsigned count = settings->resolver_count;
+    memcpy(out, settings->resolvers, count * sizeof(out[0]));
+    if (count == 0)
+        count = resolver_servers_of(resolv_conf, out, SETTINGS_RESOLVERS_MAX);
+    if (count == 0) {
+        ensure(ip_address_parse(SPAN("127.0.0.1"), &out[0].address));
+        out[0].port = DNS_PORT;
+        count = 1;
+    }
+    *out_trusted = true;
+    for (unsigned i = 0; i < count; i++)
+        *out_trusted = *out_trusted && ip_address_is_loopback(&out[i].address);
     return count;
 }

@@ -6,6 +6,7 @@
 #define WAXSEAL_IO_RESOLVER_H
 
 #include "lib/base/network.h"
+#include "lib/base/settings.h"
 #include "lib/io/loop.h"
 #include "lib/mail/dns_message.h"
 
@@ -39,5 +40,12 @@ void resolver_cancel(struct resolver_query **query);
 
 /* The servers named by a resolv.conf text; the first SETTINGS_RESOLVERS_MAX; pure. */
 unsigned resolver_servers_of(struct span resolv_conf, struct endpoint *out, unsigned max);
+
+/*
+ * The servers to ask: those of the settings, else of the resolv.conf text, else the one on this
+ * machine (resolv.conf(5)).  Trusted are those on loopback alone (rfc/dns.md DNS-21).  Pure.
+ */
+unsigned resolver_servers_for(const struct settings *settings, struct span resolv_conf,
+                              struct endpoint out[SETTINGS_RESOLVERS_MAX], bool *out_trusted);
 
 #endif

@@ -172,12 +172,13 @@ static void a_refresh_comes_within_a_day_and_half_of_max_age(void **state)
     assert_int_equal(sts_refresh_due(STS_REFRESH_RENEWED, NOW, WEEK_S, 0), NOW + day / 2);
     assert_in_range(sts_refresh_due(STS_REFRESH_RENEWED, NOW, WEEK_S, STS_REFRESH_ROLLS - 1),
                     NOW + day / 2 + 1, NOW + day);
-    assert_in_range(sts_refresh_due(STS_REFRESH_RENEWED, NOW, 7200, 1023), NOW + 1, NOW + HOUR_MS);
-    assert_in_range(sts_refresh_due(STS_REFRESH_FAILED, NOW, WEEK_S, 1023), NOW + HOUR_MS,
+    assert_in_range(sts_refresh_due(STS_REFRESH_RENEWED, NOW, 14400, 1023), NOW + HOUR_MS,
                     NOW + 2 * HOUR_MS);
+    assert_in_range(sts_refresh_due(STS_REFRESH_FAILED, NOW, WEEK_S, 1023), NOW + HOUR_MS,
+                    NOW + 4 * HOUR_MS);
     assert_in_range(sts_refresh_due(STS_REFRESH_SAME_TEXT, NOW, WEEK_S, 1023), NOW + STS_BACKOFF_MS,
                     NOW + 4 * STS_BACKOFF_MS);
-    assert_int_equal(sts_refresh_due(STS_REFRESH_RENEWED, NOW, 0, 512), NOW + STS_BACKOFF_MS);
+    assert_int_equal(sts_refresh_due(STS_REFRESH_RENEWED, NOW, 0, 512), NOW + HOUR_MS);
 }
 
 static void what_nobody_asked_for_in_a_month_is_left_to_lapse(void **state)

@@ -357,6 +357,28 @@ static void resolv_conf_names_the_servers(void **state)
     assert_int_equal(resolver_servers_of(SPAN(""), servers, 3), 0);
 }
 
+static void servers_on_this_machine_alone_are_trusted(void **state)
+{
+    struct settings *settings = calloc(1, sizeof(*settings));
+    struct endpoint servers[SETTINGS_RESOLVERS_MAX];
+    char address[NETWORK_TEXT_SIZE];
+    bool trusted = false;
+    (void)state;
+    assert_int_equal(resolver_servers_for(settings, SPAN(""), servers, &trusted), 1);
+    endpoint_format(&servers[0], address);
+    assert_string_equal(address, "127.0.0.1:53");
+    assert_true(trusted);
+    struct span both = SPAN("nameserver 127.0.0.53\nnameserver 192.0.2.1\n");
+    assert_int_equal(resolver_servers_for(settings, both, servers, &trusted), 2);
+    assert_false(trusted);
+    settings->resolver_count = 1;
+    assert_true(endpoint_parse(SPAN("[::1]:5353"), 53, &settings->resolvers[0]));
+    assert_int_equal(resolver_servers_for(settings, both, servers, &trusted), 1);
+    assert_true(trusted);
+    assert_int_equal(servers[0].port, 5353);
+    free(settings);
+}
+
 #define STORY(title, function)                                                                     \
     {                                                                                              \
         title, function, world_open, world_close, NULL                                             \
@@ -377,6 +399,8 @@ int main(void)
         STORY("questions may be many and end each once", questions_may_be_many_and_end_each_once),
         STORY("other servers are taken in place", other_servers_are_taken_in_place),
         STORY("resolv.conf names the servers", resolv_conf_names_the_servers),
+        STORY("servers on this machine alone are trusted",
+              servers_on_this_machine_alone_are_trusted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

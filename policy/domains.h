@@ -1,0 +1,64 @@
+/*
+ * domains - which policy binds mail to a domain now: cached, looked up, fetched.  Called by the
+ * role for deliver's questions, for the operator's, and for itself when a refresh is due.  Owns
+ * what is under way: one lookup and one fetch per domain at a time, however many ask; and what must
+ * not be forgotten too soon: failed fetches.  What to do is decided by the pure policy/refresh.
+ */
+#ifndef WAXSEAL_POLICY_DOMAINS_H
+#define WAXSEAL_POLICY_DOMAINS_H
+
+#include "policy/sts_cache.h"
+#include "policy/sts_fetch.h"
+
+struct domains;
+struct domain_asker;
+
+enum policy_state { POLICY_ABSENT, POLICY_PRESENT, POLICY_UNKNOWN };
+
+struct policy_answer {
+    enum policy_state state;
+    const struct sts_entry *entry; /* with POLICY_PRESENT */
+    enum tls_result fetch_result;  /* why there is none, or no fresher one; SUCCESS: all well */
+    const char *fetch_reason;      /* for people; "" when there is nothing to say */
+};
+
+/* How much is asked. */
+enum policy_wish {
+    WISH_CURRENT, /* what binds now */
+    WISH_FRESH,   /* and fetch anew even with the same id */
+    WISH_FORCED,  /* and even within the five minutes after a failure */
+};
+
+/* What a background refresh came to when its fetch failed: to be told to tlsrpt. */
+typedef void domains_failed_fn(void *ctx, const struct sts_entry *entry, enum tls_result result,
+                               const char *reason);
+/* The database does not work any more: the role has to end. */
+typedef void domains_broken_fn(void *ctx, struct error *err);
+
+struct domains_events {
+    domains_failed_fn *refresh_failed;
+    domains_broken_fn *broken; /* takes `err` */
+};
+
+/* Cache, resolver and fetcher stay the caller's and outlive it. */
+struct domains *domains_new(struct loop *loop, struct sts_cache *cache, struct resolver *resolver,
+                            struct sts_fetcher *fetcher, const struct domains_events *events,
+                            void *ctx);
+void domains_free(struct domains **domains);
+
+/*
+ * Asks; `domain` is in our form (domain_normalize).  `done` is called exactly once, from the loop,
+ * unless cancelled; what it gets is lent.
+ */
+typedef void domain_done_fn(void *ctx, const struct policy_answer *answer);
+struct domain_asker *domain_ask(struct domains *domains, struct span domain, enum policy_wish wish,
+                                domain_done_fn *done, void *ctx);
+void domain_cancel(struct domain_asker **asker);
+
+/* Begins the refreshes that are due now; called every few seconds. */
+void domains_refresh_due(struct domains *domains);
+
+/* The clock was set: nothing lapses before a fetch was tried again (design.md section 4). */
+void domains_clock_was_set(struct domains *domains);
+
+#endif

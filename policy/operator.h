@@ -1,0 +1,15 @@
+/*
+ * operator - answers "policy show DOMAIN" and "policy refresh DOMAIN".  Called by the role's entry.
+ */
+#ifndef WAXSEAL_POLICY_OPERATOR_H
+#define WAXSEAL_POLICY_OPERATOR_H
+
+#include "policy/domains.h"
+
+struct role_request;
+
+/* Takes the request, and answers it now or when the fetch has ended. */
+void operator_control(struct sts_cache *cache, struct domains *domains,
+                      struct role_request **request);
+
+#endif

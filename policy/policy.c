@@ -1,0 +1,281 @@
+#include "policy/policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
+#include "lib/ipc/role.h"
+#include "lib/ipc/tlsrpt_client.h"
+#include "policy/askers.h"
+#include "policy/domains.h"
+#include "policy/operator.h"
+
+enum {
+    LOCK_WAIT_MS = 30 * SECOND_MS, /* for a predecessor to be gone */
+    TICK_MS = 10 * SECOND_MS,      /* between two looks at what is due */
+    EXPORT_PAUSE_MS = 20,          /* between two pieces of the export */
+    EXPORT_AGAIN_MS = HOUR_MS,     /* after it failed */
+    FOLDER_SIZE = SETTINGS_PATH_SIZE + 16,
+};
+
+struct policy_role {
+    struct role *role;
+    struct loop *loop;
+    struct sts_cache *cache;
+    struct resolver *resolver;
+    struct http *http;
+    struct sts_fetcher *fetcher;
+    struct domains *domains;
+    struct askers *askers;
+    struct tlsrpt_client *reports;
+    struct loop_timer *tick;
+    struct loop_timer *export;
+    struct loop_watch *clock_watch;
+    int clock_fd;
+};
+
+/* ---- what is handed over ------------------------------------------------------------------ */
+
+static struct error *load_trust(struct policy_role *self)
+{
+    struct tls_trust *trust = NULL;
+    struct error *err = tls_trust_new(role_content(self->role, CONTENT_CA_BUNDLE, 0), &trust);
+    if (!err && self->http)
+        http_trust(self->http, trust);
+    else if (!err)
+        err = http_new(self->loop, trust, &self->http);
+    tls_trust_free(&trust);
+    return err ? error_wrap(err, "trusted certificates") : NULL;
+}
+
+static struct error *load_resolver(struct policy_role *self)
+{
+    struct endpoint servers[SETTINGS_RESOLVERS_MAX];
+    struct span resolv_conf = role_content(self->role, CONTENT_RESOLV_CONF, 0);
+    bool trusted = false;
+    unsigned count =
+        resolver_servers_for(role_settings(self->role), resolv_conf, servers, &trusted);
+    if (self->resolver)
+        return resolver_servers(self->resolver, servers, count, trusted);
+    return resolver_new(self->loop, servers, count, trusted, &self->resolver);
+}
+
+/* What does not load leaves the old in force. */
+static void say_kept(struct error *err)
+{
+    if (err)
+        log_failure(LOG_ERROR, "reload-failed", err);
+    error_free(&err);
+}
+
+static void on_content(void *ctx, enum role_content kind, unsigned index)
+{
+    struct policy_role *self = ctx;
+    (void)index;
+    if (kind == CONTENT_CA_BUNDLE)
+        say_kept(load_trust(self));
+    else if (kind == CONTENT_RESOLV_CONF)
+        say_kept(load_resolver(self));
+}
+
+static void on_settings(void *ctx)
+{
+    struct policy_role *self = ctx;
+    sts_fetcher_allow(self->fetcher, &role_settings(self->role)->mx_allow);
+    say_kept(load_resolver(self));
+}
+
+static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
+{
+    struct policy_role *self = ctx;
+    (void)instance;
+    if (peer == ROLE_DELIVER)
+        askers_attach(self->askers, fd);
+    else if (peer == ROLE_TLSRPT)
+        tlsrpt_client_attach(self->reports, fd);
+    else
+        close(fd);
+}
+
+static void on_drain(void *ctx, int64_t wait_ms)
+{
+    struct policy_role *self = ctx;
+    (void)wait_ms; /* whoever still asks takes silence for "not known", and mail waits */
+    role_end(self->role, ROLE_EXIT_DONE);
+}
+
+static void on_control(void *ctx, struct role_request *request)
+{
+    struct policy_role *self = ctx;
+    operator_control(self->cache, self->domains, &request);
+}
+
+/* ---- in the background -------------------------------------------------------------------- */
+
+/* With no mail under way nobody else would tell (RFC 8461 s.6, RFC 8460 s.4.3.2). */
+static void on_refresh_failed(void *ctx, const struct sts_entry *entry, enum tls_result result,
+                              const char *reason)
+{
+    struct policy_role *self = ctx;
+    struct sts_policy *policy = entry->policy;
+    Ipc__SessionEvent event = IPC__SESSION_EVENT__INIT;
+    Ipc__SessionFailure failure = IPC__SESSION_FAILURE__INIT;
+    Ipc__SessionFailure *failures[] = { &failure };
+    if (!policy)
+        return;
+    failure.result = result;
+    failure.reason = bytes_of_span(span_of(reason));
+    event.domain = bytes_of_span(span_of(entry->domain));
+    event.policy_type = IPC__POLICY_TYPE__STS;
+    event.policy_text = bytes_of_span((struct span){ policy->text, policy->text_len });
+    event.failed = true;
+    event.failures = failures;
+    event.n_failures = 1;
+    event.n_mx_patterns = policy->mx_count;
+    event.mx_patterns = memory_new_array(policy->mx_count + 1, sizeof(event.mx_patterns[0]));
+    for (unsigned i = 0; i < policy->mx_count; i++)
+        event.mx_patterns[i] = bytes_of_span(span_of(policy->mx[i]));
+    tlsrpt_tell(self->reports, &event);
+    free(event.mx_patterns);
+}
+
+/* A new process opens the database anew, and sets it aside when it is damaged. */
+static void on_broken(void *ctx, struct error *err)
+{
+    (void)ctx;
+    role_die(ROLE_EXIT_TROUBLE, err);
+}
+
+static const struct domains_events domains_events = { on_refresh_failed, on_broken };
+
+static void on_tick(void *ctx)
+{
+    struct policy_role *self = ctx;
+    domains_refresh_due(self->domains);
+    loop_timer_start(self->tick, TICK_MS);
+}
+
+static int64_t until_next_export(const struct policy_role *self)
+{
+    int64_t age = clock_utc_ms() - sts_cache_exported_utc_ms(self->cache);
+    return age >= 0 && age < DAY_MS ? DAY_MS - age : 0;
+}
+
+static void on_export(void *ctx)
+{
+    struct policy_role *self = ctx;
+    bool done = false;
+    struct error *err = sts_cache_export(self->cache, &done);
+    int64_t wait = EXPORT_PAUSE_MS;
+    if (err) {
+        log_failure(LOG_WARNING, "policy-export-failed", err);
+        wait = EXPORT_AGAIN_MS;
+    } else if (done) {
+        wait = until_next_export(self);
+    }
+    error_free(&err);
+    loop_timer_start(self->export, wait > EXPORT_PAUSE_MS ? wait : EXPORT_PAUSE_MS);
+}
+
+/* Armed for the far end of time: it only ever ends because the clock was set (timerfd_create(2)).
+ */
+static void watch_clock(struct policy_role *self)
+{
+    const struct itimerspec far = { .it_value.tv_sec = (int64_t)1 << 40 };
+    ensure(timerfd_settime(self->clock_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &far,
+                           NULL) == 0);
+}
+
+static void on_clock_set(void *ctx, bool readable, bool writable)
+{
+    struct policy_role *self = ctx;
+    uint64_t times;
+    (void)readable;
+    (void)writable;
+    if (read(self->clock_fd, &times, sizeof(times)) < 0 && errno == ECANCELED)
+        domains_clock_was_set(self->domains);
+    watch_clock(self);
+}
+
+/* ---- the beginning ------------------------------------------------------------------------ */
+
+static void open_cache(struct policy_role *self)
+{
+    char folder[FOLDER_SIZE];
+    enum sts_cache_refusal refusal = STS_CACHE_TROUBLE;
+    snprintf(folder, sizeof(folder), "%s/policy", role_settings(self->role)->state_dir);
+    struct error *err = sts_cache_open(folder, LOCK_WAIT_MS, &self->cache, &refusal);
+    if (err)
+        role_die(refusal == STS_CACHE_NEWER ? ROLE_EXIT_REFUSED : ROLE_EXIT_TROUBLE, err);
+}
+
+static void open_network(struct policy_role *self)
+{
+    struct error *err = load_trust(self);
+    if (!err)
+        err = load_resolver(self);
+    if (err)
+        role_die(ROLE_EXIT_REFUSED, err);
+    self->fetcher = sts_fetcher_new(self->loop, self->resolver, self->http);
+    sts_fetcher_allow(self->fetcher, &role_settings(self->role)->mx_allow);
+}
+
+static void open_timers(struct policy_role *self)
+{
+    self->tick = loop_timer_new(self->loop, on_tick, self);
+    loop_timer_start(self->tick, TICK_MS);
+    self->export = loop_timer_new(self->loop, on_export, self);
+    loop_timer_start(self->export, until_next_export(self));
+    self->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    ensure(self->clock_fd >= 0);
+    self->clock_watch = loop_watch_new(self->loop, self->clock_fd, on_clock_set, self);
+    loop_watch_want(self->clock_watch, true, false);
+    watch_clock(self);
+}
+
+static void close_all(struct policy_role *self)
+{
+    loop_watch_free(&self->clock_watch);
+    close(self->clock_fd);
+    loop_timer_free(&self->tick);
+    loop_timer_free(&self->export);
+    askers_free(&self->askers);
+    domains_free(&self->domains);
+    sts_fetcher_free(&self->fetcher);
+    http_free(&self->http);
+    resolver_free(&self->resolver);
+    tlsrpt_client_free(&self->reports);
+    sts_cache_close(&self->cache);
+    free(self);
+}
+
+static const struct role_events role_events = {
+    .peer = on_peer,
+    .settings = on_settings,
+    .content = on_content,
+    .drain = on_drain,
+    .control = on_control,
+};
+
+int policy_main(struct role *role)
+{
+    struct policy_role *self = memory_new(sizeof(*self));
+    self->role = role;
+    self->loop = role_loop(role);
+    open_cache(self);
+    open_network(self);
+    self->reports = tlsrpt_client_new(self->loop);
+    self->domains =
+        domains_new(self->loop, self->cache, self->resolver, self->fetcher, &domains_events, self);
+    self->askers = askers_new(self->loop, self->domains);
+    open_timers(self);
+    int exit_status = role_serve(role, &role_events, self);
+    close_all(self);
+    return exit_status;
+}
