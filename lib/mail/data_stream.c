@@ -127,50 +127,72 @@ static size_t scan_line(struct data_stream *data, struct span input, size_t at, 
     return at + len + 1;
 }
 
-/* One step: at least a byte is used up, or the state changes; gives where to go on. */
-static size_t step(struct data_stream *data, struct span input, size_t at, size_t *run)
-{
-    char c = input.data[at];
+/* The steps below take the byte at `at` or only change the state; each gives where to go on. */
 
-    switch ((enum state)data->state) {
-    case STATE_LINE_START:
-        data->state = STATE_IN_LINE;
-        if (c != '.')
-            return at;
-        hand_on(data, (struct span){ input.data + *run, at - *run });
-        data->state = STATE_DOT;
+static size_t begin_line(struct data_stream *data, struct span input, size_t at, size_t *run)
+{
+    data->state = STATE_IN_LINE;
+    if (input.data[at] != '.')
+        return at;
+    hand_on(data, (struct span){ input.data + *run, at - *run });
+    data->state = STATE_DOT;
+    *run = at + 1;
+    return at + 1;
+}
+
+static size_t behind_cr(struct data_stream *data, struct span input, size_t at, size_t *run)
+{
+    if (input.data[at] == '\n') {
+        data->state = STATE_LINE_START;
+        end_line(data);
+        return at + 1;
+    }
+    refuse(data, (struct span){ input.data + *run, at - *run }, DATA_BARE_CR);
+    *run = at;
+    count_in_line(data, SPAN("\r"));
+    data->state = STATE_IN_LINE;
+    return at;
+}
+
+static size_t behind_dot(struct data_stream *data, struct span input, size_t at, size_t *run)
+{
+    bool cr = input.data[at] == '\r';
+
+    data->state = cr ? STATE_DOT_CR : STATE_IN_LINE;
+    *run = cr ? at + 1 : at;
+    return *run;
+}
+
+static size_t behind_dot_cr(struct data_stream *data, struct span input, size_t at, size_t *run)
+{
+    if (input.data[at] == '\n') {
+        data->ended = true;
         *run = at + 1;
         return at + 1;
+    }
+    *run = at;
+    refuse(data, (struct span){ "", 0 }, DATA_BARE_CR);
+    data->bytes++; /* the CR */
+    count_in_line(data, SPAN("\r"));
+    data->state = STATE_IN_LINE;
+    return at;
+}
+
+static size_t step(struct data_stream *data, struct span input, size_t at, size_t *run)
+{
+    switch ((enum state)data->state) {
+    case STATE_LINE_START:
+        return begin_line(data, input, at, run);
     case STATE_IN_LINE:
         return scan_line(data, input, at, run);
     case STATE_CR:
-        data->state = STATE_LINE_START;
-        if (c == '\n') {
-            end_line(data);
-            return at + 1;
-        }
-        refuse(data, (struct span){ input.data + *run, at - *run }, DATA_BARE_CR);
-        *run = at;
-        count_in_line(data, SPAN("\r"));
-        data->state = STATE_IN_LINE;
-        return at;
+        return behind_cr(data, input, at, run);
     case STATE_DOT:
-        data->state = c == '\r' ? STATE_DOT_CR : STATE_IN_LINE;
-        *run = c == '\r' ? at + 1 : at;
-        return *run;
+        return behind_dot(data, input, at, run);
     case STATE_DOT_CR:
-        *run = c == '\n' ? at + 1 : at;
-        if (c == '\n') {
-            data->ended = true;
-            return at + 1;
-        }
-        refuse(data, (struct span){ "", 0 }, DATA_BARE_CR);
-        data->bytes++; /* the CR */
-        count_in_line(data, SPAN("\r"));
-        data->state = STATE_IN_LINE;
-        return at;
+        break;
     }
-    ensure(false);
+    return behind_dot_cr(data, input, at, run);
 }
 
 size_t data_stream_take(struct data_stream *data, struct span input)
