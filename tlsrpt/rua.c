@@ -17,13 +17,18 @@ static bool counts(struct span record)
     return rest.len > 0 && rest.data[0] == ';';
 }
 
+static bool is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
 /* ALPHA / DIGIT, then those and "_", "-", "." */
 static bool name_is_valid(struct span name)
 {
     if (name.len == 0 || name.len > EXTENSION_NAME_MAX || !ascii_is_alnum(name.data[0]))
         return false;
     for (size_t i = 0; i < name.len; i++)
-        if (!ascii_is_alnum(name.data[i]) && !memchr("_-.", name.data[i], 3))
+        if (!ascii_is_alnum(name.data[i]) && !is_one_of(name.data[i], "_-."))
             return false;
     return true;
 }
@@ -41,7 +46,7 @@ static size_t scheme_length(struct span uri)
     if (len == uri.len || len == 0 || ascii_is_digit(uri.data[0]))
         return 0;
     for (size_t i = 0; i < len; i++)
-        if (!ascii_is_alnum(uri.data[i]) && !memchr("+-.", uri.data[i], 3))
+        if (!ascii_is_alnum(uri.data[i]) && !is_one_of(uri.data[i], "+-."))
             return 0;
     return len;
 }
@@ -135,7 +140,7 @@ void rua_parse(const struct span *records, unsigned count, struct rua *out)
         out->verdict = found ? RUA_MULTIPLE : RUA_VALID;
         found = &records[i];
     }
-    if (out->verdict == RUA_VALID && !parse_record(*found, out))
+    if (found && out->verdict == RUA_VALID && !parse_record(*found, out))
         *out = (struct rua){ .verdict = RUA_INVALID };
 }
 
