@@ -62,14 +62,14 @@ static struct error *check_folder(const char *setting, const char *path,
 }
 
 /* One relay for one state directory; the lock goes with the supervisor, however it ends. */
-static struct error *lock_state(const char *path, int *out_lock)
+static struct error *lock_state(const char *path, int *out_state_dir)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0)
         return error_errno(ERROR_LOCAL, errno, "state-dir %s", path);
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        *out_lock = fd;
+        *out_state_dir = fd;
         return NULL;
     }
     close(fd);
@@ -95,7 +95,7 @@ static struct error *prepare_stores(const struct settings *s, const struct sandb
 }
 
 struct error *folders_prepare(const struct settings *s, const struct sandbox_user *user,
-                              int *out_lock)
+                              int *out_state_dir)
 {
     /* the run directory stays the supervisor's: a captured role must not replace the socket in it
      */
@@ -108,7 +108,7 @@ struct error *folders_prepare(const struct settings *s, const struct sandbox_use
     if (!err)
         err = check_folder("state-dir", s->state_dir, user);
     if (!err)
-        err = lock_state(s->state_dir, out_lock);
+        err = lock_state(s->state_dir, out_state_dir);
     if (!err)
         err = prepare_stores(s, user);
     if (!err)

@@ -7,10 +7,10 @@
 
 /*
  * Makes those that are missing, makes sure that the roles can write where they have to, and locks
- * the state directory against another relay for as long as *out_lock is open.
+ * the state directory against another relay for as long as *out_state_dir is open.
  */
 struct error *folders_prepare(const struct settings *s, const struct sandbox_user *user,
-                              int *out_lock) MUST_CHECK;
+                              int *out_state_dir) MUST_CHECK;
 
 /*
  * Can the roles' user walk to the state directory, or is one above it closed to him, as /root is?

@@ -110,7 +110,7 @@ static void become_role(const struct process_plan *plan, const struct role_row *
                            (char *)(uintptr_t)role_name(row->id), NULL };
     ssize_t put;
 
-    if (sandbox_enter(&plan->user, plan->folder, channel) == 0)
+    if (sandbox_enter(&plan->user, plan->state_dir, row->folder, channel) == 0)
         fexecve(plan->binary, argv, environ);
     put = write(STDERR_FILENO, trouble, sizeof(trouble) - 1);
     (void)put;

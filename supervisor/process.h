@@ -25,7 +25,7 @@ struct process_plan {
     struct loop *loop;
     int binary; /* opened at start: an upgrade on disk never mixes builds */
     struct sandbox_user user;
-    int folder; /* their working directory; -1: / */
+    int state_dir; /* open; those with a store work in their folder of it */
     const struct process_events *events;
     void *ctx;
 };

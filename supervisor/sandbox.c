@@ -76,7 +76,7 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-int sandbox_enter(const struct sandbox_user *user, int folder, int channel)
+int sandbox_enter(const struct sandbox_user *user, int state_dir, const char *folder, int channel)
 {
     const struct rlimit no_core = { 0, 0 };
     int errnum;
@@ -85,7 +85,7 @@ int sandbox_enter(const struct sandbox_user *user, int folder, int channel)
     umask(077);
     setpgid(0,
             0); /* a terminal's or a shell's signals go to the supervisor, which stops in order */
-    if ((folder >= 0 ? fchdir(folder) : chdir("/")) != 0)
+    if (chdir("/") != 0 || (folder && (fchdir(state_dir) != 0 || chdir(folder) != 0)))
         return errno;
     errnum = keep_only_channel(channel);
     if (errnum == 0)

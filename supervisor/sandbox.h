@@ -26,11 +26,11 @@ void sandbox_raise_limits(void);
 /*
  * In the child, between fork and exec: keeps descriptors 0 to 2 and `channel`, which becomes
  * SANDBOX_CHANNEL_FD, gives up the user, all groups and the right to get privileges back, and sets
- * limits.  The working directory becomes `folder`, or / when that is -1.  Returns an errno, 0 for
- * success; allocates nothing.
+ * limits.  The working directory becomes `folder` in the directory `state_dir`, or / when it is
+ * NULL.  Returns an errno, 0 for success; allocates nothing.
  */
 enum { SANDBOX_CHANNEL_FD = 3 };
-int sandbox_enter(const struct sandbox_user *user, int folder, int channel);
+int sandbox_enter(const struct sandbox_user *user, int state_dir, const char *folder, int channel);
 
 /* In the role: names the process, no core files, no ptrace by equals. */
 void sandbox_confine(const char *title);

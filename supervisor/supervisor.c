@@ -25,7 +25,11 @@ enum {
     STOP_REST_MS = 5 * SECOND_MS,
 };
 
-static const char roles_folder[] = "/proc/self/cwd";
+/*
+ * Where the roles find the state directory when it lies below one that is closed to their user,
+ * such as /root: they entered their folder in it before they gave up root.
+ */
+static const char state_dir_from_inside[] = "/proc/self/cwd/..";
 
 struct supervisor {
     const char *config_path;
@@ -34,7 +38,7 @@ struct supervisor {
     struct handover *handover;
     struct posts *posts;
     struct control *control;
-    int state_lock;
+    bool is_closed; /* the state directory, to the roles' user: see state_dir_from_inside */
     uint64_t generation;
     struct loop_timer *look;
     struct loop_timer *reload;
@@ -204,8 +208,8 @@ static bool reload_with(struct supervisor *s, const struct settings *fresh)
 
     if (!err)
         err = handover_new(fresh, s->handover, &handover);
-    if (!err && s->plan.folder >= 0)
-        handover_set_state_dir(handover, roles_folder);
+    if (!err && s->is_closed)
+        handover_set_state_dir(handover, state_dir_from_inside);
     if (err) {
         log_failure(LOG_ERROR, "reload-refused", err);
         error_free(&err);
@@ -260,21 +264,6 @@ static void log_listeners(const struct settings *settings)
     }
 }
 
-/*
- * A state directory below one that is closed to the roles' user, such as /root, becomes their
- * working directory before they give up root: from there they reach it.
- */
-static struct error *lead_to_folder(struct supervisor *s, const struct settings *settings)
-{
-    if (folders_are_reachable(settings, &s->plan.user))
-        return NULL;
-    s->plan.folder = open(settings->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->plan.folder < 0)
-        return error_errno(ERROR_LOCAL, errno, "state-dir %s", settings->state_dir);
-    handover_set_state_dir(s->handover, roles_folder);
-    return NULL;
-}
-
 /* Everything that can be wrong with the machine or the configuration shows here, before a role
  * runs. */
 static struct error *open_all(struct supervisor *s, const struct settings *settings)
@@ -288,9 +277,10 @@ static struct error *open_all(struct supervisor *s, const struct settings *setti
         return error_errno(ERROR_LOCAL, errno, "/proc/self/exe (is /proc mounted?)");
     err = handover_new(settings, NULL, &s->handover);
     if (!err)
-        err = folders_prepare(settings, &s->plan.user, &s->state_lock);
-    if (!err)
-        err = lead_to_folder(s, settings);
+        err = folders_prepare(settings, &s->plan.user, &s->plan.state_dir);
+    s->is_closed = !err && !folders_are_reachable(settings, &s->plan.user);
+    if (s->is_closed)
+        handover_set_state_dir(s->handover, state_dir_from_inside);
     if (!err)
         err = control_open(s->loop, settings->run_dir, &s->plan.user, find_role, s, &s->control);
     return err;
@@ -343,16 +333,13 @@ static void close_all(struct supervisor *s)
     handover_free(&s->handover);
     loop_free(&s->loop);
     close_if_open(s->plan.binary);
-    close_if_open(s->plan.folder);
-    close_if_open(s->state_lock);
+    close_if_open(s->plan.state_dir);
     log_flush();
 }
 
 int supervisor_run(const char *config_path)
 {
-    struct supervisor s = { .config_path = config_path,
-                            .state_lock = -1,
-                            .plan = { .binary = -1, .folder = -1 } };
+    struct supervisor s = { .config_path = config_path, .plan = { .binary = -1, .state_dir = -1 } };
     struct settings *settings = memory_new(sizeof(*settings));
     struct error *err;
 
