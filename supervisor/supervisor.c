@@ -45,6 +45,7 @@ struct supervisor {
     int64_t reloaded_ms;
     struct loop_signal *signals[4];
     bool stopping;
+    int64_t stopping_ms;
     bool rest_stopping;
     int exit_status;
 };
@@ -66,6 +67,7 @@ static void stop(struct supervisor *s, int exit_status)
     if (s->stopping)
         return;
     s->stopping = true;
+    s->stopping_ms = loop_now(s->loop);
     s->exit_status = exit_status;
     readiness_say("STOPPING=1");
     log_event(LOG_INFO, "stopping");
@@ -80,10 +82,10 @@ static void on_stop_signal(void *ctx, int signal_number)
     struct supervisor *s = ctx;
 
     (void)signal_number;
-    if (s->stopping)
-        posts_kill(s->posts); /* asked a second time: at once; nothing accepted is lost by it */
-    else
+    if (!s->stopping)
         stop(s, 0);
+    else if (loop_now(s->loop) - s->stopping_ms >= SECOND_MS) /* timeout(1) signals twice */
+        posts_kill(s->posts); /* asked again: at once; nothing accepted is lost by it */
 }
 
 /* --- the roles ------------------------------------------------------------------------------- */
