@@ -402,7 +402,7 @@ static struct error *set_aside(const struct sts_cache *cache)
             return error_errno(ERROR_LOCAL, errno, "move %s to %s", from, to);
     }
     log_begin(&line, LOG_ERROR, "policy-database-damaged");
-    log_string(&line, "set-aside", folder);
+    log_string(&line, "set-aside", name);
     log_end(&line);
     return NULL;
 }
