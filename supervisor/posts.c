@@ -68,17 +68,14 @@ static void join_all_peers(struct post *post)
         join_peers(post->process, other->process);
 }
 
-static void log_role(enum log_level level, const char *event, const struct post *post,
-                     const struct process *process)
+/* Ends a line with what post and process it is about. */
+static void log_end_with(struct log_line *line, const struct post *post)
 {
-    struct log_line line;
-
-    log_begin(&line, level, event);
-    log_string(&line, "name", role_name(post->row->id));
-    log_number(&line, "instance", post->instance);
-    if (process)
-        log_number(&line, "pid", process_pid(process));
-    log_end(&line);
+    log_string(line, "name", role_name(post->row->id));
+    log_number(line, "instance", post->instance);
+    if (post->process)
+        log_number(line, "pid", process_pid(post->process));
+    log_end(line);
 }
 
 static void start_later(struct post *post)
@@ -92,6 +89,7 @@ static void post_start(struct post *post)
     struct posts *posts = post->posts;
     struct error *err = process_start(posts->plan, post->row, post->instance, posts->generation,
                                       handover_text(posts->handover), &post->process);
+    struct log_line line;
 
     if (err) {
         log_failure(LOG_ERROR, "role-not-started", err);
@@ -100,7 +98,8 @@ static void post_start(struct post *post)
         return;
     }
     post->started_ms = loop_now(posts->plan->loop);
-    log_role(LOG_INFO, "role-started", post, post->process);
+    log_begin(&line, LOG_INFO, "role-started");
+    log_end_with(&line, post);
     handover_give(posts->handover, post->process);
     join_all_peers(post);
     process_go(post->process);
@@ -296,6 +295,7 @@ static void count_death(struct post *post)
 {
     int64_t now = loop_now(post->posts->plan->loop);
     int64_t fifth_last;
+    struct log_line line;
 
     post->deaths[post->death_count % ALARM_DEATHS] = now;
     post->death_count++;
@@ -303,7 +303,8 @@ static void count_death(struct post *post)
     if (post->death_count < ALARM_DEATHS || now - fifth_last > ALARM_WITHIN_MS)
         return;
     post->death_count = 0;
-    log_role(LOG_ERROR, "role-keeps-dying", post, NULL);
+    log_begin(&line, LOG_ERROR, "role-keeps-dying");
+    log_end_with(&line, post);
 }
 
 static bool is_storage_failure(const struct post *post, int wait_status)
@@ -326,12 +327,14 @@ static enum post_fate fate_of(struct post *post, int wait_status)
 static void follow_fate(struct post *post, enum post_fate fate)
 {
     int64_t lived_ms = loop_now(post->posts->plan->loop) - post->started_ms;
+    struct log_line line;
 
     if (fate == POST_ENDED) {
         post_free(post);
     } else if (fate == POST_STAYS_DOWN) {
         post->stays_down = true;
-        log_role(LOG_ERROR, "role-stays-down", post, NULL);
+        log_begin(&line, LOG_ERROR, "role-stays-down");
+        log_end_with(&line, post);
     } else if (fate == POST_RESTARTS) {
         if (lived_ms >= STABLE_MS)
             post->wait_ms = WAIT_FIRST_MS;
