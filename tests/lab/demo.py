@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 
@@ -29,9 +30,9 @@ def command(line):
     say(paint(f"   $ {line}", "command"))
 
 
-def quote(text, lines=30):
+def quote(text, lines=30, width=150):
     for line in text.rstrip().split("\n")[:lines]:
-        say(paint(f"     {line}", "quiet"))
+        say(paint(f"     {line[:width]}", "quiet"))
 
 
 class Failed(Exception):
@@ -66,7 +67,7 @@ class Demo:
         message_id = f"<{time.time_ns()}@sender.test>"
         argv = ["swaks", "--server", "127.0.0.1", "--from", "ada@sender.test", "--to", recipient]
         command(" ".join(argv))
-        done = subprocess.run([*argv, "--header", f"Message-ID: {message_id}"], capture_output=True,
+        done = subprocess.run([*argv, "--header", f"Message-Id: {message_id}"], capture_output=True,
                               text=True, check=False, timeout=30)
         reply = [line for line in done.stdout.split("\n") if line.startswith("<-  250")]
         if done.returncode or not reply:
@@ -77,7 +78,9 @@ class Demo:
     def outcome(self, recipient, outcome):
         """The log line that tells what came of it."""
         event = self.relay.wait_delivery(recipient, outcome, 20)
-        quote(event.text[event.text.index("delivery "):])
+        for line in textwrap.wrap(event.text[event.text.index("delivery "):], 110,
+                                  subsequent_indent="  "):
+            quote(line)
         return event
 
     def arrived(self, message_id, seconds=0.0):
@@ -150,6 +153,7 @@ class Demo:
 
     def killed(self):
         self.scene("all processes of the relay are killed with -9 while mail goes in and out")
+        self.lab.mx("mx.also-good.test", dot="=wait 0.3\n250 2.0.0 taken")
         accepted, stop = [], threading.Event()
         clients = [threading.Thread(target=self.keep_sending, args=(accepted, stop))
                    for _ in range(8)]
@@ -165,6 +169,7 @@ class Demo:
         say(f"   ({len(accepted)} messages were acknowledged with 250; the relay starts again)")
         waiting = len(accepted) - len({m["id"] for m in self.lab.messages()}
                                       & {m.id for m in accepted})
+        self.lab.mx_as_before("mx.also-good.test")
         self.relay.start()
         self.check_ledger(accepted, waiting)
 

@@ -106,26 +106,26 @@ class Lab:
             move_to_internet(self.folder)
             policy_hosts.start_odd(self.web.domains, table.POLICY_ADDRESSES, authority)
             mx_host.start_all(table.HOSTS, table.MX_ADDRESSES, authority, self.folder)
-            while True:
-                time.sleep(3600)
         finally:
             os._exit(1)
 
     # ------------------------------------------------------------ MX hosts
 
     def mx(self, host, **changes):
-        """Changes stages of a host's script, or its `certificate`, from the next session on."""
+        """Changes stages of a host's script, or its `certificate`; its idle sessions end."""
         path = f"{self.folder}/mx/{host}.json"
         with open(path + ".new", "w", encoding="utf-8") as f:
             json.dump(changes, f)
         os.replace(path + ".new", path)
+        time.sleep(4 * mx_host.CHANGES_SEEN_S)
 
     def mx_as_before(self, host=None):
-        for name in [host] if host else [n[:-5] for n in os.listdir(f"{self.folder}/mx")]:
-            try:
+        changed = [n[:-5] for n in os.listdir(f"{self.folder}/mx") if n.endswith(".json")]
+        for name in changed:
+            if host in (None, name):
                 os.unlink(f"{self.folder}/mx/{name}.json")
-            except FileNotFoundError:
-                pass
+        if changed:
+            time.sleep(4 * mx_host.CHANGES_SEEN_S)
 
     def events(self, event=None, since=0.0, **facts):
         """What the MX hosts saw: dicts of mx_host.py's log that have those facts."""

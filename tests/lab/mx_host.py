@@ -13,6 +13,7 @@ quit) to what is said there: lines of text, each a reply line or one of
 and a stage that maps to None is not offered.  At rcpt, local parts that begin with "refuse" get a
 550 and those with "defer" a 450, so that one transaction can have all fates.
 The script of a host can be changed while it runs: LAB/mx/HOST.json holds the stages that differ.
+Its idle sessions end then, as they do when a server is started anew.
 """
 import hashlib
 import json
@@ -71,6 +72,7 @@ class MxHost:
         self.seen = set()               # whom greylisting knows
         self.contexts = {}
         self.overrides = f"{log.folder}/mx/{host.name}.json"
+        self.open = set()
 
     def listen(self):
         for address in self.addresses:
@@ -100,6 +102,11 @@ class MxHost:
             self.contexts[kind] = certificates.server_context(*files, self.host.tls)
         return self.contexts[kind]
 
+    def end_idle(self):
+        for talk in list(self.open):
+            if talk.sender is None:
+                talk.hang_up()
+
 
 class Conversation:
     """One client's session with one MX host."""
@@ -114,6 +121,7 @@ class Conversation:
 
     def run(self):
         self.socket.settimeout(900)
+        self.mx.open.add(self)
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.say("greeting")
@@ -122,12 +130,19 @@ class Conversation:
         except (Gone, OSError, ValueError):
             pass
         finally:
+            self.mx.open.discard(self)
             self.note("session", commands=self.commands)
             for thing in (self.reader, self.socket):
                 try:
                     thing.close()
                 except OSError:
                     pass
+
+    def hang_up(self):
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def note(self, event, **more):
         self.mx.log.write(event=event, host=self.mx.host.name, address=self.address, peer=self.peer,
@@ -305,10 +320,27 @@ class Conversation:
 
 
 def start_all(hosts, addresses, authority, folder):
-    """Starts every host of the table that is ours to play."""
+    """Starts every host of the table that is ours to play, and minds their changes for ever."""
     os.makedirs(f"{folder}/mail", exist_ok=True)
     os.makedirs(f"{folder}/mx", exist_ok=True)
     log = Log(folder)
-    for host in hosts.values():
-        if not host.peer and not host.refuses:
-            MxHost(host, addresses[host.name], authority, log).listen()
+    ours = [MxHost(host, addresses[host.name], authority, log) for host in hosts.values()
+            if not host.peer and not host.refuses]
+    for host in ours:
+        host.listen()
+    mind_changes({h.host.name: h for h in ours}, f"{folder}/mx")
+
+
+CHANGES_SEEN_S = 0.03
+
+
+def mind_changes(hosts, folder):
+    before = {}
+    while True:
+        with os.scandir(folder) as entries:
+            now = {e.name[:-5]: e.stat().st_mtime_ns for e in entries if e.name.endswith(".json")}
+        for name in {n for n, _ in set(before.items()) ^ set(now.items())}:
+            if name in hosts:
+                hosts[name].end_idle()
+        before = now
+        time.sleep(CHANGES_SEEN_S)

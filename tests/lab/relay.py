@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -60,10 +59,6 @@ class Relay:
         self.environment = {**os.environ, **(environment or {})}
         self.process = None
         self.address = ("127.0.0.1", 25)
-        for d in ("state", "run"):
-            os.makedirs(f"{self.folder}/{d}")
-            shutil.chown(f"{self.folder}/{d}", USER)
-            os.chmod(f"{self.folder}/{d}", 0o750)
         self.settings = {
             "hostname": table.RELAY_NAME, "user": USER, "state-dir": f"{self.folder}/state",
             "run-dir": f"{self.folder}/run", "ca-file": lab.ca_file, **settings}
@@ -116,6 +111,10 @@ class Relay:
 
     def wait_gone(self):
         wait_until(lambda: not self.processes(), 20, "all roles to end")
+
+    def state_is_untouched(self):
+        state = f"{self.folder}/state"
+        return not os.path.exists(state) or os.listdir(state) == []
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)

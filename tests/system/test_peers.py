@@ -60,7 +60,7 @@ def test_a_real_server_defers_while_the_relay_is_down_and_sends_later(lab, make_
 
 def test_swaks_can_send_through_the_relay(lab, shared_relay):
     subprocess.run(["swaks", "--server", "127.0.0.1", "--from", "ada@sender.test", "--to",
-                    "swaks@nopolicy.test", "--header", "Message-ID: <swaks@story>"], check=True,
+                    "swaks@nopolicy.test", "--header", "Message-Id: <swaks@story>"], check=True,
                    capture_output=True, timeout=20)
     shared_relay.wait_delivery("swaks@nopolicy.test", "delivered")
     assert lab.messages(id="<swaks@story>")
