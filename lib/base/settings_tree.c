@@ -67,6 +67,7 @@ static bool line_of(const char *text, unsigned number, struct span *out_line)
 {
     struct span rest = span_of(text);
 
+    *out_line = SPAN("");
     while (number-- > 0)
         if (!span_cut(&rest, '\n', out_line))
             return false;
@@ -201,6 +202,7 @@ static void read_text(struct tree *tree, char *text, const struct settings_readi
 
 struct tree *tree_parse(struct span text, const char *file, struct settings_errors *errors)
 {
+    const struct settings_reading reading = { file, errors };
     struct tree *tree = memory_new(sizeof(*tree));
     char *copy = memory_copy_span(text);
 
@@ -209,7 +211,7 @@ struct tree *tree_parse(struct span text, const char *file, struct settings_erro
         settings_errors_add(errors, file, 1, "there is a zero byte in this text; is it a text?");
     } else {
         refuse_includes(copy, file, errors);
-        read_text(tree, copy, &(struct settings_reading){ file, errors });
+        read_text(tree, copy, &reading);
     }
     node_fill(tree, config_root_setting(&tree->config), 0, &tree->root);
     free(copy);
