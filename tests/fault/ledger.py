@@ -41,10 +41,8 @@ def strike(scene, load, target):
 
 def service_back(load, since):
     """Seconds until a message begun after the kill was acknowledged."""
-    def acknowledged():
-        times = [at for name, at in list(load.acknowledged.items()) if load.begun[name] > since]
-        return times and min(times)
-    return wait_until(acknowledged, 30, "service to come back", every=0.01) - since
+    wait_until(lambda: load.newest > since, 30, "service to come back", every=0.01)
+    return time.monotonic() - since
 
 
 def play(scene, load, rounds, rng, say):

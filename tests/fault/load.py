@@ -29,6 +29,7 @@ class Load:
         self.sent = {}              # id -> digest
         self.begun = {}             # id -> time of MAIL
         self.acknowledged = {}      # id -> time of the 250 to the final dot
+        self.newest = 0             # when the newest acknowledged one was begun
         self.refused = 0            # other replies, and broken connections
         self.in_flight = set()      # ids between MAIL and the reply
         self.refusals = []          # what was said instead of 250
@@ -100,6 +101,7 @@ class Load:
         self.note(event="reply", id=name, code=code, text=text)
         if code == 250:
             self.acknowledged[name] = time.monotonic()
+            self.newest = max(self.newest, self.begun[name])
         else:
             self.refused += 1
             self.refusals.append(text)
