@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -158,7 +159,7 @@ static void on_look(void *ctx)
 
 /* --- the configuration ----------------------------------------------------------------------- */
 
-static void log_errors(const char *event, const struct settings_errors *errors)
+static void log_errors(const struct settings_errors *errors)
 {
     struct span rest = buf_span(&errors->text);
     struct span one;
@@ -167,13 +168,20 @@ static void log_errors(const char *event, const struct settings_errors *errors)
         struct log_line line;
         if (one.len == 0)
             continue;
-        log_begin(&line, LOG_ERROR, event);
+        log_begin(&line, LOG_ERROR, "reload-refused");
         log_text(&line, "error", one);
         log_end(&line);
     }
 }
 
-static bool load_settings(const struct supervisor *s, const char *event, struct settings *out)
+/* At the start somebody looks: the lines are plain ones, as those of `waxseal check`. */
+static void print_errors(const struct settings_errors *errors)
+{
+    fprintf(stderr, SPAN_FMT, SPAN_ARG(buf_span(&errors->text)));
+}
+
+static bool load_settings(const struct supervisor *s, struct settings *out,
+                          void (*say)(const struct settings_errors *errors))
 {
     struct settings_errors errors;
     bool fine;
@@ -181,7 +189,7 @@ static bool load_settings(const struct supervisor *s, const char *event, struct 
     settings_errors_init(&errors);
     fine = settings_load(s->config_path, out, &errors);
     if (!fine)
-        log_errors(event, &errors);
+        say(&errors);
     settings_errors_clear(&errors);
     return fine;
 }
@@ -236,7 +244,7 @@ static void on_reload(void *ctx)
     s->reloaded_ms = loop_now(s->loop);
     readiness_say("RELOADING=1");
     /* after a reload the successors say when it is done */
-    if (!load_settings(s, "reload-refused", fresh) || !reload_with(s, fresh))
+    if (!load_settings(s, fresh, log_errors) || !reload_with(s, fresh))
         readiness_say("READY=1");
     free(fresh);
 }
@@ -352,7 +360,7 @@ int supervisor_run(const char *config_path)
     s.plan.loop = s.loop;
     s.plan.events = &role_events;
     s.plan.ctx = &s;
-    if (!load_settings(&s, "start-refused", settings)) {
+    if (!load_settings(&s, settings, print_errors)) {
         s.exit_status = 1;
     } else if ((err = open_all(&s, settings)) != NULL) {
         log_failure(LOG_ERROR, "start-refused", err);
