@@ -62,7 +62,7 @@ static void *read_record(struct run *run, enum queue_table table, const struct r
         error_free(&err);
         return NULL;
     }
-    return record_read(key_span(key), value, as, &run->d->arena.allocator);
+    return record_read(table, key_span(key), value, as, &run->d->arena.allocator);
 }
 
 /* ---- leases that no worker has: rows being moved, rows that cannot be read ------------------ */

@@ -236,8 +236,8 @@ static void open_store(struct queue *q)
 
     if (err && exit_status == ROLE_EXIT_STORAGE)
         err = error_wrap(err,
-                         "the queue is not touched; \"waxseal queue salvage %s/queue\" reads "
-                         "what can be read",
+                         "the queue was left as it is; to save what can be read, move %s/queue "
+                         "aside and run \"waxseal queue salvage\" on it",
                          settings->state_dir);
     if (err)
         role_die(exit_status, err);

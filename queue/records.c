@@ -165,29 +165,42 @@ bool record_read_number(struct span value, uint64_t *out_number)
     return true;
 }
 
-static void sum_write(struct span key, struct span bytes, char *room)
+static uint32_t sum_of(enum queue_table table, struct span key, struct span bytes)
 {
-    uint32_t sum = kv_checksum(kv_checksum(0, key), bytes);
+    char tag = (char)table;
+
+    return kv_checksum(kv_checksum(kv_checksum(0, (struct span){ &tag, 1 }), key), bytes);
+}
+
+static void sum_write(enum queue_table table, struct span key, struct span bytes, char *room)
+{
+    uint32_t sum = sum_of(table, key, bytes);
 
     for (unsigned i = 0; i < RECORD_SUM_SIZE; i++)
         room[i] = (char)(sum >> (8 * (RECORD_SUM_SIZE - 1 - i)) & 0xff);
 }
 
-bool chunk_read(struct span key, struct span value, struct span *out_bytes)
+static bool sum_check(enum queue_table table, struct span key, struct span value,
+                      struct span *out_bytes)
 {
     if (value.len < RECORD_SUM_SIZE)
         return false;
     struct span bytes = span_from(value, RECORD_SUM_SIZE);
-    if (number_at(value.data, RECORD_SUM_SIZE) != kv_checksum(kv_checksum(0, key), bytes))
+    if (number_at(value.data, RECORD_SUM_SIZE) != sum_of(table, key, bytes))
         return false;
     *out_bytes = bytes;
     return true;
 }
 
+bool chunk_read(struct span key, struct span value, struct span *out_bytes)
+{
+    return sum_check(TABLE_CONTENT, key, value, out_bytes);
+}
+
 void chunk_write(struct span key, struct span bytes, char *room)
 {
     memcpy(room + RECORD_SUM_SIZE, bytes.data, bytes.len);
-    sum_write(key, bytes, room);
+    sum_write(TABLE_CONTENT, key, bytes, room);
 }
 
 size_t record_size(const ProtobufCMessage *message)
@@ -195,20 +208,21 @@ size_t record_size(const ProtobufCMessage *message)
     return RECORD_SUM_SIZE + protobuf_c_message_get_packed_size(message);
 }
 
-void record_write(struct span key, const ProtobufCMessage *message, char *room)
+void record_write(enum queue_table table, struct span key, const ProtobufCMessage *message,
+                  char *room)
 {
     char *body = room + RECORD_SUM_SIZE;
     size_t len = protobuf_c_message_pack(message, (uint8_t *)body);
 
-    sum_write(key, (struct span){ body, len }, room);
+    sum_write(table, key, (struct span){ body, len }, room);
 }
 
-void *record_read(struct span key, struct span value, const ProtobufCMessageDescriptor *as,
-                  ProtobufCAllocator *allocator)
+void *record_read(enum queue_table table, struct span key, struct span value,
+                  const ProtobufCMessageDescriptor *as, ProtobufCAllocator *allocator)
 {
     struct span body;
 
-    if (!chunk_read(key, value, &body))
+    if (!sum_check(table, key, value, &body))
         return NULL;
     return protobuf_c_message_unpack(as, allocator, body.len, (const uint8_t *)body.data);
 }

@@ -79,12 +79,16 @@ enum { RECORD_NUMBER_SIZE = 8 };
 void record_write_number(uint64_t number, char room[RECORD_NUMBER_SIZE]);
 bool record_read_number(struct span value, uint64_t *out_number);
 
-/* The size of a record with its checksum; and writing it to room of that size. */
+/*
+ * The size of a record with its checksum; and writing it to room of that size.  The checksum is
+ * over table, key and record: none is taken for another.
+ */
 size_t record_size(const ProtobufCMessage *message);
-void record_write(struct span key, const ProtobufCMessage *message, char *room);
+void record_write(enum queue_table table, struct span key, const ProtobufCMessage *message,
+                  char *room);
 /* Gives the message, or NULL when the checksum is wrong or it does not decode. */
-void *record_read(struct span key, struct span value, const ProtobufCMessageDescriptor *as,
-                  ProtobufCAllocator *allocator);
+void *record_read(enum queue_table table, struct span key, struct span value,
+                  const ProtobufCMessageDescriptor *as, ProtobufCAllocator *allocator);
 
 /* A chunk of content behind its checksum, in room of bytes.len + RECORD_SUM_SIZE. */
 void chunk_write(struct span key, struct span bytes, char *room);

@@ -126,7 +126,7 @@ struct error *store_get(struct store_txn *txn, enum queue_table table, const str
     if (err)
         return err;
     if (value.data) {
-        message = record_read(key_span(key), value, as, &txn->arena->allocator);
+        message = record_read(table, key_span(key), value, as, &txn->arena->allocator);
         if (!message)
             return error_new(ERROR_LOCAL, "a record in table %s is damaged", queue_tables[table]);
     }
@@ -141,7 +141,7 @@ struct error *store_put(struct store_txn *txn, enum queue_table table, const str
     struct error *err = kv_put_room(txn->kv, table, key_span(key), record_size(message), &room);
 
     if (!err)
-        record_write(key_span(key), message, room);
+        record_write(table, key_span(key), message, room);
     return err;
 }
 

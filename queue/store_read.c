@@ -39,7 +39,7 @@ static void *read_record(struct reading *r, enum queue_table table, const struct
         error_free(&err);
         return NULL;
     }
-    return record_read(key_span(key), value, as, &r->arena.allocator);
+    return record_read(table, key_span(key), value, as, &r->arena.allocator);
 }
 
 static void add_time(struct json *object, const char *key, int64_t utc_ms)
@@ -241,8 +241,9 @@ static void show_waiting(struct reading *r, uint64_t id, uint32_t number, struct
                          struct json *array)
 {
     struct record_key key = key_of_part(id, number);
-    const Queue__RecipientRecord *recipient = record_read(
-        key_span(&key), value, &queue__recipient_record__descriptor, &r->arena.allocator);
+    const Queue__RecipientRecord *recipient =
+        record_read(TABLE_RECIPIENT, key_span(&key), value, &queue__recipient_record__descriptor,
+                    &r->arena.allocator);
     struct json *row = json_append_object(array);
 
     if (!recipient) {
@@ -259,7 +260,8 @@ static void show_final(struct reading *r, uint64_t id, uint32_t number, struct s
 {
     struct record_key key = key_of_part(id, number);
     const Queue__HistoryRecord *record =
-        record_read(key_span(&key), value, &queue__history_record__descriptor, &r->arena.allocator);
+        record_read(TABLE_HISTORY, key_span(&key), value, &queue__history_record__descriptor,
+                    &r->arena.allocator);
     struct json *row = json_append_object(array);
 
     if (!record) {

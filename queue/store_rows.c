@@ -139,6 +139,37 @@ struct error *message_put(struct store_txn *txn, const struct new_message *messa
     return err;
 }
 
+static struct error *restore_recipient(struct store_txn *txn, uint64_t id,
+                                       Queue__RecipientRecord *recipient)
+{
+    struct span domain = span_of_bytes(recipient->recipient->forward_path->domain);
+    int64_t due_ms = recipient->due_utc_ms < txn->now_ms ? txn->now_ms : recipient->due_utc_ms;
+
+    recipient->held = true; /* no row in `due` yet */
+    recipient->last_lease = 0;
+    return recipient_move(txn, id, recipient->recipient->number, recipient,
+                          schedule_route(&txn->rules, domain),
+                          recipient->attempts > 0 ? DUE_RETRY : DUE_FIRST, due_ms);
+}
+
+struct error *message_restore(struct store_txn *txn, uint64_t id, Queue__MessageRecord *message,
+                              Queue__RecipientRecord **recipients, size_t count)
+{
+    struct record_key key = key_of_id(id);
+    uint64_t rows_cost = MESSAGE_ROWS_COST + (uint64_t)RECIPIENT_ROWS_COST * count;
+    struct error *err = store_remove(txn, TABLE_RECEIVING, &key);
+
+    for (size_t i = 0; i < count && !err; i++)
+        err = restore_recipient(txn, id, recipients[i]);
+    message->chunks = content_chunks(message->size);
+    message->pending = (uint32_t)count;
+    message->deaths = 0;
+    message->cost = content_cost(message->size) + rows_cost;
+    txn->usage.bytes += rows_cost;
+    txn->usage.messages++;
+    return err ? err : message_update(txn, id, message);
+}
+
 /* ---- recipients --------------------------------------------------------------------------- */
 
 static struct due due_of(const Queue__RecipientRecord *recipient, uint64_t id, uint32_t number)

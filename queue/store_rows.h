@@ -23,6 +23,13 @@ struct new_message {
 /* Puts the message and its recipients, each due now. */
 struct error *message_put(struct store_txn *txn, const struct new_message *message) MUST_CHECK;
 
+/*
+ * Puts a message that was in a queue before, with the recipients that still wait, whose content was
+ * put as that of an unfinished one.  Fields that only this queue can know are set anew.
+ */
+struct error *message_restore(struct store_txn *txn, uint64_t id, Queue__MessageRecord *message,
+                              Queue__RecipientRecord **recipients, size_t count) MUST_CHECK;
+
 /* Puts content from chunk `first_chunk` on; all but the last of a message are whole chunks. */
 struct error *content_put(struct store_txn *txn, uint64_t id, uint32_t first_chunk,
                           struct span content) MUST_CHECK;

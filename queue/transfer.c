@@ -1,0 +1,320 @@
+#include "queue/transfer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/memory.h"
+#include "queue/store_accept.h"
+#include "queue/store_rows.h"
+
+enum {
+    PART_BYTES = 512 * CHUNK_BYTES, /* put in one transaction */
+    RECORD_MAX = 64 * 1024 * 1024,
+    SUM_SIZE = 4,
+    PIECE_BYTES = 64 * 1024,
+};
+
+static const char first_line[] = "waxseal-message 1\n";
+
+/* ---- into a store -----------------------------------------------------------------------------
+ */
+
+/* An operation in the caller's thread, whose outcome is wanted at once. */
+struct now {
+    struct accept accept; /* first */
+    struct discard discard;
+    Queue__ExportRecord *record;
+    enum operation_outcome outcome;
+};
+
+static void on_accept_done(struct operation *operation, enum operation_outcome outcome)
+{
+    struct now *now = (struct now *)operation;
+
+    now->outcome = outcome;
+}
+
+static void on_discard_done(struct operation *operation, enum operation_outcome outcome)
+{
+    (void)operation;
+    (void)outcome; /* what is left is swept when the relay starts */
+}
+
+static struct error *commit_one(struct store *store, struct now *now)
+{
+    struct list one;
+
+    list_init(&one);
+    now->accept.operation.done = on_accept_done;
+    list_append(&one, &now->accept.operation.others);
+    enum kv_trouble trouble = commit_now(store, &one);
+    if (trouble == KV_FINE && now->outcome == OPERATION_COMMITTED)
+        return NULL;
+    return error_new(ERROR_LOCAL, now->outcome == OPERATION_FULL
+                                      ? "no room in the queue or on its disk"
+                                      : "the queue's database failed");
+}
+
+/* Collects up to a part of the content. */
+static bool read_part(struct buf *part, uint64_t left, transfer_read_fn *read, void *ctx)
+{
+    while (buf_len(part) < PART_BYTES && buf_len(part) < left) {
+        uint64_t want = left - buf_len(part);
+        size_t most = PART_BYTES - buf_len(part);
+        struct span piece = read(ctx, want < most ? (size_t)want : most);
+        if (!piece.data || piece.len == 0 || !buf_append(part, piece))
+            return false;
+    }
+    return true;
+}
+
+static struct error *put_content(struct store *store, struct now *now, uint64_t size,
+                                 transfer_read_fn *read, void *ctx)
+{
+    struct error *err = NULL;
+    struct buf part;
+
+    buf_init(&part, PART_BYTES);
+    for (uint64_t done = 0; done < size && !err; done += buf_len(&part)) {
+        buf_reset(&part);
+        if (!read_part(&part, size - done, read, ctx)) {
+            err = error_new(ERROR_PERMANENT, "its content is damaged");
+            break;
+        }
+        now->accept.first_chunk = content_chunks(done);
+        now->accept.content = buf_span(&part);
+        accept_prepare(&now->accept);
+        err = commit_one(store, now);
+    }
+    buf_clear(&part);
+    return err;
+}
+
+static struct error *apply_restore(struct operation *operation, struct store_txn *txn)
+{
+    const struct now *now = (const struct now *)operation;
+
+    return message_restore(txn, now->accept.id, now->record->message, now->record->recipients,
+                           now->record->n_recipients);
+}
+
+static void discard_content(struct store *store, struct now *now)
+{
+    struct list one;
+
+    list_init(&one);
+    now->discard.id = now->accept.id;
+    now->discard.operation.done = on_discard_done;
+    discard_prepare(&now->discard);
+    list_append(&one, &now->discard.operation.others);
+    (void)commit_now(store, &one);
+}
+
+static bool is_complete(const Queue__ExportRecord *record)
+{
+    if (!record->message || !record->message->envelope ||
+        !record->message->envelope->reverse_path || record->n_recipients == 0)
+        return false;
+    for (size_t i = 0; i < record->n_recipients; i++)
+        if (!record->recipients[i]->recipient || !record->recipients[i]->recipient->forward_path ||
+            record->recipients[i]->recipient->forward_path->domain.len > DOMAIN_MAX)
+            return false;
+    return true;
+}
+
+struct error *transfer_put(struct store *store, Queue__ExportRecord *record, transfer_read_fn *read,
+                           void *ctx)
+{
+    struct now now = { .record = record };
+
+    if (!is_complete(record))
+        return error_new(ERROR_PERMANENT, "its envelope is damaged");
+    now.accept.id = store_new_id(store);
+    if (now.accept.id == 0)
+        return error_new(ERROR_LOCAL, "no room in the queue or on its disk");
+    struct error *err = put_content(store, &now, record->message->size, read, ctx);
+    if (!err) {
+        now.accept.operation.apply = apply_restore;
+        err = commit_one(store, &now);
+    }
+    if (err)
+        discard_content(store, &now);
+    return err;
+}
+
+/* ---- into a file ------------------------------------------------------------------------------
+ */
+
+static void sum_format(uint32_t sum, char room[SUM_SIZE])
+{
+    for (unsigned i = 0; i < SUM_SIZE; i++)
+        room[i] = (char)(sum >> (8 * (SUM_SIZE - 1 - i)) & 0xff);
+}
+
+static uint32_t sum_parse(const char room[SUM_SIZE])
+{
+    uint32_t sum = 0;
+
+    for (unsigned i = 0; i < SUM_SIZE; i++)
+        sum = sum << 8 | (unsigned char)room[i];
+    return sum;
+}
+
+static bool write_span(FILE *file, struct span s)
+{
+    return fwrite(s.data, 1, s.len, file) == s.len;
+}
+
+static bool write_sum(FILE *file, uint32_t sum)
+{
+    char room[SUM_SIZE];
+
+    sum_format(sum, room);
+    return write_span(file, (struct span){ room, sizeof(room) });
+}
+
+static bool write_record(FILE *file, const Queue__ExportRecord *record)
+{
+    size_t len = queue__export_record__get_packed_size(record);
+    uint8_t *packed = memory_new(len + 1);
+
+    queue__export_record__pack(record, packed);
+    struct span body = { (const char *)packed, len };
+    bool fine = write_span(file, span_of(first_line)) && write_sum(file, (uint32_t)len) &&
+                write_span(file, body) && write_sum(file, kv_checksum(0, body));
+    free(packed);
+    return fine;
+}
+
+static struct error *write_content(FILE *file, uint64_t size, transfer_read_fn *read, void *ctx)
+{
+    uint32_t sum = 0;
+
+    for (uint64_t done = 0; done < size;) {
+        uint64_t left = size - done;
+        struct span piece = read(ctx, left < PIECE_BYTES ? (size_t)left : PIECE_BYTES);
+        if (!piece.data || piece.len == 0)
+            return error_new(ERROR_PERMANENT, "its content is damaged");
+        if (!write_span(file, piece))
+            return error_errno(ERROR_LOCAL, errno, "write");
+        sum = kv_checksum(sum, piece);
+        done += piece.len;
+    }
+    return write_sum(file, sum) ? NULL : error_errno(ERROR_LOCAL, errno, "write");
+}
+
+struct error *transfer_write(const char *path, const Queue__ExportRecord *record,
+                             transfer_read_fn *read, void *ctx)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    struct error *err = NULL;
+
+    if (!file)
+        return error_errno(ERROR_LOCAL, errno, "make %s", path);
+    if (!write_record(file, record))
+        err = error_errno(ERROR_LOCAL, errno, "write");
+    if (!err)
+        err = write_content(file, record->message->size, read, ctx);
+    if (!err && (fflush(file) || fsync(fd)))
+        err = error_errno(ERROR_LOCAL, errno, "sync");
+    fclose(file);
+    if (err)
+        unlink(path);
+    return err ? error_wrap(err, "%s", path) : NULL;
+}
+
+/* ---- from a file ------------------------------------------------------------------------------
+ */
+
+struct loading {
+    FILE *file;
+    uint32_t sum;
+    char piece[PIECE_BYTES];
+};
+
+static bool read_sum(FILE *file, uint32_t *out_sum)
+{
+    char room[SUM_SIZE];
+
+    if (fread(room, 1, sizeof(room), file) != sizeof(room))
+        return false;
+    *out_sum = sum_parse(room);
+    return true;
+}
+
+static Queue__ExportRecord *read_record(FILE *file)
+{
+    Queue__ExportRecord *record = NULL;
+    char line[sizeof(first_line)] = "";
+    uint32_t len;
+    uint32_t sum;
+
+    if (fread(line, 1, sizeof(line) - 1, file) != sizeof(line) - 1 ||
+        strcmp(line, first_line) != 0 || !read_sum(file, &len) || len > RECORD_MAX)
+        return NULL;
+    char *packed = memory_new((size_t)len + 1);
+    if (fread(packed, 1, len, file) == len && read_sum(file, &sum) &&
+        sum == kv_checksum(0, (struct span){ packed, len }))
+        record = queue__export_record__unpack(NULL, len, (const uint8_t *)packed);
+    free(packed);
+    return record;
+}
+
+static struct span read_piece(void *ctx, size_t most)
+{
+    struct loading *loading = ctx;
+    size_t want = most < sizeof(loading->piece) ? most : sizeof(loading->piece);
+    struct span piece = { loading->piece, fread(loading->piece, 1, want, loading->file) };
+
+    loading->sum = kv_checksum(loading->sum, piece);
+    return piece;
+}
+
+/* The checksum stands behind the content: it is checked before any of it is put. */
+static bool check_content(struct loading *loading, uint64_t size)
+{
+    uint32_t sum;
+
+    for (uint64_t left = size; left > 0;) {
+        struct span piece = read_piece(loading, left < PIECE_BYTES ? (size_t)left : PIECE_BYTES);
+        if (piece.len == 0)
+            return false;
+        left -= piece.len;
+    }
+    return read_sum(loading->file, &sum) && sum == loading->sum;
+}
+
+static struct error *load(struct store *store, struct loading *loading, Queue__ExportRecord *record)
+{
+    long content_at = ftell(loading->file);
+
+    if (!record->message || content_at < 0 || !check_content(loading, record->message->size) ||
+        fseek(loading->file, content_at, SEEK_SET))
+        return error_new(ERROR_PERMANENT, "its content is damaged");
+    return transfer_put(store, record, read_piece, loading);
+}
+
+struct error *transfer_load(struct store *store, const char *path)
+{
+    struct loading *loading = memory_new(sizeof(*loading));
+    struct error *err = NULL;
+
+    loading->file = fopen(path, "re");
+    if (!loading->file) {
+        err = error_errno(ERROR_LOCAL, errno, "open");
+    } else {
+        Queue__ExportRecord *record = read_record(loading->file);
+        err = record ? load(store, loading, record)
+                     : error_new(ERROR_PERMANENT, "it is no exported message, or damaged");
+        if (record)
+            queue__export_record__free_unpacked(record, NULL);
+        fclose(loading->file);
+    }
+    free(loading);
+    return err ? error_wrap(err, "%s", path) : NULL;
+}
