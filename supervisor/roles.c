@@ -51,6 +51,7 @@ static const enum role_id peers[][2] = {
     { ROLE_DELIVER, ROLE_QUEUE },
     { ROLE_DELIVER, ROLE_POLICY },
     { ROLE_DELIVER, ROLE_TLSRPT },
+    { ROLE_POLICY, ROLE_TLSRPT },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
