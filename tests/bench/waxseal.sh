@@ -8,12 +8,13 @@ binary=${BENCH_OPT_BINARY:-$here/../../build/waxseal}
 conf=$BENCH_SCRATCH/waxseal.conf
 mkdir -p "$BENCH_SCRATCH/run"
 chmod 755 "$BENCH_SCRATCH"
+install -m 600 "$BENCH_KEY" "$BENCH_SCRATCH/waxseal.key"
 chown -R nobody "$BENCH_SPOOL" "$BENCH_SCRATCH/run"
 {
     cat <<CONF
 hostname = "relay.bench.test";
 listeners = ( { address = "$BENCH_LISTEN"; relay-from = [ "127.0.0.0/8" ];
-                tls-certificate = "$BENCH_CERT"; tls-key = "$BENCH_KEY"; } );
+                tls-certificate = "$BENCH_CERT"; tls-key = "$BENCH_SCRATCH/waxseal.key"; } );
 state-dir = "$BENCH_SPOOL";
 run-dir = "$BENCH_SCRATCH/run";
 user = "nobody";
@@ -35,4 +36,4 @@ CONF
         esac
     done
 } > "$conf"
-exec "$binary" run --config "$conf" 2> "$BENCH_LOG/waxseal.log"
+exec "$binary" run --config "$conf"
