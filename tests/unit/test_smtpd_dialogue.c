@@ -22,7 +22,7 @@ struct play {
     int line;
     size_t content_at; /* what M: has looked at of the message */
     bool is_open;
-    const char *client;
+    char client[64];
 };
 
 static void fail_at(const struct play *p, const char *what, const char *expected, const char *got)
@@ -71,7 +71,7 @@ static void set_hops(struct play *p, const char *value)
 
 static void set_client(struct play *p, const char *value)
 {
-    p->client = strdup(value);
+    snprintf(p->client, sizeof(p->client), "%s", value);
 }
 
 static void set_drain(struct play *p, const char *value)
@@ -292,8 +292,16 @@ int main(void)
         return 1;
     }
     struct CMUnitTest *tests = memory_new_array(found.gl_pathc, sizeof(*tests));
+    char **titles = memory_new_array(found.gl_pathc, sizeof(*titles));
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        titles[i] = title_of(found.gl_pathv[i]);
+        tests[i] = (struct CMUnitTest){ titles[i], play_transcript, NULL, NULL, found.gl_pathv[i] };
+    }
+    int status = _cmocka_run_group_tests("smtpd_dialogue", tests, found.gl_pathc, NULL, NULL);
     for (size_t i = 0; i < found.gl_pathc; i++)
-        tests[i] = (struct CMUnitTest){ title_of(found.gl_pathv[i]), play_transcript, NULL, NULL,
-                                        found.gl_pathv[i] };
-    return _cmocka_run_group_tests("smtpd_dialogue", tests, found.gl_pathc, NULL, NULL);
+        free(titles[i]);
+    free(titles);
+    free(tests);
+    globfree(&found);
+    return status;
 }

@@ -109,10 +109,20 @@ void rig_open(struct rig *rig, const char *address)
     session_open(&rig->host, &rig->place, fds[0], &client);
 }
 
+static void run_for(struct rig *rig, int64_t wait_ms)
+{
+    rig->timed_out = false;
+    loop_timer_start(rig->patience, wait_ms);
+    loop_run(rig->loop);
+    loop_timer_cancel(rig->patience);
+}
+
 void rig_close(struct rig *rig)
 {
     session_host_clear(&rig->host);
     hang_up(rig);
+    for (int i = 0; i < 3; i++)
+        run_for(rig, 0); /* streams that linger see the end */
     queue_client_free(&rig->queue);
     loop_timer_free(&rig->patience);
     tls_context_free(&rig->place.tls);
@@ -131,14 +141,6 @@ bool rig_has_logged(struct rig *rig, const char *text)
     ssize_t len = pread(rig->log_fd, kept, sizeof(kept) - 1, 0);
     kept[len > 0 ? len : 0] = '\0';
     return strstr(kept, text) != NULL;
-}
-
-static void run_for(struct rig *rig, int64_t wait_ms)
-{
-    rig->timed_out = false;
-    loop_timer_start(rig->patience, wait_ms);
-    loop_run(rig->loop);
-    loop_timer_cancel(rig->patience);
 }
 
 void rig_say_bytes(struct rig *rig, struct span bytes)
