@@ -14,7 +14,8 @@
 enum {
     WAIT_FIRST_MS = 100,
     WAIT_MOST_MS = 30 * SECOND_MS,
-    STABLE_MS = MINUTE_MS, /* after that long a death is the first one again */
+    SERVED_MS =
+        SECOND_MS / 2, /* one that served so long is missed: it is back after WAIT_FIRST_MS */
     ALARM_DEATHS = 5,
     ALARM_WITHIN_MS = MINUTE_MS,
 };
@@ -324,9 +325,14 @@ static enum post_fate fate_of(struct post *post, int wait_status)
     return is_storage_failure(post, wait_status) ? POST_STAYS_DOWN : POST_RESTARTS;
 }
 
+static bool has_served(const struct post *post)
+{
+    return process_is_ready(post->process) &&
+           loop_now(post->posts->plan->loop) - post->started_ms >= SERVED_MS;
+}
+
 static void follow_fate(struct post *post, enum post_fate fate)
 {
-    int64_t lived_ms = loop_now(post->posts->plan->loop) - post->started_ms;
     struct log_line line;
 
     if (fate == POST_ENDED) {
@@ -336,8 +342,6 @@ static void follow_fate(struct post *post, enum post_fate fate)
         log_begin(&line, LOG_ERROR, "role-stays-down");
         log_end_with(&line, post);
     } else if (fate == POST_RESTARTS) {
-        if (lived_ms >= STABLE_MS)
-            post->wait_ms = WAIT_FIRST_MS;
         count_death(post);
         start_later(post);
     }
@@ -355,6 +359,8 @@ enum post_fate posts_on_death(struct posts *posts, pid_t pid, int wait_status,
             continue;
         log_death(post, wait_status);
         before_free(ctx, post->process);
+        if (has_served(post))
+            post->wait_ms = WAIT_FIRST_MS;
         process_free(&post->process);
         fate = fate_of(post, wait_status);
         follow_fate(post, fate);

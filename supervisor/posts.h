@@ -1,7 +1,8 @@
 /*
  * posts - the places that processes fill: one for each instance of each role.  A post starts its
- * process, and starts it anew when it dies: 0.1 s later, then after twice as long, up to 30 s, for
- * ever.  A post that was relieved by a successor ends with its process.  Called by the supervisor.
+ * process, and starts it anew when it dies: 0.1 s later, and where it never gets to serve after
+ * twice as long each time, up to 30 s, for ever.  A post that was relieved by a successor ends with
+ * its process.  Called by the supervisor.
  */
 #ifndef WAXSEAL_SUPERVISOR_POSTS_H
 #define WAXSEAL_SUPERVISOR_POSTS_H
