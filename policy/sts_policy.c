@@ -7,8 +7,9 @@
 #include "lib/base/memory.h"
 #include "lib/base/utf8.h"
 #include "lib/mail/domain.h"
+#include "policy/sts_txt.h"
 
-enum { NAME_MAX_LEN = 32, MAX_AGE_DIGITS = 10 };
+enum { MAX_AGE_DIGITS = 10 };
 
 static const char *const mode_names[] = { "none", "testing", "enforce" };
 
@@ -83,16 +84,6 @@ static struct span value_of(struct span rest)
     return rest;
 }
 
-static bool name_is_valid(struct span name)
-{
-    if (name.len == 0 || name.len > NAME_MAX_LEN || !ascii_is_alnum(name.data[0]))
-        return false;
-    for (size_t i = 0; i < name.len; i++)
-        if (!ascii_is_alnum(name.data[i]) && !memchr("_-.", name.data[i], 3))
-            return false;
-    return true;
-}
-
 /* A value of a field we do not know: visible UTF-8 with single or more spaces in it. */
 static bool value_is_valid(struct span value)
 {
@@ -165,7 +156,8 @@ static enum sts_policy_fault take_line(struct reading *r, struct span line)
         return take_max_age(r, value);
     if (span_equal(name, SPAN("mx")))
         return take_mx(r, value);
-    return name_is_valid(name) && value_is_valid(value) ? STS_POLICY_FINE : STS_POLICY_BAD_LINE;
+    return sts_extension_name_is_valid(name) && value_is_valid(value) ? STS_POLICY_FINE
+                                                                      : STS_POLICY_BAD_LINE;
 }
 
 /* ---- the body ----------------------------------------------------------------------------- */

@@ -35,12 +35,17 @@ static bool is_stump(struct span record)
     return record.len == version.len || is_blank(record.data[version.len]);
 }
 
-static bool name_is_valid(struct span name)
+static bool is_name_byte(char c)
+{
+    return ascii_is_alnum(c) || c == '_' || c == '-' || c == '.';
+}
+
+bool sts_extension_name_is_valid(struct span name)
 {
     if (name.len == 0 || name.len > EXTENSION_NAME_MAX || !ascii_is_alnum(name.data[0]))
         return false;
     for (size_t i = 0; i < name.len; i++)
-        if (!ascii_is_alnum(name.data[i]) && !memchr("_-.", name.data[i], 3))
+        if (!is_name_byte(name.data[i]))
             return false;
     return true;
 }
@@ -81,7 +86,7 @@ static bool take_field(struct span field, struct sts_txt *out)
         return false;
     struct span name = span_first(field, equals);
     struct span value = span_from(field, equals + 1);
-    if (!name_is_valid(name) || !value_is_valid(value))
+    if (!sts_extension_name_is_valid(name) || !value_is_valid(value))
         return false;
     if (!span_equal(name, SPAN("id")) || out->id[0] != '\0')
         return true;

@@ -30,6 +30,9 @@ void sts_txt_parse(const struct span *records, unsigned count, struct sts_txt *o
 /* Judges a whole DNS answer. */
 void sts_txt_judge(const struct dns_answer *answer, struct sts_txt *out);
 
+/* The name of a field that we do not know, here and in the policy file (s.3.1, s.3.2). */
+bool sts_extension_name_is_valid(struct span name);
+
 /* "valid", "no_record", "multiple", "invalid", "dns_error". */
 const char *sts_txt_verdict_name(enum sts_txt_verdict verdict);
 

@@ -18,9 +18,9 @@ enum { KV_KEY_MAX = 511, KV_TABLES_MAX = 32 };
 /* What kind of trouble a failed call was, since the queue must tell them apart. */
 enum kv_trouble {
     KV_FINE,
-    KV_FULL,     /* the map, or the disk (ENOSPC, or EIO with a full file system) */
-    KV_BROKEN,   /* damage: MDB_CORRUPTED, MDB_PAGE_NOTFOUND, a wrong file, ... */
-    KV_UNKNOWN,  /* a commit whose outcome on disk is not known: the process must end and reopen */
+    KV_FULL,    /* the map, or the disk (ENOSPC, or EIO with a full file system) */
+    KV_BROKEN,  /* damage: MDB_CORRUPTED, MDB_PAGE_NOTFOUND, a wrong file, ... */
+    KV_UNKNOWN, /* a commit whose outcome on disk is not known: the process must end and reopen */
 };
 
 /*
@@ -34,12 +34,13 @@ struct error *kv_open(const char *folder, uint64_t map_bytes, const char *const 
                       enum kv_trouble *out_trouble) MUST_CHECK;
 void kv_close(struct kv **kv);
 
-/* Keeps at least `bytes` of the file allocated ahead of what is used, so that a full disk leaves room. */
+/* Keeps at least `bytes` of the file allocated ahead of what is used, so that a full disk leaves
+ * room. */
 struct error *kv_reserve(struct kv *kv, uint64_t bytes) MUST_CHECK;
 
 struct kv_stat {
-    uint64_t used_bytes;  /* pages ever used, those free for reuse included */
-    uint64_t free_bytes;  /* of these, free for reuse */
+    uint64_t used_bytes; /* pages ever used, those free for reuse included */
+    uint64_t free_bytes; /* of these, free for reuse */
     uint64_t map_bytes;
     uint64_t file_bytes;
     uint64_t oldest_reader_lag; /* transactions that the oldest reader holds back */
@@ -64,7 +65,8 @@ enum kv_trouble kv_trouble(const struct kv *kv);
  */
 struct error *kv_get(struct kv_txn *txn, kv_table table, struct span key,
                      struct span *out_value) MUST_CHECK;
-struct error *kv_put(struct kv_txn *txn, kv_table table, struct span key, struct span value) MUST_CHECK;
+struct error *kv_put(struct kv_txn *txn, kv_table table, struct span key,
+                     struct span value) MUST_CHECK;
 /* Room for `len` bytes under the key, to be filled before the next call in this transaction. */
 struct error *kv_put_room(struct kv_txn *txn, kv_table table, struct span key, size_t len,
                           char **out_room) MUST_CHECK;
@@ -73,7 +75,8 @@ struct error *kv_remove(struct kv_txn *txn, kv_table table, struct span key) MUS
 
 /* A walk in the order of keys.  A cursor ends before its transaction. */
 struct kv_cursor;
-struct error *kv_cursor_open(struct kv_txn *txn, kv_table table, struct kv_cursor **out_cursor) MUST_CHECK;
+struct error *kv_cursor_open(struct kv_txn *txn, kv_table table,
+                             struct kv_cursor **out_cursor) MUST_CHECK;
 void kv_cursor_close(struct kv_cursor **cursor);
 /* The first entry at or behind `key`; at the end *out_key has data NULL. */
 struct error *kv_cursor_seek(struct kv_cursor *cursor, struct span key, struct span *out_key,
