@@ -57,7 +57,8 @@ static void session_await(struct session *s)
 void session_hold(struct session *s, enum hold why, int64_t wait_ms)
 {
     s->hold = why;
-    stream_pause(s->stream);
+    if (why != HOLD_COMMIT) /* there most clients are silent: see on_input */
+        stream_pause(s->stream);
     session_deadline(s, loop_now(s->host->loop) + wait_ms);
 }
 
@@ -100,6 +101,10 @@ static void session_free(struct session *s, const char *why)
 /* Says a last reply and ends. */
 static void session_end(struct session *s, enum reply_id reply)
 {
+    if (!s->stream) {
+        session_free(s, "client closed");
+        return;
+    }
     session_log_reply(s, reply, (struct span){ NULL, 0 });
     session_say(s, reply, 0);
     stream_finish(&s->stream, SMTPD_CLOSE_MS);
@@ -108,7 +113,9 @@ static void session_end(struct session *s, enum reply_id reply)
 
 void session_after(struct session *s)
 {
-    if (s->is_over) {
+    if (!s->stream) {
+        session_free(s, "client closed");
+    } else if (s->is_over) {
         stream_finish(&s->stream, SMTPD_CLOSE_MS);
         session_free(s, "we closed");
     } else if (s->hold == HOLD_NONE && stream_pending(s->stream) > SMTPD_OUTPUT_MAX) {
@@ -124,6 +131,10 @@ static size_t on_input(void *ctx, struct span input)
     size_t used = 0;
     size_t now = 1;
 
+    if (s->hold != HOLD_NONE) { /* now it pays to ask the kernel for nothing more */
+        stream_pause(s->stream);
+        return 0;
+    }
     while (now > 0 && used < input.len && s->hold == HOLD_NONE && !s->is_over) {
         now = session_take_input(s, span_from(input, used));
         used += now;
@@ -159,6 +170,10 @@ static void on_closed(void *ctx, const struct error *err)
     enum stream_end end = stream_end(s->stream);
 
     (void)err;
+    if (s->hold == HOLD_COMMIT) { /* what is with the queue is not taken back (SRV-36) */
+        stream_free(&s->stream);
+        return;
+    }
     if (end == STREAM_END_TLS)
         session_log_tls_failed(&s->client, stream_tls_reason(s->stream));
     session_free(s, end_of_stream(end));

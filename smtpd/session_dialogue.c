@@ -39,8 +39,11 @@ static size_t reply_text(const struct session *s, enum reply_id reply, uint64_t 
 void session_say(struct session *s, enum reply_id reply, uint64_t id)
 {
     char room[REPLY_ROOM];
-    size_t len = reply_text(s, reply, id, room);
+    size_t len;
 
+    if (!s->stream)
+        return;
+    len = reply_text(s, reply, id, room);
     stream_write(s->stream, (struct span){ room, len });
     if (reply_next(reply) == NEXT_CLOSE)
         s->is_over = true;
@@ -168,7 +171,7 @@ static void on_settled(void *ctx, enum reply_id reply, uint64_t id)
 
     s->hold = HOLD_NONE;
     content_settled(s, reply, id);
-    if (!s->is_over)
+    if (s->stream && !s->is_over)
         session_go_on(s);
     session_after(s);
 }

@@ -26,7 +26,7 @@ struct session {
     struct session_host *host;
     const struct session_place *place;
     struct list in_host;
-    struct stream *stream; /* NULL once it has closed */
+    struct stream *stream; /* NULL: the client went away and the commit is waited for */
     struct endpoint client;
     struct conversation talk;
     struct intake intake;

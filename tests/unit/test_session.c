@@ -142,6 +142,43 @@ static void ok_is_said_only_after_the_commit(void **state)
     hear(rig, "250 2.0.0 Ok");
 }
 
+static void a_client_that_leaves_before_250_has_its_message_taken(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    fake_queue.answers = false;
+    begin_data(rig);
+    rig_say(rig, "hello\r\n.\r\n");
+    rig_settle(rig);
+    rig_open(rig, "192.0.2.8");
+    hear(rig, "220");
+    assert_int_equal(fake_queue.aborted, 0);
+    assert_int_equal(rig->host.session_count, 2);
+    fake_queue_answer(ACCEPT_DONE);
+    assert_int_equal(rig->host.session_count, 1);
+    assert_int_equal(rig->host.messages, 1);
+    assert_true(rig_has_logged(rig, " accept qid="));
+    assert_true(rig_has_logged(rig, " disconnect client=192.0.2.7:4711 why=\"client closed\" "
+                                    "messages=1"));
+}
+
+static void a_client_that_leaves_is_not_waited_for_for_ever(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    fake_queue.answers = false;
+    begin_data(rig);
+    rig_say(rig, "hello\r\n.\r\n");
+    rig_settle(rig);
+    rig_open(rig, "192.0.2.8");
+    hear(rig, "220");
+    session_host_end(&rig->host, true);
+    assert_int_equal(rig->host.session_count, 0);
+    assert_int_equal(fake_queue.aborted, 1);
+}
+
 static void a_queue_that_dies_meanwhile_is_told_at_the_final_dot(void **state)
 {
     struct rig *rig = *state;
@@ -598,6 +635,10 @@ int main(void)
         TEST("content never exceeds the queue's credit", content_never_exceeds_the_credit),
         TEST("250 to the final dot is said only after the commit",
              ok_is_said_only_after_the_commit),
+        TEST("a client that leaves before 250 has its message taken all the same",
+             a_client_that_leaves_before_250_has_its_message_taken),
+        TEST("the end of draining ends also whom the client has left",
+             a_client_that_leaves_is_not_waited_for_for_ever),
         TEST("a queue that dies within DATA is told at the final dot, not before",
              a_queue_that_dies_meanwhile_is_told_at_the_final_dot),
         TEST("a client that vanishes leaves nothing behind", a_client_that_vanishes_leaves_nothing),
