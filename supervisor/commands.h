@@ -49,4 +49,9 @@ size_t commands_table(const struct command **out_rows);
 /* waxseal check: in check.c. */
 int check_run(const struct invocation *invocation);
 
+/* waxseal queue export, import, salvage. */
+int stopped_run_export(const struct invocation *invocation);
+int stopped_run_import(const struct invocation *invocation);
+int stopped_run_salvage(const struct invocation *invocation);
+
 #endif

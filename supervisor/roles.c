@@ -47,11 +47,8 @@ static const struct role_row role_rows[] = {
 /* clang-format on */
 
 static const enum role_id peers[][2] = {
-    { ROLE_SMTPD, ROLE_QUEUE },
-    { ROLE_DELIVER, ROLE_QUEUE },
-    { ROLE_DELIVER, ROLE_POLICY },
-    { ROLE_DELIVER, ROLE_TLSRPT },
-    { ROLE_POLICY, ROLE_TLSRPT },
+    { ROLE_SMTPD, ROLE_QUEUE },    { ROLE_DELIVER, ROLE_QUEUE }, { ROLE_DELIVER, ROLE_POLICY },
+    { ROLE_DELIVER, ROLE_TLSRPT }, { ROLE_POLICY, ROLE_TLSRPT },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -43,15 +43,14 @@ void sandbox_raise_limits(void)
     setrlimit(RLIMIT_NOFILE, &files); /* the roles say when it is too few for them */
 }
 
-/* Gives up root for good, and looks whether it is. */
-static int drop_user(const struct sandbox_user *user)
+int sandbox_drop(const struct sandbox_user *user)
 {
     if (!user->drop)
         return 0;
     if (setgroups(0, NULL) != 0 || setresgid(user->gid, user->gid, user->gid) != 0 ||
         setresuid(user->uid, user->uid, user->uid) != 0)
         return errno;
-    return setuid(0) == 0 ? EPERM : 0;
+    return setuid(0) == 0 ? EPERM : 0; /* it must not be had back */
 }
 
 static int keep_only_channel(int channel)
@@ -89,7 +88,7 @@ int sandbox_enter(const struct sandbox_user *user, int state_dir, const char *fo
         return errno;
     errnum = keep_only_channel(channel);
     if (errnum == 0)
-        errnum = drop_user(user);
+        errnum = sandbox_drop(user);
     if (errnum != 0)
         return errnum;
     /* the service manager may have given us the low ports: they are bound, the roles need no more

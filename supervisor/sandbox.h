@@ -1,6 +1,7 @@
 /*
  * sandbox - takes from a role what it does not need, in two steps: in the child before it executes
- * itself, and at the start of the role.  Called by process.c and roles.c.
+ * itself, and at the start of the role.  Called by process.c, roles.c and
+ * the commands that open a stopped relay's queue.
  */
 #ifndef WAXSEAL_SUPERVISOR_SANDBOX_H
 #define WAXSEAL_SUPERVISOR_SANDBOX_H
@@ -19,6 +20,9 @@ struct sandbox_user {
 
 /* Finds the user to drop to; the one we are unless we are root. */
 struct error *sandbox_find_user(const char *name, struct sandbox_user *out_user) MUST_CHECK;
+
+/* Gives up root for that user, for good; nothing when we are not root.  Gives an errno, or 0. */
+int sandbox_drop(const struct sandbox_user *user);
 
 /* Descriptors as many as the system lets us have; called once by the supervisor. */
 void sandbox_raise_limits(void);
