@@ -16,10 +16,12 @@
 #include "policy/operator.h"
 
 enum {
-    LOCK_WAIT_MS = 30 * SECOND_MS, /* for a predecessor to be gone */
-    TICK_MS = 10 * SECOND_MS,      /* between two looks at what is due */
-    EXPORT_PAUSE_MS = 20,          /* between two pieces of the export */
-    EXPORT_AGAIN_MS = HOUR_MS,     /* after it failed */
+    LOCK_WAIT_MS = 30 * SECOND_MS,  /* for a predecessor to be gone */
+    TICK_MS = 10 * SECOND_MS,       /* between two looks at what is due */
+    EXPORT_FIRST_MS = MINUTE_MS,    /* after the start */
+    EXPORT_EVERY_MS = HOUR_MS,      /* while there is something new */
+    EXPORT_PAUSE_MS = 20,           /* between two pieces of it */
+    EXPORT_LAST_MS = 5 * SECOND_MS, /* for what is new at the end of the role */
 };
 
 struct policy_role {
@@ -34,6 +36,7 @@ struct policy_role {
     struct tlsrpt_client *reports;
     struct loop_timer *tick;
     struct loop_timer *export;
+    bool exporting;
     struct loop_watch *clock_watch;
     int clock_fd;
 };
@@ -159,26 +162,33 @@ static void on_tick(void *ctx)
     loop_timer_start(self->tick, TICK_MS);
 }
 
-static int64_t until_next_export(const struct policy_role *self)
+/* One piece; false when there is nothing more to write for now. */
+static bool export_piece(struct policy_role *self)
 {
-    int64_t age = clock_utc_ms() - sts_cache_exported_utc_ms(self->cache);
-    return age >= 0 && age < DAY_MS ? DAY_MS - age : 0;
+    bool done = false;
+    struct error *err = sts_cache_export(self->cache, &done);
+    if (err)
+        log_failure(LOG_WARNING, "policy-export-failed", err);
+    bool more = !err && !done;
+    error_free(&err);
+    return more;
 }
 
 static void on_export(void *ctx)
 {
     struct policy_role *self = ctx;
-    bool done = false;
-    struct error *err = sts_cache_export(self->cache, &done);
-    int64_t wait = EXPORT_PAUSE_MS;
-    if (err) {
-        log_failure(LOG_WARNING, "policy-export-failed", err);
-        wait = EXPORT_AGAIN_MS;
-    } else if (done) {
-        wait = until_next_export(self);
-    }
-    error_free(&err);
-    loop_timer_start(self->export, wait > EXPORT_PAUSE_MS ? wait : EXPORT_PAUSE_MS);
+    if (self->exporting || sts_cache_changed(self->cache))
+        self->exporting = export_piece(self);
+    loop_timer_start(self->export, self->exporting ? EXPORT_PAUSE_MS : EXPORT_EVERY_MS);
+}
+
+/* What came since the last export: a stop is the last chance to write it. */
+static void export_last(struct policy_role *self)
+{
+    int64_t until = clock_monotonic_ms() + EXPORT_LAST_MS;
+    bool more = self->exporting || sts_cache_changed(self->cache);
+    while (more && clock_monotonic_ms() < until)
+        more = export_piece(self);
 }
 
 /* Armed for the far end of time: it only ever ends because the clock was set (timerfd_create(2)).
@@ -228,7 +238,7 @@ static void open_timers(struct policy_role *self)
     self->tick = loop_timer_new(self->loop, on_tick, self);
     loop_timer_start(self->tick, TICK_MS);
     self->export = loop_timer_new(self->loop, on_export, self);
-    loop_timer_start(self->export, until_next_export(self));
+    loop_timer_start(self->export, EXPORT_FIRST_MS);
     self->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     ensure(self->clock_fd >= 0);
     self->clock_watch = loop_watch_new(self->loop, self->clock_fd, on_clock_set, self);
@@ -273,6 +283,7 @@ int policy_main(struct role *role)
     self->askers = askers_new(self->loop, self->domains);
     open_timers(self);
     int exit_status = role_serve(role, &role_events, self);
+    export_last(self);
     close_all(self);
     return exit_status;
 }

@@ -35,6 +35,7 @@ struct sts_cache {
     struct kv *kv;
     char folder[PATH_SIZE];
     enum kv_trouble trouble;   /* of the last call that failed */
+    bool changed;              /* since the last export began */
     struct sts_export *export; /* being written */
     char exported_to[DOMAIN_MAX + 1];
 };
@@ -156,6 +157,7 @@ static struct error *end_write(struct sts_cache *cache, struct kv_txn **txn, str
     }
     err = kv_commit(txn);
     cache->trouble = kv_trouble(cache->kv);
+    cache->changed = cache->changed || !err;
     return err;
 }
 
@@ -273,6 +275,7 @@ struct error *sts_cache_export(struct sts_cache *cache, bool *out_done)
     *out_done = false;
     if (!cache->export) {
         cache->exported_to[0] = '\0';
+        cache->changed = false;
         err = sts_export_open(cache->folder, export_name, &cache->export);
     }
     if (!err)
@@ -283,14 +286,16 @@ struct error *sts_cache_export(struct sts_cache *cache, bool *out_done)
         err = sts_export_finish(&cache->export);
         *out_done = !err;
     }
-    if (err)
+    if (err) {
         sts_export_drop(&cache->export);
+        cache->changed = true;
+    }
     return err;
 }
 
-int64_t sts_cache_exported_utc_ms(const struct sts_cache *cache)
+bool sts_cache_changed(const struct sts_cache *cache)
 {
-    return sts_export_written_utc_ms(cache->folder, export_name);
+    return cache->changed;
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */

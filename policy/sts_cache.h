@@ -1,7 +1,7 @@
 /*
  * sts_cache - the policies, kept on disk until they lapse and longer.  Owned by the policy role,
  * the only process that opens it.  A damaged database is set aside, never deleted, and a new one is
- * filled from what could still be read and from the daily export (design.md section 4).
+ * filled from the export and from what could still be read (design.md section 4).
  */
 #ifndef WAXSEAL_POLICY_STS_CACHE_H
 #define WAXSEAL_POLICY_STS_CACHE_H
@@ -37,12 +37,12 @@ struct error *sts_cache_due(struct sts_cache *cache, int64_t now_utc_ms, unsigne
                             char (*domains)[DOMAIN_MAX + 1], unsigned *out_count) MUST_CHECK;
 
 /*
- * Writes the daily export, a piece at each call, so that nobody waits long; *out_done when the new
- * one has taken the place of the old one.  After a failure the next call begins anew.
+ * Writes the export, a piece at each call, so that nobody waits long; *out_done when the new one
+ * has taken the place of the old one.  After a failure the next call begins anew.
  */
 struct error *sts_cache_export(struct sts_cache *cache, bool *out_done) MUST_CHECK;
 
-/* When the last export was finished, 0: never. */
-int64_t sts_cache_exported_utc_ms(const struct sts_cache *cache);
+/* Does the database hold what the last export, done or begun, does not? */
+bool sts_cache_changed(const struct sts_cache *cache);
 
 #endif

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "lib/io/kv.h"
 
@@ -133,12 +132,4 @@ struct error *sts_export_read(const char *folder, const char *name, sts_export_f
     struct error *err = read_records(file, take, ctx);
     fclose(file);
     return err;
-}
-
-int64_t sts_export_written_utc_ms(const char *folder, const char *name)
-{
-    char path[PATH_SIZE];
-    struct stat st;
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    return stat(path, &st) == 0 ? (int64_t)st.st_mtim.tv_sec * SECOND_MS : 0;
 }

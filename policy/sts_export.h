@@ -26,7 +26,4 @@ typedef struct error *sts_export_fn(void *ctx, struct span record);
 struct error *sts_export_read(const char *folder, const char *name, sts_export_fn *take,
                               void *ctx) MUST_CHECK;
 
-/* When the file was last written, 0 when there is none. */
-int64_t sts_export_written_utc_ms(const char *folder, const char *name);
-
 #endif
