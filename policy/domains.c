@@ -30,6 +30,7 @@ struct domains {
     struct list idle; /* the longest idle first */
     unsigned idle_count;
     unsigned clock; /* how often it was set */
+    bool pull_in;   /* refreshes may be due too late, by a clock that was ahead */
 };
 
 struct domain {
@@ -140,6 +141,7 @@ struct domains *domains_new(struct loop *loop, struct sts_cache *cache, struct r
     domains->ctx = ctx;
     domains->by_name = map_new();
     list_init(&domains->idle);
+    domains->pull_in = true;
     return domains;
 }
 
@@ -159,6 +161,7 @@ void domains_free(struct domains **domains)
 void domains_clock_was_set(struct domains *domains)
 {
     domains->clock++;
+    domains->pull_in = true;
 }
 
 static void broken(struct domains *domains, struct error *err)
@@ -526,7 +529,7 @@ static bool let_lapse(struct domains *domains, struct sts_entry *entry, int64_t 
     if (sts_entry_expires(entry) < now) {
         err = sts_cache_remove(domains->cache, span_of(entry->domain));
     } else {
-        entry->refresh_utc_ms = sts_entry_expires(entry) + 1;
+        entry->refresh_utc_ms = now + DAY_MS;
         err = sts_cache_store(domains->cache, entry);
     }
     if (err)
@@ -553,16 +556,27 @@ static void refresh(struct domains *domains, const char *name, int64_t now)
     sts_entry_clear(&entry);
 }
 
-void domains_refresh_due(struct domains *domains)
+static unsigned refresh_those(struct domains *domains, struct sts_span_of_time when, int64_t now)
 {
     char due[DUE_AT_ONCE][DOMAIN_MAX + 1];
     unsigned count = 0;
-    int64_t now = clock_utc_ms();
-    if (sts_fetcher_busy(domains->fetcher) >= REFRESHES_AT_ONCE)
-        return;
-    struct error *err = sts_cache_due(domains->cache, now, DUE_AT_ONCE, due, &count);
+    struct error *err = sts_cache_due(domains->cache, when, DUE_AT_ONCE, due, &count);
     if (err)
         broken(domains, err);
     for (unsigned i = 0; i < count; i++)
         refresh(domains, due[i], now);
+    return count;
+}
+
+/* No refresh is ever put off for longer than a day: what is, was by a clock that was ahead. */
+void domains_refresh_due(struct domains *domains)
+{
+    int64_t now = clock_utc_ms();
+    struct sts_span_of_time past = { 0, now };
+    struct sts_span_of_time too_far = { now + 2 * DAY_MS, INT64_MAX };
+    if (sts_fetcher_busy(domains->fetcher) >= REFRESHES_AT_ONCE)
+        return;
+    refresh_those(domains, past, now);
+    if (domains->pull_in)
+        domains->pull_in = refresh_those(domains, too_far, now) > 0;
 }

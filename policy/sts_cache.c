@@ -202,14 +202,15 @@ bool sts_cache_is_full(const struct sts_cache *cache)
     return cache->trouble == KV_FULL;
 }
 
-static struct error *walk_due(struct kv_cursor *cursor, int64_t now_utc_ms, unsigned max,
+static struct error *walk_due(struct kv_cursor *cursor, struct sts_span_of_time when, unsigned max,
                               char (*domains)[DOMAIN_MAX + 1], unsigned *out_count)
 {
+    struct due_key first = due_key_of(when.from_utc_ms, "");
     struct span key;
     struct span value;
-    struct error *err = kv_cursor_seek(cursor, (struct span){ NULL, 0 }, &key, &value);
+    struct error *err = kv_cursor_seek(cursor, due_span(&first), &key, &value);
     while (!err && key.data && *out_count < max && key.len > TIME_SIZE &&
-           time_of_due(key) <= now_utc_ms) {
+           time_of_due(key) <= when.to_utc_ms) {
         if (span_to_string(span_from(key, TIME_SIZE), domains[*out_count], DOMAIN_MAX + 1))
             (*out_count)++;
         err = kv_cursor_next(cursor, &key, &value);
@@ -217,7 +218,7 @@ static struct error *walk_due(struct kv_cursor *cursor, int64_t now_utc_ms, unsi
     return err;
 }
 
-struct error *sts_cache_due(struct sts_cache *cache, int64_t now_utc_ms, unsigned max,
+struct error *sts_cache_due(struct sts_cache *cache, struct sts_span_of_time when, unsigned max,
                             char (*domains)[DOMAIN_MAX + 1], unsigned *out_count)
 {
     struct kv_txn *txn = NULL;
@@ -227,7 +228,7 @@ struct error *sts_cache_due(struct sts_cache *cache, int64_t now_utc_ms, unsigne
     if (!err)
         err = kv_cursor_open(txn, TABLE_DUE, &cursor);
     if (!err)
-        err = walk_due(cursor, now_utc_ms, max, domains, out_count);
+        err = walk_due(cursor, when, max, domains, out_count);
     kv_cursor_close(&cursor);
     kv_abort(&txn);
     return err ? error_wrap(err, "policy cache: what is due") : NULL;

@@ -32,8 +32,14 @@ struct error *sts_cache_remove(struct sts_cache *cache, struct span domain) MUST
 /* True when the last failure was for want of room: the database is whole, and a policy less. */
 bool sts_cache_is_full(const struct sts_cache *cache);
 
-/* Up to `max` domains whose refresh_utc_ms has come, the longest waiting first. */
-struct error *sts_cache_due(struct sts_cache *cache, int64_t now_utc_ms, unsigned max,
+/* Both ends belong to it. */
+struct sts_span_of_time {
+    int64_t from_utc_ms;
+    int64_t to_utc_ms;
+};
+
+/* Up to `max` domains whose refresh_utc_ms lies in that time, the earliest first. */
+struct error *sts_cache_due(struct sts_cache *cache, struct sts_span_of_time when, unsigned max,
                             char (*domains)[DOMAIN_MAX + 1], unsigned *out_count) MUST_CHECK;
 
 /*

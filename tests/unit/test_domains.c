@@ -444,6 +444,42 @@ static void a_refresh_comes_by_itself_and_tells_of_its_failure(void **state)
     assert_int_equal(world->answers, 0);
 }
 
+static void a_refresh_set_too_far_off_by_a_wrong_clock_is_pulled_in(void **state)
+{
+    struct world *world = *state;
+    struct sts_entry entry;
+    domains_refresh_due(world->domains);
+    cache_holds(world, DAY_MS);
+    assert_null(sts_cache_load(world->cache, SPAN("example.com"), &entry));
+    entry.refresh_utc_ms = clock_utc_ms() + 400 * DAY_MS;
+    assert_null(sts_cache_store(world->cache, &entry));
+    sts_entry_clear(&entry);
+    domains_refresh_due(world->domains);
+    assert_null(asked);
+    domains_clock_was_set(world->domains);
+    domains_refresh_due(world->domains);
+    txt_is("v=STSv1; id=A1;");
+    fetch_gives(ENFORCE);
+    assert_null(sts_cache_load(world->cache, SPAN("example.com"), &entry));
+    assert_true(entry.refresh_utc_ms <= clock_utc_ms() + DAY_MS);
+    sts_entry_clear(&entry);
+}
+
+static void what_nobody_used_in_a_month_is_forgotten_when_it_has_lapsed(void **state)
+{
+    struct world *world = *state;
+    struct sts_entry entry;
+    cache_holds(world, 8 * DAY_MS);
+    assert_null(sts_cache_load(world->cache, SPAN("example.com"), &entry));
+    entry.used_utc_ms = clock_utc_ms() - 40 * DAY_MS;
+    assert_null(sts_cache_store(world->cache, &entry));
+    sts_entry_clear(&entry);
+    domains_refresh_due(world->domains);
+    assert_null(asked);
+    assert_null(sts_cache_load(world->cache, SPAN("example.com"), &entry));
+    assert_null(entry.policy);
+}
+
 static void a_cancelled_question_is_not_answered_but_its_policy_kept(void **state)
 {
     struct world *world = *state;
@@ -486,6 +522,10 @@ int main(void)
         STORY("what was fetched survives a restart", what_was_fetched_survives_a_restart),
         STORY("a refresh comes by itself and tells of its failure",
               a_refresh_comes_by_itself_and_tells_of_its_failure),
+        STORY("a refresh set too far off by a wrong clock is pulled in",
+              a_refresh_set_too_far_off_by_a_wrong_clock_is_pulled_in),
+        STORY("what nobody used in a month is forgotten when it has lapsed",
+              what_nobody_used_in_a_month_is_forgotten_when_it_has_lapsed),
         STORY("a cancelled question is not answered, but its policy kept",
               a_cancelled_question_is_not_answered_but_its_policy_kept),
     };

@@ -137,17 +137,20 @@ static void what_is_due_comes_in_order_and_moves_with_its_entry(void **state)
     store(cache, "late.example", 9000);
     store(cache, "first.example", 1000);
     store(cache, "second.example", 2000);
-    must(sts_cache_due(cache, 5000, 4, due, &count));
+    must(sts_cache_due(cache, (struct sts_span_of_time){ 0, 5000 }, 4, due, &count));
     assert_int_equal(count, 2);
     assert_string_equal(due[0], "first.example");
     assert_string_equal(due[1], "second.example");
     store(cache, "first.example", 7000);
     must(sts_cache_remove(cache, SPAN("second.example")));
-    must(sts_cache_due(cache, 5000, 4, due, &count));
+    must(sts_cache_due(cache, (struct sts_span_of_time){ 0, 5000 }, 4, due, &count));
     assert_int_equal(count, 0);
-    must(sts_cache_due(cache, 9000, 1, due, &count));
+    must(sts_cache_due(cache, (struct sts_span_of_time){ 0, 9000 }, 1, due, &count));
     assert_int_equal(count, 1);
     assert_string_equal(due[0], "first.example");
+    must(sts_cache_due(cache, (struct sts_span_of_time){ 7001, INT64_MAX }, 4, due, &count));
+    assert_int_equal(count, 1);
+    assert_string_equal(due[0], "late.example");
     sts_cache_close(&cache);
 }
 
