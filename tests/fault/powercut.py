@@ -21,11 +21,13 @@ from load import KIB, Load
 from scene import HERE, RELAY, Scene
 from services import wait_until
 import relay as relay_module
+from relay import USER
 
 WRITE, SYNC, TRUNCATE, SYNCED_WRITE, ALLOCATE = 1, 2, 3, 4, 5
 HEADER = struct.Struct("<QIIQQ")
 SECTOR = 512
 MESSAGES = 400
+EXPORT_SUM = 4      # an exported file ends in the checksum of its content
 MARK = b"X-Ledger-Id: "
 
 
@@ -82,8 +84,9 @@ def build_recorder(folder):
 def record(binary, seed):
     """Runs the load; gives the changes, and id -> (digest, time of the 250)."""
     folder = tempfile.mkdtemp(prefix="waxseal-powercut-")
-    os.chmod(folder, 0o777)
     log = f"{folder}/changes"
+    with open(log, "wb"):
+        os.chmod(log, 0o666)    # the roles write it as their own user
     scene = Scene("powercut", binary, folder=folder, delivery="hold",
                   environment={"LD_PRELOAD": build_recorder(folder), "RECORD_LOG": log})
     try:
@@ -110,7 +113,7 @@ def exported(binary, folder):
     for base, _, files in os.walk(out):
         for name in files:
             with open(f"{base}/{name}", "rb") as f:
-                text = f.read()
+                text = f.read()[:-EXPORT_SUM]
             at = text.find(MARK)
             if at >= 0:
                 found[text[at + len(MARK):text.find(b"\r\n", at)].decode()] = \
@@ -166,7 +169,10 @@ class Cuts:
         with open(f"{self.folder}/state/queue/data.mdb", "wb") as f:
             f.write(image)
         with open(f"{self.folder}/waxseal.conf", "w", encoding="utf-8") as f:
-            f.write(f'state-dir = "{self.folder}/state";\nrun-dir = "{self.folder}/run";\nuser = "root";\n')
+            f.write(f'state-dir = "{self.folder}/state";\nrun-dir = "{self.folder}/run";\nuser = "{USER}";\n')
+        for path in (self.folder, f"{self.folder}/state", f"{self.folder}/state/queue",
+                     f"{self.folder}/state/queue/data.mdb"):
+            shutil.chown(path, USER)
 
     def close(self):
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,8 @@ struct entry {
     uint64_t length;
 };
 
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 static int log_fd(void)
@@ -33,32 +37,32 @@ static int log_fd(void)
 
     if (fd == -2) {
         const char *path = getenv("RECORD_LOG");
-        fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
+        fd = path ? REAL(open)(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
     }
     return fd;
 }
 
-/* Only the queue's data file counts. */
-static int is_recorded(int fd)
-{
-    char link[64];
-    char path[4096];
-    static const char name[] = "/queue/data.mdb";
+enum { FDS_MAX = 1024 };
+static bool recorded_fds[FDS_MAX];
 
-    strcpy(link, "/proc/self/fd/");
-    char *digits = link + strlen(link);
-    int at = 0;
-    char reversed[16];
-    unsigned n = (unsigned)fd;
-    do
-        reversed[at++] = (char)('0' + n % 10);
-    while ((n /= 10) > 0);
-    while (at > 0)
-        *digits++ = reversed[--at];
-    *digits = '\0';
-    ssize_t len = readlink(link, path, sizeof(path) - 1);
-    return log_fd() >= 0 && len >= (ssize_t)strlen(name) &&
-           memcmp(path + len - strlen(name), name, strlen(name)) == 0;
+/* Only the queue's data file counts: LMDB opens it by a relative name, in the queue's own folder. */
+static void note_open(int fd, const char *path)
+{
+    char folder[4096];
+    static const char name[] = "data.mdb";
+    static const char last[] = "/queue";
+    size_t len = strlen(path);
+
+    if (fd < 0 || fd >= FDS_MAX || len < strlen(name) || strcmp(path + len - strlen(name), name) != 0 ||
+        !getcwd(folder, sizeof(folder)))
+        return;
+    len = strlen(folder);
+    recorded_fds[fd] = len > strlen(last) && strcmp(folder + len - strlen(last), last) == 0;
+}
+
+static bool is_recorded(int fd)
+{
+    return fd >= 0 && fd < FDS_MAX && recorded_fds[fd] && log_fd() >= 0;
 }
 
 static void record(enum kind kind, uint64_t offset, const struct iovec *io, int count, uint64_t length)
@@ -76,7 +80,34 @@ static void record(enum kind kind, uint64_t offset, const struct iovec *io, int 
         abort();
 }
 
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+int open(const char *path, int flags, ...)
+{
+    va_list args;
+
+    va_start(args, flags);
+    int fd = REAL(open)(path, flags, (flags & O_CREAT) ? va_arg(args, mode_t) : 0);
+    va_end(args);
+    note_open(fd, path);
+    return fd;
+}
+
+int open64(const char *path, int flags, ...)
+{
+    va_list args;
+
+    va_start(args, flags);
+    int fd = REAL(open)(path, flags, (flags & O_CREAT) ? va_arg(args, mode_t) : 0);
+    va_end(args);
+    note_open(fd, path);
+    return fd;
+}
+
+int close(int fd)
+{
+    if (fd >= 0 && fd < FDS_MAX)
+        recorded_fds[fd] = false;
+    return REAL(close)(fd);
+}
 
 static int is_dsync(int fd)
 {
