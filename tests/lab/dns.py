@@ -13,7 +13,7 @@ import table
 from services import Service, wait_until
 
 SERVER = table.NAME_SERVER
-TTL = 5
+TTL = 1
 DEAD = {"servfail.test": "ns.dead.test.", "silentdns.test": "ns.silent.test."}
 OWN_ZONES = ("insecure.test", "bogus.test")
 SIGNED = (".", "test.", "bogus.test.")

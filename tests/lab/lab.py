@@ -53,9 +53,8 @@ class PolicyHosts:
 
     def fetches(self, domain):
         """How often that policy host was asked for its policy."""
-        address_free = f"mta-sts.{domain}"
-        return sum(address_free in line for line in
-                   tail(f"{self.folder}/nginx-access.log", 1 << 24).split("\n"))
+        lines = tail(f"{self.folder}/nginx-access.log", 1 << 24).split("\n")
+        return sum(line.startswith(f"mta-sts.{domain} ") for line in lines)
 
     def down(self):
         self.service.stop()

@@ -59,7 +59,8 @@ error_log {folder}/nginx.log;
 events {{ worker_connections 512; }}
 http {{
     ssl_protocols TLSv1.2 TLSv1.3;
-    access_log {folder}/nginx-access.log;
+    log_format hosts '$host $request $status';
+    access_log {folder}/nginx-access.log hosts;
     client_body_temp_path {folder}/tmp;
     proxy_temp_path {folder}/tmp;
     fastcgi_temp_path {folder}/tmp;

@@ -58,6 +58,7 @@ class Relay:
         self.log_file = f"{self.folder}/log"
         self.environment = {**os.environ, **(environment or {})}
         self.process = None
+        self.readies = 0
         self.address = ("127.0.0.1", 25)
         self.settings = {
             "hostname": table.RELAY_NAME, "user": USER, "state-dir": f"{self.folder}/state",
@@ -77,6 +78,7 @@ class Relay:
             f.write(text)
 
     def launch(self):
+        self.readies = len(self.events("ready"))
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen([BINARY, "run", "--config", self.configuration],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -85,14 +87,15 @@ class Relay:
 
     def start(self, seconds=10):
         self.launch()
-        wait_until(self.is_up, seconds, "the relay to serve", lambda: tail(self.log_file))
+        wait_until(self.is_up, seconds, "the relay to serve",
+                   lambda: f"{self.readies} {len(self.events('ready'))}\n" + tail(self.log_file))
         return self
 
     def is_up(self):
         if self.process.poll() is not None:
             raise RuntimeError(f"the relay ended with {self.process.returncode}:\n"
                                + tail(self.log_file))
-        return answers(*self.address)()
+        return len(self.events("ready")) > self.readies and answers(*self.address)()
 
     def stop(self, sig=signal.SIGTERM, seconds=40):
         """Ends it; returns its exit status."""
@@ -159,8 +162,10 @@ class Relay:
 
     def events(self, event=None, **keys):
         """Log lines as Events; a key's value may be a text or a compiled pattern."""
+        if not os.path.exists(self.log_file):
+            return []
         with open(self.log_file, encoding="utf-8", errors="replace") as f:
-            found = [e for e in map(parse_line, f.read().split("\n")) if e]
+            found = [e for e in map(parse_line, f.read().split("\n")) if e is not None]
         def fits(e):
             return (event is None or e.event == event) and all(
                 (v.search(e.get(k, "")) if isinstance(v, re.Pattern) else e.get(k) == v)

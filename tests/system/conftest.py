@@ -31,10 +31,43 @@ def fixture_lab(the_lab):
     the_lab.mx_as_before()
 
 
+class Shared:
+    """The relay that the stories of a file share; it rests while a story has one of its own."""
+
+    def __init__(self, lab):
+        self.relay = Relay(lab, "shared", listeners=(
+            {"address": "127.0.0.1:25"}, {"address": "[::1]:25"},
+            {"address": f"{RELAY_ADDRESS}:25", "relay-from": ["127.0.0.0/8"]}))
+
+    def rest(self):
+        if self.relay.process and self.relay.processes():
+            self.relay.kill()
+
+    def running(self):
+        if not self.relay.process or not self.relay.processes():
+            self.relay.start()
+        return self.relay
+
+
+@pytest.fixture(scope="module", name="shared")
+def fixture_shared(the_lab):
+    shared = Shared(the_lab)
+    yield shared
+    shared.rest()
+
+
+@pytest.fixture(name="shared_relay")
+def fixture_shared_relay(lab, shared, request):
+    """One running relay for all stories of a file that leave it as it is."""
+    yield shared.running()
+    show_log(request, shared.relay)
+
+
 @pytest.fixture(name="make_relay")
-def fixture_make_relay(lab, request):
-    """Makes relays (not started) that end with the story; shows the log of a story that failed."""
+def fixture_make_relay(lab, shared, request):
+    """Makes relays (not started) that end with the story."""
     made = []
+    shared.rest()
 
     def make(**settings):
         settings = {k.replace("_", "-"): v for k, v in settings.items()}
@@ -44,25 +77,20 @@ def fixture_make_relay(lab, request):
     for relay in made:
         if relay.process and relay.processes():
             relay.kill()
-        report = getattr(request.node, "call_report", None)
-        if report and report.failed:
-            print(f"--- log of {relay.folder}\n{tail(relay.log_file, 6000)}")
+        show_log(request, relay)
+
+
+def show_log(request, relay):
+    """Shows the end of the relay's log when the story has failed."""
+    report = getattr(request.node, "call_report", None)
+    if report and report.failed:
+        print(f"--- log of {relay.folder}\n{tail(relay.log_file, 6000)}")
 
 
 @pytest.fixture(name="relay")
 def fixture_relay(make_relay):
     """A running relay that retries after two seconds and is otherwise as delivered."""
     return make_relay(retry_first="2s", retry_max="4s").start()
-
-
-@pytest.fixture(scope="module", name="shared_relay")
-def fixture_shared_relay(the_lab):
-    """One running relay for all stories of a file that leave it as it is."""
-    relay = Relay(the_lab, "shared", listeners=(
-        {"address": "127.0.0.1:25"}, {"address": "[::1]:25"},
-        {"address": f"{RELAY_ADDRESS}:25", "relay-from": ["127.0.0.0/8"]})).start()
-    yield relay
-    relay.kill()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,4 +1,6 @@
 """MTA-STS: what a policy demands is what happens (RFC 8461)."""
+import time
+
 import pytest
 from client import send
 from services import wait_until
@@ -31,8 +33,8 @@ def test_mail_under_an_enforced_policy_arrives_over_verified_tls(lab, shared_rel
 # ------------------------------------------------------------ enforce, and it cannot
 
 @pytest.mark.parametrize("domain, reason", [
-    ("expired.test", "expired"), ("notyet.test", "not yet valid"), ("wrongname.test", "name"),
-    ("cnonly.test", "name"), ("selfsigned.test", "self-signed"), ("unknownca.test", "issuer"),
+    ("expired.test", "expired"), ("notyet.test", "not_yet_valid"), ("wrongname.test", "name"),
+    ("cnonly.test", "name"), ("selfsigned.test", "self_signed"), ("unknownca.test", "issuer"),
     ("notls.test", "STARTTLS"), ("tlsrefused.test", "STARTTLS"), ("tls10.test", ""),
     ("handshake-garbage.test", ""), ("unlisted.test", "policy")])
 def test_what_the_policy_forbids_is_not_sent_and_waits(lab, shared_relay, domain, reason):
@@ -43,14 +45,10 @@ def test_what_the_policy_forbids_is_not_sent_and_waits(lab, shared_relay, domain
     assert not arrived(lab, message)
     rows = [r for r in shared_relay.queue() if r["recipient"] == f"you@{domain}"]
     assert len(rows) == 1 and rows[0]["attempts"] == 1
+    if domain == "unlisted.test":
+        assert not lab.sessions(host="mx.unlisted.test"), "it is not even connected to"
     for session in lab.sessions(host=f"mx.{domain}"):
         assert not any(c.upper().startswith(("MAIL", "RCPT", "DATA")) for c in session["commands"])
-
-
-def test_an_unlisted_mx_is_not_even_connected_to(lab, shared_relay):
-    send("nobody@unlisted.test")
-    shared_relay.wait_delivery("nobody@unlisted.test", "deferred")
-    assert not lab.sessions(host="mx.unlisted.test")
 
 
 def test_bytes_put_behind_the_220_of_starttls_are_never_believed(lab, shared_relay):
@@ -172,6 +170,7 @@ def test_a_changed_id_brings_the_new_policy(lab, relay):
     lab.web.publish("good.test", "version: STSv1\nmode: enforce\nmx: elsewhere.good.test\n"
                                  "max_age: 86400\n")
     lab.dns.set_policy_id("good.test", "20260303T000000")
+    time.sleep(5.5)     # what was looked up may serve for that long, whatever its TTL
     try:
         message = send("two@good.test")
         relay.wait_delivery("two@good.test", "deferred")

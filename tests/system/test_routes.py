@@ -16,12 +16,12 @@ def test_without_mx_record_the_domain_itself_is_the_mx(lab, shared_relay):
     shared_relay.wait_delivery("you@implicit-nopolicy.test", "delivered")
 
 
-@pytest.mark.parametrize("domain, status", [
-    ("nullmx.test", "5.1.10"), ("no-such-domain.test", "5.1.2"), ("nodata.test", "5.")])
-def test_domains_that_take_no_mail_fail_at_once(shared_relay, domain, status):
+@pytest.mark.parametrize("domain, reason", [
+    ("nullmx.test", "null MX"), ("no-such-domain.test", "does not exist"),
+    ("nodata.test", "no address")])
+def test_domains_that_take_no_mail_fail_at_once(shared_relay, domain, reason):
     send(f"you@{domain}")
-    event = shared_relay.wait_delivery(f"you@{domain}", "failed")
-    assert status in event.text
+    assert reason in shared_relay.wait_delivery(f"you@{domain}", "failed")["reply"]
 
 
 @pytest.mark.parametrize("domain", ["servfail.test", "bogus.test", "mx-unreachable.test",
@@ -59,8 +59,7 @@ def test_mx_allow_lets_named_networks_through(lab, make_relay):
 
 def test_a_domain_whose_only_mx_is_this_relay_is_a_loop(shared_relay):
     send("you@mx-self.test")
-    event = shared_relay.wait_delivery("you@mx-self.test", "failed")
-    assert "5.4.6" in event.text
+    assert "loops" in shared_relay.wait_delivery("you@mx-self.test", "failed")["reply"]
 
 
 @pytest.mark.parametrize("domain", ["backup.test", "backup-4xx.test"])

@@ -1,0 +1,163 @@
+"""The supervisor: alarms, what stays down, what a reload refuses, the control socket, the manager."""
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import time
+
+from client import Client
+from relay import BINARY
+from services import wait_until
+
+
+def ready(relay):
+    relay.wait_event("ready")
+    return relay
+
+
+def test_the_fifth_death_within_a_minute_is_an_alarm_and_the_role_goes_on(relay):
+    ready(relay)
+    for _ in range(5):
+        relay.kill_role("policy")
+        time.sleep(0.2)
+    alarm = relay.wait_event("role-keeps-dying", name="policy")
+    assert alarm.level == "error"
+    wait_until(lambda: relay.role_pids("policy"), 5, "the role to be back")
+    assert not relay.events("role-keeps-dying", name="queue")
+
+
+def test_a_damaged_queue_stays_down_untouched_and_clients_are_put_off(make_relay):
+    relay = ready(make_relay().start())
+    relay.stop()
+    data = f"{relay.folder}/state/queue/data.mdb"
+    with open(data, "r+b") as f:
+        f.write(b"\xff" * 8192 * 2)
+    with open(data, "rb") as f:
+        damaged = f.read()
+    relay.start()
+    down = relay.wait_event("role-stays-down", name="queue")
+    assert down.level == "error"
+    assert [e for e in relay.events("role-ends") if "salvage" in e.text]
+    done = relay.cli("queue", "list", check=False)
+    assert done.returncode == 1 and "does not run" in done.stderr
+    with open(data, "rb") as f:
+        assert f.read() == damaged
+    with socket.create_connection(relay.address, timeout=15) as s:
+        assert s.recv(4)[:3] in (b"421", b"220")
+
+
+def test_what_is_decided_at_the_start_is_refused_at_a_reload(relay):
+    ready(relay)
+    relay.write(state_dir=f"{relay.folder}/other")
+    relay.reload()
+    refused = relay.wait_event("reload-refused")
+    assert "state-dir" in refused.text and "restart" in refused.text
+    assert not os.path.exists(f"{relay.folder}/other")
+    assert not relay.events("reloaded")
+
+
+def test_a_reload_that_cannot_bind_changes_nothing(relay):
+    ready(relay)
+    with socket.create_server(("127.0.0.1", 2526)):
+        relay.write(listeners=({"address": "127.0.0.1:2526"},))
+        relay.reload()
+        assert "127.0.0.1:2526" in relay.wait_event("reload-refused").text
+    with Client() as c:
+        assert c.greeting[0] == 220
+
+
+def test_a_ca_bundle_that_lost_its_certificates_is_not_taken(lab, make_relay):
+    relay = make_relay()
+    bundle = f"{relay.folder}/ca.pem"
+    shutil.copy(lab.ca_file, bundle)
+    relay.write(ca_file=bundle)
+    ready(relay.start())
+    with open(bundle, "w", encoding="ascii") as f:
+        f.write("gone\n")
+    assert bundle in relay.wait_event("file-refused").text
+    with open(lab.ca_file, encoding="ascii") as f, open(bundle, "w", encoding="ascii") as out:
+        out.write("# renewed\n" + f.read())
+    relay.wait_event("file-changed", path=bundle)
+
+
+def test_nonsense_on_the_control_socket_ends_that_connection_only(relay):
+    ready(relay)
+    path = f"{relay.folder}/run/control.sock"
+    for nonsense in (b"", b"\0" * 12, b"\xff" * 4096, b"GET / HTTP/1.0\r\n\r\n"):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(5)
+            s.connect(path)
+            s.sendall(nonsense)
+            s.shutdown(socket.SHUT_WR)
+            assert s.recv(100) == b""
+    assert relay.queue() == []
+    assert not relay.events("role-ended")
+
+
+def test_the_control_socket_is_for_root_and_the_relays_user_alone(relay):
+    ready(relay)
+    mode = os.stat(f"{relay.folder}/run/control.sock").st_mode
+    assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o600
+    done = subprocess.run(["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", BINARY,
+                           "queue", "list", "--config", relay.configuration], capture_output=True,
+                          text=True, timeout=10, check=False)
+    assert done.returncode == 1 and done.stderr and not done.stdout
+
+
+def test_a_socket_left_behind_is_replaced_and_anything_else_is_not(make_relay):
+    relay = ready(make_relay().start())
+    relay.kill()
+    assert os.path.exists(f"{relay.folder}/run/control.sock")
+    ready(relay.start())
+    relay.stop()
+    assert not os.path.exists(f"{relay.folder}/run/control.sock")
+    with open(f"{relay.folder}/run/control.sock", "w", encoding="ascii") as f:
+        f.write("mine")
+    relay.launch()
+    assert relay.process.wait(10) == 1
+    with open(f"{relay.folder}/run/control.sock", encoding="ascii") as f:
+        assert f.read() == "mine"
+
+
+def test_a_service_manager_hears_of_start_reload_and_stop(lab, make_relay):
+    name = f"{lab.folder}/notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(name)
+        manager.settimeout(10)
+        relay = make_relay(environment={"NOTIFY_SOCKET": name}).start()
+        assert manager.recv(200).startswith(b"READY=1")
+        relay.reload()
+        assert manager.recv(200).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert manager.recv(200).startswith(b"READY=1")
+        relay.write_text("nonsense = 1;")
+        relay.reload()
+        assert manager.recv(200).startswith(b"RELOADING=1")
+        assert manager.recv(200).startswith(b"READY=1")
+        relay.stop()
+        assert manager.recv(200).startswith(b"STOPPING=1")
+    os.unlink(name)
+
+
+def test_the_roles_leave_no_core_hold_no_foreign_descriptor_and_cannot_be_traced(relay):
+    ready(relay)
+    for role in ("smtpd", "queue", "deliver", "policy", "tlsrpt"):
+        for pid in relay.role_pids(role):
+            with open(f"/proc/{pid}/limits", encoding="ascii") as f:
+                core = [line for line in f if line.startswith("Max core file size")][0]
+            assert core.split()[4:6] == ["0", "0"], role
+            assert os.stat(f"/proc/{pid}/fd").st_uid == 0, "not dumpable: root's, not the role's"
+            opened = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+            assert not [o for o in opened if o.endswith(("/waxseal", "waxseal.conf"))], role
+
+
+def test_a_state_directory_below_a_closed_one_is_reached(make_relay):
+    relay = make_relay()
+    closed = f"{relay.folder}/closed"
+    os.makedirs(f"{closed}/state")
+    shutil.chown(f"{closed}/state", "nobody")
+    os.chmod(closed, 0o700)
+    relay.write(state_dir=f"{closed}/state")
+    ready(relay.start())
+    assert relay.queue() == []
+    assert os.path.exists(f"{closed}/state/queue/data.mdb")
