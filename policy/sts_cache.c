@@ -24,6 +24,7 @@ enum {
     PATH_SIZE = 1024,
     EXPORT_AT_ONCE = 64, /* records in one piece */
     OPENINGS_MAX = 3,    /* starts that may die while they read before the database is blamed */
+    RESERVE_BYTES = 4 * 1024 * 1024, /* of disk, so that policies can change while it is full */
 };
 #define MAP_BYTES ((uint64_t)4 << 30) /* address space */
 
@@ -147,6 +148,13 @@ static struct error *txn_store(struct kv_txn *txn, const struct sts_entry *entry
     return err ? err : kv_put(txn, TABLE_DUE, due_span(&key), SPAN(""));
 }
 
+/* On a disk that is full already there is none to be had. */
+static void reserve(struct sts_cache *cache)
+{
+    struct error *err = kv_reserve(cache->kv, RESERVE_BYTES);
+    error_free(&err);
+}
+
 /* Ends a write transaction: commits it, or gives it up when `err` says so. */
 static struct error *end_write(struct sts_cache *cache, struct kv_txn **txn, struct error *err)
 {
@@ -158,6 +166,8 @@ static struct error *end_write(struct sts_cache *cache, struct kv_txn **txn, str
     err = kv_commit(txn);
     cache->trouble = kv_trouble(cache->kv);
     cache->changed = cache->changed || !err;
+    if (!err)
+        reserve(cache);
     return err;
 }
 
