@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 
-from ledger import ledger
 from powercut import powercut
 
 ROOT = os.path.abspath(f"{os.path.dirname(__file__)}/../..")
@@ -18,14 +17,17 @@ FOLDERS = ("lib", "smtpd", "queue", "policy", "tlsrpt", "supervisor", "tests")
 
 # name -> (file, pattern, what it becomes)
 MUTANTS = {
-    "nosync": ("lib/io/kv.c", r"\bMDB_NOTLS\b", "(MDB_NOTLS | MDB_NOSYNC)"),
+    "answers before the commit": (
+        "queue/streams.c", r"(    stream->committing = true;\n)",
+        r"\1    if (stream->ended)\n        answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED);\n"),
+    "syncs nothing": ("lib/io/kv.c", r"\bMDB_NOTLS\b", "(MDB_NOTLS | MDB_NOSYNC)"),
 }
 
 
 def build(name):
     """Copies the tree, breaks it, builds it; gives the binary."""
     file, pattern, becomes = MUTANTS[name]
-    tree = f"{ROOT}/build/mutants/{name}"
+    tree = f"{ROOT}/build/mutants/{name.replace(' ', '-')}"
     shutil.rmtree(tree, ignore_errors=True)
     os.makedirs(tree)
     for folder in FOLDERS:
