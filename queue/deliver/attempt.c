@@ -70,12 +70,15 @@ static struct attempt *attempt_new(struct lane *lane, struct job *job)
 
 static void attempt_free(struct attempt *a)
 {
+    struct lane *lane = a->lane;
+
     list_remove(&a->others);
     race_cancel(&a->race);
     addresses_cancel(&a->lookup);
     session_free(&a->session);
     plan_free(&a->plan);
     free(a);
+    lane_rest(lane);
 }
 
 /* The session goes on to whoever wants it. */
@@ -110,8 +113,8 @@ static void attempt_requeue(struct attempt *a, unsigned next_candidate)
     struct job *job = a->job;
 
     job->next_candidate = next_candidate;
-    attempt_free(a);
     lane_add_first(lane, job);
+    attempt_free(a);
 }
 
 /* Nothing came of it. */

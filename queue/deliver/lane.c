@@ -84,6 +84,12 @@ static void on_plan(void *ctx, struct plan *plan)
     lane_wake(lane);
 }
 
+void lane_rest(struct lane *lane)
+{
+    if (list_empty(&lane->attempts) && list_empty(&lane->waiting))
+        plan_free(&lane->plan);
+}
+
 /* Before mail is given up for good the policy is fetched anew (RFC 8461 s.5.1). */
 static void lane_look_up(struct lane *lane, const struct job *job)
 {

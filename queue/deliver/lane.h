@@ -43,6 +43,8 @@ bool lane_has_seat(const struct lane *lane);
 void lane_take_back(struct lane *lane, struct session **session);
 /* The next job that may leave over `session`, taken out of the lane; NULL when there is none. */
 struct job *lane_next_for(struct lane *lane, const struct session *session);
+/* Nothing is under way: the next job is to find the policy and the route as they are by then. */
+void lane_rest(struct lane *lane);
 /* No candidate could be used: what has not been tried waits, too, with the same words. */
 void lane_hop_failed(struct lane *lane, const struct job *tried);
 
