@@ -17,10 +17,10 @@ enum http_outcome {
     HTTP_GOT,         /* a whole answer, of whatever status */
     HTTP_UNREACHABLE, /* no connection, or it broke, or time ran out */
     HTTP_BAD_CERTIFICATE,
-    HTTP_BAD_TLS,     /* the handshake failed otherwise */
+    HTTP_BAD_TLS, /* the handshake failed otherwise */
     HTTP_TOO_LARGE,
-    HTTP_TRUNCATED,   /* or its end was marked by nothing but the end of the connection */
-    HTTP_LOCAL,       /* our own trouble */
+    HTTP_TRUNCATED, /* or its end was marked by nothing but the end of the connection */
+    HTTP_LOCAL,     /* our own trouble */
 };
 
 struct http_answer {
@@ -28,11 +28,12 @@ struct http_answer {
     int status;
     struct span content_type; /* "" when absent */
     struct span body;
-    char reason[160];         /* for people: "certificate expired", "timed out after 60 s", ... */
-    enum cert_verdict cert;   /* for HTTP_BAD_CERTIFICATE */
+    char reason[160];       /* for people: "certificate expired", "timed out after 60 s", ... */
+    enum cert_verdict cert; /* for HTTP_BAD_CERTIFICATE */
 };
 
-struct error *http_new(struct loop *loop, struct tls_trust *trust, struct http **out_http) MUST_CHECK;
+struct error *http_new(struct loop *loop, struct tls_trust *trust,
+                       struct http **out_http) MUST_CHECK;
 void http_free(struct http **http);
 /* Other trusted certificates for GETs begun from now on; takes its own reference. */
 void http_trust(struct http *http, struct tls_trust *trust);
