@@ -1,0 +1,373 @@
+#include "tests/support/test.h"
+
+#include "queue/notify.h"
+
+#include <string.h>
+
+#include "lib/ipc/channel.h"
+#include "lib/mail/envelope.h"
+
+#define BYTES(literal)                                                                             \
+    {                                                                                              \
+        sizeof(literal) - 1, (uint8_t *)(uintptr_t) "" literal                                     \
+    }
+
+static const char headers[] = "Received: from client by relay id 3f9c21;\r\n"
+                              "Subject: lunch\r\n"
+                              "From: <ada@sender.test>\r\n\r\n";
+
+/* A flawless bounce: one recipient, refused by its server. */
+struct facts {
+    struct notify_identity identity;
+    Ipc__Mailbox reverse_path;
+    Ipc__Mailbox forward_path;
+    Ipc__Envelope envelope;
+    Ipc__Recipient recipient;
+    Queue__MessageRecord message;
+    Queue__RecipientRecord record;
+    Ipc__Result result;
+    Ipc__Candidate candidate;
+    Ipc__Candidate *candidates[1];
+    Ipc__Decision decision;
+    struct notify_recipient failed;
+    struct notify_facts notify;
+    struct buf original;
+    struct buf text;
+};
+
+static ProtobufCBinaryData text_bytes(const char *text)
+{
+    return bytes_of_span(span_of(text));
+}
+
+static void set_message(struct facts *f)
+{
+    ipc__mailbox__init(&f->reverse_path);
+    f->reverse_path.text = text_bytes("ada@sender.test");
+    ipc__envelope__init(&f->envelope);
+    f->envelope.reverse_path = &f->reverse_path;
+    f->envelope.client_name = text_bytes("laptop.test");
+    f->envelope.client_address = text_bytes("\xc0\x01\x02\x09");
+    queue__message_record__init(&f->message);
+    f->message.envelope = &f->envelope;
+    f->message.accepted_utc_ms = INT64_C(1769767200000);
+}
+
+static void set_recipient(struct facts *f)
+{
+    ipc__mailbox__init(&f->forward_path);
+    f->forward_path.text = text_bytes("Bob@Example.NET");
+    ipc__recipient__init(&f->recipient);
+    f->recipient.forward_path = &f->forward_path;
+    queue__recipient_record__init(&f->record);
+    f->record.recipient = &f->recipient;
+    ipc__result__init(&f->result);
+    f->result.kind = IPC__RESULT_KIND__FAILED;
+    f->result.status = text_bytes("5.1.1");
+    f->result.reply = text_bytes("550-5.1.1 no such user\n550 5.1.1 see policy page");
+    f->result.remote = true;
+    ipc__candidate__init(&f->candidate);
+    f->candidate.mx = text_bytes("mx1.example.net");
+    f->candidate.verdict = text_bytes("refused");
+    f->candidates[0] = &f->candidate;
+    ipc__decision__init(&f->decision);
+    f->decision.policy = text_bytes("none");
+    f->decision.at_utc_ms = INT64_C(1769767203000);
+    f->decision.candidates = f->candidates;
+    f->decision.n_candidates = 1;
+    f->failed = (struct notify_recipient){ &f->record, &f->result, &f->decision, false };
+}
+
+static int open_facts(void **state)
+{
+    static struct facts f;
+    f = (struct facts){ .identity = { "relay.example", "postmaster@relay.example" } };
+    set_message(&f);
+    set_recipient(&f);
+    buf_init(&f.original, 1024 * 1024);
+    buf_init(&f.text, NOTIFY_TEXT_MAX);
+    assert_true(buf_append(&f.original, span_of(headers)));
+    assert_true(buf_append(&f.original, SPAN("See you at noon.\r\n")));
+    f.notify = (struct notify_facts){
+        .identity = &f.identity,
+        .id = 0xabc,
+        .original_id = 0x3f9c21,
+        .message = &f.message,
+        .recipients = &f.failed,
+        .count = 1,
+        .now_ms = INT64_C(1769767210000),
+    };
+    *state = &f;
+    return 0;
+}
+
+static int close_facts(void **state)
+{
+    struct facts *f = *state;
+    buf_clear(&f->original);
+    buf_clear(&f->text);
+    return 0;
+}
+
+static struct span written(struct facts *f)
+{
+    f->notify.original = span_first(buf_span(&f->original), NOTIFY_WHOLE_MAX);
+    f->notify.original_is_whole = f->notify.original.len == buf_len(&f->original);
+    buf_reset(&f->text);
+    assert_true(notify_write(&f->notify, &f->text));
+    return buf_span(&f->text);
+}
+
+static bool has(struct span text, const char *words)
+{
+    return memmem(text.data, text.len, words, strlen(words)) != NULL;
+}
+
+static void says(struct facts *f, const char *words)
+{
+    if (!has(written(f), words)) {
+        fail_msg("lacks \"%s\"", words);
+    }
+}
+
+static void is_a_multipart_report(void **state)
+{
+    says(*state, "To: <ada@sender.test>\r\n");
+    says(*state, "From: Mail Delivery System <postmaster@relay.example>\r\n");
+    says(*state, "Auto-Submitted: auto-replied\r\n");
+    says(*state, "MIME-Version: 1.0\r\n");
+    says(*state, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"=_");
+    says(*state, "Content-Type: message/delivery-status\r\n");
+    says(*state, "Content-Type: message/rfc822\r\n");
+    says(*state, "Date: Fri, 30 Jan 2026 10:00:10 +0000\r\n");
+}
+
+static void every_line_is_short_ascii_and_ends_in_crlf(void **state)
+{
+    struct facts *f = *state;
+    f->result.reply = text_bytes("550 \xc3\xa4rger\r\nBcc: evil\x01\nmore");
+    struct span text = written(f);
+    size_t column = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        column = c == '\n' ? 0 : column + 1;
+        assert_true(column <= 999 && c < 0x7f && (c >= ' ' || c == '\r' || c == '\n' || c == '\t'));
+        assert_true(c != '\n' || (i > 0 && text.data[i - 1] == '\r'));
+        assert_true(c != '\r' || (i + 1 < text.len && text.data[i + 1] == '\n'));
+    }
+    assert_false(has(text, "\r\nBcc: evil"));
+}
+
+static void status_part_has_the_fields_in_order(void **state)
+{
+    says(*state, "Reporting-MTA: dns; relay.example\r\n"
+                 "Received-From-MTA: dns; laptop.test ([192.1.2.9])\r\n"
+                 "Arrival-Date: Fri, 30 Jan 2026 10:00:00 +0000\r\n"
+                 "\r\n"
+                 "Final-Recipient: rfc822; Bob@Example.NET\r\n"
+                 "Action: failed\r\n"
+                 "Status: 5.1.1\r\n"
+                 "Remote-MTA: dns; mx1.example.net\r\n"
+                 "Diagnostic-Code: smtp; 550-5.1.1 no such user\r\n"
+                 " 550 5.1.1 see policy page\r\n"
+                 "Last-Attempt-Date: Fri, 30 Jan 2026 10:00:03 +0000\r\n"
+                 "Final-Log-ID: 3f9c21\r\n");
+}
+
+static void envid_and_orcpt_come_back_decoded(void **state)
+{
+    struct facts *f = *state;
+    f->envelope.envid = text_bytes("QQ+20314+3D1");
+    f->recipient.orcpt = text_bytes("rfc822;Bob+2Blist@Example.com");
+    says(f, "Original-Envelope-Id: QQ 314=1\r\n");
+    says(f, "Original-Recipient: rfc822; Bob+list@Example.com\r\nFinal-Recipient:");
+}
+
+static void absent_envid_and_orcpt_stay_absent(void **state)
+{
+    struct span text = written(*state);
+    assert_false(has(text, "Original-Envelope-Id"));
+    assert_false(has(text, "Original-Recipient"));
+}
+
+static void without_a_remote_there_is_no_remote_mta(void **state)
+{
+    struct facts *f = *state;
+    f->result.remote = false;
+    f->result.status = text_bytes("5.4.4");
+    f->result.reply = text_bytes("example.net has no mail servers");
+    says(f, "Diagnostic-Code: x-waxseal; example.net has no mail servers\r\n");
+    assert_false(has(buf_span(&f->text), "Remote-MTA"));
+}
+
+static void an_expired_recipient_has_a_temporary_status(void **state)
+{
+    struct facts *f = *state;
+    f->failed.expired = true;
+    f->result.status = text_bytes("4.2.2");
+    says(f, "Status: 4.2.2\r\n");
+    f->result.status = text_bytes("nonsense");
+    says(f, "Status: 4.4.7\r\n");
+    says(f, "until the time allowed for it was over");
+}
+
+static void a_status_that_is_none_becomes_5_0_0(void **state)
+{
+    static const char *const wrong[] = { "", "5.1", "5.01.1", "2.1.1", "5.1.1.1", "5.a.1" };
+    struct facts *f = *state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        f->result.status = text_bytes(wrong[i]);
+        says(f, "Status: 5.0.0\r\n");
+    }
+}
+
+static void people_are_told_what_whose_and_what_to_do(void **state)
+{
+    says(*state, "There is no such mailbox.");
+    says(*state, "This can be put right on your side.");
+    says(*state, "Check the address for typing mistakes");
+    says(*state, "The mail server mx1.example.net said:\r\n    550-5.1.1 no such user\r\n");
+    says(*state, "write to postmaster@relay.example");
+}
+
+static void a_policy_bounce_names_policy_server_and_certificate(void **state)
+{
+    struct facts *f = *state;
+    f->failed.expired = true;
+    f->result.remote = false;
+    f->result.status = text_bytes("4.7.5");
+    f->decision.policy = text_bytes("sts enforce");
+    f->decision.policy_id = text_bytes("20260101");
+    f->candidate.verdict = text_bytes("certificate expired");
+    f->candidate.certificate = text_bytes("CN=mx1.example.net, expired 2026-01-01");
+    says(f, "MTA-STS");
+    says(f, "20260101");
+    says(f, "mx1.example.net: certificate expired\r\n");
+    says(f, "its certificate: CN=mx1.example.net, expired 2026-01-01\r\n");
+    says(f, "administrator has\r\n  to mend");
+}
+
+static void a_small_message_comes_back_whole(void **state)
+{
+    says(*state, "Subject: lunch\r\nFrom: <ada@sender.test>\r\n\r\nSee you at noon.\r\n");
+}
+
+static void a_large_message_comes_back_as_headers(void **state)
+{
+    struct facts *f = *state;
+    while (buf_len(&f->original) <= NOTIFY_WHOLE_MAX)
+        assert_true(buf_append(&f->original, SPAN("and so on, and on\r\n")));
+    says(f, "Content-Type: text/rfc822-headers\r\n");
+    says(f, "Subject: lunch\r\n");
+    assert_false(has(buf_span(&f->text), "See you at noon"));
+}
+
+static void headers_are_cut_at_a_line_within_16_kib(void **state)
+{
+    struct facts *f = *state;
+    buf_reset(&f->original);
+    for (int i = 0; i < 5000; i++)
+        assert_true(buf_printf(&f->original, "X-Field-%04d: some words in a header\r\n", i));
+    struct span text = written(f);
+    assert_true(text.len < NOTIFY_HEADERS_MAX + 4096);
+    assert_true(has(text, "X-Field-0400"));
+    assert_true(has(text, "words in a header\r\n\r\n--=_"));
+}
+
+static void ret_hdrs_and_requiretls_return_headers(void **state)
+{
+    struct facts *f = *state;
+    f->envelope.ret = 2;
+    assert_false(has(written(f), "See you at noon"));
+    f->envelope.ret = 1;
+    assert_true(has(written(f), "See you at noon"));
+    f->envelope.requiretls = true; /* RFC 8689 s.5: RET=FULL is disregarded */
+    assert_false(has(written(f), "See you at noon"));
+}
+
+static void eight_bit_headers_are_quoted(void **state)
+{
+    struct facts *f = *state;
+    buf_reset(&f->original);
+    assert_true(buf_append(&f->original, SPAN("Subject: caf\xc3\xa9 = good\r\n\r\nbody\r\n")));
+    says(f, "Content-Transfer-Encoding: quoted-printable\r\n");
+    says(f, "Subject: caf=C3=A9 =3D good\r\n");
+    assert_false(has(buf_span(&f->text), "body"));
+}
+
+static void the_boundary_does_not_occur_in_the_original(void **state)
+{
+    struct facts *f = *state;
+    says(f, "boundary=\"=_abc.19c0e588c10.0\"");
+    assert_true(buf_append(&f->original, SPAN("--=_abc.19c0e588c10.0\r\n")));
+    says(f, "boundary=\"=_abc.19c0e588c10.1\"");
+}
+
+static void nobody_is_told_of_a_bounce_of_a_bounce(void **state)
+{
+    struct facts *f = *state;
+    assert_true(notify_is_due(&f->message, &f->record));
+    f->reverse_path.text = text_bytes("");
+    assert_false(notify_is_due(&f->message, &f->record));
+    f->reverse_path.text = text_bytes("ada@sender.test");
+    f->message.notification = true;
+    assert_false(notify_is_due(&f->message, &f->record));
+}
+
+static void notify_decides_who_is_told(void **state)
+{
+    struct facts *f = *state;
+    static const struct {
+        uint32_t notify;
+        bool due;
+    } rows[] = { { 0, true },
+                 { NOTIFY_NEVER, false },
+                 { NOTIFY_FAILURE, true },
+                 { NOTIFY_FAILURE | NOTIFY_SUCCESS, true },
+                 { NOTIFY_SUCCESS | NOTIFY_DELAY, false } };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        f->recipient.notify = rows[i].notify;
+        assert_int_equal(notify_is_due(&f->message, &f->record), rows[i].due);
+    }
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, open_facts, close_facts, NULL                                             \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST("a notification is a multipart/report to the sender (RFC 6522)",
+             is_a_multipart_report),
+        TEST("every line is short ASCII and ends in CRLF, whatever the remote said",
+             every_line_is_short_ascii_and_ends_in_crlf),
+        TEST("the status part has its fields in order (RFC 3464 s.2)",
+             status_part_has_the_fields_in_order),
+        TEST("ENVID and ORCPT come back decoded (RFC 3461 s.6.3)",
+             envid_and_orcpt_come_back_decoded),
+        TEST("without ENVID and ORCPT their fields are absent", absent_envid_and_orcpt_stay_absent),
+        TEST("without a remote reply there is no Remote-MTA",
+             without_a_remote_there_is_no_remote_mta),
+        TEST("a recipient given up at the end of the lifetime has a temporary status",
+             an_expired_recipient_has_a_temporary_status),
+        TEST("a status that is none becomes 5.0.0", a_status_that_is_none_becomes_5_0_0),
+        TEST("people are told what happened, whose side it is, and what to do",
+             people_are_told_what_whose_and_what_to_do),
+        TEST("a bounce for a policy names policy, server and certificate",
+             a_policy_bounce_names_policy_server_and_certificate),
+        TEST("a small message comes back whole", a_small_message_comes_back_whole),
+        TEST("a large message comes back as its headers", a_large_message_comes_back_as_headers),
+        TEST("returned headers end at a line within 16 KiB",
+             headers_are_cut_at_a_line_within_16_kib),
+        TEST("RET=HDRS and REQUIRETLS return headers only", ret_hdrs_and_requiretls_return_headers),
+        TEST("headers with 8-bit bytes are returned quoted-printable",
+             eight_bit_headers_are_quoted),
+        TEST("the boundary does not occur in the original",
+             the_boundary_does_not_occur_in_the_original),
+        TEST("nobody is told when a notification fails", nobody_is_told_of_a_bounce_of_a_bounce),
+        TEST("NOTIFY decides who is told (RFC 3461 s.4.1)", notify_decides_who_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

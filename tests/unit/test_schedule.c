@@ -1,0 +1,129 @@
+#include "tests/support/test.h"
+
+#include "lib/base/clock.h"
+#include "queue/schedule.h"
+
+#define NOW INT64_C(1769767200000)
+
+static struct schedule_rules usual(void)
+{
+    return (struct schedule_rules){ .retry_first_ms = 5 * MINUTE_MS,
+                                    .retry_max_ms = 4 * HOUR_MS,
+                                    .lifetime_ms = 5 * DAY_MS,
+                                    .policy_wait_ms = HOUR_MS };
+}
+
+static const uint32_t middle_dice = 1000; /* no jitter */
+
+static int64_t wait_after(unsigned attempts)
+{
+    struct schedule_rules rules = usual();
+    return schedule_retry(&rules, attempts, NOW, NOW, middle_dice) - NOW;
+}
+
+static void waits_double_to_the_longest(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_after(1), 5 * MINUTE_MS);
+    assert_int_equal(wait_after(2), 10 * MINUTE_MS);
+    assert_int_equal(wait_after(3), 20 * MINUTE_MS);
+    assert_int_equal(wait_after(6), 160 * MINUTE_MS);
+    assert_int_equal(wait_after(7), 4 * HOUR_MS);
+    assert_int_equal(wait_after(100), 4 * HOUR_MS);
+    assert_int_equal(wait_after(UINT32_MAX), 4 * HOUR_MS);
+}
+
+static void jitter_is_a_tenth_to_both_sides(void **state)
+{
+    (void)state;
+    struct schedule_rules rules = usual();
+    int64_t least = INT64_MAX;
+    int64_t most = 0;
+    for (uint32_t dice = 0; dice < 5000; dice++) {
+        int64_t wait_ms = schedule_retry(&rules, 1, NOW, NOW, dice) - NOW;
+        least = wait_ms < least ? wait_ms : least;
+        most = wait_ms > most ? wait_ms : most;
+    }
+    assert_int_equal(least, 5 * MINUTE_MS * 9 / 10);
+    assert_int_equal(most, 5 * MINUTE_MS * 11 / 10);
+}
+
+static void the_end_of_life_gets_an_attempt(void **state)
+{
+    (void)state;
+    struct schedule_rules rules = usual();
+    int64_t accepted = NOW - rules.lifetime_ms + MINUTE_MS;
+    assert_int_equal(schedule_retry(&rules, 40, accepted, NOW, middle_dice), NOW + MINUTE_MS);
+    assert_false(schedule_is_last(&rules, accepted, NOW + MINUTE_MS - 1));
+    assert_true(schedule_is_last(&rules, accepted, NOW + MINUTE_MS));
+}
+
+static void after_the_end_waits_are_as_usual(void **state)
+{
+    (void)state;
+    struct schedule_rules rules = usual();
+    int64_t accepted = NOW - 2 * rules.lifetime_ms;
+    assert_int_equal(schedule_retry(&rules, 1, accepted, NOW, middle_dice), NOW + 5 * MINUTE_MS);
+}
+
+static void a_policy_is_asked_for_after_1_2_4_5_5_minutes(void **state)
+{
+    (void)state;
+    static const int64_t minutes[] = { 1, 2, 4, 5, 5, 5 };
+    for (unsigned i = 0; i < sizeof(minutes) / sizeof(minutes[0]); i++)
+        assert_int_equal(schedule_policy_retry(i, NOW), NOW + minutes[i] * MINUTE_MS);
+}
+
+static void the_wait_for_a_policy_ends_after_its_time(void **state)
+{
+    (void)state;
+    struct schedule_rules rules = usual();
+    assert_false(schedule_skips_policy(&rules, 3, NOW - HOUR_MS + 1, NOW));
+    assert_true(schedule_skips_policy(&rules, 3, NOW - HOUR_MS, NOW));
+    assert_false(schedule_skips_policy(&rules, 0, NOW - DAY_MS, NOW));
+}
+
+static void all_mail_goes_to_a_relayhost(void **state)
+{
+    (void)state;
+    struct schedule_rules rules = usual();
+    assert_true(span_equal(schedule_route(&rules, SPAN("example.net")), SPAN("example.net")));
+    rules.relayhost = true;
+    assert_true(span_equal(schedule_route(&rules, SPAN("example.net")), SPAN("relayhost")));
+}
+
+static void no_wait_reaches_the_horizon(void **state)
+{
+    (void)state;
+    struct schedule_rules rules = usual();
+    int64_t horizon = schedule_horizon(&rules, NOW);
+    for (uint32_t dice = 0; dice < 3000; dice++) {
+        assert_true(schedule_retry(&rules, 50, NOW, NOW, dice) < horizon);
+        assert_true(NOW + schedule_hop_rest(&rules, 50, dice) < horizon);
+    }
+    rules.retry_first_ms = rules.retry_max_ms = SECOND_MS;
+    assert_true(schedule_policy_retry(9, NOW) < schedule_horizon(&rules, NOW));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        { "waits double from the first to the longest", waits_double_to_the_longest, NULL, NULL,
+          NULL },
+        { "each wait is spread by a tenth to both sides", jitter_is_a_tenth_to_both_sides, NULL,
+          NULL, NULL },
+        { "an attempt is made right at the end of the lifetime", the_end_of_life_gets_an_attempt,
+          NULL, NULL, NULL },
+        { "after the end of the lifetime waits are as usual", after_the_end_waits_are_as_usual,
+          NULL, NULL, NULL },
+        { "an unknown policy is asked for after 1, 2, 4, 5, 5 minutes",
+          a_policy_is_asked_for_after_1_2_4_5_5_minutes, NULL, NULL, NULL },
+        { "the wait for an unknown policy ends when the message is old enough",
+          the_wait_for_a_policy_ends_after_its_time, NULL, NULL, NULL },
+        { "with a relayhost all mail has one next hop", all_mail_goes_to_a_relayhost, NULL, NULL,
+          NULL },
+        { "no wait reaches the horizon behind which the clock was stepped",
+          no_wait_reaches_the_horizon, NULL, NULL, NULL },
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
