@@ -12,7 +12,7 @@ from services import wait_until
 
 
 def ready(relay):
-    relay.wait_event("ready")
+    wait_until(lambda: relay.events("ready"), 10, "all roles to be ready")
     return relay
 
 
