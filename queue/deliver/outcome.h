@@ -2,7 +2,7 @@
  * outcome - a server's reply, or the loss of the connection, by the stage at which it came, to what
  * it means for the recipients it concerns.  Called by dialogue and attempt.  Pure.
  * Rules: RFC 5321 s.4.2, s.4.5.3.1.10, s.5.1; rfc/smtp-client.md CLI-18, CLI-20, CLI-35 to CLI-40,
- * CLI-160.  docs/delivery.md has the table.
+ * CLI-160.  README.md beside it has the table.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_OUTCOME_H
 #define WAXSEAL_QUEUE_DELIVER_OUTCOME_H
