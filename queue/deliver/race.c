@@ -38,7 +38,7 @@ static void race_free(struct race *race)
     free(race);
 }
 
-static struct dialogue **lane_of(struct race *race, const struct dialogue *d)
+static struct dialogue **runner_of(struct race *race, const struct dialogue *d)
 {
     return race->runners[0] == d ? &race->runners[0] : &race->runners[1];
 }
@@ -46,13 +46,13 @@ static struct dialogue **lane_of(struct race *race, const struct dialogue *d)
 /* Sends the next address off, if one is left and there is room for it. */
 static void race_start_next(struct race *race)
 {
-    struct dialogue **lane = lane_of(race, NULL);
+    struct dialogue **runner = runner_of(race, NULL);
     struct endpoint remote;
 
-    if (race->started == race->count || *lane)
+    if (race->started == race->count || *runner)
         return;
     remote = (struct endpoint){ race->addresses[race->started++], race->port };
-    *lane = dialogue_connect(race->loop, &remote, &race->plan, &runner_events, race);
+    *runner = dialogue_connect(race->loop, &remote, &race->plan, &runner_events, race);
     if (race->started < race->count)
         loop_timer_start(race->head_start, RACE_HEAD_START_MS);
 }
@@ -68,7 +68,7 @@ static void on_connected(void *ctx, struct dialogue *d)
     const struct race_events *events = race->events;
     void *owner = race->ctx;
 
-    *lane_of(race, d) = NULL;
+    *runner_of(race, d) = NULL;
     race_free(race);
     events->won(owner, d);
 }
@@ -79,7 +79,7 @@ static void on_ended(void *ctx, struct dialogue *d, const struct dialogue_end *e
     const struct race_events *events = race->events;
     void *owner = race->ctx;
 
-    *lane_of(race, d) = NULL;
+    *runner_of(race, d) = NULL;
     events->lost(owner, &dialogue_facts(d)->remote, end);
     race_start_next(race);
     if (race->runners[0] || race->runners[1])

@@ -1,0 +1,76 @@
+/*
+ * attempt_private - what the parts of an attempt share: attempt.c has its life and the candidates,
+ * attempt_session.c the session and the message, attempt_record.c what is written down of it.
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_ATTEMPT_PRIVATE_H
+#define WAXSEAL_QUEUE_DELIVER_ATTEMPT_PRIVATE_H
+
+#include "queue/deliver/attempt.h"
+#include "queue/deliver/race.h"
+
+struct attempt {
+    struct list others; /* in the lane */
+    struct lane *lane;
+    struct plan *plan;
+    struct job *job;
+    struct session *session;  /* NULL in a follower: its leader has it */
+    struct attempt *follower; /* its message's commands left with ours */
+    bool is_follower;
+    bool is_doomed; /* a follower whose job nobody wants any more */
+    struct address_query *lookup;
+    struct race *race;
+
+    /* the candidate */
+    unsigned candidate;
+    unsigned order[MX_NAMES_MAX];                  /* of the candidates, for this job */
+    unsigned next;                                 /* place in it of the one after */
+    struct ip_address addresses[MX_ADDRESSES_MAX]; /* not tried yet */
+    unsigned address_count;
+    unsigned connects;
+    struct sts_decision decision; /* how to connect; then, whether mail may go */
+    enum tls_floor floor;
+    bool use_tls;
+    bool failed_before; /* its handshake, at this address */
+    unsigned line;      /* of the job's candidates */
+
+    bool was_ready; /* some candidate was fit for mail */
+    bool is_judged; /* the session has its line in the record */
+    bool is_sent;   /* the dialogue has the job, or had it */
+    bool is_reused; /* the session is not of our making, and may be stale */
+};
+
+const char *attempt_mx(const struct attempt *a);
+struct worker *attempt_worker(const struct attempt *a);
+
+/* --- attempt.c */
+struct attempt *attempt_new(struct lane *lane, struct job *job);
+void attempt_free(struct attempt *a);
+/* All is tried that could be: the job goes back. */
+void attempt_over(struct attempt *a);
+/* The job goes on later, before all others: the session is needed for another one. */
+void attempt_requeue(struct attempt *a, unsigned next_candidate);
+/* Nothing came of it. */
+void attempt_discard(struct attempt *a);
+/* Each candidate in turn, each of its addresses, within bounds (pitfalls.md section 7.10). */
+void attempt_walk(struct attempt *a);
+void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count);
+
+/* --- attempt_session.c */
+extern const struct dialogue_events attempt_events;
+/* A session that is already open: its line in the record of one more message. */
+void attempt_join(struct attempt *a, struct session *session);
+
+/* --- attempt_record.c: the candidate's line in the job's decision record, and results */
+struct job_candidate *attempt_line(struct attempt *a);
+struct job_candidate *attempt_add_line(struct attempt *a, const char *verdict);
+void attempt_line_address(struct attempt *a, const struct ip_address *address);
+/* What is known of the session, from its making on. */
+void attempt_line_session(struct attempt *a);
+/* What the candidate's line says of the whole message: the best that came of a recipient. */
+void attempt_line_result(struct attempt *a, enum stage stage);
+void attempt_settle(struct attempt *a, const struct outcome *outcome, struct span words,
+                    bool remote);
+/* The candidate does not meet what binds: never final before the end (RFC 8461 s.5). */
+void attempt_settle_policy(struct attempt *a, const char *detail);
+
+#endif

@@ -1,0 +1,72 @@
+#include "queue/deliver/attempt_private.h"
+
+#include "queue/deliver/verdict.h"
+
+struct job_candidate *attempt_line(struct attempt *a)
+{
+    return &a->job->candidates[a->line];
+}
+
+struct job_candidate *attempt_add_line(struct attempt *a, const char *verdict)
+{
+    struct job_candidate *line = job_add_candidate(a->job, attempt_mx(a));
+
+    a->line = a->job->candidate_count - 1;
+    line->verdict = verdict;
+    return line;
+}
+
+void attempt_line_address(struct attempt *a, const struct ip_address *address)
+{
+    char text[NETWORK_TEXT_SIZE];
+
+    ip_address_format(address, text);
+    attempt_line(a)->address = job_keep(a->job, span_of(text));
+}
+
+void attempt_line_session(struct attempt *a)
+{
+    const struct session *session = a->session;
+    const struct dialogue_facts *facts = dialogue_facts(session->dialogue);
+    struct job_candidate *line = attempt_line(a);
+
+    line->address = job_keep(a->job, span_of(session->address));
+    line->tls = session->tls;
+    if (facts->tls != SESSION_TLS_ON)
+        return;
+    line->tls_version = job_keep(a->job, span_of(facts->session.version));
+    line->cipher = job_keep(a->job, span_of(facts->session.cipher));
+    line->certificate = job_keep(a->job, span_of(session->certificate));
+}
+
+/* --- settling */
+
+void attempt_settle(struct attempt *a, const struct outcome *outcome, struct span words,
+                    bool remote)
+{
+    job_settle(a->job, RECIPIENT_OPEN, outcome, words, remote);
+}
+
+void attempt_settle_policy(struct attempt *a, const char *detail)
+{
+    struct outcome o = outcome_of_policy(a->job->last_attempt);
+    char words[VERDICT_WORDS_SIZE];
+
+    verdict_of_policy(a->plan, attempt_mx(a), a->decision.reason, detail, words);
+    attempt_line(a)->verdict = a->decision.reason;
+    attempt_line(a)->reply = job_keep(a->job, span_of(words));
+    attempt_settle(a, &o, span_of(words), false);
+}
+
+void attempt_line_result(struct attempt *a, enum stage stage)
+{
+    const struct job_result *best = &a->job->results[0];
+
+    for (unsigned i = 1; i < a->job->envelope.recipient_count; i++)
+        if (a->job->results[i].is_given && a->job->results[i].kind < best->kind)
+            best = &a->job->results[i];
+    if (!best->is_given)
+        return;
+    attempt_line(a)->verdict = verdict_of_end(stage, best->kind);
+    attempt_line(a)->reply = best->reply;
+}

@@ -1,0 +1,238 @@
+#include "queue/deliver/attempt_private.h"
+
+#include <stdio.h>
+
+#include "lib/base/log.h"
+#include "queue/deliver/report.h"
+#include "queue/deliver/verdict.h"
+
+static void log_session(const struct attempt *a, const struct dialogue_facts *facts)
+{
+    struct log_line line;
+    bool secure = facts->tls == SESSION_TLS_ON;
+
+    log_begin(&line, LOG_DEBUG, "session");
+    log_qid(&line, a->job->id);
+    log_string(&line, "mx", attempt_mx(a));
+    log_string(&line, "address", a->session->address);
+    log_string(&line, "tls", a->session->tls);
+    log_string(&line, "version", secure ? facts->session.version : "");
+    log_string(&line, "cipher", secure ? facts->session.cipher : "");
+    log_string(&line, "result", tls_result_name(a->decision.result));
+    log_string(&line, "reason", a->decision.reason);
+    log_end(&line);
+}
+
+/* --- the session as secure as it will be */
+
+/* Decides about the session, and writes down and reports what it came to. */
+static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
+{
+    struct worker *worker = attempt_worker(a);
+    struct sts_facts f = plan_facts(a->plan, a->candidate);
+    bool strict = a->floor == TLS_FLOOR_STRICT && facts->tls == SESSION_TLS_ON &&
+                  facts->session.cert == CERT_OK;
+
+    f.tls = facts->tls;
+    f.floor = a->floor;
+    f.cert = facts->session.cert;
+    f.failed_before = a->failed_before;
+    a->decision = sts_decide_session(f);
+    a->is_judged = true;
+    session_describe(a->session, attempt_mx(a), strict, worker->trust_generation);
+    attempt_add_line(a, a->decision.reason);
+    attempt_line_session(a);
+    log_session(a, facts);
+    if (a->decision.report)
+        report_session(worker->reports, a->plan, attempt_mx(a), &a->decision, facts);
+}
+
+static bool on_judge(void *ctx, struct dialogue *d)
+{
+    struct attempt *a = ctx;
+
+    judge_session(a, dialogue_facts(d));
+    return a->decision.deliver;
+}
+
+static void on_ready(void *ctx, struct dialogue *d)
+{
+    struct attempt *a = ctx;
+
+    a->was_ready = true;
+    a->is_sent = true;
+    session_wait(a->session, false);
+    dialogue_send(d, a->job);
+}
+
+/* After a failed handshake: a lower floor, or clear, if nothing forbids; on a new connection. */
+static bool connect_again(struct attempt *a, enum session_tls how, const struct ip_address *address)
+{
+    if (a->connects >= ATTEMPT_CONNECTS_MAX)
+        return false;
+    if (how == SESSION_TLS_REFUSED && a->decision.clear_allowed)
+        a->use_tls = false;
+    else if (how == SESSION_TLS_REFUSED || !sts_decide_again(&a->decision, &a->floor, &a->use_tls))
+        return false;
+    a->failed_before = true;
+    attempt_connect(a, address, 1);
+    return true;
+}
+
+static void without_tls(struct attempt *a, const struct dialogue_facts *facts,
+                        const struct dialogue_end *end)
+{
+    struct ip_address address = facts->remote.address;
+    enum session_tls how = facts->tls;
+    char detail[VERDICT_WORDS_SIZE / 2];
+
+    judge_session(a, facts);
+    a->session->dialogue = NULL; /* it frees itself */
+    attempt_line(a)->reply = job_keep(a->job, end->words);
+    if (connect_again(a, how, &address))
+        return;
+    if (a->decision.clear_allowed) { /* only the bound on connects stands in the way */
+        attempt_settle(a, &end->outcome, end->words, end->remote);
+        attempt_walk(a);
+        return;
+    }
+    snprintf(detail, sizeof(detail), "%.*s", (int)end->words.len, end->words.data);
+    attempt_settle_policy(a, detail);
+    attempt_walk(a);
+}
+
+/* --- the message under way */
+
+static struct job *on_next(void *ctx, struct dialogue *d)
+{
+    struct attempt *a = ctx;
+    struct job *job = lane_next_for(a->lane, a->session);
+
+    (void)d;
+    if (!job)
+        return NULL;
+    a->follower = attempt_new(a->lane, job);
+    a->follower->is_follower = true;
+    return job;
+}
+
+void attempt_join(struct attempt *a, struct session *session)
+{
+    a->session = session;
+    a->is_follower = false;
+    a->is_reused = true;
+    a->is_sent = a->is_judged = a->was_ready = true;
+    do
+        a->candidate = a->order[a->next++];
+    while (a->next < a->plan->route.count &&
+           !span_equal_nocase(span_of(attempt_mx(a)), span_of(session->key.mx)));
+    attempt_add_line(a, "");
+    attempt_line_session(a);
+    dialogue_bind(session->dialogue, &attempt_events, a);
+}
+
+static void hand_to_follower(struct attempt *a)
+{
+    struct attempt *follower = a->follower;
+    struct session *session = a->session;
+
+    a->follower = NULL;
+    a->session = NULL;
+    attempt_join(follower, session);
+    if (!follower->is_doomed)
+        return;
+    dialogue_free(&session->dialogue); /* its content will never come */
+    attempt_discard(follower);
+}
+
+/* The follower's message has not begun: it is begun anew. */
+static void release_follower(struct attempt *a)
+{
+    struct attempt *follower = a->follower;
+
+    a->follower = NULL;
+    if (follower && follower->is_doomed)
+        attempt_discard(follower);
+    else if (follower)
+        attempt_requeue(follower, 0);
+}
+
+static void go_on_elsewhere(struct attempt *a)
+{
+    if (dialogue_is_idle(a->session->dialogue))
+        dialogue_quit(&a->session->dialogue);
+    else
+        dialogue_free(&a->session->dialogue);
+    a->address_count = 0;
+    attempt_walk(a);
+}
+
+static void on_finished(void *ctx, struct dialogue *d, struct job *job, enum mail_end end)
+{
+    struct attempt *a = ctx;
+    bool has_follower = a->follower != NULL;
+
+    attempt_line_result(a, STAGE_DOT);
+    a->is_reused = false;
+    if (has_follower)
+        hand_to_follower(a);
+    if (end == MAIL_DONE)
+        attempt_over(a);
+    else if (end == MAIL_AGAIN && !has_follower && !dialogue_is_spent(d))
+        dialogue_send(d, job);
+    else if (end == MAIL_ELSEWHERE && !has_follower)
+        go_on_elsewhere(a);
+    else
+        attempt_requeue(a, end == MAIL_AGAIN ? 0 : a->next);
+}
+
+/* An idle session may have died of age; the message is not to blame, nor the host. */
+static void begin_anew(struct attempt *a)
+{
+    a->is_reused = false;
+    a->was_ready = false;
+    a->next = 0;
+    a->address_count = 0;
+    attempt_line(a)->verdict = "session was stale";
+    attempt_walk(a);
+}
+
+static void on_ended(void *ctx, struct dialogue *d, const struct dialogue_end *end)
+{
+    struct attempt *a = ctx;
+    const struct dialogue_facts *facts = dialogue_facts(d);
+
+    if (end->stage == STAGE_HANDSHAKE) {
+        without_tls(a, facts, end);
+        return;
+    }
+    a->session->dialogue = NULL; /* it frees itself */
+    release_follower(a);
+    if (!a->is_judged) {
+        attempt_add_line(a, "");
+        attempt_line_address(a, &facts->remote.address);
+    }
+    attempt_line(a)->verdict = verdict_of_end(end->stage, end->outcome.kind);
+    attempt_line(a)->reply = job_keep(a->job, end->words);
+    if (end->refused)
+        attempt_settle_policy(a, facts->tls == SESSION_TLS_ON ? facts->session.cert_reason : "");
+    else if (!a->is_sent)
+        attempt_settle(a, &end->outcome, end->words, end->remote);
+    if (job_open_count(a->job) == 0)
+        attempt_over(a);
+    else if (a->is_reused && end->stage <= STAGE_DATA)
+        begin_anew(a);
+    else {
+        if (a->is_sent)
+            a->address_count = 0; /* a host that was fit for mail: on to the next one */
+        attempt_walk(a);
+    }
+}
+
+const struct dialogue_events attempt_events = {
+    .judge = on_judge,
+    .ready = on_ready,
+    .next = on_next,
+    .finished = on_finished,
+    .ended = on_ended,
+};
