@@ -140,6 +140,7 @@ void rig_start(struct queue_rig *rig, const char *settings)
     make_pair(pair);
     rig->ready = false;
     rig->job_count = 0;
+    rig->jobs_taken = 0;
     rig->ack_count = 0;
     rig->pid = fork();
     ensure(rig->pid >= 0);
@@ -273,8 +274,7 @@ void rig_attach_silent_worker(struct queue_rig *rig)
 {
     channel_free(&rig->worker);
     rig->worker_closed = false;
-    rig->worker =
-        channel_open(rig->loop, hand_over_peer(rig, ROLE_DELIVER), &worker_events, rig);
+    rig->worker = channel_open(rig->loop, hand_over_peer(rig, ROLE_DELIVER), &worker_events, rig);
 }
 
 void rig_attach_worker(struct queue_rig *rig, unsigned job_room, const uint64_t *leases,
@@ -333,7 +333,8 @@ void rig_pull(struct queue_rig *rig, const struct rig_job *job)
     }
 }
 
-/* ---- in place of an smtpd instance ------------------------------------------------------------ */
+/* ---- in place of an smtpd instance ------------------------------------------------------------
+ */
 
 struct sending {
     struct queue_rig *rig;
@@ -343,7 +344,8 @@ struct sending {
 
 static void send_more(void *ctx)
 {
-    static const char line[] = "This line is what the rig's messages are made of, again and again\r\n";
+    static const char line[] =
+        "This line is what the rig's messages are made of, again and again\r\n";
     struct sending *s = ctx;
     static char block[sizeof(line) * 64];
 
@@ -405,7 +407,8 @@ void rig_send_one(struct queue_rig *rig, const char *sender, const char *recipie
     rig_send(rig, sender, &recipient, 1, size);
 }
 
-/* ---- from start to end ------------------------------------------------------------------------ */
+/* ---- from start to end ------------------------------------------------------------------------
+ */
 
 void rig_open(struct queue_rig *rig)
 {

@@ -1,7 +1,7 @@
 /*
- * queue_rig - the queue role in a process of its own, with the test in place of its supervisor, of an
- * smtpd instance and of a delivery worker.  Used by test_queue; the relay's own processes are not
- * needed.  Waits are bounded: a test that waits in vain fails.
+ * queue_rig - the queue role in a process of its own, with the test in place of its supervisor, of
+ * an smtpd instance and of a delivery worker.  Used by test_queue; the relay's own processes are
+ * not needed.  Waits are bounded: a test that waits in vain fails.
  */
 #ifndef WAXSEAL_TESTS_SUPPORT_QUEUE_RIG_H
 #define WAXSEAL_TESTS_SUPPORT_QUEUE_RIG_H
@@ -39,6 +39,7 @@ struct queue_rig {
     bool worker_closed;
     struct rig_job jobs[RIG_JOBS_MAX];
     unsigned job_count;
+    unsigned jobs_taken; /* the test's */
     unsigned ack_count;
     struct buf content; /* of the chunks pulled */
     unsigned chunk_count;

@@ -1,0 +1,331 @@
+#include "tests/support/test.h"
+
+#include "tests/support/store_rig.h"
+
+#include <stdlib.h>
+
+#include "lib/base/clock.h"
+#include "queue/due_walk.h"
+#include "queue/slots.h"
+
+static struct store_rig rig;
+static struct leases *leases;
+static struct hop_ring ring;
+static struct kv_txn *txn;
+static struct due_walk walk;
+
+static int open_rig(void **state)
+{
+    (void)state;
+    store_rig_open(&rig);
+    leases = leases_new();
+    hop_ring_init(&ring);
+    return 0;
+}
+
+static int close_rig(void **state)
+{
+    (void)state;
+    hop_ring_clear(&ring);
+    leases_free(&leases);
+    store_rig_close(&rig);
+    return 0;
+}
+
+static void begin_walk(void)
+{
+    assert_null(kv_begin_read(store_kv(rig.store), &txn));
+    walk = (struct due_walk){ .leases = leases,
+                              .now_ms = clock_utc_ms() + SECOND_MS,
+                              .next_ms = INT64_MAX };
+    assert_null(kv_cursor_open(txn, TABLE_DUE, &walk.cursor));
+}
+
+static void end_walk(void)
+{
+    kv_cursor_close(&walk.cursor);
+    kv_abort(&txn);
+}
+
+/* The next message of example.net that is leased; 0: none. */
+static uint64_t lease_next(void)
+{
+    struct hop *hop = hop_have(&ring, SPAN("example.net"));
+    struct due_group group;
+    bool found;
+    assert_null(due_walk_next(&walk, hop, &group, &found));
+    if (!found)
+        return 0;
+    lease_begin(leases, group.first.id, group.numbers, group.count);
+    return group.first.id;
+}
+
+static uint64_t accept_from(const char *sender)
+{
+    return store_rig_accept(&rig, sender, "bob@example.net", SPAN("Subject: x\r\n\r\n"));
+}
+
+static void a_flood_of_one_sender_does_not_delay_another(void **state)
+{
+    (void)state;
+    store_rig_accept_many(&rig, "bulk@flood.test", "bob@example.net", 100000);
+    uint64_t lone = accept_from("ada@sender.test");
+    assert_int_equal(store_usage(rig.store).messages, 100001);
+    begin_walk();
+    unsigned turns = 1;
+    while (lease_next() != lone)
+        assert_true(++turns < 5);
+    end_walk();
+}
+
+static void senders_take_turns(void **state)
+{
+    (void)state;
+    static const char *const senders[] = { "a@one.test", "a@two.test", "a@three.test" };
+    uint64_t ids[3][4];
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 3; j++)
+            ids[j][i] = 0;
+    for (int j = 0; j < 3; j++)
+        for (int i = 0; i < 4; i++)
+            ids[j][i] = accept_from(senders[j]);
+    begin_walk();
+    for (int round = 0; round < 4; round++) {
+        bool had[3] = { false, false, false };
+        for (int turn = 0; turn < 3; turn++) {
+            uint64_t id = lease_next();
+            for (int j = 0; j < 3; j++)
+                if (id == ids[j][round])
+                    had[j] = true;
+        }
+        assert_true(had[0] && had[1] && had[2]); /* one of each, each sender's oldest first */
+    }
+    assert_int_equal(lease_next(), 0);
+    end_walk();
+}
+
+static void a_leased_row_is_not_found_again_until_its_lease_ends(void **state)
+{
+    (void)state;
+    uint64_t id = accept_from("ada@sender.test");
+    begin_walk();
+    struct hop *hop = hop_have(&ring, SPAN("example.net"));
+    struct due_group group;
+    bool found;
+    assert_null(due_walk_next(&walk, hop, &group, &found));
+    assert_true(found && group.first.id == id);
+    struct lease *lease = lease_begin(leases, id, group.numbers, group.count);
+    assert_int_equal(lease_next(), 0);
+    lease_end(leases, &lease);
+    assert_int_equal(lease_next(), id);
+    end_walk();
+}
+
+static void new_mail_goes_before_retries_and_starves_none(void **state)
+{
+    (void)state;
+    uint64_t retried = accept_from("ada@sender.test");
+    struct settle settle =
+        store_rig_settle(&rig, retried, 0, IPC__RESULT_KIND__DEFERRED, "4.2.1", false);
+    settle_clear(&settle);
+    struct sweep sweep = { .kind = SWEEP_RETRY };
+    sweep_prepare(&sweep);
+    store_rig_commit(&rig, &sweep.operation);
+    store_rig_accept_many(&rig, "ada@sender.test", "bob@example.net", 100);
+    begin_walk();
+    unsigned turn = 1;
+    while (lease_next() != retried)
+        turn++;
+    assert_true(turn > 1 && turn <= 4);
+    end_walk();
+}
+
+static void what_is_not_due_says_when_it_will_be(void **state)
+{
+    (void)state;
+    uint64_t id = accept_from("ada@sender.test");
+    struct settle settle =
+        store_rig_settle(&rig, id, 0, IPC__RESULT_KIND__DEFERRED, "4.2.1", false);
+    int64_t next_ms = settle.settled[0].next_ms;
+    settle_clear(&settle);
+    begin_walk();
+    assert_int_equal(lease_next(), 0);
+    assert_int_equal(walk.next_ms, next_ms);
+    end_walk();
+}
+
+static void recipients_of_one_message_go_together(void **state)
+{
+    (void)state;
+    struct envelope envelope;
+    struct address address;
+    envelope_init(&envelope);
+    assert_int_equal(address_parse(SPAN("bob@example.net"), &address), ADDRESS_FINE);
+    for (unsigned i = 0; i < 150; i++)
+        envelope_add(&envelope, &address)->number = i;
+    struct accept accept = { .id = store_new_id(rig.store),
+                             .content = SPAN("x\r\n"),
+                             .last = true,
+                             .envelope = &envelope,
+                             .size = 3 };
+    accept_prepare(&accept);
+    store_rig_commit(&rig, &accept.operation);
+    begin_walk();
+    struct hop *hop = hop_have(&ring, SPAN("example.net"));
+    struct due_group group;
+    bool found;
+    assert_null(due_walk_next(&walk, hop, &group, &found));
+    assert_int_equal(group.count, RECIPIENTS_PER_JOB_MAX);
+    lease_begin(leases, accept.id, group.numbers, group.count);
+    assert_null(due_walk_next(&walk, hop, &group, &found));
+    assert_true(found);
+    assert_int_equal(group.count, 50);
+    assert_int_equal(group.numbers[0], 100);
+    end_walk();
+    envelope_clear(&envelope);
+}
+
+static void another_hops_mail_is_not_touched(void **state)
+{
+    (void)state;
+    store_rig_accept(&rig, "ada@sender.test", "bob@example.net.au", SPAN("x\r\n"));
+    store_rig_accept(&rig, "ada@sender.test", "bob@example.com", SPAN("x\r\n"));
+    begin_walk();
+    assert_int_equal(lease_next(), 0);
+    end_walk();
+}
+
+/* ---- which worker -----------------------------------------------------------------------------
+ */
+
+enum { WORKERS = 4 };
+static struct slots slots;
+static struct worker_slot workers[WORKERS];
+
+static int make_workers(void **state)
+{
+    (void)state;
+    slots_init(&slots);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        workers[i] = (struct worker_slot){ .instance = i, .room = 40, .takes_jobs = true };
+        slots_add(&slots, &workers[i]);
+    }
+    return 0;
+}
+
+static struct span hop_called(unsigned nth, char room[32])
+{
+    struct buf name;
+    buf_init(&name, 31);
+    assert_true(buf_printf(&name, "host%u.test", nth));
+    span_to_string(buf_span(&name), room, 32);
+    buf_clear(&name);
+    return span_of(room);
+}
+
+static void a_hop_belongs_to_one_worker(void **state)
+{
+    (void)state;
+    struct worker_slot *owner = slots_choose(&slots, SPAN("example.net"), 40, 1);
+    assert_non_null(owner);
+    for (int i = 0; i < 40; i++) {
+        assert_true(slots_choose(&slots, SPAN("example.net"), 40, 1) == owner);
+        owner->jobs++;
+    }
+    assert_null(slots_choose(&slots, SPAN("example.net"), 40, 1));
+}
+
+static void a_hop_is_spread_when_its_cap_needs_it(void **state)
+{
+    (void)state;
+    struct worker_slot *owner = slots_choose(&slots, SPAN("example.net"), 100, 1);
+    owner->jobs = owner->room;
+    struct worker_slot *second = slots_choose(&slots, SPAN("example.net"), 100, 1);
+    assert_non_null(second);
+    assert_true(second != owner);
+}
+
+static void hops_are_spread_evenly(void **state)
+{
+    (void)state;
+    unsigned counts[WORKERS] = { 0 };
+    char room[32];
+    for (unsigned i = 0; i < 4000; i++)
+        counts[slots_choose(&slots, hop_called(i, room), 40, 1)->instance]++;
+    for (unsigned i = 0; i < WORKERS; i++)
+        assert_true(counts[i] > 800 && counts[i] < 1200);
+}
+
+static void a_worker_that_goes_moves_only_its_own_hops(void **state)
+{
+    (void)state;
+    unsigned before[1000];
+    char room[32];
+    for (unsigned i = 0; i < 1000; i++)
+        before[i] = slots_choose(&slots, hop_called(i, room), 40, 1)->instance;
+    workers[2].takes_jobs = false;
+    for (unsigned i = 0; i < 1000; i++) {
+        unsigned after = slots_choose(&slots, hop_called(i, room), 40, 1)->instance;
+        assert_true(after == before[i] || before[i] == 2);
+    }
+}
+
+static void a_suspect_gets_a_worker_that_has_nothing_else(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < WORKERS; i++)
+        workers[i].jobs = 1;
+    assert_null(slots_idle(&slots, SPAN("example.net"), 1000));
+    workers[3].jobs = 0;
+    assert_true(slots_idle(&slots, SPAN("example.net"), 1000) == &workers[3]);
+}
+
+static void a_suspect_waits_not_for_ever(void **state)
+{
+    (void)state;
+    struct worker_slot *owner = slots_choose(&slots, SPAN("example.net"), 40, 1);
+    for (unsigned i = 0; i < WORKERS; i++)
+        workers[i].jobs = 1;
+    assert_null(slots_idle(&slots, SPAN("example.net"), 1000));
+    assert_true(slots_choose(&slots, SPAN("example.net"), 40, 2000) == owner);
+    assert_null(slots_choose(&slots, SPAN("example.net"), 40, 40000)); /* it is being cleared */
+    assert_true(slots_choose(&slots, SPAN("example.net"), 40, 70000) == owner);
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, open_rig, close_rig, NULL                                                 \
+    }
+#define SLOT_TEST(title, function)                                                                 \
+    {                                                                                              \
+        title, function, make_workers, NULL, NULL                                                  \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST("100,000 messages of one sender do not delay another's",
+             a_flood_of_one_sender_does_not_delay_another),
+        TEST("senders take turns, each with its oldest message", senders_take_turns),
+        TEST("a leased row is not found again until its lease ends",
+             a_leased_row_is_not_found_again_until_its_lease_ends),
+        TEST("new mail goes before retries and does not starve them",
+             new_mail_goes_before_retries_and_starves_none),
+        TEST("what is not due yet says when it will be", what_is_not_due_says_when_it_will_be),
+        TEST("recipients of one message go together, 100 at most",
+             recipients_of_one_message_go_together),
+        TEST("mail for a hop whose name begins alike is not touched",
+             another_hops_mail_is_not_touched),
+        SLOT_TEST("a hop belongs to one worker", a_hop_belongs_to_one_worker),
+        SLOT_TEST("a hop is spread over more workers when its cap needs it",
+                  a_hop_is_spread_when_its_cap_needs_it),
+        SLOT_TEST("hops are spread evenly over workers", hops_are_spread_evenly),
+        SLOT_TEST("a worker that goes moves only its own hops",
+                  a_worker_that_goes_moves_only_its_own_hops),
+        SLOT_TEST("a suspect gets a worker that has nothing else",
+                  a_suspect_gets_a_worker_that_has_nothing_else),
+        SLOT_TEST("a busy worker is cleared for a suspect, for a while only",
+                  a_suspect_waits_not_for_ever),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,430 @@
+#include "tests/support/test.h"
+
+#include "tests/support/queue_rig.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/ipc/role.h"
+
+static const char quiet[] = "log-level = \"error\";";
+static struct queue_rig rig;
+
+static int open_rig(void **state)
+{
+    (void)state;
+    rig_open(&rig);
+    rig_start(&rig, quiet);
+    return rig.ready ? 0 : -1;
+}
+
+static int close_rig(void **state)
+{
+    (void)state;
+    rig_close(&rig);
+    return 0;
+}
+
+static void restart(const char *settings)
+{
+    rig_kill(&rig);
+    rig_start(&rig, settings);
+    assert_true(rig.ready);
+}
+
+static uint64_t send_and_wait(size_t size)
+{
+    unsigned before = rig.done_count;
+    rig_send_one(&rig, "ada@sender.test", "bob@example.net", size);
+    assert_true(rig_wait(&rig, &rig.done_count, before + 1));
+    assert_int_equal(rig.outcomes[before], ACCEPT_DONE);
+    return rig.ids[before];
+}
+
+/* The oldest job that the test has not taken yet. */
+static const struct rig_job *next_job(void)
+{
+    assert_true(rig_wait(&rig, &rig.job_count, rig.jobs_taken + 1));
+    return &rig.jobs[rig.jobs_taken++];
+}
+
+static void assert_row_count(size_t count)
+{
+    struct json *rows;
+    assert_null(json_parse(rig_ask(&rig, "queue list", NULL, ""), &rows));
+    assert_int_equal(json_count(rows), count);
+    json_free(&rows);
+}
+
+/* ---- the way of a message ---------------------------------------------------------------------
+ */
+
+static void a_message_goes_from_accept_to_delivered(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 10, NULL, 0);
+    uint64_t id = send_and_wait(5000);
+    const struct rig_job *job = next_job();
+    assert_int_equal(job->id, id);
+    assert_int_equal(job->job->envelope->n_recipients, 1);
+    assert_true(span_equal(span_of_bytes(job->job->next_hop), SPAN("example.net")));
+    rig_pull(&rig, job);
+    assert_true(rig_wait(&rig, &rig.chunk_count, job->job->chunks));
+    char qid[QID_TEXT_SIZE];
+    qid_format(id, qid);
+    assert_true(span_starts_with(buf_span(&rig.content), SPAN("Received: from rig id ")));
+    assert_non_null(memmem(rig.content.base, buf_len(&rig.content), qid, strlen(qid)));
+    assert_int_equal(buf_len(&rig.content), job->job->size);
+    rig_outcome(&rig, job, IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    assert_row_count(0);
+}
+
+static void a_large_message_comes_through_whole(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 10, NULL, 0);
+    send_and_wait(10 * 1024 * 1024);
+    const struct rig_job *job = next_job();
+    rig_pull(&rig, job);
+    assert_true(rig_wait(&rig, &rig.chunk_count, job->job->chunks));
+    assert_false(rig.chunk_damaged);
+    assert_int_equal(buf_len(&rig.content), job->job->size);
+    assert_true(job->job->size > 10 * 1024 * 1024);
+}
+
+static void an_accepted_message_survives_kill_9(void **state)
+{
+    (void)state;
+    uint64_t id = send_and_wait(200000);
+    restart(quiet);
+    rig_attach_worker(&rig, 10, NULL, 0);
+    const struct rig_job *job = next_job();
+    assert_int_equal(job->id, id);
+    rig_pull(&rig, job);
+    assert_true(rig_wait(&rig, &rig.chunk_count, job->job->chunks));
+    assert_int_equal(buf_len(&rig.content), job->job->size);
+}
+
+static void nothing_is_left_of_a_message_that_never_ended(void **state)
+{
+    (void)state;
+    struct json *rows;
+    static const struct queue_accept_events nobody = { NULL, NULL };
+    struct envelope envelope;
+    struct address address;
+    envelope_init(&envelope);
+    assert_int_equal(address_parse(SPAN("bob@example.net"), &address), ADDRESS_FINE);
+    envelope_add(&envelope, &address);
+    struct queue_accept *accept =
+        queue_accept_begin(rig.smtpd, &envelope, SPAN("R: "), SPAN("\r\n"), &nobody, NULL);
+    static char block[200000];
+    memset(block, 'x', sizeof(block));
+    queue_accept_content(accept, (struct span){ block, sizeof(block) });
+    rig_idle(&rig, 200);
+    queue_accept_abort(&accept);
+    envelope_clear(&envelope);
+    rig_idle(&rig, 200);
+    assert_null(json_parse(rig_ask(&rig, "queue list", NULL, ""), &rows));
+    assert_int_equal(json_count(rows), 0);
+    json_free(&rows);
+}
+
+static void many_messages_at_once_all_arrive(void **state)
+{
+    (void)state;
+    rig.answers_itself = true;
+    rig.kind = IPC__RESULT_KIND__DELIVERED;
+    rig_attach_worker(&rig, 50, NULL, 0);
+    for (int i = 0; i < 1000; i++)
+        rig_send_one(&rig, "ada@sender.test", "bob@example.net", 1000);
+    assert_true(rig_wait(&rig, &rig.ack_count, 960));
+    rig_idle(&rig, 300);
+    assert_int_equal(rig.done_count, 1000);
+    assert_int_equal(rig.job_count, 1000);
+    assert_row_count(0);
+}
+
+static void a_failed_message_comes_back_as_a_notification(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 10, NULL, 0);
+    send_and_wait(100);
+    const struct rig_job *job = next_job();
+    rig_outcome(&rig, job, IPC__RESULT_KIND__FAILED, "5.1.1", "550 5.1.1 nobody here", false);
+    job = next_job();
+    assert_int_equal(job->job->envelope->reverse_path->text.len, 0);
+    assert_true(span_equal(span_of_bytes(job->job->next_hop), SPAN("sender.test")));
+    rig_pull(&rig, job);
+    assert_true(rig_wait(&rig, &rig.chunk_count, job->job->chunks));
+    assert_non_null(memmem(rig.content.base, buf_len(&rig.content), "550 5.1.1 nobody here", 21));
+}
+
+static void a_resting_hop_is_woken_by_the_operator(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 10, NULL, 0);
+    send_and_wait(100);
+    rig_outcome(&rig, next_job(), IPC__RESULT_KIND__DEFERRED, "4.4.1", "no answer", true);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    send_and_wait(100); /* waits for the hop */
+    rig_idle(&rig, 200);
+    assert_int_equal(rig.job_count, 1);
+    rig_ask(&rig, "queue retry", "all", "yes");
+    assert_false(rig.answer_failed);
+    const struct rig_job *job = next_job();
+    assert_true(job->job->attempts <= 1);
+}
+
+static void delivery_hold_accepts_and_delivers_nothing(void **state)
+{
+    (void)state;
+    restart("log-level = \"error\"; delivery = \"hold\";");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    send_and_wait(100);
+    rig_idle(&rig, 200);
+    assert_int_equal(rig.job_count, 0);
+    assert_row_count(1);
+    restart(quiet);
+    rig_attach_worker(&rig, 10, NULL, 0);
+    next_job();
+}
+
+static void mail_moves_to_a_relayhost_set_later(void **state)
+{
+    (void)state;
+    send_and_wait(100);
+    restart("log-level = \"error\"; relayhost = \"[192.0.2.1]:25\";");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    assert_true(span_equal(span_of_bytes(next_job()->job->next_hop), SPAN("relayhost")));
+}
+
+/* ---- workers ----------------------------------------------------------------------------------
+ */
+
+static void nothing_is_leased_before_old_workers_report(void **state)
+{
+    (void)state;
+    send_and_wait(100);
+    restart(quiet);
+    rig_attach_silent_worker(&rig);
+    rig_idle(&rig, 200);
+    assert_int_equal(rig.job_count, 0);
+    rig_worker_hello(&rig, 10, NULL, 0);
+    next_job();
+}
+
+static void what_a_worker_still_holds_is_not_leased_again(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 10, NULL, 0);
+    uint64_t held = send_and_wait(100);
+    uint64_t lease = next_job()->lease;
+    uint64_t free_one = send_and_wait(100);
+    struct rig_job kept = { .lease = lease, .id = held, .job = rig.jobs[0].job };
+    rig.jobs[0].job = NULL;
+    rig_kill(&rig);
+    rig_start(&rig, quiet);
+    rig_attach_worker(&rig, 10, &lease, 1);
+    assert_int_equal(next_job()->id, free_one);
+    rig_idle(&rig, 200);
+    assert_int_equal(rig.job_count, 1);
+    rig_outcome(&rig, &kept, IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    assert_row_count(1);
+    ipc__job__free_unpacked(kept.job, NULL);
+}
+
+static void a_message_that_kills_workers_is_held_at_the_third(void **state)
+{
+    (void)state;
+    struct json *shown;
+    char qid[QID_TEXT_SIZE];
+    uint64_t id = send_and_wait(100);
+    for (int death = 0; death < 3; death++) {
+        rig_attach_worker(&rig, 10, NULL, 0);
+        assert_int_equal(next_job()->id, id);
+        rig_detach_worker(&rig);
+    }
+    rig_attach_worker(&rig, 10, NULL, 0);
+    rig_idle(&rig, 300);
+    assert_int_equal(rig.job_count, 3);
+    qid_format(id, qid);
+    assert_null(json_parse(rig_ask(&rig, "queue show", "id", qid), &shown));
+    struct json *recipient = json_item(json_get(shown, "recipients"), 0);
+    assert_true(span_equal(json_text(json_get(recipient, "state")), SPAN("held")));
+    assert_true(json_text(json_get(shown, "held")).len > 0);
+    json_free(&shown);
+    rig_ask(&rig, "queue retry", "id", qid);
+    assert_int_equal(next_job()->id, id);
+}
+
+static void a_suspect_is_tried_alone(void **state)
+{
+    (void)state;
+    uint64_t id = send_and_wait(100);
+    for (int death = 0; death < 2; death++) {
+        rig_attach_worker(&rig, 10, NULL, 0);
+        assert_int_equal(next_job()->id, id);
+        rig_detach_worker(&rig);
+        rig_idle(&rig, 100);
+    }
+    uint64_t other = send_and_wait(100);
+    rig_attach_worker(&rig, 10, NULL, 0);
+    const struct rig_job *first = next_job();
+    rig_idle(&rig, 200);
+    assert_int_equal(rig.job_count, 3); /* one job, whichever, and no other beside the suspect */
+    assert_int_equal(first->id, id);
+    rig_outcome(&rig, first, IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    assert_int_equal(next_job()->id, other);
+}
+
+static void a_worker_gets_no_more_jobs_than_it_has_room_for(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 3, NULL, 0);
+    for (int i = 0; i < 10; i++)
+        send_and_wait(100);
+    rig_idle(&rig, 200);
+    assert_int_equal(rig.job_count, 3);
+    rig_outcome(&rig, &rig.jobs[0], IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    next_job();
+}
+
+static void another_workers_recipients_cannot_be_settled(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 10, NULL, 0);
+    send_and_wait(100);
+    struct rig_job forged = *next_job();
+    forged.lease ^= 1; /* a lease that nobody gave */
+    rig_outcome(&rig, &forged, IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    assert_row_count(1);
+}
+
+/* ---- limits and bad input ---------------------------------------------------------------------
+ */
+
+static void a_full_queue_refuses_and_goes_on_delivering(void **state)
+{
+    (void)state;
+    restart("log-level = \"error\"; max-message-size = \"1M\"; queue-size-max = \"2M\";");
+    unsigned full = 0;
+    for (int i = 0; i < 40; i++)
+        rig_send_one(&rig, "ada@sender.test", "bob@example.net", 100000);
+    unsigned before = rig.done_count;
+    assert_true(rig_wait(&rig, &rig.done_count, before + 40));
+    for (unsigned i = before; i < before + 40; i++) {
+        assert_true(rig.outcomes[i] == ACCEPT_DONE || rig.outcomes[i] == ACCEPT_FULL);
+        full += rig.outcomes[i] == ACCEPT_FULL;
+    }
+    assert_true(full > 10 && full < 30);
+    rig_idle(&rig, 1500);
+    rig.answers_itself = true;
+    rig.kind = IPC__RESULT_KIND__DELIVERED;
+    rig_attach_worker(&rig, 50, NULL, 0);
+    assert_true(rig_wait(&rig, &rig.job_count, 40 - full));
+    rig_idle(&rig, 1500);
+    assert_false(queue_client_is_full(rig.smtpd));
+    send_and_wait(100000);
+}
+
+static void nonsense_from_a_worker_ends_its_channel_alone(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 10, NULL, 0);
+    rig_idle(&rig, 50);
+    Ipc__AcceptEnd end = IPC__ACCEPT_END__INIT;
+    channel_send(rig.worker, FRAME_ACCEPT_END, &end.base, SPAN("nonsense"));
+    rig_idle(&rig, 300);
+    assert_true(rig.worker_closed);
+    send_and_wait(100);
+}
+
+static void a_second_queue_on_the_same_folder_waits_for_the_lock(void **state)
+{
+    (void)state;
+    rig_idle(&rig, 10);
+    assert_int_equal(access(rig.folder, R_OK), 0);
+    send_and_wait(100);
+    restart(quiet); /* the lock of the killed one is free at once */
+    assert_row_count(1);
+}
+
+static void requests_that_make_no_sense_get_a_sentence(void **state)
+{
+    (void)state;
+    struct span answer = rig_ask(&rig, "queue show", "id", "123abc");
+    assert_true(rig.answer_failed);
+    assert_non_null(memmem(answer.data, answer.len, "123abc", 6));
+    rig_ask(&rig, "queue show", "id", "not hexadecimal");
+    assert_true(rig.answer_failed);
+    rig_ask(&rig, "queue list", "limit", "501");
+    assert_true(rig.answer_failed);
+    rig_ask(&rig, "queue dance", NULL, "");
+    assert_true(rig.answer_failed);
+}
+
+static void a_list_comes_in_pages(void **state)
+{
+    (void)state;
+    struct json *page;
+    for (int i = 0; i < 3; i++)
+        send_and_wait(100);
+    assert_null(json_parse(rig_ask(&rig, "queue list", "limit", "2"), &page));
+    assert_int_equal(json_count(json_get(page, "messages")), 2);
+    assert_true(json_text(json_get(page, "next")).len > 0);
+    json_free(&page);
+    assert_row_count(3);
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, open_rig, close_rig, NULL                                                 \
+    }
+
+int main(void)
+{
+    log_open(STDERR_FILENO, LOG_ERROR, "test");
+    const struct CMUnitTest tests[] = {
+        TEST("a message goes from accept to delivered", a_message_goes_from_accept_to_delivered),
+        TEST("a large message comes through whole", a_large_message_comes_through_whole),
+        TEST("an accepted message survives kill -9", an_accepted_message_survives_kill_9),
+        TEST("nothing is left of a message that never ended",
+             nothing_is_left_of_a_message_that_never_ended),
+        TEST("a thousand messages at once all arrive", many_messages_at_once_all_arrive),
+        TEST("a failed message comes back to its sender as a notification",
+             a_failed_message_comes_back_as_a_notification),
+        TEST("a hop that rests is woken by the operator", a_resting_hop_is_woken_by_the_operator),
+        TEST("delivery = hold accepts and delivers nothing",
+             delivery_hold_accepts_and_delivers_nothing),
+        TEST("mail in the queue moves to a relayhost that is set later",
+             mail_moves_to_a_relayhost_set_later),
+        TEST("nothing is leased before the old workers have reported",
+             nothing_is_leased_before_old_workers_report),
+        TEST("what a worker holds from before is not leased again, and its outcome counts",
+             what_a_worker_still_holds_is_not_leased_again),
+        TEST("a message that kills three workers is held, and released by the operator",
+             a_message_that_kills_workers_is_held_at_the_third),
+        TEST("after two deaths a message is tried alone", a_suspect_is_tried_alone),
+        TEST("a worker gets no more jobs than it has room for",
+             a_worker_gets_no_more_jobs_than_it_has_room_for),
+        TEST("an outcome under a lease that nobody gave settles nothing",
+             another_workers_recipients_cannot_be_settled),
+        TEST("a full queue refuses mail and goes on delivering",
+             a_full_queue_refuses_and_goes_on_delivering),
+        TEST("nonsense from a worker ends its channel and nothing else",
+             nonsense_from_a_worker_ends_its_channel_alone),
+        TEST("a queue that was killed leaves its lock free",
+             a_second_queue_on_the_same_folder_waits_for_the_lock),
+        TEST("requests that make no sense get a sentence",
+             requests_that_make_no_sense_get_a_sentence),
+        TEST("a list comes in pages, or whole", a_list_comes_in_pages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
