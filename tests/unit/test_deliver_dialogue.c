@@ -628,5 +628,10 @@ int main(void)
     for (size_t i = 0; i < found.gl_pathc; i++)
         tests[i] = (struct CMUnitTest){ title_of(found.gl_pathv[i]), play_transcript, NULL, NULL,
                                         found.gl_pathv[i] };
-    return _cmocka_run_group_tests("deliver_dialogue", tests, found.gl_pathc, NULL, NULL);
+    int failed = _cmocka_run_group_tests("deliver_dialogue", tests, found.gl_pathc, NULL, NULL);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        free((void *)(uintptr_t)tests[i].name);
+    free(tests);
+    globfree(&found);
+    return failed;
 }
