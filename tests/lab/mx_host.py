@@ -239,7 +239,9 @@ class Conversation:
             self.handshake()
 
     def handshake(self):
-        self.say("handshake")
+        if self.script["handshake"]:
+            self.socket.recv(1, socket.MSG_PEEK)    # the client's hello comes first
+            self.say("handshake")
         context = self.mx.context(self.kind)
         context.sni_callback = self.on_sni
         self.reader.close()

@@ -18,7 +18,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = os.environ.get("WAXSEAL_PEERS", os.path.join(HERE, "../../build/peers"))
 PACKAGES = {"postfix": ["postfix"], "exim": ["exim4-daemon-light", "exim4-base"]}
 USERS = {"postfix": 870, "postdrop": 871, "Debian-exim": 872}
-CLIENT_PORTS = {"postfix": 10025, "exim": 10026}
 
 
 def fetch(folder):
@@ -61,10 +60,10 @@ class Peer:
         self.domain = f"{program}.test"
         self.host = f"mx.{self.domain}" if role == "mx" else f"{program}.sender.test"
         self.files = authority_files
-        self.addresses = table.MX_ADDRESSES[f"mx.{self.domain}"] if role == "mx" else ["127.0.0.1"]
-        self.port = 25 if role == "mx" else CLIENT_PORTS[program]
+        self.addresses = table.MX_ADDRESSES[f"mx.{self.domain}"] if role == "mx" \
+            else [table.CLIENT_SERVERS[program]]
         self.service = Service(lab_folder, self.name, ["sh", f"{self.folder}/start.sh"],
-                               answers(self.addresses[0], self.port), internet=role == "mx")
+                               answers(self.addresses[0], 25), internet=role == "mx")
 
     # ------------------------------------------------------------ start
 
@@ -173,7 +172,7 @@ message_size_limit = 104857600
 mailbox_size_limit = 0
 virtual_mailbox_limit = 0
 {roles}""")
-        services = [f"[{a}]:{self.port}" if ":" in a else f"{a}:{self.port}" for a in listen]
+        services = [f"[{a}]:25" if ":" in a else f"{a}:25" for a in listen]
         self._put("etc/postfix/master.cf", "".join(f"{s} inet n - n - - smtpd\n" for s in services)
                   + """
 pickup unix n - n 60 1 pickup
@@ -245,7 +244,7 @@ exim_user = Debian-exim
 exim_group = Debian-exim
 exim_path = /usr/sbin/exim4
 never_users =
-daemon_smtp_ports = {self.port}
+daemon_smtp_ports = 25
 local_interfaces = {listen}
 domainlist local_domains = {self.domain}
 hostlist relay_from = 127.0.0.0/8

@@ -164,7 +164,8 @@ def test_the_report_counts_what_went_well(lab, relay):
     ("expired.test", "certificate-expired"), ("wrongname.test", "certificate-host-mismatch"),
     ("selfsigned.test", "certificate-not-trusted"), ("notls.test", "starttls-not-supported"),
     ("tlsrefused.test", "starttls-not-supported"), ("handshake-garbage.test", "validation-failure"),
-    ("testing.test", "certificate-expired"), ("unlisted.test", "validation-failure")])
+    ("inject.test", "validation-failure"), ("testing.test", "certificate-expired"),
+    ("unlisted.test", "validation-failure")])
 def test_each_failure_is_counted_under_its_result_type(relay, domain, kind):
     send(f"you@{domain}")
     relay.wait_event("delivery", rcpt=f"<you@{domain}>")

@@ -11,7 +11,7 @@ def fixture_behind_relay(lab, shared_relay):
     """Hands a message to a real mail server whose smarthost is the relay."""
     def submit(program, recipient, message):
         peer = lab.peer(program, "client")
-        with Client(("127.0.0.1", peer.port)) as c:
+        with Client((peer.addresses[0], 25)) as c:
             c.begin("ada@sender.test", recipient)
             code, text = c.data(message.content)
             assert code == 250, text
@@ -50,7 +50,7 @@ def test_a_real_server_defers_while_the_relay_is_down_and_sends_later(lab, make_
     shared_relay.stop()
     message = Message()
     try:
-        with Client(("127.0.0.1", peer.port)) as c:
+        with Client((peer.addresses[0], 25)) as c:
             c.begin("ada@sender.test", "you@good.test")
             assert c.data(message.content)[0] == 250
     finally:
