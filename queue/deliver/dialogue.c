@@ -310,7 +310,7 @@ static enum phase starttls_answered(struct dialogue *d, const struct reply *repl
     if (!reply_is(reply, 220))
         return without_tls(d, SESSION_TLS_REFUSED, dialogue_words(d, reply), true);
     if (d->behind > 0) /* clear text must not cross into TLS (RFC 3207 s.4.2) */
-        return without_tls(d, SESSION_TLS_REFUSED, SPAN("clear text behind the answer to STARTTLS"),
+        return without_tls(d, SESSION_TLS_FAILED, SPAN("clear text behind the answer to STARTTLS"),
                            false);
     stream_secure_client(d->stream, d->plan.context, d->mx);
     return PH_HANDSHAKE;
