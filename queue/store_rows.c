@@ -140,14 +140,15 @@ struct error *message_put(struct store_txn *txn, const struct new_message *messa
 }
 
 static struct error *restore_recipient(struct store_txn *txn, uint64_t id,
-                                       Queue__RecipientRecord *recipient)
+                                       const Queue__RecipientRecord *recipient)
 {
-    struct span domain = span_of_bytes(recipient->recipient->forward_path->domain);
-    int64_t due_ms = recipient->due_utc_ms < txn->now_ms ? txn->now_ms : recipient->due_utc_ms;
+    Queue__RecipientRecord copy = *recipient; /* which points to what is the caller's */
+    struct span domain = span_of_bytes(copy.recipient->forward_path->domain);
+    int64_t due_ms = copy.due_utc_ms < txn->now_ms ? txn->now_ms : copy.due_utc_ms;
 
-    recipient->held = true; /* no row in `due` yet */
-    recipient->last_lease = 0;
-    return recipient_move(txn, id, recipient->recipient->number, recipient,
+    copy.held = true; /* no row in `due` yet */
+    copy.last_lease = 0;
+    return recipient_move(txn, id, copy.recipient->number, &copy,
                           schedule_route(&txn->rules, domain),
                           recipient->attempts > 0 ? DUE_RETRY : DUE_FIRST, due_ms);
 }

@@ -23,38 +23,31 @@ static const char first_line[] = "waxseal-message 1\n";
 /* ---- into a store -----------------------------------------------------------------------------
  */
 
-/* An operation in the caller's thread, whose outcome is wanted at once. */
-struct now {
-    struct accept accept; /* first */
-    struct discard discard;
+/* Operations in the caller's thread, whose outcome is wanted at once. */
+struct restore {
+    struct operation operation; /* first */
+    uint64_t id;
     Queue__ExportRecord *record;
-    enum operation_outcome outcome;
 };
 
-static void on_accept_done(struct operation *operation, enum operation_outcome outcome)
-{
-    struct now *now = (struct now *)operation;
+struct putting {
+    struct store *store;
+    struct accept part; /* of the content */
+    struct restore restore;
+};
 
-    now->outcome = outcome;
-}
-
-static void on_discard_done(struct operation *operation, enum operation_outcome outcome)
+static void on_done(struct operation *operation, enum operation_outcome outcome)
 {
     (void)operation;
-    (void)outcome; /* what is left is swept when the relay starts */
+    (void)outcome; /* stays in the operation */
 }
 
-static struct error *commit_one(struct store *store, struct now *now)
+static struct error *commit_list(struct putting *p, struct list *operations,
+                                 const struct operation *last)
 {
-    struct list one;
-
-    list_init(&one);
-    now->accept.operation.done = on_accept_done;
-    list_append(&one, &now->accept.operation.others);
-    enum kv_trouble trouble = commit_now(store, &one);
-    if (trouble == KV_FINE && now->outcome == OPERATION_COMMITTED)
+    if (commit_now(p->store, operations) == KV_FINE && last->outcome == OPERATION_COMMITTED)
         return NULL;
-    return error_new(ERROR_LOCAL, now->outcome == OPERATION_FULL
+    return error_new(ERROR_LOCAL, last->outcome == OPERATION_FULL
                                       ? "no room in the queue or on its disk"
                                       : "the queue's database failed");
 }
@@ -72,46 +65,56 @@ static bool read_part(struct buf *part, uint64_t left, transfer_read_fn *read, v
     return true;
 }
 
-static struct error *put_content(struct store *store, struct now *now, uint64_t size,
-                                 transfer_read_fn *read, void *ctx)
+/* With the last part of its content it becomes a message. */
+static struct error *commit_part(struct putting *p, uint64_t at, struct span content, bool last)
+{
+    struct list operations;
+
+    list_init(&operations);
+    p->part.first_chunk = content_chunks(at);
+    p->part.content = content;
+    accept_prepare(&p->part);
+    list_append(&operations, &p->part.operation.others);
+    if (last)
+        list_append(&operations, &p->restore.operation.others);
+    return commit_list(p, &operations, last ? &p->restore.operation : &p->part.operation);
+}
+
+static struct error *put_parts(struct putting *p, uint64_t size, transfer_read_fn *read, void *ctx,
+                               struct buf *part)
 {
     struct error *err = NULL;
-    struct buf part;
+    uint64_t done = 0;
 
-    buf_init(&part, PART_BYTES);
-    for (uint64_t done = 0; done < size && !err; done += buf_len(&part)) {
-        buf_reset(&part);
-        if (!read_part(&part, size - done, read, ctx)) {
-            err = error_new(ERROR_PERMANENT, "its content is damaged");
-            break;
-        }
-        now->accept.first_chunk = content_chunks(done);
-        now->accept.content = buf_span(&part);
-        accept_prepare(&now->accept);
-        err = commit_one(store, now);
-    }
-    buf_clear(&part);
+    do {
+        buf_reset(part);
+        if (!read_part(part, size - done, read, ctx))
+            return error_new(ERROR_PERMANENT, "its content is damaged");
+        err = commit_part(p, done, buf_span(part), done + buf_len(part) == size);
+        done += buf_len(part);
+    } while (!err && done < size);
     return err;
 }
 
 static struct error *apply_restore(struct operation *operation, struct store_txn *txn)
 {
-    const struct now *now = (const struct now *)operation;
+    const struct restore *restore = (const struct restore *)operation;
+    const Queue__ExportRecord *record = restore->record;
 
-    return message_restore(txn, now->accept.id, now->record->message, now->record->recipients,
-                           now->record->n_recipients);
+    return message_restore(txn, restore->id, record->message, record->recipients,
+                           record->n_recipients);
 }
 
-static void discard_content(struct store *store, struct now *now)
+static void discard_parts(struct putting *p)
 {
-    struct list one;
+    struct discard discard = { .id = p->restore.id };
+    struct list operations;
 
-    list_init(&one);
-    now->discard.id = now->accept.id;
-    now->discard.operation.done = on_discard_done;
-    discard_prepare(&now->discard);
-    list_append(&one, &now->discard.operation.others);
-    (void)commit_now(store, &one);
+    list_init(&operations);
+    discard.operation.done = on_done;
+    discard_prepare(&discard);
+    list_append(&operations, &discard.operation.others);
+    (void)commit_now(p->store, &operations); /* what is left is swept when the relay starts */
 }
 
 static bool is_complete(const Queue__ExportRecord *record)
@@ -129,20 +132,22 @@ static bool is_complete(const Queue__ExportRecord *record)
 struct error *transfer_put(struct store *store, Queue__ExportRecord *record, transfer_read_fn *read,
                            void *ctx)
 {
-    struct now now = { .record = record };
+    struct putting p = { .store = store, .restore = { .record = record } };
+    struct buf part;
 
     if (!is_complete(record))
         return error_new(ERROR_PERMANENT, "its envelope is damaged");
-    now.accept.id = store_new_id(store);
-    if (now.accept.id == 0)
+    p.restore.id = p.part.id = store_new_id(store);
+    if (p.part.id == 0)
         return error_new(ERROR_LOCAL, "no room in the queue or on its disk");
-    struct error *err = put_content(store, &now, record->message->size, read, ctx);
-    if (!err) {
-        now.accept.operation.apply = apply_restore;
-        err = commit_one(store, &now);
-    }
+    p.part.operation.done = p.restore.operation.done = on_done;
+    p.restore.operation.apply = apply_restore;
+    p.restore.operation.lane = LANE_ACCEPT;
+    buf_init(&part, PART_BYTES);
+    struct error *err = put_parts(&p, record->message->size, read, ctx, &part);
+    buf_clear(&part);
     if (err)
-        discard_content(store, &now);
+        discard_parts(&p);
     return err;
 }
 
@@ -220,9 +225,8 @@ struct error *transfer_write(const char *path, const Queue__ExportRecord *record
         err = error_errno(ERROR_LOCAL, errno, "write");
     if (!err)
         err = write_content(file, record->message->size, read, ctx);
-    if (!err && (fflush(file) || fsync(fd)))
-        err = error_errno(ERROR_LOCAL, errno, "sync");
-    fclose(file);
+    if (fclose(file) && !err)
+        err = error_errno(ERROR_LOCAL, errno, "write");
     if (err)
         unlink(path);
     return err ? error_wrap(err, "%s", path) : NULL;

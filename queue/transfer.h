@@ -16,7 +16,7 @@ typedef struct span transfer_read_fn(void *ctx, size_t most);
 struct error *transfer_put(struct store *store, Queue__ExportRecord *record, transfer_read_fn *read,
                            void *ctx) MUST_CHECK;
 
-/* Writes a file of this name, which is not there yet, and syncs it. */
+/* Writes a file of this name, which is not there yet; the caller syncs. */
 struct error *transfer_write(const char *path, const Queue__ExportRecord *record,
                              transfer_read_fn *read, void *ctx) MUST_CHECK;
 
