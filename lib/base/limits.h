@@ -7,7 +7,7 @@
 
 enum {
     /* SMTP, both sides */
-    LOCAL_PART_MAX = 64,              /* RFC 5321 s.4.5.3.1.1 */
+    LOCAL_PART_MAX = 64,              /* RFC 5321 s.4.5.3.1.1; of settings, not of clients */
     DOMAIN_MAX = 253,                 /* RFC 1035 s.2.3.4 as text; RFC 5321 s.4.5.3.1.2 says 255 */
     PATH_MAX_OCTETS = 256,            /* RFC 5321 s.4.5.3.1.3, with the angle brackets */
     ADDRESS_MAX = 254,                /* the same without them */

@@ -111,7 +111,7 @@ static enum address_fault parse_mailbox(struct span text, struct address *out)
 
     if (local == 0)
         return ADDRESS_SYNTAX;
-    if (local > LOCAL_PART_MAX || text.len > ADDRESS_MAX)
+    if (text.len > ADDRESS_MAX) /* binds the local-part too: VERP and SRS go beyond 64 octets */
         return ADDRESS_TOO_LONG;
     if (local == text.len) /* RFC 5321 s.4.5.1: <postmaster> alone needs no domain */
         return span_equal_nocase(text, SPAN("postmaster")) ? ADDRESS_FINE : ADDRESS_SYNTAX;
