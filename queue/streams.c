@@ -92,7 +92,10 @@ void streams_check_room(struct streams *streams)
     if (full == streams->full)
         return;
     streams->full = full;
-    log_event(full ? LOG_ERROR : LOG_WARNING, full ? "queue-full" : "queue-has-room");
+    if (full)
+        log_event(LOG_ERROR, "queue-full");
+    else
+        log_event(LOG_WARNING, "queue-has-room");
     LIST_EACH(inlet, &streams->inlets, struct inlet, others)
     {
         say_state(streams, inlet);
