@@ -127,15 +127,19 @@ void log_seconds(struct log_line *line, const char *key, int64_t ms)
         line_printf(line, " %s=%" PRId64 ".%ds", key, ms / 1000, (int)(ms % 1000 / 100));
 }
 
+/* A quoted local-part may hold what ends a path and begins a key. */
 void log_path(struct log_line *line, const char *key, struct span path)
 {
     if (!line->wanted)
         return;
     line_printf(line, " %s=<", key);
-    if (path.len > 0 && needs_quotes(path))
-        put_escaped(line, path);
-    else
-        line_put(line, path.data, path.len);
+    for (size_t i = 0; i < path.len; i++) {
+        unsigned char c = (unsigned char)path.data[i];
+        if (c <= ' ' || c > '~' || strchr("<>\"\\", c))
+            line_printf(line, "\\x%02x", c);
+        else
+            line_put(line, &path.data[i], 1);
+    }
     line_put(line, ">", 1);
 }
 

@@ -55,7 +55,16 @@ static void bytes_from_outside_cannot_forge_a_line_or_a_key(void **state)
     log_end(&line);
     assert_string_equal(what_was_written(),
                         "x reply=\"no\\x0d\\x0aerror forged=1 \\\"q\\\" \\\\ \\xff\" "
-                        "from=<a b@c>\\x0a> empty=\"\"\n");
+                        "from=<a\\x20b@c\\x3e\\x0a> empty=\"\"\n");
+    log_begin(&line, LOG_INFO, "x");
+    log_path(&line, "rcpt", SPAN("\"a> outcome=<x y=\\\"\"@c.test"));
+    log_end(&line);
+    assert_string_equal(what_was_written(),
+                        "x rcpt=<\\x22a\\x3e\\x20outcome=\\x3cx\\x20y=\\x5c\\x22\\x22@c.test>\n");
+    log_begin(&line, LOG_INFO, "x");
+    log_path(&line, "from", SPAN("list+ada=example.net@verp.test"));
+    log_end(&line);
+    assert_string_equal(what_was_written(), "x from=<list+ada=example.net@verp.test>\n");
 }
 
 static void a_long_value_is_cut_and_the_line_still_ends(void **state)
