@@ -142,9 +142,9 @@ static enum reply_id take_rcpt(struct conversation *talk, struct span argument)
     verdict = admit(talk, &rcpt.forward_path);
     if (verdict != REPLY_RECIPIENT_OK)
         return verdict;
-    if (talk->envelope.recipient_count >=
-        talk->settings->max_recipients) /* RFC 5321 s.4.5.3.1.10 */
-        return REPLY_TOO_MANY_RECIPIENTS;
+    if (talk->envelope.recipient_count >= talk->settings->max_recipients ||
+        !envelope_has_room(&talk->envelope, &rcpt.forward_path))
+        return REPLY_TOO_MANY_RECIPIENTS; /* RFC 5321 s.4.5.3.1.10 */
     envelope_add(&talk->envelope, &rcpt.forward_path);
     talk->phase = PHASE_RCPT;
     return REPLY_RECIPIENT_OK;

@@ -68,12 +68,13 @@ enum {
     RUA_PER_HOST_MAX = 2,             /* table */
 
     /* Queue and the ways between the roles */
-    CONTENT_CHUNK_SIZE = 4 * 4096 - 16, /* table */
-    BATCH_BYTES_MAX = 16 * 1024 * 1024, /* table */
-    BATCH_OPERATIONS_MAX = 4096,        /* table */
-    STREAM_WINDOW = 256 * 1024,         /* design.md section 2 */
-    FRAME_MESSAGE_MAX = 1024 * 1024,    /* the protobuf part of a frame */
-    FRAME_BODY_MAX = 64 * 1024,         /* the raw bytes behind it */
+    CONTENT_CHUNK_SIZE = 4 * 4096 - 16,                 /* table */
+    BATCH_BYTES_MAX = 16 * 1024 * 1024,                 /* table */
+    BATCH_OPERATIONS_MAX = 4096,                        /* table */
+    STREAM_WINDOW = 256 * 1024,                         /* design.md section 2 */
+    FRAME_MESSAGE_MAX = 1024 * 1024,                    /* the protobuf part of a frame */
+    FRAME_BODY_MAX = 64 * 1024,                         /* the raw bytes behind it */
+    ENVELOPE_BYTES_MAX = FRAME_MESSAGE_MAX - 16 * 1024, /* of a frame; more recipients get 452 */
 };
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
+#include "lib/mail/domain.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -111,6 +112,14 @@ static bool ip_from(ProtobufCBinaryData bytes, struct ip_address *out)
     return true;
 }
 
+/* It will be looked up, and be a key in stores: its form is checked again. */
+static bool domain_is_fit(const struct address *a)
+{
+    if (a->is_literal)
+        return a->domain[0] == '[';
+    return a->domain[0] == '\0' || domain_is_host(span_of(a->domain));
+}
+
 static bool mailbox_from(const Ipc__Mailbox *m, struct address *out)
 {
     *out = (struct address){ 0 };
@@ -120,14 +129,14 @@ static bool mailbox_from(const Ipc__Mailbox *m, struct address *out)
         return false;
     out->local_len = m->local_len;
     out->is_literal = m->literal.len > 0;
-    return true;
+    return domain_is_fit(out);
 }
 
 static bool recipient_from(const Ipc__Recipient *m, struct envelope *out)
 {
     struct address forward_path;
 
-    if (!mailbox_from(m->forward_path, &forward_path))
+    if (!mailbox_from(m->forward_path, &forward_path) || !envelope_has_room(out, &forward_path))
         return false;
     struct envelope_recipient *r = envelope_add(out, &forward_path);
     r->number = m->number;

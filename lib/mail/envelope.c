@@ -3,8 +3,13 @@
 #include "lib/base/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { RECIPIENTS_FIRST = 1 };
+enum {
+    RECIPIENTS_FIRST = 1,
+    REST_OCTETS = 4096,    /* all but the recipients, at most */
+    RECIPIENT_OCTETS = 48, /* tags, lengths, numbers and a literal, at most; no ORCPT yet */
+};
 
 void envelope_init(struct envelope *e)
 {
@@ -27,6 +32,16 @@ static void make_room(struct envelope *e)
         e->recipients = memory_resize(e->recipients, room * sizeof(*e->recipients));
 }
 
+static size_t octets_of(const struct address *forward_path)
+{
+    return RECIPIENT_OCTETS + strlen(forward_path->text) + strlen(forward_path->domain);
+}
+
+bool envelope_has_room(const struct envelope *e, const struct address *forward_path)
+{
+    return e->recipient_octets + octets_of(forward_path) <= ENVELOPE_BYTES_MAX - REST_OCTETS;
+}
+
 struct envelope_recipient *envelope_add(struct envelope *e, const struct address *forward_path)
 {
     struct envelope_recipient *added;
@@ -38,5 +53,6 @@ struct envelope_recipient *envelope_add(struct envelope *e, const struct address
         .number = e->recipient_count,
     };
     e->recipient_count++;
+    e->recipient_octets += octets_of(forward_path);
     return added;
 }

@@ -37,10 +37,13 @@ struct envelope {
     uint64_t declared_size;     /* SIZE=, 0 for none */
     struct envelope_recipient *recipients;
     unsigned recipient_count;
+    size_t recipient_octets; /* at least what they take on their way between roles */
 };
 
 void envelope_init(struct envelope *e);
 void envelope_clear(struct envelope *e);
+/* Is there room for one more within ENVELOPE_BYTES_MAX? */
+bool envelope_has_room(const struct envelope *e, const struct address *forward_path);
 /* Adds a recipient and gives it, lent until the next is added. */
 struct envelope_recipient *envelope_add(struct envelope *e, const struct address *forward_path);
 

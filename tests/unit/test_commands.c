@@ -57,6 +57,31 @@ static void begin_transaction(struct bench *b)
 
 /* --- what the envelope gets */
 
+/* Whatever max-recipients says: the queue is told of an envelope in one frame. */
+static void an_envelope_is_bounded_in_octets_too(void **state)
+{
+    struct bench *b = *state;
+    char line[512], domain[200];
+    unsigned taken = 0;
+
+    b->settings.max_recipients = 50000;
+    memset(domain, 'd', sizeof(domain));
+    for (size_t i = 50; i < sizeof(domain); i += 50)
+        domain[i] = '.';
+    domain[sizeof(domain) - 1] = '\0';
+    begin_transaction(b);
+    for (; taken < 50000; taken++) {
+        snprintf(line, sizeof(line), "RCPT TO:<u%u@%s.test>", taken, domain);
+        enum reply_id reply = say(b, line);
+        if (reply == REPLY_TOO_MANY_RECIPIENTS)
+            break;
+        assert_int_equal(reply, REPLY_RECIPIENT_OK);
+    }
+    assert_in_range(taken, 1000, 49999);
+    assert_int_equal(b->talk.phase, PHASE_RCPT);
+    assert_int_equal(say(b, "DATA"), REPLY_SEND_DATA);
+}
+
 static void envelope_holds_what_was_said(void **state)
 {
     struct bench *b = *state;
@@ -352,6 +377,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST("the envelope holds what was said", envelope_holds_what_was_said),
+        TEST("an envelope is bounded in octets too, whatever the settings allow",
+             an_envelope_is_bounded_in_octets_too),
         TEST("postmaster's mail goes to the mailbox set", postmaster_goes_to_the_one_set),
         TEST("postmaster is at our own name when no mailbox is set",
              postmaster_is_at_our_name_when_none_is_set),
