@@ -11,7 +11,8 @@
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
 
-enum { PARTS = 128, ROWS = 8192 };
+/* Processes of many reloads may be there at a time: each lives as long as its transactions. */
+enum { PARTS = 254, ROWS = 8192 };
 
 /* What one process counts. */
 struct part {
@@ -27,10 +28,17 @@ struct table {
 };
 _Static_assert(sizeof(struct table) <= COUNTERS_SIZE, "the shared memory holds the table");
 
+/*
+ * The numbers of our own part and the secret are kept here too, and these are believed: a process
+ * that writes into other parts harms nobody for longer than until our next client comes or goes.
+ */
 struct counters {
     struct table *table;
     int fd; /* -1: the table is our own */
     unsigned own;
+    uint64_t secret[2];
+    unsigned total;
+    unsigned short rows[ROWS];
 };
 
 /* --- parts and their owners */
@@ -67,6 +75,7 @@ static void note_used(struct counters *c)
         ;
 }
 
+/* A free part becomes ours. */
 static bool take_part(struct counters *c)
 {
     for (c->own = 0; c->own < PARTS; c->own++) {
@@ -93,13 +102,27 @@ void counters_sweep(struct counters *c)
 
 /* --- open and close */
 
-static void set_secret(struct table *table)
+static void set_secret(struct counters *c)
 {
     for (int i = 0; i < 2; i++) {
         uint64_t none = 0, fresh;
         random_bytes(&fresh, sizeof(fresh));
-        atomic_compare_exchange_strong(&table->secret[i], &none, fresh | 1);
+        atomic_compare_exchange_strong(&c->table->secret[i], &none, fresh | 1);
+        c->secret[i] = atomic_load(&c->table->secret[i]);
     }
+}
+
+/* Memory that somebody shrinks is the end of all who have it mapped. */
+static struct error *seal(int fd)
+{
+    const int wanted = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+    if (fd < 0 || fcntl(fd, F_ADD_SEALS, wanted) == 0)
+        return NULL;
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals >= 0 && (seals & F_SEAL_SHRINK))
+        return NULL;
+    return error_errno(ERROR_LOCAL, errno, "seal the table of counters");
 }
 
 static struct error *check_size(int fd)
@@ -119,8 +142,10 @@ static struct error *check_size(int fd)
 struct error *counters_open(int fd, struct counters **out_counters)
 {
     int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
-    struct error *err = check_size(fd);
+    struct error *err = seal(fd);
 
+    if (!err)
+        err = check_size(fd);
     if (err)
         return err;
     void *memory = mmap(NULL, sizeof(struct table), PROT_READ | PROT_WRITE, flags, fd, 0);
@@ -129,7 +154,7 @@ struct error *counters_open(int fd, struct counters **out_counters)
     struct counters *c = memory_new(sizeof(*c));
     c->table = memory;
     c->fd = fd;
-    set_secret(c->table);
+    set_secret(c);
     if (!take_part(c)) {
         munmap(c->table, sizeof(*c->table));
         free(c);
@@ -176,30 +201,39 @@ static struct rows rows_of(const struct counters *c, const struct ip_address *cl
 
     for (size_t i = 0; i < len; i++)
         address = address << 8 | client->bytes[i];
-    key = mix(mix(address ^ atomic_load(&c->table->secret[0])) ^ key ^
-              atomic_load(&c->table->secret[1]));
+    key = mix(mix(address ^ c->secret[0]) ^ key ^ c->secret[1]);
     struct rows rows = { (unsigned)(key % ROWS), (unsigned)((key >> 32) % ROWS) };
     if (rows.second == rows.first)
         rows.second = (rows.first + 1) % ROWS;
     return rows;
 }
 
-static void add(struct counters *c, struct rows rows)
+/* Shows the others what we count. */
+static void publish(struct counters *c, struct rows rows)
 {
     struct part *own = &c->table->parts[c->own];
 
-    atomic_fetch_add(&own->total, 1);
-    atomic_fetch_add(&own->rows[rows.first], 1);
-    atomic_fetch_add(&own->rows[rows.second], 1);
+    note_used(c);
+    atomic_store(&own->total, c->total);
+    atomic_store(&own->rows[rows.first], c->rows[rows.first]);
+    atomic_store(&own->rows[rows.second], c->rows[rows.second]);
+}
+
+static void add(struct counters *c, struct rows rows)
+{
+    c->total++;
+    c->rows[rows.first]++;
+    c->rows[rows.second]++;
+    publish(c, rows);
 }
 
 static void subtract(struct counters *c, struct rows rows)
 {
-    struct part *own = &c->table->parts[c->own];
-
-    atomic_fetch_sub(&own->total, 1);
-    atomic_fetch_sub(&own->rows[rows.first], 1);
-    atomic_fetch_sub(&own->rows[rows.second], 1);
+    ensure(c->total > 0);
+    c->total--;
+    c->rows[rows.first]--;
+    c->rows[rows.second]--;
+    publish(c, rows);
 }
 
 unsigned counters_total(const struct counters *c)

@@ -1,6 +1,7 @@
 #include "smtpd/counters.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ static struct ip_address ip(const char *text)
 
 static int shared_memory(void)
 {
-    int fd = memfd_create("counters", MFD_CLOEXEC);
+    int fd = memfd_create("counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     assert_true(fd >= 0);
     assert_int_equal(ftruncate(fd, COUNTERS_SIZE), 0);
@@ -142,6 +143,48 @@ static void a_successor_sweeps_at_its_start(void **state)
     close(fd);
 }
 
+/* A captured process that shrank the memory would be the end of all the others (SIGBUS). */
+static void nobody_can_shrink_the_table(void **state)
+{
+    int fd = shared_memory();
+    struct counters *c = opened(fd);
+
+    (void)state;
+    assert_int_equal(ftruncate(fd, 0), -1);
+    assert_int_equal(ftruncate(fd, 2 * COUNTERS_SIZE), -1);
+    counters_close(&c);
+    c = opened(fd); /* sealed already */
+    counters_close(&c);
+    close(fd);
+}
+
+static void a_garbled_table_heals(void **state)
+{
+    int fd = shared_memory();
+    struct counters *c = opened(fd);
+    struct ip_address client = ip("192.0.2.1");
+
+    (void)state;
+    assert_int_equal(admit(c, "192.0.2.1", 1000, 2), ADMISSION_GRANTED);
+    assert_int_equal(admit(c, "192.0.2.1", 1000, 2), ADMISSION_GRANTED);
+    void *table = mmap(NULL, COUNTERS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_true(table != MAP_FAILED);
+    memset(table, 0, COUNTERS_SIZE);
+    counters_leave(c, &client);
+    assert_int_equal(admit(c, "192.0.2.1", 1000, 2), ADMISSION_GRANTED);
+    assert_int_equal(counters_total(c), 2);
+    assert_int_equal(admit(c, "192.0.2.1", 1000, 2), ADMISSION_CLIENT);
+    memset(table, 0xff, COUNTERS_SIZE);
+    counters_leave(c, &client);
+    counters_leave(c, &client);
+    counters_sweep(c);
+    assert_int_equal(admit(c, "192.0.2.1", 1000, 2), ADMISSION_GRANTED);
+    assert_int_equal(counters_total(c), 1);
+    munmap(table, COUNTERS_SIZE);
+    counters_close(&c);
+    close(fd);
+}
+
 static void too_small_a_table_is_refused(void **state)
 {
     int fd = memfd_create("counters", MFD_CLOEXEC);
@@ -168,6 +211,8 @@ int main(void)
           processes_count_together_and_the_dead_are_swept, NULL, NULL, NULL },
         { "a successor zeroes what the dead have left", a_successor_sweeps_at_its_start, NULL, NULL,
           NULL },
+        { "nobody can shrink the table", nobody_can_shrink_the_table, NULL, NULL, NULL },
+        { "a table that somebody garbled heals", a_garbled_table_heals, NULL, NULL, NULL },
         { "a table that is too small is refused", too_small_a_table_is_refused, NULL, NULL, NULL },
     };
     return cmocka_run_group_tests_name("counters", tests, NULL, NULL);
