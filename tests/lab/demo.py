@@ -1,4 +1,4 @@
-"""`make demo`: the main job, told in scenes.  Each claim is checked; the exit status says whether all held."""
+"""`make demo`: the main job, told in scenes.  Each claim is checked; status 0 says that all held."""
 import json
 import os
 import subprocess

@@ -37,8 +37,9 @@ def main():
     if os.path.exists(BINARY):
         relay.start()
     write_tools(lab, relay)
-    real = "fetch them with `make peers`" if peers.missing() else "mail to you@postfix.test, you@exim.test"
+    real = "fetch them with `make peers`"
     if not peers.missing():
+        real = "mail to you@postfix.test, you@exim.test"
         for program in peers.PACKAGES:
             lab.peer(program, "mx")
     print(HINT.format(domains=len(table.DOMAINS), peers=real))

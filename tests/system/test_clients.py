@@ -42,7 +42,8 @@ def test_each_command_before_ehlo_has_its_reply(client, line, code):
 @pytest.mark.parametrize("line, code", [
     ("MAIL FROM:<a@b.test> SIZE=1000", 250), ("MAIL FROM:<>", 250), ("mail from:<a@b.test>", 250),
     ("MAIL FROM:<a@b.test> BODY=8BITMIME", 250), ("MAIL FROM:<a@b.test> SIZE=99999999999", 552),
-    ("MAIL FROM:<a@b.test> NOSUCH=1", 555), ("MAIL FROM:a@b.test>", 501), ("MAIL FROM:<a b@c.test>", 501),
+    ("MAIL FROM:<a@b.test> NOSUCH=1", 555), ("MAIL FROM:a@b.test>", 501),
+    ("MAIL FROM:<a b@c.test>", 501),
     ("MAIL FROM:<a@b.test> SIZE=1 SIZE=1", 501), ("MAIL FROM:<a@b.test> SIZE=-1", 501),
     ("MAIL TO:<a@b.test>", 501), ("MAIL", 501), ("MAIL FROM:<\x01@b.test>", 501)])
 def test_mail_is_read_strictly(client, line, code):
@@ -285,8 +286,8 @@ def test_each_client_address_has_a_limit_of_connections(make_relay):
 
 def test_nonsense_of_every_kind_leaves_the_role_alive(shared_relay):
     before = shared_relay.role_pids("smtpd")
-    for blob in (b"\x00" * 5000 + b"\r\n", b"\xff\xfe" * 3000, b"\r\n" * 50, b"EHLO " + b"\x80" * 300 + b"\r\n",
-                 b"MAIL FROM:<" + b"@" * 3000 + b">\r\n"):
+    for blob in (b"\x00" * 5000 + b"\r\n", b"\xff\xfe" * 3000, b"\r\n" * 50,
+                 b"EHLO " + b"\x80" * 300 + b"\r\n", b"MAIL FROM:<" + b"@" * 3000 + b">\r\n"):
         with Client() as c:
             try:
                 c.send(blob)

@@ -1,4 +1,5 @@
 """The relay's life: deaths of each role, SIGTERM, SIGHUP, and nothing lost on the way."""
+import os
 import signal
 import threading
 import time
@@ -162,7 +163,6 @@ def test_the_roles_run_unprivileged(relay):
 
 
 def test_only_the_queue_opens_the_queue_database(relay):
-    import os
     owners = set()
     for pid in relay.processes():
         for fd in os.listdir(f"/proc/{pid}/fd"):
