@@ -70,15 +70,46 @@ static void attempt_leave_session(struct attempt *a)
         lane_take_back(a->lane, &a->session);
 }
 
+/* No candidate was fit for mail, and that was not our own trouble. */
+static bool has_failed(const struct attempt *a)
+{
+    return !a->was_ready && a->blames_hop;
+}
+
+/* Attempts of the lane that have a connection of their own, or are about to. */
+static unsigned count_others(const struct attempt *self)
+{
+    unsigned count = 0;
+    const struct attempt *a;
+
+    LIST_EACH(a, &self->lane->attempts, struct attempt, others)
+    count += a != self && !a->is_follower;
+    return count;
+}
+
+/*
+ * Others of the lane have a session, or may get one: a host may want no more than these at a time.
+ * The job waits for them; the last one to fail says that the host is dead.
+ */
+static bool is_one_too_many(const struct attempt *a)
+{
+    return has_failed(a) && job_open_count(a->job) > 0 && count_others(a) > 0;
+}
+
 void attempt_over(struct attempt *a)
 {
     struct lane *lane = a->lane;
     struct worker *worker = lane->worker;
     struct job *job = a->job;
 
+    if (is_one_too_many(a)) {
+        lane->seats_max = count_others(a);
+        attempt_requeue(a, 0);
+        return;
+    }
     job_close(job);
     job->took_ms = loop_now(worker->loop) - job->started_ms;
-    job->hop_failed = !a->was_ready && job->results[0].kind == OUTCOME_DEFERRED;
+    job->hop_failed = has_failed(a) && job->results[0].kind == OUTCOME_DEFERRED;
     attempt_leave_session(a);
     attempt_free(a);
     if (job->hop_failed)
@@ -128,6 +159,7 @@ static void no_address(struct attempt *a, enum address_verdict verdict, const ch
     struct outcome o = outcome_of_addresses(verdict);
     char words[VERDICT_WORDS_SIZE];
 
+    a->blames_hop = true;
     verdict_of_addresses(verdict, attempt_mx(a), reason, words);
     attempt_add_line(a, verdict_of_no_address(verdict));
     attempt_settle(a, &o, span_of(words), false);
@@ -193,6 +225,7 @@ static void on_lost(void *ctx, const struct endpoint *remote, const struct dialo
     struct attempt *a = ctx;
 
     drop_address(a, &remote->address);
+    a->blames_hop = a->blames_hop || !end->is_ours;
     attempt_add_line(a, verdict_of_end(end->stage, end->outcome.kind));
     attempt_line_address(a, &remote->address);
     attempt_line(a)->reply = job_keep(a->job, end->words);

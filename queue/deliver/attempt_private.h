@@ -33,10 +33,11 @@ struct attempt {
     bool failed_before; /* its handshake, at this address */
     unsigned line;      /* of the job's candidates */
 
-    bool was_ready; /* some candidate was fit for mail */
-    bool is_judged; /* the session has its line in the record */
-    bool is_sent;   /* the dialogue has the job, or had it */
-    bool is_reused; /* the session is not of our making, and may be stale */
+    bool blames_hop; /* some candidate failed us, not we ourselves */
+    bool was_ready;  /* some candidate was fit for mail */
+    bool is_judged;  /* the session has its line in the record */
+    bool is_sent;    /* the dialogue has the job, or had it */
+    bool is_reused;  /* the session is not of our making, and may be stale */
 };
 
 const char *attempt_mx(const struct attempt *a);

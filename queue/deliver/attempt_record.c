@@ -52,6 +52,7 @@ void attempt_settle_policy(struct attempt *a, const char *detail)
     struct outcome o = outcome_of_policy(a->job->last_attempt);
     char words[VERDICT_WORDS_SIZE];
 
+    a->blames_hop = true;
     verdict_of_policy(a->plan, attempt_mx(a), a->decision.reason, detail, words);
     attempt_line(a)->verdict = a->decision.reason;
     attempt_line(a)->reply = job_keep(a->job, span_of(words));

@@ -61,6 +61,7 @@ static void on_ready(void *ctx, struct dialogue *d)
 
     a->was_ready = true;
     a->is_sent = true;
+    lane_more_seats(a->lane);
     session_wait(a->session, false);
     dialogue_send(d, a->job);
 }
@@ -91,6 +92,7 @@ static void without_tls(struct attempt *a, const struct dialogue_facts *facts,
     attempt_line(a)->reply = job_keep(a->job, end->words);
     if (connect_again(a, how, &address))
         return;
+    a->blames_hop = true;
     if (a->decision.clear_allowed) { /* only the bound on connects stands in the way */
         attempt_settle(a, &end->outcome, end->words, end->remote);
         attempt_walk(a);
@@ -214,6 +216,7 @@ static void on_ended(void *ctx, struct dialogue *d, const struct dialogue_end *e
     }
     attempt_line(a)->verdict = verdict_of_end(end->stage, end->outcome.kind);
     attempt_line(a)->reply = job_keep(a->job, end->words);
+    a->blames_hop = a->blames_hop || !a->is_sent;
     if (end->refused)
         attempt_settle_policy(a, facts->tls == SESSION_TLS_ON ? facts->session.cert_reason : "");
     else if (!a->is_sent)

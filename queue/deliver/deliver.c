@@ -342,13 +342,21 @@ static struct error *load_trust(struct deliver *self)
     return NULL;
 }
 
+/* Without a word about it the resolver is on this machine (resolv.conf(5)). */
+static unsigned servers_by_default(struct endpoint out[SETTINGS_RESOLVERS_MAX])
+{
+    return endpoint_parse(SPAN("127.0.0.1:53"), 0, &out[0]) ? 1 : 0;
+}
+
 static unsigned servers_of(const struct deliver *self, struct endpoint out[SETTINGS_RESOLVERS_MAX])
 {
     const struct settings *settings = self->worker.settings;
 
-    if (settings->resolver_count == 0)
-        return resolver_servers_of(role_content(self->role, CONTENT_RESOLV_CONF, 0), out,
-                                   SETTINGS_RESOLVERS_MAX);
+    if (settings->resolver_count == 0) {
+        unsigned count = resolver_servers_of(role_content(self->role, CONTENT_RESOLV_CONF, 0), out,
+                                             SETTINGS_RESOLVERS_MAX);
+        return count > 0 ? count : servers_by_default(out);
+    }
     for (unsigned i = 0; i < settings->resolver_count; i++)
         out[i] = settings->resolvers[i];
     return settings->resolver_count;

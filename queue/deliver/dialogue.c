@@ -405,7 +405,8 @@ static void on_closed(void *ctx, const struct error *err)
     dialogue_give_up(d,
                      (struct dialogue_end){ .stage = stage_lost(d, stage),
                                             .outcome = outcome_of_loss(stage, loss),
-                                            .words = span_first(span_of(d->words), (size_t)len) },
+                                            .words = span_first(span_of(d->words), (size_t)len),
+                                            .is_ours = err && error_kind(err) == ERROR_LOCAL },
                      false);
     dialogue_release(d);
 }

@@ -52,6 +52,7 @@ struct dialogue_end {
     struct span words;
     bool remote;
     bool refused; /* the owner's own judgement ended it */
+    bool is_ours; /* no socket or no address to connect from: the host is not to blame */
 };
 
 /* What came of a message. */

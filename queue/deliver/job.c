@@ -174,6 +174,8 @@ struct job_candidate *job_add_candidate(struct job *job, const char *mx)
 {
     struct job_candidate *candidate;
 
+    if (job->candidate_count == JOB_CANDIDATES_MAX)
+        job->candidate_count--;
     job->candidates =
         memory_resize(job->candidates, (job->candidate_count + 1) * sizeof(*job->candidates));
     candidate = &job->candidates[job->candidate_count++];

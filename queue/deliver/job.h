@@ -40,6 +40,8 @@ struct job_candidate {
     const char *reply;
 };
 
+enum { JOB_CANDIDATES_MAX = 40 }; /* lines of the record; more overwrite the last */
+
 struct job_words;
 
 struct job {

@@ -86,8 +86,10 @@ static void on_plan(void *ctx, struct plan *plan)
 
 void lane_rest(struct lane *lane)
 {
-    if (list_empty(&lane->attempts) && list_empty(&lane->waiting))
-        plan_free(&lane->plan);
+    if (!list_empty(&lane->attempts) || !list_empty(&lane->waiting))
+        return;
+    lane->seats_max = 0;
+    plan_free(&lane->plan);
 }
 
 /* Before mail is given up for good the policy is fetched anew (RFC 8461 s.5.1). */
@@ -176,12 +178,15 @@ void lane_hop_failed(struct lane *lane, const struct job *tried)
     memcpy(o.status, result->status, sizeof(o.status));
     LIST_EACH(job, &lane->waiting, struct job, others)
     {
-        if (job->last_attempt || job->begun)
+        if (job->last_attempt && !job->begun)
             continue; /* it is to be tried before it ends */
         if (lane->plan)
             job_take_plan(job, lane->plan);
         list_remove(&job->others);
-        job_end(job, &o, span_of(result->reply), result->remote);
+        if (job->begun)
+            job_close(job); /* it was tried, too */
+        else
+            job_end(job, &o, span_of(result->reply), result->remote);
         lane->worker->job_over(lane->worker->owner, &job);
     }
 }
@@ -190,7 +195,17 @@ void lane_hop_failed(struct lane *lane, const struct job *tried)
 
 bool lane_has_seat(const struct lane *lane)
 {
-    return lane->seats < lane->worker->settings->hop_connections;
+    unsigned most = lane->worker->settings->hop_connections;
+
+    if (lane->seats_max > 0 && lane->seats_max < most)
+        most = lane->seats_max;
+    return lane->seats < most;
+}
+
+void lane_more_seats(struct lane *lane)
+{
+    if (lane->seats_max > 0)
+        lane->seats_max++;
 }
 
 /* An idle session with one of the candidates that are to be tried first. */

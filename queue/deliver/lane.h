@@ -18,7 +18,8 @@ struct lane {
     struct list waiting; /* jobs */
     struct list attempts;
     unsigned seats;
-    struct plan *plan; /* NULL: not looked up yet */
+    unsigned seats_max; /* what the host bears, as far as we have learnt; 0: nothing known */
+    struct plan *plan;  /* NULL: not looked up yet */
     struct plan_query *asking;
     struct loop_task turn;
 };
@@ -39,6 +40,8 @@ void lane_wake(struct lane *lane);
 bool lane_run(struct lane *lane);
 
 bool lane_has_seat(const struct lane *lane);
+/* A session more than before was welcome. */
+void lane_more_seats(struct lane *lane);
 /* A session is free: for the next job, or for the pool. */
 void lane_take_back(struct lane *lane, struct session **session);
 /* The next job that may leave over `session`, taken out of the lane; NULL when there is none. */
