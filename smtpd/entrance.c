@@ -29,7 +29,12 @@ struct error *entrance_open(struct entrance *entrance, struct session_host *host
 {
     *entrance = (struct entrance){ .host = host };
     entrance->connections_max = find_connections_max(host->settings);
-    return counters_open(shared, &entrance->counters);
+    struct error *err = counters_open(shared, &entrance->counters);
+    if (!err)
+        return NULL;
+    log_failure(LOG_WARNING, "counting-alone", err); /* better than to serve nobody */
+    error_free(&err);
+    return counters_open(-1, &entrance->counters);
 }
 
 void entrance_close(struct entrance *entrance)

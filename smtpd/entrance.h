@@ -19,7 +19,10 @@ struct entrance {
     int64_t swept_ms;
 };
 
-/* `shared`: the table's descriptor, which stays open and the caller's; -1: none. */
+/*
+ * `shared`: the table's descriptor, which stays open and the caller's; with -1 or one that cannot be
+ * used this process counts its own clients only.
+ */
 struct error *entrance_open(struct entrance *entrance, struct session_host *host,
                             int shared) MUST_CHECK;
 void entrance_close(struct entrance *entrance);

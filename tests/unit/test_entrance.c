@@ -1,0 +1,208 @@
+/* Who of those that connect gets a session, and what the others hear. */
+#include "smtpd/entrance.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "lib/base/limits.h"
+#include "tests/support/smtpd/session_rig.h"
+#include "tests/support/test.h"
+
+enum { CLIENTS_MAX = 64 };
+
+struct gate {
+    struct rig rig;
+    struct entrance entrance;
+    int clients[CLIENTS_MAX];
+    unsigned client_count;
+};
+
+static void on_ended(void *ctx, const struct ip_address *client)
+{
+    struct gate *gate = ctx;
+
+    entrance_left(&gate->entrance, client);
+}
+
+static int open_gate(void **state)
+{
+    static struct gate gate;
+
+    rig_init(&gate.rig);
+    gate.rig.host.on_ended = on_ended;
+    gate.rig.host.ctx = &gate;
+    gate.client_count = 0;
+    *state = &gate;
+    return 0;
+}
+
+static int close_gate(void **state)
+{
+    struct gate *gate = *state;
+
+    rig_close(&gate->rig);
+    for (unsigned i = 0; i < gate->client_count; i++)
+        close(gate->clients[i]);
+    entrance_close(&gate->entrance);
+    return 0;
+}
+
+static void open_entrance(struct gate *gate, int shared)
+{
+    struct error *err = entrance_open(&gate->entrance, &gate->rig.host, shared);
+
+    assert_null(err);
+}
+
+static struct sockaddr_storage sockaddr_of(const char *address)
+{
+    struct endpoint client = { .port = 4711 };
+    struct sockaddr_storage out;
+
+    assert_true(ip_address_parse(span_of(address), &client.address));
+    (void)endpoint_to_sockaddr(&client, &out);
+    return out;
+}
+
+/* A client comes; gives its number. */
+static unsigned arrive(struct gate *gate, const char *address)
+{
+    struct sockaddr_storage from = sockaddr_of(address);
+    int fds[2];
+
+    assert_true(gate->client_count < CLIENTS_MAX);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    gate->clients[gate->client_count] = fds[1];
+    entrance_welcome(&gate->entrance, &gate->rig.place, fds[0], (struct sockaddr *)&from);
+    rig_settle(&gate->rig);
+    return gate->client_count++;
+}
+
+static void leave(struct gate *gate, unsigned number)
+{
+    close(gate->clients[number]);
+    gate->clients[number] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    rig_settle(&gate->rig);
+}
+
+static void assert_hears(const struct gate *gate, unsigned number, const char *start)
+{
+    char heard[256] = "";
+
+    assert_true(read(gate->clients[number], heard, sizeof(heard) - 1) > 0);
+    if (strncmp(heard, start, strlen(start)) != 0)
+        fail_msg("expected \"%s\", heard \"%s\"", start, heard);
+}
+
+static void assert_closed(const struct gate *gate, unsigned number)
+{
+    char room[16];
+
+    assert_int_equal(read(gate->clients[number], room, sizeof(room)), 0);
+}
+
+static void a_client_has_its_share_and_no_more(void **state)
+{
+    struct gate *gate = *state;
+
+    gate->rig.settings.max_connections_per_client = 2;
+    open_entrance(gate, -1);
+    unsigned first = arrive(gate, "192.0.2.1");
+    assert_hears(gate, first, "220 ");
+    assert_hears(gate, arrive(gate, "192.0.2.1"), "220 ");
+    unsigned third = arrive(gate, "192.0.2.1");
+    assert_hears(gate, third, "421 4.7.0 relay.example has too many connections from you\r\n");
+    assert_closed(gate, third);
+    assert_true(rig_has_logged(&gate->rig, " turn-away client=192.0.2.1:4711 reply=\"421 4.7.0"));
+    assert_hears(gate, arrive(gate, "192.0.2.2"), "220 ");
+    leave(gate, first);
+    assert_hears(gate, arrive(gate, "192.0.2.1"), "220 ");
+    assert_int_equal(counters_total(gate->entrance.counters), 3);
+}
+
+static void all_clients_together_have_a_limit(void **state)
+{
+    struct gate *gate = *state;
+
+    gate->rig.settings.max_connections = 10;
+    gate->rig.settings.max_connections_per_client = 100;
+    open_entrance(gate, -1);
+    for (int i = 0; i < 9; i++)
+        assert_hears(gate, arrive(gate, "192.0.2.1"), "220 ");
+    assert_hears(gate, arrive(gate, "192.0.2.2"), "421 4.3.2 ");
+    assert_hears(gate, arrive(gate, "127.0.0.1"), "220 ");
+    assert_hears(gate, arrive(gate, "127.0.0.1"), "421 4.3.2 ");
+}
+
+static void whoever_is_not_taken_is_counted_nowhere(void **state)
+{
+    struct gate *gate = *state;
+
+    gate->rig.settings.max_connections_per_client = 1;
+    open_entrance(gate, -1);
+    assert_hears(gate, arrive(gate, "192.0.2.1"), "220 ");
+    for (int i = 0; i < 5; i++)
+        assert_hears(gate, arrive(gate, "192.0.2.1"), "421 4.7.0 ");
+    assert_int_equal(counters_total(gate->entrance.counters), 1);
+    assert_int_equal(gate->rig.host.session_count, 1);
+}
+
+static void a_table_that_cannot_be_shared_is_no_reason_to_be_closed(void **state)
+{
+    struct gate *gate = *state;
+    int too_small = memfd_create("counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    gate->rig.settings.max_connections_per_client = 1;
+    open_entrance(gate, too_small);
+    assert_true(rig_has_logged(&gate->rig, " warning smtpd["));
+    assert_true(rig_has_logged(&gate->rig, " counting-alone error="));
+    assert_hears(gate, arrive(gate, "192.0.2.1"), "220 ");
+    assert_hears(gate, arrive(gate, "192.0.2.1"), "421 4.7.0 ");
+    close(too_small);
+}
+
+static void descriptors_bound_the_connections(void **state)
+{
+    struct gate *gate = *state;
+    struct rlimit before, few;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 3 * SMTPD_FILES_RESERVE;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    gate->rig.settings.max_connections = 2 * SMTPD_FILES_RESERVE;
+    open_entrance(gate, -1);
+    assert_int_equal(gate->entrance.connections_max, 2 * SMTPD_FILES_RESERVE);
+    assert_false(rig_has_logged(&gate->rig, "few-descriptors"));
+    entrance_close(&gate->entrance);
+    gate->rig.settings.max_connections = 2 * SMTPD_FILES_RESERVE + 1;
+    open_entrance(gate, -1);
+    assert_int_equal(gate->entrance.connections_max, 2 * SMTPD_FILES_RESERVE);
+    assert_true(rig_has_logged(&gate->rig, " few-descriptors limit=192 max-connections=129"));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, open_gate, close_gate, NULL                                               \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST("a client has its share of connections and no more",
+             a_client_has_its_share_and_no_more),
+        TEST("all clients together have a limit, the last tenth is for loopback",
+             all_clients_together_have_a_limit),
+        TEST("whoever is not taken is counted nowhere", whoever_is_not_taken_is_counted_nowhere),
+        TEST("a table that cannot be shared is no reason to stay closed",
+             a_table_that_cannot_be_shared_is_no_reason_to_be_closed),
+        TEST("descriptors bound the connections", descriptors_bound_the_connections),
+    };
+    return cmocka_run_group_tests_name("entrance", tests, NULL, NULL);
+}
