@@ -37,6 +37,7 @@ void conversation_secured(struct conversation *talk)
 void conversation_delivered(struct conversation *talk)
 {
     talk->errors = 0;
+    talk->deferrals = 0;
     talk->junk = 0;
     conversation_reset(talk);
 }
@@ -244,11 +245,14 @@ static enum reply_id take_command(struct conversation *talk, const struct comman
 
 enum reply_id commands_count(struct conversation *talk, enum reply_id reply)
 {
-    if (reply != REPLY_WAIT && reply_code(reply) >= 500)
-        talk->errors++;
-    if (talk->errors < SMTPD_ERRORS_MAX && talk->junk < SMTPD_JUNK_MAX)
+    if (reply == REPLY_WAIT || reply_next(reply) == NEXT_CLOSE)
         return reply;
-    if (reply != REPLY_WAIT && reply_next(reply) == NEXT_CLOSE)
+    if (reply_code(reply) >= 500)
+        talk->errors++;
+    else if (reply_code(reply) >= 400)
+        talk->deferrals++;
+    if (talk->errors < SMTPD_ERRORS_MAX && talk->deferrals < SMTPD_DEFERRALS_MAX &&
+        talk->junk < SMTPD_JUNK_MAX)
         return reply;
     conversation_reset(talk);
     return REPLY_TOO_MANY_ERRORS; /* RFC 5321 s.7.8 */

@@ -44,6 +44,7 @@ struct conversation {
     char client_name[DOMAIN_MAX + 1];
     struct envelope envelope;
     unsigned errors; /* since the last message taken */
+    unsigned deferrals; /* the same, of temporary refusals */
     unsigned junk;
 };
 

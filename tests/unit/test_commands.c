@@ -216,6 +216,21 @@ static void temporary_trouble_is_no_error_of_the_client(void **state)
         assert_int_equal(say(b, "RCPT TO:<b@example.com>"), REPLY_TOO_MANY_RECIPIENTS);
 }
 
+/* A full queue must not be asked for ever, nor the log be filled. */
+static void temporary_trouble_is_asked_for_only_so_often(void **state)
+{
+    struct bench *b = *state;
+
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    b->talk.queue = QUEUE_FULL;
+    for (int i = 1; i < SMTPD_DEFERRALS_MAX; i++)
+        assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_QUEUE_FULL);
+    conversation_delivered(&b->talk);
+    for (int i = 1; i < SMTPD_DEFERRALS_MAX; i++)
+        assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_QUEUE_FULL);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_TOO_MANY_ERRORS);
+}
+
 /* --- the state equals the model's after any reply (pitfalls.md section 7.3) */
 
 /* The model knows a session as four facts, and each line as what it does to them. */
@@ -392,6 +407,8 @@ int main(void)
         TEST("a message taken forgives earlier errors", a_message_taken_forgives_errors),
         TEST("temporary trouble is no error of the client",
              temporary_trouble_is_no_error_of_the_client),
+        TEST("temporary trouble is asked for only so often",
+             temporary_trouble_is_asked_for_only_so_often),
         TEST("after any reply the state equals the model's", state_equals_the_models),
     };
     return cmocka_run_group_tests_name("commands", tests, NULL, NULL);
