@@ -181,7 +181,7 @@ static void refuse_without_room(struct batch *batch, struct list *operations)
 
     LIST_EACH(operation, operations, struct operation, others)
     {
-        if (operation->lane != LANE_ACCEPT || store_map_has_room(batch->store))
+        if (operation->lane != LANE_ACCEPT || store_has_room(batch->store))
             continue;
         operation->outcome = OPERATION_FULL;
         list_remove(&operation->others);
@@ -194,7 +194,7 @@ static enum kv_trouble run_batch(struct batch *batch, struct list *operations)
     refuse_without_room(batch, operations);
     enum kv_trouble trouble = commit_list(batch, operations);
     if (trouble == KV_FINE)
-        store_keep_reserve(batch->store); /* failing, the disk is full: the next batch says so */
+        store_keep_reserve(batch->store);
     return trouble;
 }
 

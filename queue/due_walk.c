@@ -14,8 +14,8 @@ static void set_position(struct position *p, struct span key, const struct hop *
     p->row.hop = hop_name(hop); /* the key's is gone with the next step */
 }
 
-static struct error *seek(struct due_walk *walk, const struct hop *hop, const struct due *from,
-                          struct position *out)
+static struct error *seek_row(struct due_walk *walk, const struct hop *hop, const struct due *from,
+                              struct position *out)
 {
     struct record_key at = key_of_due(from);
     struct span key;
@@ -25,6 +25,26 @@ static struct error *seek(struct due_walk *walk, const struct hop *hop, const st
     if (!err)
         set_position(out, key, hop);
     return err;
+}
+
+/* Is the row in the mark's bucket, and not behind it? */
+static bool is_marked(const struct hop *hop, const struct due *row)
+{
+    const struct due *mark = &hop->mark;
+
+    if (!hop->has_mark || row->due_class != mark->due_class || row->bucket != mark->bucket)
+        return false;
+    return row->utc_ms != mark->utc_ms ? row->utc_ms < mark->utc_ms : row->id < mark->id;
+}
+
+/* The first row at or behind `from`; of the bucket that is marked, the mark. */
+static struct error *seek(struct due_walk *walk, const struct hop *hop, const struct due *from,
+                          struct position *out)
+{
+    struct error *err = seek_row(walk, hop, from, out);
+
+    return err || !out->at_row || !is_marked(hop, &out->row) ? err
+                                                             : seek_row(walk, hop, &hop->mark, out);
 }
 
 static struct error *step(struct due_walk *walk, const struct hop *hop, struct position *p)
@@ -38,11 +58,8 @@ static struct error *step(struct due_walk *walk, const struct hop *hop, struct p
     return err;
 }
 
-/* Where to begin in a bucket: behind the mark, if it is the mark's. */
 static struct due begin_of(const struct hop *hop, enum due_class due_class, unsigned bucket)
 {
-    if (hop->has_mark && hop->mark.due_class == due_class && hop->mark.bucket == bucket)
-        return hop->mark;
     return (struct due){ .hop = hop_name(hop), .due_class = due_class, .bucket = bucket };
 }
 

@@ -187,7 +187,7 @@ static void on_drain(void *ctx, int64_t wait_ms)
 {
     struct queue *q = ctx;
 
-    dispatch_set(workers_dispatch(q->workers), true, 0);
+    workers_drain(q->workers);
     q->drain_until_ms = loop_now(q->loop) + wait_ms;
     loop_timer_start(q->drain_timer, DRAIN_CHECK_MS);
 }

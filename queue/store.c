@@ -32,6 +32,7 @@ struct store {
     int64_t last_now_ms;  /* the committer's */
     int64_t stat_ms;      /* the committer's: when the map was looked at last */
     bool map_has_room;    /* the committer's */
+    bool has_reserve;     /* the committer's */
     uint64_t map_bytes;
     bool clock_stepped_back;
 
@@ -278,16 +279,15 @@ static uint64_t map_size(const struct store_limits *limits)
            FILE_RESERVE;
 }
 
-bool store_keep_reserve(struct store *store)
+void store_keep_reserve(struct store *store)
 {
     struct error *err = kv_reserve(store->kv, FILE_RESERVE);
-    bool kept = !err;
 
+    store->has_reserve = !err; /* else the disk is full, which the next accept is told */
     error_free(&err);
-    return kept;
 }
 
-bool store_map_has_room(struct store *store)
+static bool map_has_room(struct store *store)
 {
     struct kv_stat stat;
     int64_t now_ms = clock_monotonic_ms();
@@ -299,6 +299,13 @@ bool store_map_has_room(struct store *store)
     store->map_has_room = stat.used_bytes - stat.free_bytes + BATCH_BYTES_MAX <
                           stat.map_bytes - map_reserve(store_bytes_max(store));
     return store->map_has_room;
+}
+
+bool store_has_room(struct store *store)
+{
+    if (!store->has_reserve)
+        store_keep_reserve(store);
+    return store->has_reserve && map_has_room(store);
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */

@@ -76,10 +76,10 @@ void store_abort(struct store_txn *txn);
 struct kv *store_kv(struct store *store);
 enum kv_trouble store_txn_trouble(const struct store_txn *txn);
 
-/* Keeps room on disk that belongs to settlements alone; false: there is none. */
-bool store_keep_reserve(struct store *store);
-/* False when accepts would touch the part of the map that belongs to settlements. */
-bool store_map_has_room(struct store *store);
+/* Tops up the room on disk that belongs to settlements alone; after each transaction. */
+void store_keep_reserve(struct store *store);
+/* False when accepts would touch what belongs to settlements, on disk or in the map. */
+bool store_has_room(struct store *store);
 
 /* A record under a key: reading gives NULL when it is not there, an error when it is damaged. */
 struct error *store_get(struct store_txn *txn, enum queue_table table, const struct record_key *key,

@@ -28,6 +28,7 @@ struct workers {
     struct list all;
     struct loop_timer *hello_timer;
     bool started;
+    bool ending;
 };
 
 struct worker {
@@ -428,6 +429,18 @@ static void bury(struct worker *worker)
     committer_add(w->parts.committer, &burial->operation);
 }
 
+/* Its leases end with the process. */
+static void let_go(struct worker *worker)
+{
+    struct lease *lease;
+
+    LIST_EACH(lease, &worker->leases, struct lease, of_worker)
+    {
+        list_remove(&lease->of_worker);
+        lease->holder = NULL;
+    }
+}
+
 static void worker_free(struct worker *worker)
 {
     dispatch_remove_slot(worker->workers->dispatch, &worker->slot);
@@ -442,7 +455,10 @@ static void on_closed(void *ctx, const struct error *err)
     struct workers *w = worker->workers;
 
     (void)err; /* the channel has logged what is worth it */
-    bury(worker);
+    if (w->ending)
+        let_go(worker);
+    else
+        bury(worker);
     worker_free(worker);
     open_when_all_reported(w);
 }
@@ -488,6 +504,12 @@ void workers_start(struct workers *workers)
     open_when_all_reported(workers);
 }
 
+void workers_drain(struct workers *workers)
+{
+    workers->ending = true;
+    dispatch_set(workers->dispatch, true, 0);
+}
+
 void workers_set_identity(struct workers *workers, const struct notify_identity *identity)
 {
     workers->parts.identity = identity;
@@ -512,12 +534,7 @@ void workers_free(struct workers **workers)
         return;
     while (!list_empty(&w->all)) {
         struct worker *worker = LIST_FIRST(&w->all, struct worker, others);
-        struct lease *lease;
-        LIST_EACH(lease, &worker->leases, struct lease, of_worker)
-        {
-            list_remove(&lease->of_worker);
-            lease->holder = NULL;
-        }
+        let_go(worker);
         worker_free(worker);
     }
     content_reader_free(&w->reader);

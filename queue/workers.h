@@ -31,6 +31,8 @@ void workers_attach(struct workers *workers, unsigned instance, int fd);
 void workers_start(struct workers *workers);
 
 void workers_set_identity(struct workers *workers, const struct notify_identity *identity);
+/* The relay ends: a worker that goes now has not died of its mail. */
+void workers_drain(struct workers *workers);
 /* Sends acknowledgements; for the end of the role. */
 void workers_flush(struct workers *workers, int64_t wait_ms);
 

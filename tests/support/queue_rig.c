@@ -112,6 +112,7 @@ static int hand_over_peer(struct queue_rig *rig, enum role_id role)
 static void be_the_queue(struct queue_rig *rig, int fd)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "queue-role");
     ensure(chdir(rig->folder) == 0);
     struct role *role = role_open(fd);
     int exit_status = queue_main(role);
