@@ -80,6 +80,10 @@ static void on_credit(struct queue_client *client, const struct channel_frame *f
     ipc__accept_credit__free_unpacked(credit, NULL);
     if (!accept)
         return; /* ended meanwhile */
+    if (bytes > STREAM_WINDOW - accept->room) {
+        channel_refuse(client->channel, "credit beyond the window");
+        return;
+    }
     accept->room += bytes;
     if (accept->waits_for_room && accept->room > 0) {
         accept->waits_for_room = false;

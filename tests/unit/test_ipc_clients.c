@@ -165,6 +165,33 @@ static void content_is_handed_in_only_against_credit(void **state)
     channel_free(&end.channel);
 }
 
+/* Else a captured queue could make smtpd keep whatever it likes. */
+static void credit_beyond_the_window_ends_the_channel(void **state)
+{
+    static const char bytes[1000];
+    struct queue_client *client = queue_client_new(loop, NULL, NULL);
+    struct heard heard = { 0 };
+    struct other_end end;
+    Ipc__AcceptCredit credit = IPC__ACCEPT_CREDIT__INIT;
+    (void)state;
+    queue_client_attach(client, end_open(&end));
+    struct queue_accept *accept = begin(client, &heard);
+    queue_accept_content(accept, (struct span){ bytes, sizeof(bytes) });
+    run();
+    credit.stream = end.last_stream;
+    credit.bytes = sizeof(bytes);
+    channel_send(end.channel, FRAME_ACCEPT_CREDIT, &credit.base, nothing);
+    run();
+    assert_true(queue_client_is_up(client));
+    credit.bytes = 1;
+    channel_send(end.channel, FRAME_ACCEPT_CREDIT, &credit.base, nothing);
+    run();
+    assert_false(queue_client_is_up(client));
+    assert_int_equal(heard.outcome, ACCEPT_LOST);
+    queue_client_free(&client);
+    channel_free(&end.channel);
+}
+
 static void done_comes_only_from_the_queue(void **state)
 {
     struct queue_client *client = queue_client_new(loop, NULL, NULL);
@@ -413,6 +440,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         { "queue client: content is handed in only against credit",
           content_is_handed_in_only_against_credit, 0, 0, 0 },
+        { "queue client: credit beyond the window ends the channel",
+          credit_beyond_the_window_ends_the_channel, 0, 0, 0 },
         { "queue client: done comes only from the queue", done_comes_only_from_the_queue, 0, 0, 0 },
         { "queue client: a queue that goes away loses what was under way, and nobody hears 250",
           a_queue_that_goes_away_loses_what_was_under_way_and_nobody_hears_250, 0, 0, 0 },
