@@ -429,6 +429,23 @@ static void bury(struct worker *worker)
     committer_add(w->parts.committer, &burial->operation);
 }
 
+/* A worker that was told to end has not died of its mail: what it still held is due as before. */
+static void take_back(struct worker *worker)
+{
+    struct workers *w = worker->workers;
+    struct lease *lease;
+
+    LIST_EACH(lease, &worker->leases, struct lease, of_worker)
+    {
+        lease->holder = NULL;
+        list_remove(&lease->of_worker);
+        if (lease->settling)
+            continue; /* ends when it is settled */
+        dispatch_leave(w->dispatch, lease, NULL, false);
+        dispatch_end(w->dispatch, &lease, false);
+    }
+}
+
 /* Its leases end with the process. */
 static void let_go(struct worker *worker)
 {
@@ -457,6 +474,8 @@ static void on_closed(void *ctx, const struct error *err)
     (void)err; /* the channel has logged what is worth it */
     if (w->ending)
         let_go(worker);
+    else if (worker->is_draining)
+        take_back(worker);
     else
         bury(worker);
     worker_free(worker);
