@@ -44,6 +44,7 @@ struct attempt *attempt_new(struct lane *lane, struct job *job)
     a->plan = plan_keep(lane->plan);
     a->job = job;
     order_candidates(a);
+    a->until_ms = loop_now(lane->worker->loop) + ATTEMPT_MS;
     a->next = job->next_candidate;
     job->next_candidate = 0;
     list_append(&lane->attempts, &a->others);
@@ -265,10 +266,15 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
         race_start(worker->loop, addresses, count, a->plan->target.port, &plan, &race_events, a);
 }
 
+bool attempt_may_connect(const struct attempt *a)
+{
+    return a->connects < ATTEMPT_CONNECTS_MAX && loop_now(attempt_worker(a)->loop) < a->until_ms;
+}
+
 void attempt_walk(struct attempt *a)
 {
     for (;;) {
-        bool may_connect = a->connects < ATTEMPT_CONNECTS_MAX;
+        bool may_connect = attempt_may_connect(a);
         if (a->address_count > 0 && may_connect) {
             a->floor = a->decision.floor;
             a->use_tls = a->decision.use_tls;

@@ -8,6 +8,8 @@
 #include "queue/deliver/attempt.h"
 #include "queue/deliver/race.h"
 
+enum { ATTEMPT_MS = 30 * 60 * 1000 }; /* in which connections are begun */
+
 struct attempt {
     struct list others; /* in the lane */
     struct lane *lane;
@@ -27,6 +29,7 @@ struct attempt {
     struct ip_address addresses[MX_ADDRESSES_MAX]; /* not tried yet */
     unsigned address_count;
     unsigned connects;
+    int64_t until_ms;             /* of the loop: no further connection after it */
     struct sts_decision decision; /* how to connect; then, whether mail may go */
     enum tls_floor floor;
     bool use_tls;
@@ -54,6 +57,7 @@ void attempt_requeue(struct attempt *a, unsigned next_candidate);
 void attempt_discard(struct attempt *a);
 /* Each candidate in turn, each of its addresses, within bounds (pitfalls.md section 7.10). */
 void attempt_walk(struct attempt *a);
+bool attempt_may_connect(const struct attempt *a);
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count);
 
 /* --- attempt_session.c */

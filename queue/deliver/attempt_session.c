@@ -69,7 +69,7 @@ static void on_ready(void *ctx, struct dialogue *d)
 /* After a failed handshake: a lower floor, or clear, if nothing forbids; on a new connection. */
 static bool connect_again(struct attempt *a, enum session_tls how, const struct ip_address *address)
 {
-    if (a->connects >= ATTEMPT_CONNECTS_MAX)
+    if (!attempt_may_connect(a))
         return false;
     if (how == SESSION_TLS_REFUSED && a->decision.clear_allowed)
         a->use_tls = false;
@@ -93,7 +93,7 @@ static void without_tls(struct attempt *a, const struct dialogue_facts *facts,
     if (connect_again(a, how, &address))
         return;
     a->blames_hop = true;
-    if (a->decision.clear_allowed) { /* only the bound on connects stands in the way */
+    if (a->decision.clear_allowed) { /* only the bounds stand in the way */
         attempt_settle(a, &end->outcome, end->words, end->remote);
         attempt_walk(a);
         return;

@@ -1,0 +1,233 @@
+#include "tests/support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/ipc/channel.h"
+#include "lib/ipc/envelope_codec.h"
+#include "queue/deliver/job.h"
+
+static void no_pull(void *ctx, uint64_t lease, uint32_t first_chunk, uint32_t count)
+{
+    (void)ctx;
+    (void)lease;
+    (void)first_chunk;
+    (void)count;
+}
+
+static const struct content_source source = { no_pull, NULL };
+
+/* A job for so many recipients, with the numbers 10, 11, ... */
+static struct job *job_for(unsigned recipients)
+{
+    Ipc__Job message = IPC__JOB__INIT;
+    struct envelope e;
+    struct address address;
+    struct job *job;
+
+    envelope_init(&e);
+    assert_int_equal(address_parse_reverse(SPAN("a@example.org"), &e.reverse_path), ADDRESS_FINE);
+    assert_int_equal(address_parse(SPAN("b@example.net"), &address), ADDRESS_FINE);
+    for (unsigned i = 0; i < recipients; i++)
+        envelope_add(&e, &address)->number = 10 + i;
+    message.lease = 7;
+    message.id = 8;
+    message.envelope = envelope_to_message(&e);
+    job = job_new(&message, &source);
+    envelope_message_free(&message.envelope);
+    envelope_clear(&e);
+    return job;
+}
+
+static struct outcome outcome_of(enum outcome_kind kind, const char *status, bool elsewhere)
+{
+    struct outcome o = { .kind = kind, .elsewhere = elsewhere };
+
+    strcpy(o.status, status);
+    return o;
+}
+
+static void settle(struct job *job, enum outcome_kind kind, const char *status, bool elsewhere)
+{
+    struct outcome o = outcome_of(kind, status, elsewhere);
+
+    job_settle(job, RECIPIENT_OPEN, &o, span_of(status), true);
+}
+
+static void job_without_recipients_is_none(void **state)
+{
+    (void)state;
+    assert_null(job_for(0));
+}
+
+static void final_result_settles(void **state)
+{
+    struct job *job = job_for(2);
+    struct outcome o = outcome_of(OUTCOME_FAILED, "5.1.1", false);
+
+    (void)state;
+    job_settle_one(job, 1, &o, SPAN("550 no"), true);
+    assert_int_equal(job_open_count(job), 1);
+    assert_int_equal(job->results[1].state, RECIPIENT_SETTLED);
+    settle(job, OUTCOME_DELIVERED, "2.0.0", false);
+    assert_int_equal(job_open_count(job), 0);
+    assert_int_equal(job->results[1].kind, OUTCOME_FAILED);
+    job_free(&job);
+}
+
+static void result_that_may_be_bettered_elsewhere_stays_open(void **state)
+{
+    struct job *job = job_for(1);
+
+    (void)state;
+    settle(job, OUTCOME_DEFERRED, "4.4.1", true);
+    assert_int_equal(job_open_count(job), 1);
+    settle(job, OUTCOME_DELIVERED, "2.0.0", false);
+    assert_int_equal(job->results[0].kind, OUTCOME_DELIVERED);
+    job_free(&job);
+}
+
+static void one_hosts_never_does_not_outweigh_anothers_not_now(void **state)
+{
+    struct job *job = job_for(1);
+
+    (void)state;
+    settle(job, OUTCOME_FAILED, "5.3.2", true);
+    settle(job, OUTCOME_DEFERRED, "4.4.1", true);
+    assert_string_equal(job->results[0].status, "4.4.1");
+    settle(job, OUTCOME_FAILED, "5.4.4", true);
+    assert_string_equal(job->results[0].status, "4.4.1");
+    settle(job, OUTCOME_FAILED, "5.1.1", false); /* a refusal of the recipient is another matter */
+    assert_string_equal(job->results[0].status, "5.1.1");
+    job_free(&job);
+}
+
+static void hosts_that_all_say_never_fail_the_mail(void **state)
+{
+    struct job *job = job_for(1);
+
+    (void)state;
+    settle(job, OUTCOME_FAILED, "5.3.2", true);
+    settle(job, OUTCOME_FAILED, "5.4.4", true);
+    job_close(job);
+    assert_int_equal(job->results[0].kind, OUTCOME_FAILED);
+    assert_int_equal(job->results[0].state, RECIPIENT_SETTLED);
+    job_free(&job);
+}
+
+static void reopening_leaves_the_settled_alone(void **state)
+{
+    struct job *job = job_for(3);
+
+    (void)state;
+    job->results[0].state = RECIPIENT_ACCEPTED;
+    job->results[1].state = RECIPIENT_SETTLED;
+    job_reopen(job);
+    assert_int_equal(job->results[0].state, RECIPIENT_OPEN);
+    assert_int_equal(job->results[1].state, RECIPIENT_SETTLED);
+    assert_int_equal(job_open_count(job), 2);
+    job_free(&job);
+}
+
+static void ending_and_closing_leave_nothing_open(void **state)
+{
+    struct job *job = job_for(3);
+    struct outcome o = outcome_of(OUTCOME_DEFERRED, "4.4.3", true);
+
+    (void)state;
+    job->results[2].state = RECIPIENT_ACCEPTED;
+    job_end(job, &o, SPAN("no route"), false);
+    assert_int_equal(job_open_count(job), 0);
+    assert_string_equal(job->results[2].reply, "no route");
+    job_free(&job);
+    job = job_for(1);
+    job_close(job);
+    assert_int_equal(job->results[0].kind, OUTCOME_DEFERRED);
+    assert_true(job->results[0].reply[0] != '\0');
+    job_free(&job);
+}
+
+static void record_does_not_grow_without_bound(void **state)
+{
+    struct job *job = job_for(1);
+
+    (void)state;
+    for (int i = 0; i < 10 * JOB_CANDIDATES_MAX; i++)
+        job_add_candidate(job, "mx.example.net")->verdict = "no connection";
+    assert_int_equal(job->candidate_count, JOB_CANDIDATES_MAX);
+    job_free(&job);
+}
+
+static void texts_of_any_length_are_kept(void **state)
+{
+    struct job *job = job_for(1);
+    char text[5000];
+    const char *kept[20];
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    for (size_t i = 0; i < 20; i++)
+        kept[i] = job_keep(job, (struct span){ text, i * 250 });
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(strlen(kept[i]), i * 250);
+    job_free(&job);
+}
+
+static void check_outcome(void *ctx, const Ipc__Outcome *outcome)
+{
+    bool *called = ctx;
+
+    *called = true;
+    assert_int_equal(outcome->lease, 7);
+    assert_int_equal(outcome->id, 8);
+    assert_int_equal(outcome->n_results, 2);
+    assert_int_equal(outcome->results[0]->number, 10);
+    assert_int_equal(outcome->results[1]->number, 11);
+    assert_int_equal(outcome->results[1]->kind, IPC__RESULT_KIND__UNKNOWN_RESULT);
+    assert_true(span_equal(span_of_bytes(outcome->results[0]->reply), SPAN("250 ok")));
+    assert_int_equal(outcome->decision->n_candidates, 1);
+    assert_true(
+        span_equal(span_of_bytes(outcome->decision->candidates[0]->mx), SPAN("mx.example.net")));
+    assert_true(outcome->hop_failed);
+}
+
+static void outcome_says_all_to_the_queue(void **state)
+{
+    struct job *job = job_for(2);
+    struct outcome o = outcome_of(OUTCOME_DELIVERED, "2.0.0", false);
+    bool called = false;
+
+    (void)state;
+    job_settle_one(job, 0, &o, SPAN("250 ok"), true);
+    settle(job, OUTCOME_UNKNOWN, "4.4.2", false);
+    job_add_candidate(job, "mx.example.net");
+    job->hop_failed = true;
+    job_outcome(job, check_outcome, &called);
+    assert_true(called);
+    job_free(&job);
+}
+
+#define T(title, function)                                                                         \
+    {                                                                                              \
+        title, function, NULL, NULL, NULL                                                          \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T("a job without recipients is no job", job_without_recipients_is_none),
+        T("a final result settles its recipient alone", final_result_settles),
+        T("a result that another host may better stays open",
+          result_that_may_be_bettered_elsewhere_stays_open),
+        T("one host's never does not outweigh another's not now",
+          one_hosts_never_does_not_outweigh_anothers_not_now),
+        T("hosts that all say never fail the mail", hosts_that_all_say_never_fail_the_mail),
+        T("reopening leaves the settled alone", reopening_leaves_the_settled_alone),
+        T("ending and closing leave nothing open", ending_and_closing_leave_nothing_open),
+        T("the record does not grow without bound", record_does_not_grow_without_bound),
+        T("texts of any length are kept", texts_of_any_length_are_kept),
+        T("the outcome says all to the queue", outcome_says_all_to_the_queue),
+    };
+
+    return cmocka_run_group_tests_name("job", tests, NULL, NULL);
+}
