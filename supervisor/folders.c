@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { FOLDER_PATH_SIZE = SETTINGS_PATH_SIZE + 32 };
@@ -116,23 +115,4 @@ struct error *folders_prepare(const struct settings *s, const struct sandbox_use
     if (!err && faccessat(AT_FDCWD, s->run_dir, W_OK | X_OK, AT_EACCESS) != 0)
         err = error_errno(ERROR_LOCAL, errno, "run-dir %s", s->run_dir);
     return err;
-}
-
-bool folders_are_reachable(const struct settings *s, const struct sandbox_user *user)
-{
-    int wait_status = 0;
-    pid_t pid;
-
-    if (!user->drop)
-        return true;
-    pid = fork();
-    if (pid == 0)
-        _exit(setgid(user->gid) == 0 && setuid(user->uid) == 0 && access(s->state_dir, X_OK) == 0
-                  ? 0
-                  : 1);
-    if (pid < 0)
-        return true; /* the roles will say it */
-    while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
-        continue;
-    return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
 }

@@ -12,10 +12,4 @@
 struct error *folders_prepare(const struct settings *s, const struct sandbox_user *user,
                               int *out_state_dir) MUST_CHECK;
 
-/*
- * Can the roles' user walk to the state directory, or is one above it closed to him, as /root is?
- * Asked once they are made; looks by becoming him in a child.
- */
-bool folders_are_reachable(const struct settings *s, const struct sandbox_user *user);
-
 #endif

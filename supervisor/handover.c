@@ -176,17 +176,6 @@ const struct settings *handover_settings(const struct handover *h)
     return &h->settings;
 }
 
-void handover_set_state_dir(struct handover *h, const char *path)
-{
-    struct settings *changed = memory_new(sizeof(*changed));
-
-    *changed = h->settings;
-    ensure(span_to_string(span_of(path), changed->state_dir, sizeof(changed->state_dir)));
-    buf_reset(&h->text);
-    settings_write(changed, &h->text);
-    free(changed);
-}
-
 struct span handover_text(const struct handover *h)
 {
     return buf_span(&h->text);

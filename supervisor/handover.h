@@ -22,8 +22,6 @@ struct error *handover_check_files(const struct settings *settings) MUST_CHECK;
 void handover_free(struct handover **handover);
 
 const struct settings *handover_settings(const struct handover *h);
-/* Another path of the state directory for the roles than the settings have. */
-void handover_set_state_dir(struct handover *h, const char *path);
 /* The settings as text for the roles; lent. */
 struct span handover_text(const struct handover *h);
 

@@ -26,12 +26,6 @@ enum {
     STOP_REST_MS = 5 * SECOND_MS,
 };
 
-/*
- * Where the roles find the state directory when it lies below one that is closed to their user,
- * such as /root: they entered their folder in it before they gave up root.
- */
-static const char state_dir_from_inside[] = "/proc/self/cwd/..";
-
 struct supervisor {
     const char *config_path;
     struct loop *loop;
@@ -39,7 +33,6 @@ struct supervisor {
     struct handover *handover;
     struct posts *posts;
     struct control *control;
-    bool is_closed; /* the state directory, to the roles' user: see state_dir_from_inside */
     uint64_t generation;
     struct loop_timer *look;
     struct loop_timer *reload;
@@ -218,8 +211,6 @@ static bool reload_with(struct supervisor *s, const struct settings *fresh)
 
     if (!err)
         err = handover_new(fresh, s->handover, &handover);
-    if (!err && s->is_closed)
-        handover_set_state_dir(handover, state_dir_from_inside);
     if (err) {
         log_failure(LOG_ERROR, "reload-refused", err);
         error_free(&err);
@@ -288,9 +279,6 @@ static struct error *open_all(struct supervisor *s, const struct settings *setti
     err = handover_new(settings, NULL, &s->handover);
     if (!err)
         err = folders_prepare(settings, &s->plan.user, &s->plan.state_dir);
-    s->is_closed = !err && !folders_are_reachable(settings, &s->plan.user);
-    if (s->is_closed)
-        handover_set_state_dir(s->handover, state_dir_from_inside);
     if (!err)
         err = control_open(s->loop, settings->run_dir, &s->plan.user, find_role, s, &s->control);
     return err;

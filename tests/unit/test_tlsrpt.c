@@ -86,7 +86,6 @@ static void send_hello(struct rig *rig)
 
     settings_defaults(&settings);
     snprintf(settings.hostname, sizeof(settings.hostname), "relay.test");
-    snprintf(settings.state_dir, sizeof(settings.state_dir), "%s", rig->folder);
     buf_init(&text, 1 << 20);
     settings_write(&settings, &text);
     hello.build_id = bytes_of_span(SPAN(WAXSEAL_VERSION));
@@ -97,11 +96,16 @@ static void send_hello(struct rig *rig)
     buf_clear(&text);
 }
 
-static void become_role(int fd)
+/* In its own folder, as the supervisor starts it. */
+static void become_role(const struct rig *rig, int fd)
 {
-    struct role *role = role_open(fd);
-    int status = tlsrpt_main(role);
+    struct role *role;
+    int status;
 
+    if (chdir(rig->folder) != 0 || chdir("tlsrpt") != 0)
+        _exit(1);
+    role = role_open(fd);
+    status = tlsrpt_main(role);
     role_free(&role);
     _exit(status);
 }
@@ -126,7 +130,7 @@ static void start_role(struct rig *rig)
     rig->pid = fork();
     if (rig->pid == 0) {
         close(ends[0]);
-        become_role(ends[1]);
+        become_role(rig, ends[1]);
     }
     close(ends[1]);
     rig->ready = rig->closed = false;
