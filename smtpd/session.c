@@ -214,6 +214,7 @@ static void on_deadline(struct session *s)
         session_say_delayed(s);
         break;
     case HOLD_TLS:
+        session_log_tls_failed(&s->client, "timed out");
         session_free(s, "TLS timed out");
         break;
     }

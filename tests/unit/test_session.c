@@ -1,6 +1,6 @@
 /* What transcripts (tests/dialogue) cannot say: time, TLS, credit, the log, a client that vanishes.
  */
-#include "smtpd/session.h"
+#include "smtpd/session_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,6 +318,117 @@ static void replies_slow_down_after_many_errors(void **state)
     hear(rig, "250 2.0.0");
 }
 
+/* --- deadlines of minutes: the session's past is moved, not the clock */
+
+static struct session *only_session(struct rig *rig)
+{
+    assert_int_equal(rig->host.session_count, 1);
+    return LIST_FIRST(&rig->host.sessions, struct session, in_host);
+}
+
+static int64_t left_ms(struct rig *rig)
+{
+    return only_session(rig)->deadline_ms - loop_now(rig->loop);
+}
+
+/* Its present wait is over in a moment. */
+static void hurry(struct rig *rig)
+{
+    session_deadline(only_session(rig), loop_now(rig->loop) + 20);
+}
+
+static void content_has_to_come_at_a_least_rate(void **state)
+{
+    struct rig *rig = *state;
+    struct session *s;
+
+    greet(rig);
+    begin_data(rig);
+    s = only_session(rig);
+    assert_in_range(left_ms(rig), SMTPD_DATA_GRACE_MS - 1000, SMTPD_DATA_GRACE_MS);
+    for (int i = 0; i < 10 * SMTPD_DATA_RATE_MIN / 64; i++)
+        rig_say(rig, "0123456789012345678901234567890123456789012345678901234567890\r\n");
+    rig_settle(rig);
+    assert_int_equal(s->intake.data.bytes / SMTPD_DATA_RATE_MIN, 9);
+    assert_int_equal(s->deadline_ms - s->data_begun_ms,
+                     SMTPD_DATA_GRACE_MS + s->intake.data.bytes / SMTPD_DATA_RATE_MIN * SECOND_MS);
+}
+
+static void content_that_trickles_is_ended(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    begin_data(rig);
+    only_session(rig)->data_begun_ms -= SMTPD_DATA_GRACE_MS - 300;
+    int64_t begun = clock_monotonic_ms();
+    while (!rig->hung_up && clock_monotonic_ms() - begun < 3000) {
+        rig_say(rig, "x");
+        loop_timer_start(rig->patience, 20);
+        loop_run(rig->loop);
+    }
+    hear(rig, "421 4.4.2");
+    assert_true(clock_monotonic_ms() - begun < 2000);
+    assert_int_equal(fake_queue.aborted, 1);
+    assert_int_equal(rig->host.session_count, 0);
+}
+
+static void content_has_an_end_at_whatever_rate(void **state)
+{
+    struct rig *rig = *state;
+    struct session *s;
+
+    rig->settings.max_message_bytes = UINT64_C(1) << 40;
+    greet(rig);
+    begin_data(rig);
+    s = only_session(rig);
+    s->intake.data.bytes = UINT64_C(1) << 39;
+    rig_say(rig, "x");
+    rig_settle(rig);
+    assert_int_equal(s->deadline_ms - s->data_begun_ms, SMTPD_DATA_MS);
+    s->data_begun_ms -= SMTPD_DATA_MS;
+    rig_say(rig, "x");
+    hear(rig, "421 4.4.2");
+}
+
+static void the_time_that_the_queue_takes_is_not_the_clients(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    fake_queue.window = 10;
+    fake_queue.gives_credit = false;
+    begin_data(rig);
+    rig_say(rig, "0123456789012345\r\n");
+    rig_settle(rig);
+    assert_in_range(left_ms(rig), SMTPD_ROOM_WAIT_MS - 1000, SMTPD_ROOM_WAIT_MS);
+    only_session(rig)->held_ms -= 1000000;
+    only_session(rig)->data_begun_ms -= 1000000;
+    fake_queue_credit(4);
+    rig_settle(rig);
+    assert_int_equal(rig->host.session_count, 1);
+    hurry(rig);
+    hear(rig, "421 4.3.0 relay.example cannot reach its queue");
+    assert_true(rig_is_closed(rig));
+    assert_int_equal(fake_queue.aborted, 1);
+}
+
+static void a_commit_is_waited_for_nine_minutes(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    fake_queue.answers = false;
+    begin_data(rig);
+    rig_say(rig, "hello\r\n.\r\n");
+    rig_settle(rig);
+    assert_in_range(left_ms(rig), SMTPD_COMMIT_MS - 1000, SMTPD_COMMIT_MS);
+    hurry(rig);
+    hear(rig, "421 4.3.0 relay.example cannot reach its queue");
+    assert_true(rig_is_closed(rig));
+    assert_true(rig_has_logged(rig, " refuse client=192.0.2.7:4711 reply=\"421 4.3.0"));
+}
+
 /* --- clients that are none */
 
 static void who_speaks_before_the_greeting_is_sent_away(void **state)
@@ -387,6 +498,30 @@ static void a_client_that_reads_no_replies_is_not_read(void **state)
             hear(rig, "250 2.1.5");
         hear(rig, "250 2.0.0");
     }
+    buf_clear(&text);
+}
+
+static void a_client_that_reads_no_replies_is_not_waited_for_for_ever(void **state)
+{
+    enum { PATHS = 10000 };
+    struct rig *rig = *state;
+    struct buf text;
+    bool fits = true;
+
+    buf_init(&text, SIZE_MAX / 2);
+    for (int i = 0; i < 5 * PATHS; i++)
+        fits = fits && buf_append(&text, i % PATHS == 0 ? SPAN("RSET\r\nMAIL FROM:<a@b.test>\r\n")
+                                                        : SPAN("RCPT TO:<b@example.com>\r\n"));
+    assert_true(fits);
+    rig->settings.max_recipients = PATHS;
+    rig->settings.smtpd_timeout_s = 1;
+    greet(rig);
+    assert_true(send_deaf(rig, buf_span(&text)).len > 0);
+    loop_watch_want(rig->watch, false, false);
+    assert_int_equal(only_session(rig)->hold, HOLD_OUTPUT);
+    for (int i = 0; i < 60 && rig->host.session_count > 0; i++)
+        rig_settle(rig);
+    assert_int_equal(rig->host.session_count, 0);
     buf_clear(&text);
 }
 
@@ -593,6 +728,26 @@ static void a_handshake_that_fails_ends_the_session(void **state)
     tls_client_close(&c);
 }
 
+static void a_handshake_has_a_minute(void **state)
+{
+    struct rig *rig = *state;
+    struct tls_client c;
+
+    give_certificate(rig);
+    tls_client_connect(&c, rig);
+    stream_printf(c.stream, "STARTTLS\r\n");
+    hear_text(&c, "220 2.0.0 Ready to start TLS\r\n");
+    assert_in_range(left_ms(rig), SMTPD_TLS_MS - 1000, SMTPD_TLS_MS);
+    stream_printf(c.stream, "\x16\x03\x01"); /* and no more of it */
+    rig_settle(rig);
+    hurry(rig);
+    while (!c.closed)
+        loop_run(rig->loop);
+    assert_int_equal(rig->host.session_count, 0);
+    assert_true(rig_has_logged(rig, " tls-failed client=192.0.2.7:1 reason=\"timed out\""));
+    tls_client_close(&c);
+}
+
 /* --- the log */
 
 static void the_log_tells_of_messages_and_refusals(void **state)
@@ -658,16 +813,26 @@ int main(void)
         TEST("a silent client gets 421", a_silent_client_gets_421),
         TEST("half lines win no time", half_lines_win_no_time),
         TEST("replies slow down after many errors", replies_slow_down_after_many_errors),
+        TEST("content has to come at a least rate, beyond some minutes",
+             content_has_to_come_at_a_least_rate),
+        TEST("content that trickles is ended", content_that_trickles_is_ended),
+        TEST("content has an end at whatever rate it comes", content_has_an_end_at_whatever_rate),
+        TEST("the time that the queue takes is not the client's, and has an end",
+             the_time_that_the_queue_takes_is_not_the_clients),
+        TEST("a commit is waited for nine minutes", a_commit_is_waited_for_nine_minutes),
         TEST("who speaks before the greeting is sent away",
              who_speaks_before_the_greeting_is_sent_away),
         TEST("a client that reads no replies is not read, and loses none",
              a_client_that_reads_no_replies_is_not_read),
+        TEST("a client that reads no replies is not waited for for ever",
+             a_client_that_reads_no_replies_is_not_waited_for_for_ever),
         TEST("the end of draining spares those who wait for the commit",
              the_end_of_draining_spares_those_who_wait_for_the_commit),
         TEST("the very end spares nobody", the_very_end_spares_nobody),
         TEST("STARTTLS secures the session and begins it anew", starttls_secures_and_begins_anew),
         TEST("clear bytes behind STARTTLS end the session", clear_bytes_behind_starttls_end_it),
         TEST("a handshake that fails ends the session", a_handshake_that_fails_ends_the_session),
+        TEST("a handshake has a minute, and not more", a_handshake_has_a_minute),
         TEST("the log tells of messages and refusals", the_log_tells_of_messages_and_refusals),
         TEST("passwords that went astray never reach the log", passwords_never_reach_the_log),
     };
