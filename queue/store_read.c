@@ -130,7 +130,7 @@ static struct error *list_rows(struct reading *r, struct row_place *place, size_
     struct record_key start = key_of_part(place->id, place->number);
     struct kv_cursor *cursor = NULL;
     struct row_place at;
-    struct span key;
+    struct span key = { NULL, 0 };
     struct span value;
     size_t count = 0;
 

@@ -88,11 +88,12 @@ static enum due_class retry_class(const struct settling *s)
 static struct error *wait_until(struct settling *s, Queue__RecipientRecord *recipient,
                                 const Ipc__Result *result, enum settled_as as, int64_t next_ms)
 {
-    Ipc__Result kept = *result;
+    Ipc__Result *kept = arena_take(s->txn->arena, sizeof(*kept));
 
+    *kept = *result;
     note(s, recipient, result, as)->next_ms = next_ms;
     recipient->last_lease = s->settle->outcome->lease;
-    recipient->last_result = &kept;
+    recipient->last_result = kept;
     recipient->last_decision = s->settle->outcome->decision;
     return recipient_move(s->txn, s->id, recipient->recipient->number, recipient,
                           span_of_bytes(recipient->next_hop), retry_class(s), next_ms);
