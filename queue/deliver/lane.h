@@ -19,7 +19,10 @@ struct lane {
     struct list attempts;
     unsigned seats;
     unsigned seats_max; /* what the host bears, as far as we have learnt; 0: nothing known */
-    struct plan *plan;  /* NULL: not looked up yet */
+    struct loop_timer *patience;
+    bool has_begun;    /* something, since the timer was started */
+    bool is_late;      /* nothing could be begun for PATIENCE_MS */
+    struct plan *plan; /* NULL: not looked up yet */
     struct plan_query *asking;
     struct loop_task turn;
 };
@@ -39,9 +42,9 @@ void lane_wake(struct lane *lane);
 /* The worker has a seat: begins what can be begun; true when it wants another one. */
 bool lane_run(struct lane *lane);
 
-bool lane_has_seat(const struct lane *lane);
 /* A session more than before was welcome. */
 void lane_more_seats(struct lane *lane);
+bool lane_has_seat(const struct lane *lane);
 /* A session is free: for the next job, or for the pool. */
 void lane_take_back(struct lane *lane, struct session **session);
 /* The next job that may leave over `session`, taken out of the lane; NULL when there is none. */

@@ -25,7 +25,7 @@ struct session {
     char certificate[1280];
 };
 
-/* Takes a seat; the caller has seen that one is free (lane_has_seat). */
+/* Takes a seat; the caller has seen that one is free. */
 struct session *session_new(struct lane *lane);
 /* Gives the seat back, and closes what is open: with QUIT where that is in order. */
 void session_free(struct session **session);
