@@ -29,6 +29,7 @@ struct dispatch {
     struct loop_timer *timer;
     struct arena arena;
     int64_t look_again_ms; /* the earliest of the remembered hops' */
+    int64_t timer_ms;      /* when the timer is due, in UTC */
     unsigned hop_jobs;
     bool hold;
     bool is_open;
@@ -123,7 +124,7 @@ static bool load_job(struct run *run, const struct due_group *group,
     struct record_key key = key_of_id(group->first.id);
 
     out->message = read_record(run, TABLE_MESSAGE, &key, &queue__message_record__descriptor);
-    out->recipients = arena_take(&run->d->arena, group->count * sizeof(*out->recipients));
+    out->recipients = arena_take(&run->d->arena, group->count * sizeof(Ipc__Recipient *));
     out->count = group->count;
     for (unsigned i = 0; i < group->count; i++) {
         key = key_of_part(group->first.id, group->numbers[i]);
@@ -168,6 +169,7 @@ static void start_job(struct run *run, struct hop *hop, struct worker_slot *slot
     Queue__RecipientRecord *records[RECIPIENTS_PER_JOB_MAX];
     struct job_facts facts = { .hop = hop_name(hop) };
 
+    ensure(group->count > 0);
     arena_reset(&run->d->arena);
     if (!load_job(run, group, records, &facts)) {
         set_damaged_aside(run, hop, group);
@@ -350,6 +352,7 @@ static void set_timer(struct dispatch *d, int64_t next_ms, int64_t now_ms)
     int64_t wait_ms = next_ms > now_ms ? next_ms - now_ms : 0;
     if (wait_ms > LONGEST_SLEEP_MS || next_ms == INT64_MAX)
         wait_ms = LONGEST_SLEEP_MS;
+    d->timer_ms = now_ms + wait_ms;
     loop_timer_start(d->timer, wait_ms);
 }
 
@@ -425,7 +428,9 @@ static void on_run(void *ctx)
         return;
     }
     if (run.given >= JOBS_PER_RUN)
-        loop_timer_start(d->timer, 0);
+        set_timer(d, run.now_ms, run.now_ms); /* the rest when the loop has turned */
+    else if (d->look_again_ms < d->timer_ms)
+        set_timer(d, d->timer_ms, run.now_ms);
 }
 
 static void on_timer(void *ctx)

@@ -2,14 +2,6 @@
 
 enum { HISTORY_ROW_COST = 32, HISTORY_DROPS_MAX = 64 };
 
-/* Protobuf-c takes no const; what it packs it does not change. */
-#define LENT(type, pointer)                                                                        \
-    (((union {                                                                                     \
-         const type *lent;                                                                         \
-         type *given;                                                                              \
-     }){ .lent = (pointer) })                                                                      \
-         .given)
-
 static struct error *drop_first(struct store_txn *txn, struct kv_cursor *cursor, bool *out_dropped)
 {
     struct span key;
@@ -56,8 +48,8 @@ struct error *history_put(struct store_txn *txn, const struct history_facts *fac
     record.recipient = recipient->recipient;
     record.next_hop = recipient->next_hop;
     record.attempts = recipient->attempts;
-    record.result = LENT(Ipc__Result, facts->result);
-    record.decision = LENT(Ipc__Decision, facts->decision);
+    record.result = facts->result;
+    record.decision = facts->decision;
     record.accepted_utc_ms = facts->message->accepted_utc_ms;
     record.ended_utc_ms = txn->now_ms;
     record.size = facts->message->size;

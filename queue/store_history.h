@@ -12,8 +12,8 @@ struct history_facts {
     uint64_t id;
     const Queue__MessageRecord *message;
     const Queue__RecipientRecord *recipient;
-    const Ipc__Result *result;
-    const Ipc__Decision *decision; /* or NULL */
+    Ipc__Result *result;     /* both lent; protobuf-c has no const */
+    Ipc__Decision *decision; /* or NULL */
 };
 struct error *history_put(struct store_txn *txn, const struct history_facts *facts) MUST_CHECK;
 

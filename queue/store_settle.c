@@ -27,7 +27,7 @@ struct settling {
 };
 
 static struct settled *note(struct settling *s, const Queue__RecipientRecord *recipient,
-                            const Ipc__Result *result, enum settled_as as)
+                            Ipc__Result *result, enum settled_as as)
 {
     struct settled *settled = &s->settle->settled[s->settle->count++];
 
@@ -41,7 +41,7 @@ static struct settled *note(struct settling *s, const Queue__RecipientRecord *re
 /* ---- final results ------------------------------------------------------------------------ */
 
 static struct error *end_recipient(struct settling *s, Queue__RecipientRecord *recipient,
-                                   const Ipc__Result *result, enum settled_as as)
+                                   Ipc__Result *result, enum settled_as as)
 {
     uint32_t number = recipient->recipient->number;
 
@@ -61,7 +61,7 @@ static struct error *end_recipient(struct settling *s, Queue__RecipientRecord *r
 }
 
 static struct error *fail_recipient(struct settling *s, Queue__RecipientRecord *recipient,
-                                    const Ipc__Result *result, enum settled_as as)
+                                    Ipc__Result *result, enum settled_as as)
 {
     struct error *err = end_recipient(s, recipient, result, as);
 
@@ -86,21 +86,18 @@ static enum due_class retry_class(const struct settling *s)
 }
 
 static struct error *wait_until(struct settling *s, Queue__RecipientRecord *recipient,
-                                const Ipc__Result *result, enum settled_as as, int64_t next_ms)
+                                Ipc__Result *result, enum settled_as as, int64_t next_ms)
 {
-    Ipc__Result *kept = arena_take(s->txn->arena, sizeof(*kept));
-
-    *kept = *result;
     note(s, recipient, result, as)->next_ms = next_ms;
     recipient->last_lease = s->settle->outcome->lease;
-    recipient->last_result = kept;
+    recipient->last_result = result;
     recipient->last_decision = s->settle->outcome->decision;
     return recipient_move(s->txn, s->id, recipient->recipient->number, recipient,
                           span_of_bytes(recipient->next_hop), retry_class(s), next_ms);
 }
 
 static struct error *defer_recipient(struct settling *s, Queue__RecipientRecord *recipient,
-                                     const Ipc__Result *result)
+                                     Ipc__Result *result)
 {
     if (s->settle->last_attempt)
         return fail_recipient(s, recipient, result, SETTLED_EXPIRED);
@@ -112,7 +109,7 @@ static struct error *defer_recipient(struct settling *s, Queue__RecipientRecord 
 
 /* Not an attempt: none is counted (design.md section 3). */
 static struct error *wait_for_policy(struct settling *s, Queue__RecipientRecord *recipient,
-                                     const Ipc__Result *result)
+                                     Ipc__Result *result)
 {
     if (s->settle->last_attempt ||
         schedule_skips_policy(&s->txn->rules, recipient->policy_waits, s->message->accepted_utc_ms,
@@ -126,7 +123,7 @@ static struct error *wait_for_policy(struct settling *s, Queue__RecipientRecord 
 /* ---- one result --------------------------------------------------------------------------- */
 
 static struct error *settle_recipient(struct settling *s, Queue__RecipientRecord *recipient,
-                                      const Ipc__Result *result)
+                                      Ipc__Result *result)
 {
     switch (result->kind) {
     case IPC__RESULT_KIND__DELIVERED:
@@ -146,7 +143,7 @@ static struct error *settle_recipient(struct settling *s, Queue__RecipientRecord
     }
 }
 
-static struct error *settle_result(struct settling *s, const Ipc__Result *result)
+static struct error *settle_result(struct settling *s, Ipc__Result *result)
 {
     Queue__RecipientRecord *recipient = NULL;
     struct error *err = recipient_get(s->txn, s->id, result->number, &recipient);
