@@ -3,9 +3,10 @@
 #include "lib/base/utf8.h"
 
 #include <inttypes.h>
+#include <stdint.h>
 #include <string.h>
 
-enum { COLUMNS_MAX = 16, NUMBER_SIZE = 24 };
+enum { COLUMNS_MAX = 16, NUMBER_SIZE = 24, WORDS_MAX = 60 };
 
 /* --- one value ------------------------------------------------------------------------------- */
 
@@ -29,17 +30,26 @@ static size_t print_character(struct span character, bool visible, FILE *out)
     return visible ? 1 : 4 * character.len;
 }
 
-size_t print_safe(struct span text, FILE *out)
+/* As many characters as `most` columns have room for. */
+static size_t print_first(struct span text, size_t most, FILE *out)
 {
     size_t width = 0;
 
     while (text.len > 0) {
         size_t len = utf8_character(text);
         struct span character = span_first(text, len > 0 ? len : 1);
-        width += print_character(character, len > 0 && !is_control(character), out);
+        bool visible = len > 0 && !is_control(character);
+        if (width + print_character(character, visible, NULL) > most)
+            return width;
+        width += print_character(character, visible, out);
         text = span_from(text, character.len);
     }
     return width;
+}
+
+size_t print_safe(struct span text, FILE *out)
+{
+    return print_first(text, SIZE_MAX, out);
 }
 
 /* The text of a value without parts; `room` serves for numbers. */
@@ -79,6 +89,34 @@ struct table {
     size_t column_count;
 };
 
+/* A server may have a lot to say; `queue show` has all of it. */
+static bool is_words(const char *key)
+{
+    return strcmp(key, "last_reply") == 0;
+}
+
+/* The beginning of the first line, and dots for what is left out. */
+static size_t print_words(struct span text, FILE *out)
+{
+    const struct span dots = SPAN("...");
+    struct span line = span_first(text, span_find(text, '\n'));
+
+    if (line.len == text.len && print_safe(text, NULL) <= WORDS_MAX)
+        return print_safe(text, out);
+    return print_first(line, WORDS_MAX - dots.len, out) + print_safe(dots, out);
+}
+
+static size_t print_cell(const struct table *table, const struct json *row, size_t column,
+                         FILE *out)
+{
+    const struct json *value = json_get(row, table->keys[column]);
+
+    if (is_words(table->keys[column]) && value && json_kind_of(value) == JSON_KIND_TEXT &&
+        json_text(value).len > 0)
+        return print_words(json_text(value), out);
+    return print_scalar(value, out);
+}
+
 /* The first row says which columns there are. */
 static void measure(struct table *table)
 {
@@ -92,7 +130,7 @@ static void measure(struct table *table)
     }
     for (size_t i = 0; i < table->row_count; i++)
         for (size_t j = 0; j < table->column_count; j++) {
-            size_t width = print_scalar(json_get(json_item(table->rows, i), table->keys[j]), NULL);
+            size_t width = print_cell(table, json_item(table->rows, i), j, NULL);
             if (width > table->widths[j])
                 table->widths[j] = width;
         }
@@ -112,7 +150,7 @@ static void print_head(const struct table *table, FILE *out)
 static void print_row(const struct table *table, const struct json *row, FILE *out)
 {
     for (size_t j = 0; j < table->column_count; j++) {
-        size_t width = print_scalar(json_get(row, table->keys[j]), out);
+        size_t width = print_cell(table, row, j, out);
         if (j + 1 < table->column_count)
             fprintf(out, "%*s", (int)(table->widths[j] - width + 2), "");
     }
@@ -151,6 +189,24 @@ static void print_items(const struct json *array, int indent, FILE *out)
     }
 }
 
+/* The lines of a server's reply stand below each other. */
+static void print_lines(struct span text, int indent, FILE *out)
+{
+    struct span line;
+
+    while (span_cut(&text, '\n', &line)) {
+        fprintf(out, "\n%*s", indent, "");
+        print_safe(line, out);
+    }
+    fputc('\n', out);
+}
+
+static bool has_lines(const struct json *value)
+{
+    return json_kind_of(value) == JSON_KIND_TEXT &&
+           span_find(json_text(value), '\n') < json_text(value).len;
+}
+
 static void print_member(const char *key, const struct json *value, int indent, FILE *out)
 {
     enum json_kind kind = json_kind_of(value);
@@ -162,6 +218,10 @@ static void print_member(const char *key, const struct json *value, int indent, 
             print_items(value, indent + 2, out);
         else
             print_object(value, indent + 2, out);
+        return;
+    }
+    if (has_lines(value)) {
+        print_lines(json_text(value), indent + 2, out);
         return;
     }
     fputc(' ', out);

@@ -81,6 +81,20 @@ static void columns_count_characters_not_bytes(void **state)
                    "a     b\n\xc3\xbc\xc3\xbc\xc3\xbc   1\nxxxx  2\n");
 }
 
+static void a_servers_words_are_cut_in_a_list_and_whole_in_one_object(void **state)
+{
+    (void)state;
+    assert_printed(as_rows,
+                   "[{\"last_reply\":\"450-4.2.0 one\\n450 4.2.0 two\",\"x\":1},"
+                   "{\"last_reply\":\"450 "
+                   "123456789012345678901234567890123456789012345678901234567\",\"x\":2}]",
+                   "last reply                                                    x\n"
+                   "450-4.2.0 one...                                              1\n"
+                   "450 12345678901234567890123456789012345678901234567890123...  2\n");
+    assert_printed(print_one, "{\"last_reply\":\"450-4.2.0 one\\n450 4.2.0 two\"}",
+                   "last_reply:\n  450-4.2.0 one\n  450 4.2.0 two\n");
+}
+
 static void one_object_is_a_member_a_line(void **state)
 {
     (void)state;
@@ -107,6 +121,8 @@ int main(void)
         TEST("nothing in a value reaches the terminal as a control",
              nothing_reaches_the_terminal_as_a_control),
         TEST("columns count characters, not bytes", columns_count_characters_not_bytes),
+        TEST("a server's words are cut in a list, and whole in one object",
+             a_servers_words_are_cut_in_a_list_and_whole_in_one_object),
         TEST("one object is a member a line", one_object_is_a_member_a_line),
     };
     return cmocka_run_group_tests_name("print", tests, NULL, NULL);
