@@ -7,6 +7,11 @@
 
 /* --- help ------------------------------------------------------------------------------------ */
 
+static bool reads_configuration(const struct command *c)
+{
+    return strcmp(c->words, "version") != 0;
+}
+
 static void print_usage(const struct command *c, FILE *out)
 {
     fprintf(out, "waxseal %s", c->words);
@@ -18,7 +23,7 @@ static void print_usage(const struct command *c, FILE *out)
         fputs(" [--list]", out);
     if (c->options & OPTION_JSON)
         fputs(" [--json]", out);
-    fputs(strcmp(c->words, "version") == 0 ? "\n" : " [--config FILE]\n", out);
+    fputs(reads_configuration(c) ? " [--config FILE]\n" : "\n", out);
 }
 
 static void print_help(const struct command *c)
@@ -26,7 +31,8 @@ static void print_help(const struct command *c)
     printf("Usage: ");
     print_usage(c, stdout);
     printf("\n%s\n\n", c->sentence);
-    printf("  --config FILE  the configuration (default " CONFIG_PATH ")\n");
+    if (reads_configuration(c))
+        printf("  --config FILE  the configuration (default " CONFIG_PATH ")\n");
     if (c->options & OPTION_ALL)
         printf("  --all          all messages instead of one\n");
     if (c->options & OPTION_DAY)

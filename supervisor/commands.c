@@ -6,6 +6,7 @@
 #include "supervisor/print.h"
 #include "supervisor/supervisor.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,14 +158,9 @@ static struct error *answer(const struct invocation *i, const char *run_dir)
     return i->command->if_empty ? show_list(i, run_dir) : show_one(i, run_dir);
 }
 
-static int run_ask(const struct invocation *i)
+/* Says what went wrong, writing the output included. */
+static int tell(struct error *err)
 {
-    char run_dir[SETTINGS_PATH_SIZE];
-    struct error *err;
-
-    if (!load_run_dir(i, run_dir))
-        return EXIT_FAILED;
-    err = answer(i, run_dir);
     if (fflush(stdout) != 0 && !err)
         err = error_new(ERROR_LOCAL, "the output cannot be written");
     if (!err)
@@ -172,6 +168,65 @@ static int run_ask(const struct invocation *i)
     fprintf(stderr, "waxseal: %s\n", error_text(err));
     error_free(&err);
     return EXIT_FAILED;
+}
+
+static int run_ask(const struct invocation *i)
+{
+    char run_dir[SETTINGS_PATH_SIZE];
+
+    return load_run_dir(i, run_dir) ? tell(answer(i, run_dir)) : EXIT_FAILED;
+}
+
+/* --- status ---------------------------------------------------------------------------------- */
+
+static void print_for_programs(const struct json *value)
+{
+    struct buf text;
+
+    buf_init(&text, ANSWER_MAX);
+    ensure(json_write(value, JSON_INDENTED, &text));
+    fwrite(buf_span(&text).data, 1, buf_len(&text), stdout);
+    fputc('\n', stdout);
+    buf_clear(&text);
+}
+
+static void print_word(const char *before, const struct json *word)
+{
+    fputs(before, stdout);
+    print_safe(json_text(word), stdout);
+}
+
+static void print_for_people(const struct json *status)
+{
+    print_word("waxseal ", json_get(status, "version"));
+    print_word(" on ", json_get(status, "hostname"));
+    print_word(": ", json_get(status, "state"));
+    printf(", process %" PRId64, json_number(json_get(status, "pid")));
+    print_word(" since ", json_get(status, "since"));
+    printf(", settings of generation %" PRId64 "\n\n", json_number(json_get(status, "generation")));
+    print_rows(json_get(status, "roles"), true, stdout);
+}
+
+/* The exit status tells whether all is well, so that a watchdog need not read the text. */
+static int run_status(const struct invocation *i)
+{
+    char run_dir[SETTINGS_PATH_SIZE];
+    struct json *status = NULL;
+    struct error *err;
+    bool is_well;
+
+    if (!load_run_dir(i, run_dir))
+        return EXIT_FAILED;
+    err = ask_for_people(i, run_dir, NULL, NULL, &status);
+    if (err)
+        return tell(err);
+    if (i->json)
+        print_for_programs(status);
+    else
+        print_for_people(status);
+    is_well = span_equal(json_text(json_get(status, "state")), SPAN("serving"));
+    json_free(&status);
+    return tell(NULL) == EXIT_DONE && is_well ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* --- the table -------------------------------------------------------------------------------- */
@@ -182,6 +237,8 @@ static const struct command commands[] = {
     { "check", NULL, NULL, OPTION_JSON | OPTION_LIST, check_run, NULL,
       "Checks the configuration; with --list shows every setting there is." },
     { "version", NULL, NULL, 0, run_version, NULL, "Shows the version." },
+    { "status", NULL, NULL, OPTION_JSON, run_status, NULL,
+      "Shows whether the relay serves: each role's process, since when, and what died." },
     { "queue list", NULL, NULL, OPTION_JSON, run_ask, "The queue is empty.",
       "Lists the recipients that wait in the queue." },
     { "queue show", "QID", "id", OPTION_JSON, run_ask, NULL,

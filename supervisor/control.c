@@ -1,5 +1,6 @@
 #include "supervisor/control.h"
 
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
@@ -16,7 +17,8 @@
 enum {
     CONNECTIONS_MAX = 16,
     UNREAD_MAX = 64 * 1024 * 1024, /* of an answer that its reader does not read */
-    PATIENCE_MS = 5000,            /* for a role that is being started */
+    STATUS_MAX = 4 * 1024 * 1024,
+    PATIENCE_MS = 5000, /* for a role that is being started */
 };
 
 static const char socket_name[] = "control.sock";
@@ -39,7 +41,7 @@ struct control {
     int fd;
     struct loop_watch *watch;
     struct sandbox_user user;
-    control_find_fn *find;
+    const struct control_events *events;
     void *ctx;
     struct list connections;
     unsigned connection_count;
@@ -99,7 +101,7 @@ static void ask_when_ready(struct connection *c)
 {
     enum role_id role = role_of_verb(span_of_bytes(c->waiting->verb));
 
-    c->asked = c->control->find(c->control->ctx, role);
+    c->asked = c->control->events->find(c->control->ctx, role);
     if (!c->asked)
         return;
     c->asked_as = ++c->control->last_id;
@@ -116,11 +118,33 @@ static void on_patience_ended(void *ctx)
     refuse(c, "the role that answers this does not run at the moment; the log says why");
 }
 
+/* The supervisor's own answer: it has it whatever the roles do. */
+static void answer_status(struct connection *c)
+{
+    struct json *status = c->control->events->status(c->control->ctx);
+    struct span rest;
+    struct buf text;
+
+    buf_init(&text, STATUS_MAX);
+    ensure(json_write(status, JSON_INDENTED, &text));
+    rest = buf_span(&text);
+    for (; rest.len > FRAME_BODY_MAX; rest = span_from(rest, FRAME_BODY_MAX))
+        answer(c, false, false, span_first(rest, FRAME_BODY_MAX));
+    answer(c, false, true, rest);
+    buf_clear(&text);
+    json_free(&status);
+}
+
 /* Takes the request. */
 static void on_request(struct connection *c, Ipc__ControlRequest *request)
 {
     c->client_id = request->id;
     c->waiting = request;
+    if (span_equal(span_of_bytes(request->verb), SPAN("status"))) {
+        waiting_clear(c);
+        answer_status(c);
+        return;
+    }
     if (role_of_verb(span_of_bytes(request->verb)) == ROLE_COUNT) {
         waiting_clear(c);
         refuse(c, "no role answers this request");
@@ -244,12 +268,14 @@ static struct error *listen_there(struct control *control, const char *run_dir)
 }
 
 struct error *control_open(struct loop *loop, const char *run_dir, const struct sandbox_user *user,
-                           control_find_fn *find, void *ctx, struct control **out_control)
+                           const struct control_events *events, void *ctx,
+                           struct control **out_control)
 {
     struct control *control = memory_new(sizeof(*control));
     struct error *err = NULL;
 
-    *control = (struct control){ .loop = loop, .fd = -1, .user = *user, .find = find, .ctx = ctx };
+    *control =
+        (struct control){ .loop = loop, .fd = -1, .user = *user, .events = events, .ctx = ctx };
     list_init(&control->connections);
     control->run_dir = open(run_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (control->run_dir < 0)

@@ -7,18 +7,23 @@
 #ifndef WAXSEAL_SUPERVISOR_CONTROL_H
 #define WAXSEAL_SUPERVISOR_CONTROL_H
 
+#include "lib/base/json.h"
 #include "lib/io/loop.h"
 #include "lib/ipc/supervisor.pb-c.h"
 #include "supervisor/process.h"
 
 struct control;
 
-/* Finds the process that answers for a role; NULL: none is ready. */
-typedef struct process *control_find_fn(void *ctx, enum role_id role);
+struct control_events {
+    /* The process that answers for a role; NULL: none is ready. */
+    struct process *(*find)(void *ctx, enum role_id role);
+    /* What `waxseal status` shows, to be freed by control: the one request we answer ourselves. */
+    struct json *(*status)(void *ctx);
+};
 
 /* Listens in `run_dir`.  Fails when another supervisor does so already. */
 struct error *control_open(struct loop *loop, const char *run_dir, const struct sandbox_user *user,
-                           control_find_fn *find, void *ctx,
+                           const struct control_events *events, void *ctx,
                            struct control **out_control) MUST_CHECK;
 /* Ends all connections and removes the socket. */
 void control_close(struct control **control);

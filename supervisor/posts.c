@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@ enum {
         SECOND_MS / 2, /* one that served so long is missed: it is back after WAIT_FIRST_MS */
     ALARM_DEATHS = 5,
     ALARM_WITHIN_MS = MINUTE_MS,
+    LAST_END_SIZE = 40,
 };
 
 struct post {
@@ -31,7 +33,10 @@ struct post {
     int64_t started_ms;
     int64_t deaths[ALARM_DEATHS]; /* the latest ones, as a ring */
     unsigned death_count;
-    bool relieved; /* a successor takes its place */
+    unsigned restarts;
+    int64_t since_ms;             /* UTC: the last change of its state */
+    char last_end[LAST_END_SIZE]; /* of a process that was not asked to; empty: none */
+    bool relieved;                /* a successor takes its place */
     bool stays_down;
 };
 
@@ -79,8 +84,14 @@ static void log_end_with(struct log_line *line, const struct post *post)
     log_end(line);
 }
 
+static void changed(struct post *post)
+{
+    post->since_ms = clock_utc_ms();
+}
+
 static void start_later(struct post *post)
 {
+    changed(post);
     loop_timer_start(post->again, post->wait_ms);
     post->wait_ms = post->wait_ms * 2 < WAIT_MOST_MS ? post->wait_ms * 2 : WAIT_MOST_MS;
 }
@@ -95,10 +106,12 @@ static void post_start(struct post *post)
     if (err) {
         log_failure(LOG_ERROR, "role-not-started", err);
         error_free(&err);
+        snprintf(post->last_end, sizeof(post->last_end), "not started");
         start_later(post);
         return;
     }
     post->started_ms = loop_now(posts->plan->loop);
+    changed(post);
     log_begin(&line, LOG_INFO, "role-started");
     log_end_with(&line, post);
     handover_give(posts->handover, post->process);
@@ -249,16 +262,34 @@ static bool role_is_complete(struct posts *posts, enum role_id id)
     return true;
 }
 
+static struct post *post_of(struct posts *posts, const struct process *process)
+{
+    struct post *post;
+
+    LIST_EACH(post, &posts->all, struct post, others)
+    if (post->process == process)
+        return post;
+    return NULL;
+}
+
+/* Asks its process to end what is begun. */
+static void drain(struct post *post, int64_t wait_ms)
+{
+    changed(post);
+    process_drain(post->process, wait_ms);
+}
+
 void posts_on_ready(struct posts *posts, struct process *process)
 {
     const struct role_row *row = process_row(process);
     struct post *post;
 
+    changed(post_of(posts, process));
     if (posts->stopping || !row->has_successors || !role_is_complete(posts, row->id))
         return;
     LIST_EACH(post, &posts->all, struct post, others)
     if (post->row == row && post->relieved && !process_is_draining(post->process))
-        process_drain(post->process, row->drain_reload_ms);
+        drain(post, row->drain_reload_ms);
 }
 
 bool posts_are_ready(const struct posts *posts)
@@ -325,6 +356,18 @@ static enum post_fate fate_of(struct post *post, int wait_status)
     return is_storage_failure(post, wait_status) ? POST_STAYS_DOWN : POST_RESTARTS;
 }
 
+static void note_end(struct post *post, int wait_status)
+{
+    if (is_storage_failure(post, wait_status))
+        snprintf(post->last_end, sizeof(post->last_end), "storage failing");
+    else if (WIFSIGNALED(wait_status))
+        snprintf(post->last_end, sizeof(post->last_end), "signal %s",
+                 sigabbrev_np(WTERMSIG(wait_status)));
+    else
+        snprintf(post->last_end, sizeof(post->last_end), "exit status %d",
+                 WEXITSTATUS(wait_status));
+}
+
 static bool has_served(const struct post *post)
 {
     return process_is_ready(post->process) &&
@@ -339,9 +382,11 @@ static void follow_fate(struct post *post, enum post_fate fate)
         post_free(post);
     } else if (fate == POST_STAYS_DOWN) {
         post->stays_down = true;
+        changed(post);
         log_begin(&line, LOG_ERROR, "role-stays-down");
         log_end_with(&line, post);
     } else if (fate == POST_RESTARTS) {
+        post->restarts++;
         count_death(post);
         start_later(post);
     }
@@ -363,10 +408,52 @@ enum post_fate posts_on_death(struct posts *posts, pid_t pid, int wait_status,
             post->wait_ms = WAIT_FIRST_MS;
         process_free(&post->process);
         fate = fate_of(post, wait_status);
+        note_end(post, wait_status);
         follow_fate(post, fate);
         return fate;
     }
     return POST_ENDED; /* no child of ours that we know */
+}
+
+/* --- facts ----------------------------------------------------------------------------------- */
+
+static enum post_state state_of(const struct post *post)
+{
+    if (post->stays_down)
+        return POST_DOWN;
+    if (!post->process)
+        return POST_WAITING;
+    if (process_is_draining(post->process))
+        return POST_DRAINING;
+    return process_is_ready(post->process) ? POST_SERVING : POST_STARTING;
+}
+
+void posts_visit(const struct posts *posts, posts_visit_fn *visit, void *ctx)
+{
+    const struct post *post;
+
+    LIST_EACH(post, (struct list *)(uintptr_t)&posts->all, const struct post, others)
+    visit(ctx,
+          &(struct post_facts){
+              .role = post->row->id,
+              .instance = post->instance,
+              .state = state_of(post),
+              .since_ms = post->since_ms,
+              .pid = post->process ? process_pid(post->process) : 0,
+              .generation = post->process ? process_generation(post->process) : posts->generation,
+              .restarts = post->restarts,
+              .last_end = post->last_end[0] != '\0' ? post->last_end : NULL,
+          });
+}
+
+bool posts_any_down(const struct posts *posts)
+{
+    const struct post *post;
+
+    LIST_EACH(post, (struct list *)(uintptr_t)&posts->all, const struct post, others)
+    if (post->stays_down)
+        return true;
+    return false;
 }
 
 /* --- asking and stopping --------------------------------------------------------------------- */
@@ -404,7 +491,7 @@ static void stop_kind(struct posts *posts, bool edge, int64_t wait_ms)
         if (!post->process)
             post_free(post);
         else if (post->row->has_successors == edge)
-            process_drain(post->process, wait_ms);
+            drain(post, wait_ms);
     }
 }
 

@@ -40,6 +40,30 @@ typedef void posts_gone_fn(void *ctx, const struct process *process);
 enum post_fate posts_on_death(struct posts *posts, pid_t pid, int wait_status,
                               posts_gone_fn *before_free, void *ctx);
 
+/* What a post is doing, for `waxseal status`. */
+enum post_state {
+    POST_STARTING, /* its process is not ready yet */
+    POST_SERVING,
+    POST_DRAINING, /* relieved by a successor, or the relay stops */
+    POST_WAITING,  /* its process died; it gets another one shortly */
+    POST_DOWN,     /* it stays so until a reload */
+};
+
+struct post_facts {
+    enum role_id role;
+    unsigned instance;
+    enum post_state state;
+    int64_t since_ms; /* UTC: when that state began */
+    pid_t pid;        /* 0: none */
+    uint64_t generation;
+    unsigned restarts;
+    const char *last_end; /* how the last process that was not asked to ended; NULL: none did */
+};
+
+typedef void posts_visit_fn(void *ctx, const struct post_facts *facts);
+void posts_visit(const struct posts *posts, posts_visit_fn *visit, void *ctx);
+bool posts_any_down(const struct posts *posts);
+
 /* Hands a file's new content to all whom it concerns. */
 void posts_hand_content(struct posts *posts, enum role_content kind, unsigned index,
                         struct span content);

@@ -8,6 +8,7 @@
 #include "supervisor/handover.h"
 #include "supervisor/posts.h"
 #include "supervisor/readiness.h"
+#include "supervisor/status.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +35,7 @@ struct supervisor {
     struct posts *posts;
     struct control *control;
     uint64_t generation;
+    int64_t since_ms; /* UTC: when this relay was started */
     struct loop_timer *look;
     struct loop_timer *reload;
     int64_t reloaded_ms;
@@ -132,6 +134,21 @@ static struct process *find_role(void *ctx, enum role_id role)
 
     return posts_find(s->posts, role);
 }
+
+static struct json *tell_status(void *ctx)
+{
+    const struct supervisor *s = ctx;
+    const struct status_facts facts = {
+        .hostname = handover_settings(s->handover)->hostname,
+        .generation = s->generation,
+        .since_ms = s->since_ms,
+        .stopping = s->stopping,
+    };
+
+    return status_new(&facts, s->posts);
+}
+
+static const struct control_events control_events = { find_role, tell_status };
 
 /* --- changed files --------------------------------------------------------------------------- */
 
@@ -280,7 +297,8 @@ static struct error *open_all(struct supervisor *s, const struct settings *setti
     if (!err)
         err = folders_prepare(settings, &s->plan.user, &s->plan.state_dir);
     if (!err)
-        err = control_open(s->loop, settings->run_dir, &s->plan.user, find_role, s, &s->control);
+        err = control_open(s->loop, settings->run_dir, &s->plan.user, &control_events, s,
+                           &s->control);
     return err;
 }
 
@@ -308,6 +326,7 @@ static void serve(struct supervisor *s)
     s->reloaded_ms = loop_now(s->loop) - RELOAD_SPACING_MS;
     s->posts = posts_new(&s->plan);
     s->generation = 1;
+    s->since_ms = clock_utc_ms();
     posts_start(s->posts, s->handover, s->generation);
     loop_timer_start(s->look, LOOK_MS);
     loop_run(s->loop);

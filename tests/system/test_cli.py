@@ -11,7 +11,7 @@ from test_policy import arrived, wait_arrived
 
 
 @pytest.mark.parametrize("words", [
-    [], ["run"], ["check"], ["version"], ["queue"], ["queue", "list"], ["queue", "show"],
+    [], ["run"], ["check"], ["version"], ["status"], ["queue"], ["queue", "list"], ["queue", "show"],
     ["queue", "retry"], ["policy"], ["policy", "show"], ["policy", "refresh"], ["tlsrpt"],
     ["tlsrpt", "report"]])
 def test_every_command_has_a_help(words):

@@ -1,0 +1,80 @@
+"""waxseal status: what runs, since when, what died and why it stays down."""
+import json
+
+from client import Client
+from services import wait_until
+from test_supervisor import ready
+
+ROLES = {"smtpd", "queue", "deliver", "policy", "tlsrpt"}
+
+
+def status(relay):
+    """The answer, whatever the exit status, which tells whether all is well."""
+    done = relay.cli("status", "--json", check=False)
+    shown = json.loads(done.stdout)
+    assert done.returncode == (0 if shown["state"] == "serving" else 1), done.stdout
+    return shown
+
+
+def rows_of(relay, role):
+    return [r for r in status(relay)["roles"] if r["role"] == role]
+
+
+def test_status_shows_every_role_with_its_process_and_since_when(relay):
+    ready(relay)
+    shown = status(relay)
+    assert shown["state"] == "serving" and shown["generation"] == 1
+    assert shown["pid"] == relay.process.pid and shown["hostname"] and shown["version"]
+    assert {r["role"] for r in shown["roles"]} == ROLES
+    for row in shown["roles"]:
+        assert row["state"] == "serving" and row["restarts"] == 0 and row["last_end"] is None
+        assert row["pid"] in relay.role_pids(row["role"])
+        assert shown["since"] <= row["since"]
+    text = relay.cli("status").stdout
+    for word in ("serving", "generation", *ROLES):
+        assert word in text
+
+
+def test_status_counts_restarts_and_says_how_a_role_ended(relay):
+    ready(relay)
+    before = rows_of(relay, "policy")[0]
+    relay.kill_role("policy")
+    wait_until(lambda: status(relay)["state"] == "serving", 5, "all to serve again")
+    row = rows_of(relay, "policy")[0]
+    assert row["restarts"] == 1 and row["last_end"] == "signal KILL"
+    assert row["pid"] != before["pid"] and row["since"] >= before["since"]
+    assert rows_of(relay, "queue")[0]["restarts"] == 0
+
+
+def test_status_says_that_the_queue_is_down_and_why(make_relay):
+    relay = ready(make_relay().start())
+    relay.stop()
+    with open(f"{relay.folder}/state/queue/data.mdb", "r+b") as f:
+        f.write(b"\xff" * 8192 * 2)
+    relay.start()
+    relay.wait_event("role-stays-down", name="queue")
+    shown = status(relay)
+    assert shown["state"] == "impaired"
+    row = rows_of(relay, "queue")[0]
+    assert row["state"] == "down" and row["pid"] is None and row["last_end"] == "storage failing"
+    done = relay.cli("status", check=False)
+    assert done.returncode == 1 and "storage failing" in done.stdout
+
+
+def test_after_a_reload_status_shows_the_new_generation_and_who_still_drains(relay):
+    ready(relay)
+    with Client() as c:
+        c.begin("a@sender.test", "you@nopolicy.test")
+        relay.reload()
+        wait_until(lambda: len(rows_of(relay, "smtpd")) == 2 and
+                   {r["state"] for r in rows_of(relay, "smtpd")} == {"serving", "draining"}, 5,
+                   "the successor")
+        shown = status(relay)
+        assert shown["generation"] == 2 and shown["state"] == "serving"
+    wait_until(lambda: len(rows_of(relay, "smtpd")) == 1, 10, "the predecessor to end")
+    assert rows_of(relay, "smtpd")[0]["generation"] == 2
+
+
+def test_status_of_a_relay_that_is_not_running_says_so(make_relay):
+    done = make_relay().cli("status", check=False)
+    assert done.returncode == 1 and "no waxseal is running" in done.stderr and not done.stdout
