@@ -96,28 +96,88 @@ def test_a_configuration_with_errors_changes_nothing_at_sighup(lab, relay):
         assert "SIZE 26214400" in c.ehlo()[1]
 
 
-def test_sighups_under_load_refuse_no_connection_and_break_no_transaction(lab, relay):
-    failures, sent, stop = [], [], threading.Event()
+class Load:
+    """Clients of every kind, one transaction a connection, until it is stopped."""
 
-    def keep_sending():
-        while not stop.is_set():
+    def __init__(self):
+        self.failures, self.sent, self.ending = [], [], threading.Event()
+        self.threads = [threading.Thread(target=self.keep_on, args=(one,)) for one in
+                        (self.small, self.small, self.large, self.slow, self.slow)]
+        for thread in self.threads:
+            thread.start()
+
+    def keep_on(self, one):
+        while not self.ending.is_set():
             try:
-                sent.append(send("load@nopolicy.test"))
+                self.sent.append(one())
             except (OSError, AssertionError) as e:
-                failures.append(repr(e))
-    threads = [threading.Thread(target=keep_sending) for _ in range(4)]
-    for t in threads:
-        t.start()
-    for _ in range(10):
-        relay.reload()
-        time.sleep(0.2)
-    stop.set()
-    for t in threads:
-        t.join()
-    assert not failures and len(sent) > 20
-    ids = {m.id for m in sent}
-    wait_until(lambda: ids <= {m["id"] for m in lab.messages(host="mx.nopolicy.test")}, 30,
+                self.failures.append(f"{one.__name__}: {e!r}")
+
+    @staticmethod
+    def small():
+        return send("load@nopolicy.test")
+
+    @staticmethod
+    def large():
+        return send("load@nopolicy.test", size=1 << 20)
+
+    @staticmethod
+    def slow():
+        """A transaction that lasts longer than several reloads."""
+        message = Message(size=20000)
+        with Client() as c:
+            c.begin("ada@sender.test", "load@nopolicy.test")
+            for at in range(0, len(message.content), 4096):
+                c.send(message.content[at:at + 4096])
+                time.sleep(0.2)
+            code, text = c.say(".")
+            assert code == 250, text
+        return message
+
+    def stop(self):
+        self.ending.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def test_a_hundred_sighups_under_load_refuse_no_connection_and_break_no_transaction(lab, relay):
+    load, late = Load(), []
+    try:
+        for n in range(100):
+            size = 65536 + 1024 * n
+            relay.write(max_message_size=f"{size // 1024 + 1024}K")
+            began = time.monotonic()
+            relay.reload()
+            while not offers_size(size + 1024 * 1024):
+                time.sleep(0.02)
+                if time.monotonic() - began > 5:
+                    break
+            late.append(time.monotonic() - began)
+    finally:
+        load.stop()
+    assert not load.failures and len(load.sent) > 100
+    assert len(relay.events("reloaded")) == 100
+    assert max(late) < 1, sorted(late)[-10:]
+    assert not relay.events("role-killed") and not relay.events("role-ended", level="warning")
+    ids = {m.id for m in load.sent}
+    wait_until(lambda: ids <= {m["id"] for m in lab.messages(host="mx.nopolicy.test")}, 60,
                "all that was accepted")
+    arrivals = [m["id"] for m in lab.messages(host="mx.nopolicy.test") if m["id"] in ids]
+    assert len(arrivals) == len(ids), "nothing arrived twice"
+
+
+def offers_size(size):
+    with Client() as c:
+        return f"SIZE {size}" in c.ehlo()[1]
+
+
+def test_a_storm_of_sighups_ends_with_the_last_configuration(lab, relay):
+    for n in range(100):
+        relay.write(max_message_size=f"{1024 + n}K")
+        relay.reload()
+    wait_until(lambda: offers_size((1024 + 99) * 1024), 1.5, "the last setting")
+    assert len(relay.events("reloaded")) <= 10
+    wait_arrived(lab, send("you@nopolicy.test"))
 
 
 def test_an_open_session_finishes_its_transaction_across_a_reload(lab, relay):
