@@ -11,6 +11,16 @@ static const char *const outcomes[] = {
     [SETTLED_WAITS_FOR_POLICY] = "deferred",
 };
 
+/* Whether the message arrived is known of all but those whose answer never came (RFC 5321 s.6.1).
+ */
+static const char *outcome_of(const struct settled *settled)
+{
+    bool unknown = settled->as == SETTLED_DEFERRED &&
+                   settled->result->kind == IPC__RESULT_KIND__UNKNOWN_RESULT;
+
+    return unknown ? "unknown" : outcomes[settled->as];
+}
+
 /* The candidate that took the message, or else the last that was tried. */
 static const Ipc__Candidate *candidate_of(const Ipc__Decision *decision)
 {
@@ -42,8 +52,9 @@ static void say_settled(const struct settle *settle, const struct settled *settl
     log_text(&line, "mx", candidate ? span_of_bytes(candidate->mx) : SPAN(""));
     log_text(&line, "tls", candidate ? span_of_bytes(candidate->tls) : SPAN(""));
     log_text(&line, "sts", sts_of(decision));
-    log_string(&line, "outcome", outcomes[settled->as]);
+    log_string(&line, "outcome", outcome_of(settled));
     log_seconds(&line, "delay", settled->delay_ms);
+    log_text(&line, "status", span_of_bytes(settled->result->status));
     log_text(&line, "reply", span_of_bytes(settled->result->reply));
     log_end(&line);
 }

@@ -251,6 +251,8 @@ static void show_waiting(struct reading *r, uint64_t id, uint32_t number, struct
         return;
     }
     add_waiting(r, row, recipient);
+    if (recipient->last_result)
+        add_bytes(row, "last_status", recipient->last_result->status);
     json_add_string(row, "state", state_of(recipient));
     add_decision(row, recipient->last_decision);
 }
@@ -272,8 +274,10 @@ static void show_final(struct reading *r, uint64_t id, uint32_t number, struct s
     add_bytes(row, "next_hop", record->next_hop);
     json_add_number(row, "attempts", record->attempts);
     add_time(row, "ended", record->ended_utc_ms);
-    if (record->result)
+    if (record->result) {
         add_bytes(row, "last_reply", record->result->reply);
+        add_bytes(row, "last_status", record->result->status);
+    }
     json_add_string(row, "state", final_state(record));
     add_decision(row, record->decision);
 }

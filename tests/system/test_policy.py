@@ -40,7 +40,7 @@ def test_mail_under_an_enforced_policy_arrives_over_verified_tls(lab, shared_rel
 def test_what_the_policy_forbids_is_not_sent_and_waits(lab, shared_relay, domain, reason):
     message = send(f"you@{domain}")
     event = shared_relay.wait_delivery(f"you@{domain}", "deferred")
-    assert event["sts"] == "enforce"
+    assert event["sts"] == "enforce" and event["status"] == "4.7.5"
     assert reason.lower() in event.text.lower()
     assert not arrived(lab, message)
     rows = [r for r in shared_relay.queue() if r["recipient"] == f"you@{domain}"]

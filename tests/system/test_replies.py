@@ -42,9 +42,13 @@ def test_a_bad_answer_to_quit_changes_nothing(lab, shared_relay):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_connection_that_breaks_at_any_stage_is_tried_again(shared_relay, stage):
     send(f"you@{stage}-close.test")
-    event = shared_relay.wait_delivery(f"you@{stage}-close.test", "deferred")
+    event = shared_relay.wait_delivery(f"you@{stage}-close.test")
+    assert event["outcome"] == ("unknown" if stage == "dot" else "deferred")
+    assert event["status"] == "4.4.2"
     if stage == "dot":
         assert "after the end of the message" in event["reply"], "a duplicate is possible, and said"
+        shown = shared_relay.cli_json("queue", "show", event["qid"])["recipients"][0]
+        assert shown["last_status"] == "4.4.2" and shown["state"] == "deferred"
     assert any(r["recipient"] == f"you@{stage}-close.test" for r in shared_relay.queue())
 
 
@@ -60,7 +64,13 @@ def test_many_line_replies_are_understood_and_kept(lab, shared_relay):
     wait_arrived(lab, send("you@multiline.test"))
     shared_relay.wait_delivery("you@multiline.test", "delivered")
     send("you@multiline-550.test")
-    assert "policy page" in shared_relay.wait_delivery("you@multiline-550.test", "failed").text
+    event = shared_relay.wait_delivery("you@multiline-550.test", "failed")
+    assert "policy page" in event.text and event["status"] == "5.1.1"
+    shown = shared_relay.cli_json("queue", "show", event["qid"])["recipients"][0]
+    assert shown["last_reply"] == "550 5.1.1 no such user\n5.1.1 see the policy page"
+    assert shown["last_status"] == "5.1.1"
+    text = shared_relay.cli("queue", "show", event["qid"]).stdout
+    assert "550 5.1.1 no such user\n" in text and " 5.1.1 see the policy page\n" in text
 
 
 @pytest.mark.parametrize("name", ["endless", "longline", "garbage", "early"])

@@ -16,12 +16,13 @@ def test_without_mx_record_the_domain_itself_is_the_mx(lab, shared_relay):
     shared_relay.wait_delivery("you@implicit-nopolicy.test", "delivered")
 
 
-@pytest.mark.parametrize("domain, reason", [
-    ("nullmx.test", "null MX"), ("no-such-domain.test", "does not exist"),
-    ("nodata.test", "no address")])
-def test_domains_that_take_no_mail_fail_at_once(shared_relay, domain, reason):
+@pytest.mark.parametrize("domain, status, reason", [
+    ("nullmx.test", "5.1.10", "null MX"), ("no-such-domain.test", "5.1.2", "does not exist"),
+    ("nodata.test", "5.4.4", "no address"), ("mx-nowhere.test", "5.4.4", "no address")])
+def test_domains_that_take_no_mail_fail_at_once(shared_relay, domain, status, reason):
     send(f"you@{domain}")
-    assert reason in shared_relay.wait_delivery(f"you@{domain}", "failed")["reply"]
+    event = shared_relay.wait_delivery(f"you@{domain}", "failed")
+    assert reason in event["reply"] and event["status"] == status
 
 
 @pytest.mark.parametrize("domain", ["servfail.test", "bogus.test", "mx-unreachable.test",
@@ -59,7 +60,8 @@ def test_mx_allow_lets_named_networks_through(lab, make_relay):
 
 def test_a_domain_whose_only_mx_is_this_relay_is_a_loop(shared_relay):
     send("you@mx-self.test")
-    assert "loops" in shared_relay.wait_delivery("you@mx-self.test", "failed")["reply"]
+    event = shared_relay.wait_delivery("you@mx-self.test", "failed")
+    assert "loops" in event["reply"] and event["status"] == "5.4.6"
 
 
 @pytest.mark.parametrize("domain", ["backup.test", "backup-4xx.test"])
