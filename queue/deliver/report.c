@@ -17,7 +17,7 @@ static ProtobufCBinaryData ip_bytes(const struct ip_address *a)
                                                                                           : 0 });
 }
 
-/* The certificate's or the handshake's own name for what was wrong. */
+/* The certificate's or the handshake's own name for what was wrong (RPT-30); else our words. */
 static const char *reason_code(const struct sts_decision *decision,
                                const struct dialogue_facts *facts)
 {
@@ -34,7 +34,6 @@ static void fill_failure(Ipc__SessionFailure *m, const char *mx,
     ipc__session_failure__init(m);
     m->result = decision->result;
     m->mx_host = text_bytes(mx);
-    m->additional = text_bytes(decision->reason);
     m->reason = text_bytes(reason_code(decision, facts));
     if (!facts)
         return;

@@ -160,20 +160,27 @@ def test_the_report_counts_what_went_well(lab, relay):
     assert policy["summary"]["total-failure-session-count"] == 0
 
 
-@pytest.mark.parametrize("domain, kind", [
-    ("expired.test", "certificate-expired"), ("wrongname.test", "certificate-host-mismatch"),
-    ("selfsigned.test", "certificate-not-trusted"), ("notls.test", "starttls-not-supported"),
-    ("tlsrefused.test", "starttls-not-supported"), ("handshake-garbage.test", "validation-failure"),
-    ("inject.test", "validation-failure"), ("testing.test", "certificate-expired"),
-    ("unlisted.test", "validation-failure")])
-def test_each_failure_is_counted_under_its_result_type(relay, domain, kind):
-    send(f"you@{domain}")
-    relay.wait_event("delivery", rcpt=f"<you@{domain}>")
-    policy = wait_report(relay, domain, 1)["policies"][0]
+@pytest.mark.parametrize("domain, kind, code", [
+    ("expired.test", "certificate-expired", "X509_V_ERR_CERT_HAS_EXPIRED"),
+    ("wrongname.test", "certificate-host-mismatch", "X509_V_ERR_HOSTNAME_MISMATCH"),
+    ("selfsigned.test", "certificate-not-trusted", "X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT"),
+    ("notyet.test", "validation-failure", "X509_V_ERR_CERT_NOT_YET_VALID"),
+    ("notls.test", "starttls-not-supported", ""), ("tlsrefused.test", "starttls-not-supported", ""),
+    ("handshake-garbage.test", "validation-failure", ""),
+    ("tls10.test", "validation-failure", ""), ("inject.test", "validation-failure", ""),
+    ("testing.test", "certificate-expired", "X509_V_ERR_CERT_HAS_EXPIRED"),
+    ("unlisted.test", "validation-failure", "not")])
+def test_each_failure_is_counted_under_its_result_type(shared_relay, domain, kind, code):
+    send(f"counted@{domain}")
+    shared_relay.wait_event("delivery", rcpt=f"<counted@{domain}>")
+    policy = wait_report(shared_relay, domain, 1)["policies"][0]
     detail = policy["failure-details"][0]
     assert detail["result-type"] == kind
     assert detail["receiving-mx-hostname"] == f"mx.{domain}"
     assert detail["failed-session-count"] >= 1
+    reason = detail["failure-reason-code"]
+    assert reason == code if code.startswith("X509") else code in reason and reason
+    assert "additional-information" not in detail, "that would have to be a URI (RFC 8460 s.4.4)"
     if domain != "unlisted.test":
         assert detail["sending-mta-ip"] and detail["receiving-ip"]
 
@@ -182,11 +189,11 @@ def test_each_failure_is_counted_under_its_result_type(relay, domain, kind):
     ("404", "sts-policy-fetch-error"), ("refused", "sts-policy-fetch-error"),
     ("expired", "sts-webpki-invalid"), ("wrongname", "sts-webpki-invalid"),
     ("html", "sts-policy-invalid"), ("invalid", "sts-policy-invalid")])
-def test_a_policy_that_cannot_be_had_is_reported(relay, kind, result):
+def test_a_policy_that_cannot_be_had_is_reported(shared_relay, kind, result):
     send(f"you@policy-{kind}.test")
-    relay.wait_event("delivery", rcpt=f"<you@policy-{kind}.test>")
+    shared_relay.wait_event("delivery", rcpt=f"<you@policy-{kind}.test>")
     def found():
-        done = relay.cli("tlsrpt", "report", f"policy-{kind}.test", check=False)
+        done = shared_relay.cli("tlsrpt", "report", f"policy-{kind}.test", check=False)
         return done.returncode == 0 and result in done.stdout
     wait_until(found, 5, result)
 
