@@ -97,12 +97,21 @@ def test_the_null_sender_gets_no_bounce(lab, shared_relay):
     assert len([m for m in lab.messages()[before:] if m["sender"] == "<>"]) == 0
 
 
-def test_where_no_remote_host_was_involved_the_bounce_names_none(lab, shared_relay):
+@pytest.mark.parametrize("domain, status, words", [
+    ("nullmx.test", "5.1.10", "takes no mail at all"),
+    ("no-such-domain.test", "5.1.2", "does not exist"),
+    ("mx-self.test", "5.4.6", "round in circles"),
+    ("nodata.test", "5.4.4", "could not be reached")])
+def test_where_no_remote_host_was_involved_the_bounce_names_none(lab, shared_relay, domain, status,
+                                                                 words):
     """RFC 3464 section 2.3.5."""
-    send("you@nullmx.test", sender="nullmx-sender@sender.test")
-    _, report = wait_bounce(lab, "nullmx-sender@sender.test")
+    sender = f"at-{status}@sender.test"
+    send(f"you@{domain}", sender=sender)
+    _, report = wait_bounce(lab, sender)
     group = fields(list(report.iter_parts())[1])[1]
-    assert group["Status"] == "5.1.10" and "Remote-MTA" not in group
+    assert group["Status"] == status and group["Action"] == "failed"
+    assert "Remote-MTA" not in group
+    assert words in next(report.iter_parts()).get_content()
 
 
 def test_a_long_refused_message_comes_back_as_headers_only(lab, shared_relay):
