@@ -8,6 +8,7 @@
 #include "lib/ipc/envelope_codec.h"
 #include "lib/ipc/policy.pb-c.h"
 #include "lib/ipc/queue.pb-c.h"
+#include "lib/ipc/queue_client.h"
 #include "lib/ipc/supervisor.pb-c.h"
 #include "lib/ipc/tlsrpt.pb-c.h"
 
@@ -20,6 +21,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct loop *loop;
+static int far_end;
 
 static const ProtobufCMessageDescriptor *descriptor_of(enum frame_type type)
 {
@@ -77,22 +79,79 @@ static void on_closed(void *ctx, const struct error *err)
 
 static const struct channel_events events = { on_frame, on_closed };
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Gives the end of a channel at which all these bytes will be read, then the end. */
+static int end_that_says(const uint8_t *data, size_t size)
 {
-    struct channel *channel;
     int fds[2];
 
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0 ||
+        write(fds[0], data, size) != (ssize_t)size || shutdown(fds[0], SHUT_WR) != 0)
+        abort();
+    far_end = fds[0];
+    return fds[1];
+}
+
+static void read_frames(const uint8_t *data, size_t size)
+{
+    struct channel *channel;
+
+    channel = channel_open(loop, end_that_says(data, size), &events, &channel);
+    loop_run(loop);
+    channel_free(&channel);
+    close(far_end);
+}
+
+/* A message is under way to a captured queue: it hears of its end once, and has the credit it may
+ * have. */
+static void on_room(void *ctx)
+{
+    struct queue_accept **accept = ctx;
+
+    if (!*accept || queue_accept_room(*accept) > STREAM_WINDOW)
+        abort();
+}
+
+static void on_done(void *ctx, enum accept_outcome outcome, uint64_t id)
+{
+    struct queue_accept **accept = ctx;
+
+    (void)outcome;
+    (void)id;
+    if (!*accept)
+        abort();
+    *accept = NULL;
+    loop_stop(loop);
+}
+
+static const struct queue_accept_events accept_events = { on_room, on_done };
+
+static void be_told_of_a_message(const uint8_t *data, size_t size)
+{
+    static const char content[STREAM_WINDOW];
+    struct queue_client *client = queue_client_new(loop, NULL, NULL);
+    struct queue_accept *accept = NULL;
+    struct envelope e;
+
+    envelope_init(&e);
+    queue_client_attach(client, end_that_says(data, size));
+    accept = queue_accept_begin(client, &e, SPAN("head"), SPAN("tail"), &accept_events, &accept);
+    queue_accept_content(accept, (struct span){ content, sizeof(content) });
+    loop_run(loop);
+    if (accept)
+        abort();
+    queue_client_free(&client);
+    close(far_end);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     if (!loop) {
         loop = loop_new();
         log_open(open("/dev/null", O_WRONLY), LOG_ERROR, "fuzz");
     }
-    if (size > 32768 || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0)
+    if (size > 32768)
         return 0;
-    channel = channel_open(loop, fds[1], &events, &channel);
-    if (write(fds[0], data, size) != (ssize_t)size)
-        abort();
-    close(fds[0]);
-    loop_run(loop);
-    channel_free(&channel);
+    read_frames(data, size);
+    be_told_of_a_message(data, size);
     return 0;
 }
