@@ -270,7 +270,7 @@ static struct error *visit_jobs(struct run *run, struct hop *hop, unsigned most,
     struct error *err = NULL;
 
     *out_visit = VISIT_AGAIN;
-    for (unsigned i = 0; i < most && i < JOBS_PER_VISIT; i++) {
+    for (; most > 0 && hop->given < JOBS_PER_VISIT; most--) {
         struct due_group group;
         bool found = false;
         struct worker_slot *slot =
@@ -286,6 +286,7 @@ static struct error *visit_jobs(struct run *run, struct hop *hop, unsigned most,
             return err;
         }
         start_job(run, hop, slot, &group);
+        hop->given++;
     }
     return NULL;
 }
@@ -370,13 +371,43 @@ static struct error *scan(struct run *run)
     return err;
 }
 
+/*
+ * Its place until the next visit; true when that is the ring's end.  When the slots ran out in the
+ * middle of its turn it goes on with that: mail for one hop stays together and shares connections.
+ */
+static bool hop_after_visit(struct hop_ring *ring, struct hop *hop, enum visit visit,
+                            struct list *kept)
+{
+    if (visit == VISIT_NO_SLOT && hop->given > 0) {
+        list_append(kept, &hop->ring);
+        return false;
+    }
+    hop->given = 0;
+    if (visit == VISIT_OVER)
+        hop_forget_if_idle(ring, hop);
+    else
+        hop_enter(ring, hop);
+    return visit != VISIT_OVER;
+}
+
+static void hops_keep_turn(struct hop_ring *ring, struct list *kept)
+{
+    while (!list_empty(kept)) {
+        struct hop *hop = LIST_ITEM(kept->prev, struct hop, ring);
+        list_remove(&hop->ring);
+        hop_enter_first(ring, hop);
+    }
+}
+
 /* Hops in turn until each had one without being given anything. */
 static struct error *take_turns(struct run *run)
 {
     struct hop_ring *ring = &run->d->ring;
+    struct list kept;
     unsigned in_vain = 0;
     struct error *err = NULL;
 
+    list_init(&kept);
     while (!err && !list_empty(&ring->waiting) && in_vain < ring->waiting_count &&
            run->given < JOBS_PER_RUN && slots_have_room(&run->d->slots)) {
         struct hop *hop = LIST_FIRST(&ring->waiting, struct hop, ring);
@@ -384,12 +415,10 @@ static struct error *take_turns(struct run *run)
         enum visit visit;
         hop_leave(ring, hop);
         err = visit_hop(run, hop, &visit);
-        if (visit != VISIT_OVER)
-            hop_enter(ring, hop);
-        else
-            hop_forget_if_idle(ring, hop);
-        in_vain = run->given > before ? 0 : in_vain + (visit != VISIT_OVER);
+        bool is_behind = hop_after_visit(ring, hop, visit, &kept);
+        in_vain = run->given > before ? 0 : in_vain + is_behind;
     }
+    hops_keep_turn(ring, &kept);
     return err;
 }
 

@@ -60,6 +60,14 @@ void hop_enter(struct hop_ring *ring, struct hop *hop)
     ring->waiting_count++;
 }
 
+void hop_enter_first(struct hop_ring *ring, struct hop *hop)
+{
+    if (!list_empty(&hop->ring))
+        return;
+    list_prepend(&ring->waiting, &hop->ring);
+    ring->waiting_count++;
+}
+
 void hop_leave(struct hop_ring *ring, struct hop *hop)
 {
     if (list_empty(&hop->ring))

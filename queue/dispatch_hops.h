@@ -16,6 +16,7 @@ struct hop {
     unsigned failing;      /* outcomes "no candidate usable" on their way to disk */
     bool correcting;       /* its wake time is being put right */
     int64_t look_again_ms; /* nothing but leased rows is due before; 0: not known */
+    unsigned given; /* jobs in this turn of the ring */
     unsigned turn;
     unsigned next_bucket[DUE_CLASSES];
     bool has_mark;   /* rows of the mark's class and bucket up to it are leased */
@@ -37,6 +38,8 @@ struct hop *hop_find(const struct hop_ring *ring, struct span name);
 struct hop *hop_have(struct hop_ring *ring, struct span name);
 /* At the end of the ring, if it is not in it. */
 void hop_enter(struct hop_ring *ring, struct hop *hop);
+/* At its beginning: it keeps its turn. */
+void hop_enter_first(struct hop_ring *ring, struct hop *hop);
 void hop_leave(struct hop_ring *ring, struct hop *hop);
 /* Forgets a hop of which there is nothing to remember. */
 void hop_forget_if_idle(struct hop_ring *ring, struct hop *hop);
