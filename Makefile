@@ -32,13 +32,16 @@ OBJECTS  = $(SOURCES:%.c=$(BUILD)/%.o) $(GEN:%.c=%.o)
 # What unit tests and fuzz targets link with: all but the command line's main.
 LIBRARY  = $(BUILD)/libwaxseal.a
 
+# One short line a step; `make V=1` shows the commands.
+say = $(if $(V),,@echo "$(1) $@";)
+
 all: $(BUILD)/waxseal     ## builds build/waxseal
 
 help:                     ## this list
 	@awk -F'## ' '/^[a-z]+:.*## / { split($$1, t, ":"); printf "  make %-10s %s\n", t[1], $$2 }' $(MAKEFILE_LIST)
 
 run:                      ## installs what is missing, builds, and starts a relay on 127.0.0.1:2525
-	@packaging/install.sh build run
+	@packaging/install.sh build run try
 	@$(MAKE) --no-print-directory all
 	@packaging/run.sh $(BUILD)/waxseal
 
@@ -55,22 +58,22 @@ clean:                    ## removes what was built
 	rm -rf $(BUILD)
 
 $(BUILD)/waxseal: $(BUILD)/supervisor/main.o $(LIBRARY)
-	$(CC) $(LDFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
+	$(call say,LD) $(CC) $(LDFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
 
 $(LIBRARY): $(filter-out $(BUILD)/supervisor/main.o,$(OBJECTS))
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR) $(AR) rcs $@ $^
 
 $(BUILD)/%.o: %.c | $(GEN)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
+	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-conversion $(SANITIZE) -MMD -MP -c -o $@ $<
+	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) -Wno-conversion $(SANITIZE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/gen/%.pb-c.c: %.proto
 	@mkdir -p $(BUILD)/gen
-	protoc-c --c_out=$(BUILD)/gen $<
+	$(call say,PROTOC) protoc-c --c_out=$(BUILD)/gen $<
 
 generated: $(GEN)
 .PHONY: all help run install clean generated

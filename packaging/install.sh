@@ -1,6 +1,6 @@
 #!/bin/sh
 # packaging/install.sh KIND...: installs what is missing of the packages in debian.list
-# (kinds: build, run, test).  Says nothing when all is there.
+# (kinds: build, run, try, test).  Says nothing when all is there.
 set -eu
 here=$(dirname "$0")
 missing=

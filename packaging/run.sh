@@ -16,8 +16,8 @@ waxseal takes mail on 127.0.0.1:2525 and keeps its state under ./run.  End it wi
 Send a first message from another terminal (put your own address for you@example.org):
 
   printf 'Subject: hello\n\nIt works.\n' | curl -sS --crlf smtp://127.0.0.1:2525 \\
-      --mail-from root@\$(hostname -f) --mail-rcpt you@example.org -T -
-  swaks --server 127.0.0.1:2525 --from root@\$(hostname -f) --to you@example.org
+      --mail-from you@example.org --mail-rcpt you@example.org -T -
+  swaks --server 127.0.0.1:2525 --from you@example.org --to you@example.org
 
 See what became of it:
 

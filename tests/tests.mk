@@ -6,12 +6,12 @@ SUPPORT_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 SUPPORT         = $(BUILD)/tests/libsupport.a
 $(SUPPORT): $(SUPPORT_OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR) ar rcs $@ $^
 -include $(SUPPORT_OBJECTS:.o=.d)
 
 $(BUILD)/tests/unit/%: tests/unit/%.c $(SUPPORT) $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(SUPPORT) $(LIBRARY) $(LDLIBS) -lcmocka
+	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE) -MMD -MP $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(SUPPORT) $(LIBRARY) $(LDLIBS) -lcmocka
 
 # smtpd's sessions are tested on a rig with a fake queue client; linked in front of the library, and
 # only for those who ask for it.
@@ -27,7 +27,7 @@ unit: $(UNIT)
 VECTORS        ?= tests/vectors
 VECTOR_OBJECTS  = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/vectors/*.c))
 $(BUILD)/tests/run_vectors: $(VECTOR_OBJECTS) $(LIBRARY)
-	$(CC) $(LDFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
+	$(call say,CC) $(CC) $(LDFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
 -include $(VECTOR_OBJECTS:.o=.d)
 vectors: $(BUILD)/tests/run_vectors   ## every known answer in VECTORS (tests/vectors) through the modules
 	@$< $(VECTORS)
@@ -35,7 +35,7 @@ vectors: $(BUILD)/tests/run_vectors   ## every known answer in VECTORS (tests/ve
 
 # Everything, as a newcomer runs it.  Each suite prints its own sum, run.py the sum of all.
 test:                     ## all tests; the last line is "N passed, N failed"
-	@packaging/install.sh build run test
+	@packaging/install.sh build run try test
 	@$(MAKE) --no-print-directory -s all peers $(UNIT)
 	@$(PYTHON) tests/run.py $(foreach suite,$(SUITES),"$(suite)=$(MAKE) --no-print-directory -s $(suite)")
 SUITES = unit vectors fuzz system ledger powercut storage mutants
@@ -52,12 +52,12 @@ fuzz:                     ## runs each fuzz target from its seeds for FUZZ_SECON
 fuzz-targets: $(FUZZ:%=$(BUILD)/tests/fuzz/%)
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c %.o,$^) $(LIBRARY) $(LDLIBS)
+	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c %.o,$^) $(LIBRARY) $(LDLIBS)
 .PHONY: fuzz fuzz-targets
 
 # Unit tests once more under the sanitizers.
 asan:                     ## unit tests and vectors under address and undefined-behaviour sanitizers
-	@packaging/install.sh build run test
+	@packaging/install.sh build run try test
 	@$(MAKE) --no-print-directory -s BUILD=build/asan OPTIMIZE="-O1 -g -fno-omit-frame-pointer" HARDEN=-fPIE \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" asan-suites
 asan-suites:
@@ -75,12 +75,12 @@ $(PEERS): tests/lab/peers.py
 	@touch build/peers/*/complete
 
 lab:                      ## a shell inside the lab, with the relay running
-	@packaging/install.sh build run test
+	@packaging/install.sh build run try test
 	@$(MAKE) --no-print-directory -s all peers
 	@$(LAB) $(PYTHON) tests/lab/shell.py
 
 demo:                     ## the main job in the lab, narrated and checked (under 90 seconds)
-	@packaging/install.sh build run test
+	@packaging/install.sh build run try test
 	@$(MAKE) --no-print-directory -s all
 	@$(LAB) $(PYTHON) tests/lab/demo.py
 
@@ -91,18 +91,22 @@ STORIES = tests/system
 
 # What can be found without running it.
 LINTED = $(SOURCES) $(wildcard $(addsuffix /*.h,$(FOLDERS)))
-lint: $(GEN)              ## format, clang-tidy, cppcheck, arrows, settings and events against their pages
-	@packaging/install.sh build run test
-	clang-format --dry-run -Werror $(LINTED)
-	tests/lint/arrows.py $(BUILD)/gen
-	tests/lint/events.py
-	@$(MAKE) --no-print-directory -s all WERROR=-Werror BUILD=build/lint
-	tests/lint/settings.py build/lint/waxseal
-	cppcheck -q -j2 --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
-	    --suppress=missingIncludeSystem -D__GNUC__ -I. $(SOURCES)
-	printf '%s\n' $(SOURCES) | xargs -P2 -I{} clang-tidy --quiet {} -- $(CPPFLAGS) -std=c17 -D_GNU_SOURCE \
-	    -DWAXSEAL_VERSION='"$(VERSION)"' 2>/dev/null
-.PHONY: lint
+lint:                     ## format, warnings, clang-tidy, cppcheck, arrows, settings and events against their pages
+	@packaging/install.sh build run try test
+	@$(MAKE) --no-print-directory -s generated lint-all
+lint-all:
+	@echo "lint: format";   clang-format --dry-run -Werror $(LINTED)
+	@echo "lint: arrows";   tests/lint/arrows.py $(BUILD)/gen
+	@echo "lint: events";   tests/lint/events.py
+	@echo "lint: gcc";      $(MAKE) --no-print-directory -s -j2 all WERROR=-Werror BUILD=build/lint >/dev/null
+	@echo "lint: clang";    $(MAKE) --no-print-directory -s -j2 all WERROR=-Werror BUILD=build/lint-clang CC=clang >/dev/null
+	@echo "lint: settings"; tests/lint/settings.py build/lint/waxseal
+	@echo "lint: man";      mandoc -Tlint -Wwarning docs/man/*.[58]
+	@echo "lint: cppcheck"; cppcheck -q -j2 --std=c11 --enable=warning,portability,performance --inline-suppr \
+	    --error-exitcode=1 --suppress=missingIncludeSystem -D__GNUC__ -I. $(SOURCES)
+	@echo "lint: clang-tidy"; printf '%s\n' $(SOURCES) | xargs -P2 -I{} clang-tidy --quiet {} -- $(CPPFLAGS) \
+	    -std=c17 -D_GNU_SOURCE -DWAXSEAL_VERSION='"$(VERSION)"' 2>/dev/null
+.PHONY: lint lint-all
 
 # Faults: kills, power cuts, failing and full disks.  Small counts here, the full ones in `make proof`.
 FAULT  = WAXSEAL=$(abspath $(BUILD)/waxseal) tests/fault/enter.sh $(PYTHON) tests/fault
