@@ -16,7 +16,7 @@ struct hop {
     unsigned failing;      /* outcomes "no candidate usable" on their way to disk */
     bool correcting;       /* its wake time is being put right */
     int64_t look_again_ms; /* nothing but leased rows is due before; 0: not known */
-    unsigned given; /* jobs in this turn of the ring */
+    unsigned given;        /* jobs in this turn of the ring */
     unsigned turn;
     unsigned next_bucket[DUE_CLASSES];
     bool has_mark;   /* rows of the mark's class and bucket up to it are leased */

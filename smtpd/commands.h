@@ -43,7 +43,7 @@ struct conversation {
     bool is_esmtp;          /* said EHLO, not HELO */
     char client_name[DOMAIN_MAX + 1];
     struct envelope envelope;
-    unsigned errors; /* since the last message taken */
+    unsigned errors;    /* since the last message taken */
     unsigned deferrals; /* the same, of temporary refusals */
     unsigned junk;
 };

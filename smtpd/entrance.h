@@ -20,8 +20,8 @@ struct entrance {
 };
 
 /*
- * `shared`: the table's descriptor, which stays open and the caller's; with -1 or one that cannot be
- * used this process counts its own clients only.
+ * `shared`: the table's descriptor, which stays open and the caller's; with -1 or one that cannot
+ * be used this process counts its own clients only.
  */
 struct error *entrance_open(struct entrance *entrance, struct session_host *host,
                             int shared) MUST_CHECK;

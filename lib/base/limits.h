@@ -23,11 +23,11 @@ enum {
     ENVID_MAX = 100,                  /* RFC 3461 s.5.4 */
     ORCPT_MAX = 500,                  /* RFC 3461 s.5.4 */
     RECIPIENTS_PER_JOB_MAX = 100,     /* RFC 5321 s.4.5.3.1.8 */
-    SMTPD_ERRORS_SLOW = 10, /* refused commands before replies slow down; RFC 5321 s.7.8 */
-    SMTPD_ERRORS_MAX = 20,  /* refused commands before 421 */
+    SMTPD_ERRORS_SLOW = 10,     /* refused commands before replies slow down; RFC 5321 s.7.8 */
+    SMTPD_ERRORS_MAX = 20,      /* refused commands before 421 */
     SMTPD_DEFERRALS_MAX = 1000, /* commands refused for now (4yz), without mail, before 421 */
-    SMTPD_JUNK_MAX = 100,   /* NOOP, RSET, VRFY and the like without mail */
-    ACCEPTS_PER_TURN = 8,   /* design.md section 3 */
+    SMTPD_JUNK_MAX = 100,       /* NOOP, RSET, VRFY and the like without mail */
+    ACCEPTS_PER_TURN = 8,       /* design.md section 3 */
 
     /* smtpd's waits, and what one session may make it keep */
     SMTPD_COMMAND_DISCARD_MAX = 64 * 1024, /* of a command line that is too long; then 421 */
