@@ -217,8 +217,11 @@ def test_half_a_command_wins_no_time(make_relay):
     make_relay(smtpd_timeout="2s").start()
     with Client() as c:
         end = time.monotonic() + 3
-        while time.monotonic() < end:
-            c.send("N")
-            time.sleep(0.2)
+        try:
+            while time.monotonic() < end:
+                c.send("N")
+                time.sleep(0.2)
+        except OSError:
+            pass
         c.socket.settimeout(0.5)
         assert c.reply()[0] == 421
