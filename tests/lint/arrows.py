@@ -81,7 +81,8 @@ def main():
     for _, path in sources():
         if path.suffix == ".h":
             wrong += stands_alone(path, sys.argv[1])
-    print("\n".join(wrong))
+    if wrong:
+        print("\n".join(wrong))
     return 1 if wrong else 0
 
 
