@@ -51,16 +51,35 @@ static void list_as_text(void)
     }
 }
 
-/* What a file of settings cannot tell: the files that it names. */
-static void check_files(const struct invocation *i, const struct settings *s,
-                        struct settings_errors *errors)
-{
-    struct error *err = handover_check_files(s);
+/* What a file of settings cannot tell: whether the files that it names are fit for use. */
+struct file_check {
+    const char *config;
+    struct settings_errors *errors;
+};
 
-    if (!err)
-        return;
-    settings_errors_add(errors, i->config, 0, "%s", error_text(err));
-    error_free(&err);
+static unsigned line_of(const char *config, enum role_content kind, unsigned listener)
+{
+    switch (kind) {
+    case CONTENT_CA_BUNDLE:
+        return settings_find_line(config, NULL, 0, "ca-file");
+    case CONTENT_CERTIFICATE:
+        return settings_find_line(config, "listeners", listener, "tls-certificate");
+    case CONTENT_KEY:
+        return settings_find_line(config, "listeners", listener, "tls-key");
+    case CONTENT_RESOLV_CONF:
+    case CONTENT_COUNT:
+    default:
+        return 0;
+    }
+}
+
+static void on_file_fault(void *ctx, enum role_content kind, unsigned index, struct error **taken)
+{
+    const struct file_check *check = ctx;
+
+    settings_errors_add(check->errors, check->config, line_of(check->config, kind, index), "%s",
+                        error_text(*taken));
+    error_free(taken);
 }
 
 static void print_errors_as_json(const struct settings_errors *errors)
@@ -106,7 +125,7 @@ int check_run(const struct invocation *i)
     }
     settings_errors_init(&errors);
     if (settings_load(i->config, s, &errors))
-        check_files(i, s, &errors);
+        handover_check_files(s, on_file_fault, &(struct file_check){ i->config, &errors });
     print_errors(i, &errors);
     status = errors.count == 0 ? EXIT_DONE : EXIT_FAILED;
     settings_errors_clear(&errors);

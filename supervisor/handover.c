@@ -28,14 +28,23 @@ struct handover {
 
 /* --- files ----------------------------------------------------------------------------------- */
 
-static struct error *open_file(struct handover *h, enum role_content kind, unsigned index,
-                               const char *path)
+/* Where it is told that a file is wrong. */
+struct faults {
+    handover_fault_fn *tell;
+    void *ctx;
+};
+
+static bool open_file(struct handover *h, enum role_content kind, unsigned index, const char *path,
+                      const struct faults *faults)
 {
     struct error *err = watched_open(kind, index, path, &h->files[h->file_count]);
 
-    if (!err)
+    if (!err) {
         h->file_count++;
-    return err;
+        return true;
+    }
+    faults->tell(faults->ctx, kind, index, &err);
+    return false;
 }
 
 static const struct watched *find_file(const struct handover *h, enum role_content kind,
@@ -48,43 +57,66 @@ static const struct watched *find_file(const struct handover *h, enum role_conte
 }
 
 /* The certificate and key of a listener, opened together and tried together. */
-static struct error *open_certificate(struct handover *h, unsigned index)
+static void open_certificate(struct handover *h, unsigned index, const struct faults *faults)
 {
     const struct listener_settings *l = &h->settings.listeners[index];
     struct error *err;
+    bool both;
 
     if (l->tls_certificate[0] == '\0')
-        return NULL;
-    err = open_file(h, CONTENT_CERTIFICATE, index, l->tls_certificate);
-    if (!err)
-        err = open_file(h, CONTENT_KEY, index, l->tls_key);
-    if (!err)
-        err = watched_pair_check(h->files[h->file_count - 2], h->files[h->file_count - 1]);
-    return err;
+        return;
+    both = open_file(h, CONTENT_CERTIFICATE, index, l->tls_certificate, faults);
+    both = open_file(h, CONTENT_KEY, index, l->tls_key, faults) && both;
+    if (!both)
+        return;
+    err = watched_pair_check(h->files[h->file_count - 2], h->files[h->file_count - 1]);
+    if (err)
+        faults->tell(faults->ctx, CONTENT_CERTIFICATE, index, &err);
 }
 
-static struct error *open_files(struct handover *h)
+static void open_files(struct handover *h, const struct faults *faults)
 {
-    struct error *err = open_file(h, CONTENT_CA_BUNDLE, 0, h->settings.ca_file);
-
-    if (!err)
-        err = open_file(h, CONTENT_RESOLV_CONF, 0, resolv_conf);
-    for (unsigned i = 0; !err && i < h->settings.listener_count; i++)
-        err = open_certificate(h, i);
-    return err;
+    open_file(h, CONTENT_CA_BUNDLE, 0, h->settings.ca_file, faults);
+    open_file(h, CONTENT_RESOLV_CONF, 0, resolv_conf, faults);
+    for (unsigned i = 0; i < h->settings.listener_count; i++)
+        open_certificate(h, i, faults);
 }
 
-struct error *handover_check_files(const struct settings *settings)
+/* One error of all that is wrong. */
+static void join_fault(void *ctx, enum role_content kind, unsigned index, struct error **taken)
+{
+    struct error **all = ctx;
+    struct error *joined;
+
+    (void)kind;
+    (void)index;
+    if (!*all) {
+        *all = *taken;
+        *taken = NULL;
+        return;
+    }
+    joined = error_new(ERROR_LOCAL, "%s; %s", error_text(*all), error_text(*taken));
+    error_free(all);
+    error_free(taken);
+    *all = joined;
+}
+
+static struct handover *handover_empty(const struct settings *settings)
 {
     struct handover *h = memory_new(sizeof(*h));
-    struct error *err;
 
     h->settings = *settings;
     h->counters = -1;
     memset(h->listeners, 0xff, sizeof(h->listeners));
-    err = open_files(h);
+    return h;
+}
+
+void handover_check_files(const struct settings *settings, handover_fault_fn *fault, void *ctx)
+{
+    struct handover *h = handover_empty(settings);
+
+    open_files(h, &(struct faults){ fault, ctx });
     handover_free(&h);
-    return err;
 }
 
 /* --- sockets and the table of counters ------------------------------------------------------- */
@@ -133,15 +165,12 @@ static struct error *open_counters(struct handover *h, const struct handover *ol
 struct error *handover_new(const struct settings *settings, const struct handover *old,
                            struct handover **out_handover)
 {
-    struct handover *h = memory_new(sizeof(*h));
-    struct error *err;
+    struct handover *h = handover_empty(settings);
+    struct error *err = NULL;
 
-    h->settings = *settings;
-    h->counters = -1;
-    memset(h->listeners, 0xff, sizeof(h->listeners));
     buf_init(&h->text, SETTINGS_TEXT_MAX);
     settings_write(settings, &h->text);
-    err = open_files(h);
+    open_files(h, &(struct faults){ join_fault, &err });
     if (!err)
         err = open_counters(h, old);
     if (!err)

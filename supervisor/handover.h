@@ -13,12 +13,15 @@ struct handover;
 
 /*
  * Opens everything.  Sockets that `old` (or NULL) has already are shared with it.  `settings` is
- * copied.  The error is one sentence for the administrator.
+ * copied.  The error is one line for the administrator, with all files that are wrong.
  */
 struct error *handover_new(const struct settings *settings, const struct handover *old,
                            struct handover **out_handover) MUST_CHECK;
-/* Reads the files that the settings name, for `waxseal check`; opens no socket. */
-struct error *handover_check_files(const struct settings *settings) MUST_CHECK;
+/* Reads the files that the settings name, for `waxseal check`, and tells of each that is wrong;
+ * opens no socket. */
+typedef void handover_fault_fn(void *ctx, enum role_content kind, unsigned index,
+                               struct error **taken);
+void handover_check_files(const struct settings *settings, handover_fault_fn *fault, void *ctx);
 void handover_free(struct handover **handover);
 
 const struct settings *handover_settings(const struct handover *h);

@@ -224,24 +224,52 @@ static int read_all(int fd, struct buf *text)
     }
 }
 
-bool settings_load(const char *path, struct settings *out, struct settings_errors *errors)
+/* Gives an errno, or 0. */
+static int read_path(const char *path, struct buf *text)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    int errnum = fd < 0 ? errno : 0;
+    int errnum;
+
+    if (fd < 0)
+        return errno;
+    errnum = read_all(fd, text);
+    close(fd);
+    return errnum;
+}
+
+bool settings_load(const char *path, struct settings *out, struct settings_errors *errors)
+{
     bool fine = false;
     struct buf text;
+    int errnum;
 
     buf_init(&text, SETTINGS_TEXT_MAX);
-    if (fd >= 0) {
-        errnum = read_all(fd, &text);
-        close(fd);
-    }
+    errnum = read_path(path, &text);
     if (errnum != 0)
         settings_errors_add(errors, path, 0, "cannot be read: %s", strerrordesc_np(errnum));
     else
         fine = settings_parse(buf_span(&text), path, out, errors);
     buf_clear(&text);
     return fine;
+}
+
+unsigned settings_find_line(const char *path, const char *group, unsigned entry, const char *name)
+{
+    struct settings_errors errors;
+    struct tree *tree;
+    unsigned line = 0;
+    struct buf text;
+
+    buf_init(&text, SETTINGS_TEXT_MAX);
+    settings_errors_init(&errors);
+    if (read_path(path, &text) == 0) {
+        tree = tree_parse(buf_span(&text), path, &errors);
+        line = settings_line_in(tree_root(tree), group, entry, name);
+        tree_free(&tree);
+    }
+    settings_errors_clear(&errors);
+    buf_clear(&text);
+    return line;
 }
 
 bool settings_row(size_t index, struct setting_row *out_row)

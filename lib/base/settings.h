@@ -109,6 +109,12 @@ bool settings_parse(struct span text, const char *file, struct settings *out,
 bool settings_load(const char *path, struct settings *out, struct settings_errors *errors);
 
 /*
+ * The line on which a file sets a setting, for what is found wrong with it later; 0 when it does
+ * not.  `group` is NULL, or "listeners" with the number of the entry.
+ */
+unsigned settings_find_line(const char *path, const char *group, unsigned entry, const char *name);
+
+/*
  * Writes the effective settings as a text that settings_parse reads back to the same settings.
  * The buffer's cap is SETTINGS_TEXT_MAX or more.
  */

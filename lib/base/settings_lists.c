@@ -61,7 +61,9 @@ static bool relay_networks_read(const struct settings_reading *reading,
     const struct network_list *list = (const void *)((const char *)group + setting->offset);
     bool fine = networks_read(reading, setting, node, group);
 
-    for (unsigned i = 0; fine && i < list->count; i++)
+    if (!fine)
+        return false;
+    for (unsigned i = 0; i < list->count; i++)
         if (is_too_wide(&list->items[i]))
             fine = setting_refuse(reading, setting, node->children[i].line,
                                   "would make an open relay: a network is wider than /8 (IPv4) or "
@@ -133,16 +135,27 @@ static void resolvers_write(const struct setting *setting, const void *group, st
 
 /* --- listeners ------------------------------------------------------------------------------- */
 
+/* Is this member written, and not as an empty text?  Asked also when its value is wrong. */
+static bool is_given(const struct tree_node *node, const char *name)
+{
+    for (size_t i = 0; i < node->count; i++)
+        if (strcmp(node->children[i].name, name) == 0)
+            return node->children[i].kind != TREE_TEXT || node->children[i].text.len > 0;
+    return false;
+}
+
 /* Facts about one listener as a whole. */
 static bool listener_is_whole(const struct settings_reading *reading, const struct setting *setting,
-                              const struct tree_node *node, const struct listener_settings *l)
+                              const struct tree_node *node)
 {
-    if (l->address.port == 0)
-        return setting_refuse(reading, setting, node->line, "lacks an address in this entry");
-    if ((l->tls_certificate[0] != '\0') != (l->tls_key[0] != '\0'))
-        return setting_refuse(reading, setting, node->line,
+    bool fine = true;
+
+    if (!is_given(node, "address"))
+        fine = setting_refuse(reading, setting, node->line, "lacks an address in this entry");
+    if (is_given(node, "tls-certificate") != is_given(node, "tls-key"))
+        fine = setting_refuse(reading, setting, node->line,
                               "has an entry with only one of tls-certificate and tls-key");
-    return true;
+    return fine;
 }
 
 static bool is_taken(const struct settings *s, const struct endpoint *address)
@@ -158,13 +171,14 @@ static bool listener_read(const struct settings_reading *reading, const struct s
                           const struct tree_node *node, struct settings *s)
 {
     struct listener_settings *l = &s->listeners[s->listener_count];
+    bool fine;
 
     if (node->kind != TREE_GROUP)
         return setting_refuse_value(reading, setting, node);
     memset(l, 0, sizeof(*l));
     settings_group_defaults("listeners", l);
-    if (!settings_read_group(reading, "listeners", node, l) ||
-        !listener_is_whole(reading, setting, node, l))
+    fine = settings_read_group(reading, "listeners", node, l);
+    if (!listener_is_whole(reading, setting, node) || !fine)
         return false;
     if (is_taken(s, &l->address))
         return setting_refuse(reading, setting, node->line, "has two entries with this address");

@@ -160,6 +160,29 @@ bool settings_read_group(const struct settings_reading *reading, const char *gro
     return fine;
 }
 
+/* --- where a setting stands ------------------------------------------------------------------ */
+
+static const struct tree_node *member_of(const struct tree_node *node, const char *name)
+{
+    for (size_t i = 0; node && node->kind == TREE_GROUP && i < node->count; i++)
+        if (strcmp(node->children[i].name, name) == 0)
+            return &node->children[i];
+    return NULL;
+}
+
+unsigned settings_line_in(const struct tree_node *root, const char *group, unsigned entry,
+                          const char *name)
+{
+    const struct tree_node *node = root;
+
+    if (group) {
+        node = member_of(root, group);
+        node = node && entry < node->count ? &node->children[entry] : NULL;
+    }
+    node = member_of(node, name);
+    return node ? node->line : 0;
+}
+
 /* --- settings that must fit each other ------------------------------------------------------- */
 
 /* The line of the later one of two settings, 1 when neither is written. */
@@ -173,11 +196,28 @@ static unsigned line_of_either(const struct tree_node *root, const char *a, cons
     return line;
 }
 
+/* Is this setting at its default, or written in a way that was not refused? */
+static bool is_read(const struct tree_node *root, const char *name)
+{
+    const struct tree_node *node = member_of(root, name);
+    const struct setting *setting = find_setting(NULL, span_of(name));
+    struct settings_errors errors;
+    struct settings scratch;
+    bool fine;
+
+    if (!node)
+        return true;
+    settings_errors_init(&errors);
+    fine = setting->type->read(&(struct settings_reading){ "", &errors }, setting, node, &scratch);
+    settings_errors_clear(&errors);
+    return fine;
+}
+
 static void check_order(const struct settings_reading *reading, const struct tree_node *root,
                         const char *small_name, uint64_t small, const char *large_name,
                         uint64_t large)
 {
-    if (small > large)
+    if (small > large && is_read(root, small_name) && is_read(root, large_name))
         settings_errors_add(reading->errors, reading->file,
                             line_of_either(root, small_name, large_name),
                             "%s is more than %s; make it the same or less", small_name, large_name);
@@ -200,8 +240,8 @@ bool settings_parse(struct span text, const char *file, struct settings *out,
 
     memset(&s, 0, sizeof(s));
     settings_group_defaults(NULL, &s);
-    if (settings_read_group(&reading, NULL, tree_root(tree), &s))
-        check_whole(&reading, tree_root(tree), &s);
+    settings_read_group(&reading, NULL, tree_root(tree), &s); /* its errors are counted */
+    check_whole(&reading, tree_root(tree), &s);
     tree_free(&tree);
     if (errors->count > 0)
         return false;

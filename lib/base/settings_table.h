@@ -52,6 +52,10 @@ bool setting_refuse_value(const struct settings_reading *reading, const struct s
 bool settings_read_group(const struct settings_reading *reading, const char *group,
                          const struct tree_node *node, void *into);
 
+/* The line of a setting, in the entry of a group or at the top (NULL); 0 when it is not written. */
+unsigned settings_line_in(const struct tree_node *root, const char *group, unsigned entry,
+                          const char *name);
+
 /* Puts the defaults of a group's rows into it. */
 void settings_group_defaults(const char *group, void *into);
 

@@ -1,5 +1,6 @@
 """Configuration and start: what is wrong is named, all at once, and nothing is touched."""
 import os
+import shutil
 import socket
 import subprocess
 
@@ -24,6 +25,56 @@ def test_check_names_file_line_what_is_wrong_and_what_would_be_right(make_relay)
     for number, words in {2: "100 to 50000", 3: "retry-first", 4: "hold", 5: "port"}.items():
         line = [x for x in lines if x.startswith(f"{relay.configuration}:{number}:")]
         assert line and words in line[0], lines
+
+
+def test_check_names_every_wrong_file_with_its_line(lab, make_relay):
+    relay = make_relay()
+    loose = f"{relay.folder}/loose.pem"
+    with open(lab.certificate("relay.test")[1], encoding="ascii") as f, \
+            open(loose, "w", encoding="ascii") as out:
+        out.write(f.read())
+    os.chmod(loose, 0o644)
+    relay.write_text(f'user = "nobody";\nca-file = "/nowhere.pem";\nlisteners = (\n'
+                     f'  {{ address = "127.0.0.1:25"; }},\n'
+                     f'  {{ address = "127.0.0.2:25"; tls-certificate = "/no-cert.pem";\n'
+                     f'    tls-key = "{loose}"; }} );\n'
+                     f'state-dir = "{relay.folder}/state"; run-dir = "{relay.folder}/run";\n')
+    lines = relay.cli("check", check=False).stderr.strip().split("\n")
+    for number, word in {2: "/nowhere.pem", 5: "/no-cert.pem", 6: "others can read"}.items():
+        assert [x for x in lines if x.startswith(f"{relay.configuration}:{number}:") and word in x]
+    status, lines = start_and_fail(relay)
+    assert status == 1 and len(lines) == 1
+    assert "/nowhere.pem" in lines[0] and "/no-cert.pem" in lines[0] and loose in lines[0]
+    assert relay.state_is_untouched()
+
+
+@pytest.mark.parametrize("role, newer", [("queue", "0000000000000009"), ("policy", "39"),
+                                         ("tlsrpt", "09000000")])
+def test_a_database_of_a_newer_version_is_one_clear_error_and_left_alone(make_relay, role, newer):
+    relay = make_relay().start()
+    relay.stop()
+    folder = f"{relay.folder}/state/{role}"
+    subprocess.run(["mdb_load", "-s", "meta", folder], check=True, text=True, stderr=subprocess.DEVNULL,
+                   input="VERSION=3\nformat=bytevalue\ntype=btree\nmapsize=20000000000\nHEADER=END\n"
+                         f" {b'version'.hex()}\n {newer}\nDATA=END\n")
+    for name in os.listdir(folder):
+        shutil.chown(f"{folder}/{name}", "nobody")
+    with open(f"{folder}/data.mdb", "rb") as f:
+        before = f.read()
+    status, lines = start_and_fail(relay)
+    errors = [x for x in lines if " error " in x]
+    assert status == 1 and len(errors) == 1 and "newer" in errors[0] and role in errors[0]
+    with open(f"{folder}/data.mdb", "rb") as f:
+        assert f.read() == before
+
+
+def test_a_run_directory_that_cannot_be_made_is_one_clear_line(make_relay):
+    relay = make_relay()
+    with open(f"{relay.folder}/file", "w", encoding="ascii"):
+        pass
+    relay.write(run_dir=f"{relay.folder}/file/run")
+    status, lines = start_and_fail(relay)
+    assert status == 1 and len(lines) == 1 and f"{relay.folder}/file/run" in lines[0]
 
 
 def test_a_syntax_error_is_named_with_its_line(make_relay):

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Reads a text that is right. */
 static struct settings *settings_of(const char *text)
@@ -150,6 +151,43 @@ static void unknown_names_get_the_nearest_known_one(void **state)
     assert_says("relay-from = [ \"10.0.0.0/8\" ];", "inside an entry of listeners");
     assert_says("listeners = ( { address = \"127.0.0.1:25\"; user = \"x\"; } );",
                 "outside of listeners");
+}
+
+static void no_error_hides_behind_another(void **state)
+{
+    const char *entry = "listeners = ( { adress = \"x\"; tls-key = \"/k\"; } );\n"
+                        "retry-first = \"5h\"; retry-max = \"1h\";";
+
+    (void)state;
+    assert_says(entry, "did you mean address?");
+    assert_says(entry, "lacks an address");
+    assert_says(entry, "only one of tls-certificate and tls-key");
+    assert_says(entry, "retry-first is more than retry-max");
+    entry = "listeners = ( { address = \"127.0.0.1:25\";\n"
+            "relay-from = [ \"0.0.0.0/0\",\n\"::/0\" ]; } );";
+    assert_says(entry, "conf:2: relay-from would make an open relay");
+    assert_says(entry, "conf:3: relay-from would make an open relay");
+}
+
+static void the_line_of_a_setting_can_be_found_later(void **state)
+{
+    char path[] = "/tmp/waxseal-settings-XXXXXX";
+    int fd = mkstemp(path);
+    FILE *file = fdopen(fd, "w");
+
+    (void)state;
+    assert_non_null(file);
+    fputs("user = \"x\";\nlisteners = ( { address = \"127.0.0.1:25\"; },\n"
+          "{ address = \"127.0.0.2:25\";\ntls-key = \"/k\"; } );\nca-file = \"/c\";\n",
+          file);
+    fclose(file);
+    assert_int_equal(settings_find_line(path, NULL, 0, "ca-file"), 5);
+    assert_int_equal(settings_find_line(path, NULL, 0, "log-level"), 0);
+    assert_int_equal(settings_find_line(path, "listeners", 1, "tls-key"), 4);
+    assert_int_equal(settings_find_line(path, "listeners", 0, "tls-key"), 0);
+    assert_int_equal(settings_find_line(path, "listeners", 2, "tls-key"), 0);
+    unlink(path);
+    assert_int_equal(settings_find_line(path, NULL, 0, "ca-file"), 0);
 }
 
 static void open_relays_are_refused(void **state)
@@ -385,6 +423,8 @@ int main(void)
              all_errors_are_found_in_one_pass),
         TEST("unknown names get the nearest known one", unknown_names_get_the_nearest_known_one),
         TEST("a listener that would be an open relay is refused", open_relays_are_refused),
+        TEST("no error hides behind another", no_error_hides_behind_another),
+        TEST("the line of a setting can be found later", the_line_of_a_setting_can_be_found_later),
         TEST("wrong types, values and ranges are refused", wrong_types_and_values_are_refused),
         TEST("settings that contradict each other are refused",
              settings_that_contradict_each_other_are_refused),
