@@ -46,6 +46,7 @@ FUZZ         = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BUILD   = build/fuzz
 FUZZ_SECONDS ?= 5
 fuzz:                     ## runs each fuzz target from its seeds for FUZZ_SECONDS (5)
+	@packaging/install.sh build run try test
 	@$(MAKE) --no-print-directory -s BUILD=$(FUZZ_BUILD) CC=clang OPTIMIZE="-O1 -g" HARDEN= \
 	    SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" fuzz-targets
 	@tests/fuzz/run.sh $(FUZZ_BUILD) $(FUZZ_SECONDS) $(FUZZ)
@@ -100,6 +101,7 @@ lint-all:
 	@echo "lint: events";   tests/lint/events.py
 	@echo "lint: gcc";      $(MAKE) --no-print-directory -s -j2 all WERROR=-Werror BUILD=build/lint >/dev/null
 	@echo "lint: clang";    $(MAKE) --no-print-directory -s -j2 all WERROR=-Werror BUILD=build/lint-clang CC=clang >/dev/null
+	@echo "lint: hardening"; tests/lint/hardening.sh build/lint
 	@echo "lint: settings"; tests/lint/settings.py build/lint/waxseal
 	@echo "lint: man";      mandoc -Tlint -Wwarning docs/man/*.[58]
 	@echo "lint: cppcheck"; cppcheck -q -j2 --std=c11 --enable=warning,portability,performance --inline-suppr \
@@ -118,7 +120,9 @@ storage: $(BUILD)/waxseal
 	@$(FAULT)/storage_faults.py
 mutants: $(BUILD)/waxseal
 	@$(FAULT)/mutants.py
-proof: $(BUILD)/waxseal   ## the fault tests at their full counts
+proof:                    ## the fault tests at their full counts
+	@packaging/install.sh build run try test
+	@$(MAKE) --no-print-directory -s all
 	@$(FAULT)/ledger.py --rounds 200
 	@$(FAULT)/powercut.py --cuts 1000
 	@$(FAULT)/storage_faults.py --nth 1 2 3 5 8 13 21 34
