@@ -6,6 +6,7 @@
 #include "lib/ipc/queue.pb-c.h"
 #include "lib/ipc/supervisor.pb-c.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -162,6 +163,57 @@ static void a_descriptor_nobody_takes_is_closed(void **state)
     ends_close(&ends);
 }
 
+static unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+
+    assert_non_null(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* Bytes with three copies of a descriptor beside them, as a captured role could send them. */
+static void send_with_fds(int to, struct span bytes, int fd)
+{
+    char control[CMSG_SPACE(3 * sizeof(int))] = { 0 };
+    const int fds[3] = { fd, fd, fd };
+    struct iovec io = { (void *)(uintptr_t)bytes.data, bytes.len };
+    struct msghdr msg = {
+        .msg_iov = &io, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+    };
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+    cmsg->cmsg_level = SOL_SOCKET;
+    cmsg->cmsg_type = SCM_RIGHTS;
+    cmsg->cmsg_len = CMSG_LEN(sizeof(fds));
+    memcpy(CMSG_DATA(cmsg), fds, sizeof(fds));
+    assert_int_equal(sendmsg(to, &msg, 0), bytes.len);
+}
+
+static void descriptors_that_nobody_announced_are_few_and_closed(void **state)
+{
+    static const char frame[12] = { 0, 0, 0, 0, 0, 0, 0, 0, FRAME_START };
+    struct ends ends;
+    int pipe_fds[2];
+    char byte;
+    (void)state;
+    ends_open(&ends, true);
+    assert_int_equal(pipe(pipe_fds), 0);
+    unsigned before = open_descriptors();
+    for (int i = 0; i < 100; i++)
+        send_with_fds(ends.raw_a, (struct span){ frame, sizeof(frame) }, pipe_fds[1]);
+    ends_run(&ends, 100);
+    assert_int_equal(ends.frames, 100);
+    assert_in_range(open_descriptors(), before, before + 64);
+    close(pipe_fds[1]);
+    ends_close(&ends);
+    assert_int_equal(read(pipe_fds[0], &byte, 1), 0);
+    close(pipe_fds[0]);
+}
+
 static void the_end_of_the_peer_is_told_once(void **state)
 {
     struct ends ends;
@@ -211,7 +263,11 @@ static void half_a_frame_waits_for_the_rest(void **state)
     ends_run(&ends, 20);
     assert_int_equal(ends.frames, 0);
     assert_int_equal(write(ends.raw_a, (char *)header + 7, 5), 5);
-    assert_int_equal(write(ends.raw_a, "\x08\x05" "ab", 4), 4);
+    assert_int_equal(write(ends.raw_a,
+                           "\x08\x05"
+                           "ab",
+                           4),
+                     4);
     ends_run(&ends, 20);
     assert_int_equal(ends.frames, 0);
     assert_int_equal(write(ends.raw_a, "c", 1), 1);
@@ -239,9 +295,12 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         { "channel: frames arrive whole and in order", frames_arrive_whole_and_in_order, 0, 0, 0 },
-        { "channel: a descriptor comes with its frame", a_descriptor_comes_with_its_frame, 0, 0, 0 },
+        { "channel: a descriptor comes with its frame", a_descriptor_comes_with_its_frame, 0, 0,
+          0 },
         { "channel: a descriptor nobody takes is closed", a_descriptor_nobody_takes_is_closed, 0, 0,
           0 },
+        { "channel: descriptors that nobody announced are few, and closed in the end",
+          descriptors_that_nobody_announced_are_few_and_closed, 0, 0, 0 },
         { "channel: the end of the peer is told once", the_end_of_the_peer_is_told_once, 0, 0, 0 },
         { "channel: a frame too large ends the channel before anything is kept",
           a_frame_too_large_ends_the_channel_before_anything_is_kept, 0, 0, 0 },
