@@ -15,6 +15,9 @@ static struct {
     int fd;
     enum log_level least;
     char role[24];
+    int64_t second;              /* whose time stands in `stamp` */
+    char stamp[CLOCK_TEXT_SIZE]; /* made once a second, as is ... */
+    char process[40];            /* ... "role[pid]": both cost more than the rest of a line */
     char kept[LOG_KEPT_MAX];
     size_t kept_len;
 } the_log = { .fd = 2, .least = LOG_INFO, .role = "waxseal" };
@@ -31,6 +34,7 @@ void log_open(int fd, enum log_level least, const char *role)
     log_flush();
     the_log.fd = fd;
     the_log.least = least;
+    the_log.second = 0;
     snprintf(the_log.role, sizeof(the_log.role), "%s", role);
 }
 
@@ -41,8 +45,14 @@ static void line_put(struct log_line *line, const char *text, size_t len)
 
     if (len > room)
         len = room;
-    memcpy(line->text + line->len, text, len);
+    if (len > 0)
+        memcpy(line->text + line->len, text, len);
     line->len += len;
+}
+
+static void line_put_text(struct log_line *line, const char *text)
+{
+    line_put(line, text, strlen(text));
 }
 
 PRINTF_LIKE(2, 3) static void line_printf(struct log_line *line, const char *format, ...)
@@ -57,18 +67,37 @@ PRINTF_LIKE(2, 3) static void line_printf(struct log_line *line, const char *for
         line_put(line, text, (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1);
 }
 
+static void make_stamp(int64_t utc_ms)
+{
+    if (utc_ms / SECOND_MS == the_log.second)
+        return;
+    the_log.second = utc_ms / SECOND_MS;
+    clock_format_rfc3339(utc_ms, the_log.stamp);
+    snprintf(the_log.process, sizeof(the_log.process), "%s[%d]", the_log.role, (int)getpid());
+}
+
 void log_begin(struct log_line *line, enum log_level level, const char *event)
 {
-    char now[CLOCK_TEXT_SIZE];
-
     line->len = 0;
     line->wanted = level >= the_log.least;
     line->urgent = level >= LOG_WARNING;
     if (!line->wanted)
         return;
-    clock_format_rfc3339(clock_utc_ms(), now);
-    line_printf(line, "%s %s %s[%d] %s", now, level_names[level], the_log.role, (int)getpid(),
-                event);
+    make_stamp(clock_utc_ms());
+    line_put_text(line, the_log.stamp);
+    line_put(line, " ", 1);
+    line_put_text(line, level_names[level]);
+    line_put(line, " ", 1);
+    line_put_text(line, the_log.process);
+    line_put(line, " ", 1);
+    line_put_text(line, event);
+}
+
+static void put_key(struct log_line *line, const char *key)
+{
+    line_put(line, " ", 1);
+    line_put_text(line, key);
+    line_put(line, "=", 1);
 }
 
 static bool needs_quotes(struct span value)
@@ -100,7 +129,7 @@ void log_text(struct log_line *line, const char *key, struct span value)
 {
     if (!line->wanted)
         return;
-    line_printf(line, " %s=", key);
+    put_key(line, key);
     if (!needs_quotes(value)) {
         line_put(line, value.data, value.len);
         return;
@@ -127,18 +156,31 @@ void log_seconds(struct log_line *line, const char *key, int64_t ms)
         line_printf(line, " %s=%" PRId64 ".%ds", key, ms / 1000, (int)(ms % 1000 / 100));
 }
 
+/* How much of it may be shown as it is. */
+static size_t plain_in_path(struct span path)
+{
+    size_t i = 0;
+
+    while (i < path.len && path.data[i] > ' ' && path.data[i] <= '~' && path.data[i] != '<' &&
+           path.data[i] != '>' && path.data[i] != '"' && path.data[i] != '\\')
+        i++;
+    return i;
+}
+
 /* A quoted local-part may hold what ends a path and begins a key. */
 void log_path(struct log_line *line, const char *key, struct span path)
 {
     if (!line->wanted)
         return;
-    line_printf(line, " %s=<", key);
-    for (size_t i = 0; i < path.len; i++) {
-        unsigned char c = (unsigned char)path.data[i];
-        if (c <= ' ' || c > '~' || strchr("<>\"\\", c))
-            line_printf(line, "\\x%02x", c);
-        else
-            line_put(line, &path.data[i], 1);
+    put_key(line, key);
+    line_put(line, "<", 1);
+    for (;;) {
+        size_t plain = plain_in_path(path);
+        line_put(line, path.data, plain);
+        if (plain == path.len)
+            break;
+        line_printf(line, "\\x%02x", (unsigned char)path.data[plain]);
+        path = span_from(path, plain + 1);
     }
     line_put(line, ">", 1);
 }
@@ -204,7 +246,13 @@ void log_failure(enum log_level level, const char *event, const struct error *er
 
 void qid_format(uint64_t id, char text[QID_TEXT_SIZE])
 {
-    snprintf(text, QID_TEXT_SIZE, "%" PRIx64, id);
+    size_t digits = 1;
+
+    while (digits < QID_TEXT_SIZE - 1 && id >> (4 * digits) != 0)
+        digits++;
+    text[digits] = '\0';
+    for (; digits > 0; id >>= 4)
+        text[--digits] = "0123456789abcdef"[id & 15];
 }
 
 static int hex_digit(char c)
