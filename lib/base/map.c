@@ -6,13 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAP_FIRST_SLOTS = 16 };
+enum { MAP_FIRST_SLOTS = 16, NEAR_KEY_MAX = 8 };
 
 /* Open addressing, linear probing; removal shifts back what follows, so there are no tombstones. */
 struct entry {
     uint64_t hash;
-    char *key; /* NULL: empty slot */
-    size_t key_len;
+    union {
+        char near[NEAR_KEY_MAX]; /* numbers: no memory of their own */
+        char *far;               /* longer keys */
+    } key;
+    size_t key_size; /* the key's length and one; 0: empty slot */
     void *value;
 };
 
@@ -22,6 +25,29 @@ struct map {
     size_t count;
     uint64_t secret[2];
 };
+
+static struct span entry_key(const struct entry *e)
+{
+    size_t len = e->key_size - 1;
+
+    return (struct span){ len > NEAR_KEY_MAX ? e->key.far : e->key.near, len };
+}
+
+static void entry_set_key(struct entry *e, struct span key)
+{
+    e->key_size = key.len + 1;
+    if (key.len > NEAR_KEY_MAX)
+        e->key.far = memory_copy_span(key);
+    else if (key.len > 0)
+        memcpy(e->key.near, key.data, key.len);
+}
+
+static void entry_drop_key(struct entry *e)
+{
+    if (e->key_size > NEAR_KEY_MAX + 1)
+        free(e->key.far);
+    e->key_size = 0;
+}
 
 struct map *map_new(void)
 {
@@ -38,7 +64,7 @@ void map_free(struct map **map)
     if (!*map)
         return;
     for (size_t i = 0; i <= (*map)->mask; i++)
-        free((*map)->slots[i].key);
+        entry_drop_key(&(*map)->slots[i]);
     free((*map)->slots);
     free(*map);
     *map = NULL;
@@ -99,9 +125,9 @@ static size_t map_slot(const struct map *map, uint64_t hash, struct span key)
 {
     size_t i = hash & map->mask;
 
-    while (map->slots[i].key) {
+    while (map->slots[i].key_size > 0) {
         const struct entry *e = &map->slots[i];
-        if (e->hash == hash && span_equal((struct span){ e->key, e->key_len }, key))
+        if (e->hash == hash && span_equal(entry_key(e), key))
             break;
         i = (i + 1) & map->mask;
     }
@@ -116,9 +142,8 @@ static void map_grow(struct map *map)
     map->slots = memory_new_array(old_slots * 2, sizeof(*map->slots));
     map->mask = old_slots * 2 - 1;
     for (size_t i = 0; i < old_slots; i++)
-        if (old[i].key)
-            map->slots[map_slot(map, old[i].hash, (struct span){ old[i].key, old[i].key_len })] =
-                old[i];
+        if (old[i].key_size > 0)
+            map->slots[map_slot(map, old[i].hash, entry_key(&old[i]))] = old[i];
     free(old);
 }
 
@@ -133,12 +158,13 @@ void *map_put(struct map *map, struct span key, void *value)
     size_t i = map_slot(map, hash, key);
     void *replaced = map->slots[i].value;
 
-    if (!map->slots[i].key) {
+    if (map->slots[i].key_size == 0) {
         if ((map->count + 1) * 4 > (map->mask + 1) * 3) {
             map_grow(map);
             i = map_slot(map, hash, key);
         }
-        map->slots[i] = (struct entry){ hash, memory_copy_span(key), key.len, NULL };
+        map->slots[i].hash = hash;
+        entry_set_key(&map->slots[i], key);
         map->count++;
     }
     map->slots[i].value = value;
@@ -148,7 +174,7 @@ void *map_put(struct map *map, struct span key, void *value)
 /* Closes the gap at slot i: moves back each later entry that may stand there. */
 static void map_close_gap(struct map *map, size_t gap)
 {
-    for (size_t i = (gap + 1) & map->mask; map->slots[i].key; i = (i + 1) & map->mask) {
+    for (size_t i = (gap + 1) & map->mask; map->slots[i].key_size > 0; i = (i + 1) & map->mask) {
         size_t home = map->slots[i].hash & map->mask;
         if (((i - home) & map->mask) < ((i - gap) & map->mask))
             continue;
@@ -163,9 +189,9 @@ void *map_remove(struct map *map, struct span key)
     size_t i = map_slot(map, map_hash(map, key), key);
     void *value = map->slots[i].value;
 
-    if (!map->slots[i].key)
+    if (map->slots[i].key_size == 0)
         return NULL;
-    free(map->slots[i].key);
+    entry_drop_key(&map->slots[i]);
     map->slots[i] = (struct entry){ 0 };
     map->count--;
     map_close_gap(map, i);
@@ -176,10 +202,10 @@ void *map_next(const struct map *map, size_t *cursor, struct span *out_key)
 {
     while (*cursor <= map->mask) {
         const struct entry *e = &map->slots[(*cursor)++];
-        if (!e->key)
+        if (e->key_size == 0)
             continue;
         if (out_key)
-            *out_key = (struct span){ e->key, e->key_len };
+            *out_key = entry_key(e);
         return e->value;
     }
     return NULL;
