@@ -6,12 +6,16 @@
 #include "lib/ipc/channel.h"
 #include "lib/ipc/supervisor.pb-c.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { CONTENT_MAX = 8 * 1024 * 1024 }; /* the largest file handed over */
+enum {
+    CONTENT_MAX = 8 * 1024 * 1024, /* the largest file handed over */
+    KEPT_MEMORY = 4 * 1024 * 1024, /* free, at the end of the heap */
+};
 
 static const char *const role_names[ROLE_COUNT] = {
     [ROLE_SUPERVISOR] = "supervisor", [ROLE_SMTPD] = "smtpd",   [ROLE_QUEUE] = "queue",
@@ -260,10 +264,22 @@ static void on_closed(void *ctx, const struct error *err)
 
 static const struct channel_events supervisor_events = { on_frame, on_closed };
 
+/*
+ * Content comes and goes in pieces of some KiB: without this the heap's end is given back to the
+ * kernel, and asked for again, all the time.  Costs a few MiB at most.
+ */
+static void keep_some_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY / 4);
+    mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
+    mallopt(M_TOP_PAD, KEPT_MEMORY / 16);
+}
+
 struct role *role_open(int fd)
 {
     struct role *role = memory_new(sizeof(*role));
 
+    keep_some_memory();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* the terminal's signals are the supervisor's to pass on */
     signal(SIGINT, SIG_IGN);
