@@ -18,13 +18,21 @@ struct settling {
     struct store_txn *txn;
     uint64_t id;
     Queue__MessageRecord *message;
-    uint32_t dice; /* one for all recipients: those tried together stay together */
+    uint64_t dice; /* 0: not thrown yet */
     bool message_changed;
     bool hop_was_reached;
     struct span hop; /* of the recipients settled */
     struct notify_recipient *failed;
     size_t failed_count;
 };
+
+/* One throw for all recipients: those tried together stay together.  Most outcomes need none. */
+static uint32_t dice_of(struct settling *s)
+{
+    if (s->dice == 0)
+        s->dice = 1 + random_below(UINT32_MAX);
+    return (uint32_t)s->dice;
+}
 
 static struct settled *note(struct settling *s, const Queue__RecipientRecord *recipient,
                             Ipc__Result *result, enum settled_as as)
@@ -103,7 +111,7 @@ static struct error *defer_recipient(struct settling *s, Queue__RecipientRecord 
         return fail_recipient(s, recipient, result, SETTLED_EXPIRED);
     recipient->attempts++;
     int64_t next_ms = schedule_retry(&s->txn->rules, recipient->attempts,
-                                     s->message->accepted_utc_ms, s->txn->now_ms, s->dice);
+                                     s->message->accepted_utc_ms, s->txn->now_ms, dice_of(s));
     return wait_until(s, recipient, result, SETTLED_DEFERRED, next_ms);
 }
 
@@ -170,7 +178,7 @@ static struct error *settle_hop(struct settling *s)
         return NULL;
     if (s->hop_was_reached)
         return hops_revive(s->txn, s->hop);
-    return s->settle->outcome->hop_failed ? hops_fail(s->txn, s->hop, s->dice) : NULL;
+    return s->settle->outcome->hop_failed ? hops_fail(s->txn, s->hop, dice_of(s)) : NULL;
 }
 
 /* ---- the notification --------------------------------------------------------------------- */
@@ -286,7 +294,6 @@ static struct error *apply_settle(struct operation *operation, struct store_txn 
     struct error *err = message_get(txn, s.id, &s.message);
     if (err || !s.message)
         return err;
-    s.dice = (uint32_t)random_below(UINT32_MAX);
     s.failed = arena_take(txn->arena, settle->outcome->n_results * sizeof(*s.failed));
     err = settle_results(&s);
     if (!err)
