@@ -78,6 +78,8 @@ static enum reply_id ask_queue(const struct conversation *talk)
         return REPLY_WAIT;
     case QUEUE_GONE:
         return REPLY_QUEUE_TROUBLE;
+    case QUEUE_DOWN:
+        return REPLY_QUEUE_STUCK;
     }
     return REPLY_QUEUE_TROUBLE;
 }

@@ -25,6 +25,7 @@ enum queue_state {
     QUEUE_FULL,
     QUEUE_AWAY, /* perhaps back in a moment */
     QUEUE_GONE, /* waited for long enough */
+    QUEUE_DOWN, /* nobody knows when it will be back */
 };
 
 struct conversation {

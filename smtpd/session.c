@@ -277,6 +277,7 @@ void session_host_init(struct session_host *host, struct loop *loop, struct queu
         .settings = settings,
         .on_ended = on_ended,
         .ctx = ctx,
+        .queue_left_ms = loop_now(loop),
     };
     list_init(&host->sessions);
     buf_init(&host->joined, INTAKE_PIECE_MAX);
@@ -297,8 +298,10 @@ void session_host_queue_changed(struct session_host *host)
 {
     struct session *s;
 
-    if (!queue_client_is_up(host->queue))
+    if (!queue_client_is_up(host->queue)) {
+        host->queue_left_ms = loop_now(host->loop);
         return;
+    }
     LIST_EACH(s, &host->sessions, struct session, in_host)
     {
         if (s->hold == HOLD_QUEUE)

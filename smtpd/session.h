@@ -37,6 +37,7 @@ struct session_host {
     uint64_t messages;       /* accepted so far */
     bool is_draining;        /* take no further transaction */
     int64_t drain_begins_ms; /* until when a new client may begin its one */
+    int64_t queue_left_ms;   /* while there is no queue: since when */
     struct buf joined;       /* see smtpd/intake.h */
 };
 

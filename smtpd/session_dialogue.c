@@ -182,6 +182,8 @@ static enum queue_state state_of_queue(const struct session *s)
 {
     if (queue_client_is_up(s->host->queue))
         return queue_client_is_full(s->host->queue) ? QUEUE_FULL : QUEUE_TAKES;
+    if (loop_now(s->host->loop) - s->host->queue_left_ms >= SMTPD_QUEUE_DOWN_MS)
+        return QUEUE_DOWN;
     return s->queue_waited ? QUEUE_GONE : QUEUE_AWAY;
 }
 

@@ -35,6 +35,7 @@ enum {
     SMTPD_SLOW_MS = 1000,                  /* before a reply, beyond SMTPD_ERRORS_SLOW */
     SMTPD_TLS_MS = 60 * 1000,              /* handshake; rfc/smtp-server.md SRV-70 */
     SMTPD_QUEUE_WAIT_MS = 10 * 1000,       /* for a queue that is away; design.md section 2 */
+    SMTPD_QUEUE_DOWN_MS = 60 * 1000,       /* away for longer: 421 at once */
     SMTPD_ROOM_WAIT_MS = 5 * 60 * 1000,    /* for the queue's credit within DATA */
     SMTPD_COMMIT_MS = 9 * 60 * 1000,       /* for its verdict; RFC 5321 s.4.5.3.2.6 gives 10 min */
     SMTPD_DATA_MS = 60 * 60 * 1000,        /* from 354 to the end of data, whatever the rate */

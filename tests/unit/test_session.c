@@ -273,6 +273,38 @@ static void a_queue_that_stays_away_is_waited_for_10_seconds(void **state)
     hear(rig, "250 2.0.0");
 }
 
+/* design.md section 2: one that stays down; nobody is kept waiting for it. */
+static void a_queue_that_is_down_for_long_is_421_at_once(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    rig_say(rig, "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\n");
+    hear(rig, "250 2.1.0");
+    hear(rig, "250 2.1.5");
+    fake_queue_set_state(false, false);
+    assert_in_range(loop_now(rig->loop) - rig->host.queue_left_ms, 0, 1000);
+    rig->host.queue_left_ms -= SMTPD_QUEUE_DOWN_MS;
+    int64_t begun = clock_monotonic_ms();
+    rig_say(rig, "DATA\r\nNOOP\r\n");
+    hear(rig, "421 4.3.0 relay.example cannot reach its queue");
+    assert_true(rig_is_closed(rig));
+    rig_open(rig, "192.0.2.7");
+    hear(rig, "220 ");
+    rig_say(rig, "HELO client.test\r\nMAIL FROM:<a@example.net>\r\n");
+    hear(rig, "250 ");
+    hear(rig, "421 4.3.0 ");
+    assert_true(clock_monotonic_ms() - begun < 2000);
+    fake_queue_set_state(true, false);
+    rig_open(rig, "192.0.2.7");
+    hear(rig, "220 ");
+    rig_say(rig, "HELO client.test\r\nMAIL FROM:<a@example.net>\r\n");
+    hear(rig, "250 ");
+    hear(rig, "250 2.1.0");
+    fake_queue_set_state(false, false);
+    assert_in_range(loop_now(rig->loop) - rig->host.queue_left_ms, 0, 1000);
+}
+
 /* --- time */
 
 static void a_silent_client_gets_421(void **state)
@@ -810,6 +842,8 @@ int main(void)
         TEST("a queue that comes back is waited for", a_queue_that_comes_back_is_waited_for),
         TEST("a queue that stays away is waited for 10 seconds, then 451",
              a_queue_that_stays_away_is_waited_for_10_seconds),
+        TEST("a queue that is down for long is 421 at once",
+             a_queue_that_is_down_for_long_is_421_at_once),
         TEST("a silent client gets 421", a_silent_client_gets_421),
         TEST("half lines win no time", half_lines_win_no_time),
         TEST("replies slow down after many errors", replies_slow_down_after_many_errors),
