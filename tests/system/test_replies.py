@@ -94,6 +94,18 @@ def test_silent_and_slow_servers_never_hold_up_another_job(lab, shared_relay):
     assert time.monotonic() - begin < 10
 
 
+def test_an_mx_that_reads_nothing_of_a_large_message_holds_up_no_other_job(lab, shared_relay):
+    lab.mx("mx.good.test", data="354 go ahead\n=wait 12")
+    for n in range(3):
+        send(f"large{n}@good.test", size=10 << 20)
+    time.sleep(1)
+    for n in range(10):
+        wait_arrived(lab, send(f"quick{n}@nopolicy.test", size=200000), 3)
+    assert not shared_relay.events("delivery", rcpt="<large0@good.test>"), "it is still held up"
+    for n in range(3):
+        shared_relay.wait_event("delivery", 30, rcpt=f"<large{n}@good.test>")
+
+
 def test_a_slow_final_dot_is_waited_for_and_the_message_arrives_once(lab, shared_relay):
     message = send("patient@slow.test")
     wait_arrived(lab, message)
