@@ -1,14 +1,21 @@
 #include "queue/deliver/pool.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/map.h"
 #include "lib/base/memory.h"
 #include "queue/deliver/lane.h"
 
 #include <stdlib.h>
 
+/* The idle sessions with one MX host. */
+struct pool_host {
+    struct list sessions; /* the oldest first */
+};
+
 struct pool {
     struct loop *loop;
-    struct list idle; /* the oldest first */
+    struct list idle;  /* all of them, the oldest first */
+    struct map *hosts; /* by MX name in lower case */
     unsigned count;
     struct loop_timer *sweep;
 };
@@ -34,9 +41,52 @@ bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs)
             span_equal_nocase(span_of(has->identity), span_of(needs->identity)));
 }
 
+static struct span lower_name(const char *mx, char room[DOMAIN_MAX + 1])
+{
+    size_t len = 0;
+
+    for (; mx[len] != '\0' && len < DOMAIN_MAX; len++)
+        room[len] = ascii_lower(mx[len]);
+    room[len] = '\0';
+    return (struct span){ room, len };
+}
+
+static struct pool_host *host_of(const struct pool *pool, const char *mx)
+{
+    char room[DOMAIN_MAX + 1];
+
+    return map_get(pool->hosts, lower_name(mx, room));
+}
+
+static void host_add(struct pool *pool, struct session *session)
+{
+    char room[DOMAIN_MAX + 1];
+
+    session->host = host_of(pool, session->key.mx);
+    if (!session->host) {
+        session->host = memory_new(sizeof(*session->host));
+        list_init(&session->host->sessions);
+        map_put(pool->hosts, lower_name(session->key.mx, room), session->host);
+    }
+    list_append(&session->host->sessions, &session->of_host);
+}
+
+static void host_remove(struct pool *pool, struct session *session)
+{
+    char room[DOMAIN_MAX + 1];
+
+    list_remove(&session->of_host);
+    if (list_empty(&session->host->sessions)) {
+        map_remove(pool->hosts, lower_name(session->key.mx, room));
+        free(session->host);
+    }
+    session->host = NULL;
+}
+
 static void pool_drop(struct pool *pool, struct session *session)
 {
     list_remove(&session->others);
+    host_remove(pool, session);
     pool->count--;
 }
 
@@ -77,6 +127,7 @@ struct pool *pool_new(struct loop *loop)
 
     pool->loop = loop;
     list_init(&pool->idle);
+    pool->hosts = map_new();
     pool->sweep = loop_timer_new(loop, on_sweep, pool);
     return pool;
 }
@@ -88,6 +139,7 @@ void pool_free(struct pool **pool)
     while (pool_end_oldest(*pool))
         ;
     loop_timer_free(&(*pool)->sweep);
+    map_free(&(*pool)->hosts);
     free(*pool);
     *pool = NULL;
 }
@@ -100,6 +152,7 @@ void pool_put(struct pool *pool, struct session **session)
     dialogue_bind(s->dialogue, &idle_events, s);
     s->idle_since_ms = loop_now(pool->loop);
     list_append(&pool->idle, &s->others);
+    host_add(pool, s);
     pool->count++;
     if (!loop_timer_running(pool->sweep))
         loop_timer_start(pool->sweep, SECOND_MS);
@@ -107,8 +160,11 @@ void pool_put(struct pool *pool, struct session **session)
 
 struct session *pool_take(struct pool *pool, const struct pool_key *needs)
 {
-    for (struct list *at = pool->idle.prev; at != &pool->idle; at = at->prev) {
-        struct session *session = LIST_ITEM(at, struct session, others);
+    const struct pool_host *host = host_of(pool, needs->mx);
+
+    for (struct list *at = host ? host->sessions.prev : NULL; at && at != &host->sessions;
+         at = at->prev) {
+        struct session *session = LIST_ITEM(at, struct session, of_host);
         if (!pool_key_serves(&session->key, needs))
             continue;
         pool_drop(pool, session);

@@ -12,6 +12,7 @@ struct session *session_new(struct lane *lane)
     struct session *session = memory_new(sizeof(*session));
 
     list_init(&session->others);
+    list_init(&session->of_host);
     session->lane = lane;
     session->tls = "";
     lane->seats++;

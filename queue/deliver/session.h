@@ -10,9 +10,12 @@
 #include "queue/deliver/pool.h"
 
 struct lane;
+struct pool_host;
 
 struct session {
-    struct list others; /* in the pool */
+    struct list others;  /* in the pool */
+    struct list of_host; /* there, among those with the same MX host */
+    struct pool_host *host;
     int64_t idle_since_ms;
     struct lane *lane;         /* whose seat it is */
     struct dialogue *dialogue; /* NULL: not connected */
