@@ -233,6 +233,18 @@ enum command_fault command_parse_rcpt(struct span argument, struct rcpt_command 
     return fault;
 }
 
+enum command_fault command_parse_bdat(struct span argument, struct bdat_command *out)
+{
+    struct span size = span_first(argument, span_find(argument, ' '));
+    struct span rest = span_trim(span_from(argument, size.len));
+
+    *out = (struct bdat_command){ .is_last = span_equal_nocase(rest, SPAN("LAST")) };
+    if (size.len > 20 || !span_to_number(size, UINT64_MAX, &out->octets) ||
+        (rest.len > 0 && !out->is_last))
+        return COMMAND_SYNTAX;
+    return COMMAND_FINE;
+}
+
 static bool is_literal(struct span s)
 {
     static const struct span v6 = { "IPv6:", 5 };

@@ -84,6 +84,16 @@ struct rcpt_command {
 enum command_fault command_parse_rcpt(struct span argument, struct rcpt_command *out);
 
 /*
+ * The argument of BDAT: how many octets follow, and whether they are the last (RFC 3030 s.2).
+ * With SYNTAX nobody knows where the next command begins.
+ */
+struct bdat_command {
+    uint64_t octets;
+    bool is_last;
+};
+enum command_fault command_parse_bdat(struct span argument, struct bdat_command *out);
+
+/*
  * The argument of EHLO and HELO: a domain (underscores forgiven, SRV-21) or an address literal.
  * Gives FINE or SYNTAX; the name is copied as the client wrote it.
  */

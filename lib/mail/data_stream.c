@@ -32,6 +32,19 @@ void data_stream_init(struct data_stream *data, data_emit_fn *emit, void *ctx)
     };
 }
 
+void data_stream_init_chunked(struct data_stream *data, data_emit_fn *emit, void *ctx)
+{
+    data_stream_init(data, emit, ctx);
+    data->is_chunked = true;
+}
+
+void data_stream_end(struct data_stream *data)
+{
+    if (data->state == STATE_CR && data->fault == DATA_CLEAN)
+        data->fault = DATA_BARE_CR;
+    data->ended = true;
+}
+
 /* Is there a byte above 127?  Eight at a time. */
 static bool has_eight_bit(struct span s)
 {
@@ -132,7 +145,7 @@ static size_t scan_line(struct data_stream *data, struct span input, size_t at, 
 static size_t begin_line(struct data_stream *data, struct span input, size_t at, size_t *run)
 {
     data->state = STATE_IN_LINE;
-    if (input.data[at] != '.')
+    if (input.data[at] != '.' || data->is_chunked)
         return at;
     hand_on(data, (struct span){ input.data + *run, at - *run });
     data->state = STATE_DOT;

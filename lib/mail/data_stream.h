@@ -1,7 +1,9 @@
 /*
- * data_stream - reads what follows DATA, in pieces of any size, up to the one thing that ends it:
- * CRLF "." CRLF (RFC 5321 s.4.1.1.4, s.4.5.2; pitfalls.md section 7.1).  Called by smtpd/intake.
- * Takes the stuffed dots away and hands the content on as spans of the input, without a copy.
+ * data_stream - reads content in pieces of any size and judges it.  What follows DATA ends with one
+ * thing only: CRLF "." CRLF (RFC 5321 s.4.1.1.4, s.4.5.2; pitfalls.md section 7.1), and the stuffed
+ * dots are taken away.  What comes in the chunks of BDAT (RFC 3030 s.2) has no dots to take away
+ * and ends where its reader says so.  Called by smtpd/intake.  Hands the content on as spans of the
+ * input, without a copy.
  * A bare CR, a bare LF or a NUL never ends data and never begins a line; it is a fault, for which
  * the transaction is refused after the true end (550 5.6.0).  Behind a fault nothing is handed on,
  * counting goes on.  Pure: no memory; the same facts come out however the input is cut.
@@ -29,7 +31,7 @@ enum { DATA_FIELD_NAME_SIZE = 9 }; /* "Received:" */
 
 struct data_stream {
     /* Facts, to be read at any time. */
-    bool ended;            /* CRLF.CRLF has come */
+    bool ended;            /* CRLF.CRLF has come, or data_stream_end was called */
     enum data_fault fault; /* the first one */
     uint64_t bytes;        /* of content, CRLFs counted, stuffed dots and the end not */
     uint64_t lines;        /* whole ones */
@@ -42,6 +44,7 @@ struct data_stream {
     /* Its own. */
     data_emit_fn *emit;
     void *ctx;
+    bool is_chunked;
     int state;
     uint64_t line_bytes;             /* of the line begun */
     char name[DATA_FIELD_NAME_SIZE]; /* the first bytes of the line begun, while in the header */
@@ -49,6 +52,11 @@ struct data_stream {
 
 /* Ready for the first byte behind the CRLF of DATA. */
 void data_stream_init(struct data_stream *data, data_emit_fn *emit, void *ctx);
+
+/* Ready for the first octet of a first chunk; a line, or a CRLF, may go on in the next one. */
+void data_stream_init_chunked(struct data_stream *data, data_emit_fn *emit, void *ctx);
+/* The last chunk is over: a CR at its very end stays bare. */
+void data_stream_end(struct data_stream *data);
 
 /*
  * Takes input; gives how many bytes are used up: all of them, or, when the end has come, those up

@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct command command;
     struct mail_command mail;
     struct rcpt_command rcpt;
+    struct bdat_command bdat;
 
     if (command_parse(line, &command) != COMMAND_FINE)
         return 0;
@@ -29,6 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_address(&rcpt.forward_path);
         ensure(rcpt.forward_path.text[0] != '\0');
     }
+    if (command_parse_bdat(command.argument, &bdat) == COMMAND_FINE)
+        ensure(command.argument.data[0] >= '0' && command.argument.data[0] <= '9');
     if (command_parse_hello(command.argument, name) == COMMAND_FINE)
         ensure(span_is_printable(span_of(name)) && name[0] != '\0');
     return 0;

@@ -66,6 +66,33 @@ static void check_goes_out(struct span content)
     buf_clear(&back);
 }
 
+/* In chunks: all of it is content, and the same comes out however it is cut. */
+static void check_chunked(struct span input, const uint8_t *steps)
+{
+    struct data_stream whole, parts;
+    struct buf first, second;
+    size_t used = 0;
+
+    buf_init(&first, CONTENT_MAX);
+    buf_init(&second, CONTENT_MAX);
+    data_stream_init_chunked(&whole, collect, &first);
+    ensure(data_stream_take(&whole, input) == input.len);
+    data_stream_end(&whole);
+    data_stream_init_chunked(&parts, collect, &second);
+    for (size_t i = 0; used < input.len; i++)
+        used += data_stream_take(&parts, span_first(span_from(input, used), steps[i % 4] % 7u + 1));
+    data_stream_end(&parts);
+    ensure(used == input.len && whole.bytes == input.len);
+    check_same(&whole, &parts);
+    ensure(span_equal(buf_span(&first), buf_span(&second)));
+    ensure(whole.fault != DATA_CLEAN || span_equal(buf_span(&first), input));
+    if (whole.fault == DATA_CLEAN && input.len >= 2 &&
+        span_equal(span_from(input, input.len - 2), SPAN("\r\n")))
+        check_goes_out(input);
+    buf_clear(&first);
+    buf_clear(&second);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct data_stream whole, parts;
@@ -86,6 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ensure(whole.ended == (true_end(input) > 0) && (!whole.ended || used == true_end(input)));
     if (whole.ended && whole.fault == DATA_CLEAN)
         check_goes_out(buf_span(&first));
+    check_chunked(input, data);
     buf_clear(&first);
     buf_clear(&second);
     return 0;

@@ -236,6 +236,42 @@ static void a_hello_name_is_a_domain_or_a_literal(void **state)
                      COMMAND_SYNTAX);
 }
 
+static void check_bdat(const char *argument, uint64_t octets, bool is_last)
+{
+    struct bdat_command bdat;
+
+    assert_int_equal(command_parse_bdat(span_of(argument), &bdat), COMMAND_FINE);
+    assert_true(bdat.octets == octets);
+    assert_int_equal(bdat.is_last, is_last);
+}
+
+static void bdat_takes_a_size_and_perhaps_last(void **state)
+{
+    static const char *const bad[] = { "",
+                                       "LAST",
+                                       "-1",
+                                       "+1",
+                                       "1x",
+                                       "0x10",
+                                       "1 2",
+                                       "1LAST",
+                                       "1 LASTLY",
+                                       "1 L",
+                                       "1\tLAST",
+                                       "1 LAST LAST",
+                                       "18446744073709551616",
+                                       "000000000000000000001" };
+    struct bdat_command bdat;
+    (void)state;
+    check_bdat("0", 0, false);
+    check_bdat("0 LAST", 0, true);
+    check_bdat("86 last", 86, true);
+    check_bdat("007  LAST", 7, true);
+    check_bdat("18446744073709551615", UINT64_MAX, false);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(command_parse_bdat(span_of(bad[i]), &bdat), COMMAND_SYNTAX);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -262,6 +298,8 @@ int main(void)
         { "command: every fault has an answer", every_fault_has_an_answer, 0, 0, 0 },
         { "command: the name in EHLO is a domain or a literal",
           a_hello_name_is_a_domain_or_a_literal, 0, 0, 0 },
+        { "command: BDAT takes a size and perhaps LAST (RFC 3030 s.2)",
+          bdat_takes_a_size_and_perhaps_last, 0, 0, 0 },
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -217,6 +217,60 @@ static void an_input_without_an_end_is_handed_on_whole(void **state)
     buf_clear(&content);
 }
 
+/* Content in chunks, cut at every place: where a chunk ends means nothing to the content. */
+static struct data_stream check_chunks(struct span input, struct span wanted)
+{
+    struct data_stream data = { .ended = false };
+    struct buf content;
+
+    buf_init(&content, 1000);
+    for (size_t cut = 0; cut <= input.len; cut++) {
+        buf_reset(&content);
+        data_stream_init_chunked(&data, collect, &content);
+        assert_int_equal(data_stream_take(&data, span_first(input, cut)), cut);
+        assert_int_equal(data_stream_take(&data, span_from(input, cut)), input.len - cut);
+        assert_false(data.ended);
+        data_stream_end(&data);
+        assert_true(data.ended);
+        assert_true(span_equal(buf_span(&content), wanted));
+    }
+    buf_clear(&content);
+    return data;
+}
+
+static void chunks_have_no_dots_to_take_away_and_no_end(void **state)
+{
+    struct span input = SPAN("x: y\r\n\r\n..\r\n.\r\n.z\r\nend");
+    (void)state;
+    struct data_stream d = check_chunks(input, input);
+    assert_int_equal(d.fault, DATA_CLEAN);
+    assert_int_equal(d.bytes, input.len);
+    assert_int_equal(d.header_bytes, 8);
+}
+
+static void chunks_are_judged_as_strictly(void **state)
+{
+    (void)state;
+    assert_int_equal(check_chunks(SPAN("a\n.\r\nb"), SPAN("a")).fault, DATA_BARE_LF);
+    assert_int_equal(check_chunks(SPAN("a\r.\r\nb"), SPAN("a\r")).fault, DATA_BARE_CR);
+    assert_int_equal(check_chunks((struct span){ "a\0b", 3 }, SPAN("a")).fault, DATA_NUL);
+    assert_int_equal(check_chunks(SPAN("\r\r\n"), SPAN("\r")).fault, DATA_BARE_CR);
+}
+
+static void a_cr_at_the_end_of_the_last_chunk_is_bare(void **state)
+{
+    struct data_stream data;
+    struct buf content;
+    (void)state;
+    buf_init(&content, 1000);
+    data_stream_init_chunked(&data, collect, &content);
+    data_stream_take(&data, SPAN("a\r"));
+    assert_int_equal(data.fault, DATA_CLEAN);
+    data_stream_end(&data);
+    assert_int_equal(data.fault, DATA_BARE_CR);
+    buf_clear(&content);
+}
+
 static void faults_have_names(void **state)
 {
     (void)state;
@@ -247,6 +301,12 @@ int main(void)
         { "data_stream: 8-bit content is noted", eight_bit_content_is_noted, 0, 0, 0 },
         { "data_stream: an input without an end is handed on whole",
           an_input_without_an_end_is_handed_on_whole, 0, 0, 0 },
+        { "data_stream: chunks have no dots to take away and no end of their own (RFC 3030 s.2)",
+          chunks_have_no_dots_to_take_away_and_no_end, 0, 0, 0 },
+        { "data_stream: chunks are judged as strictly (pitfalls.md 7.1)",
+          chunks_are_judged_as_strictly, 0, 0, 0 },
+        { "data_stream: a CR at the end of the last chunk is bare",
+          a_cr_at_the_end_of_the_last_chunk_is_bare, 0, 0, 0 },
         { "data_stream: faults have names", faults_have_names, 0, 0, 0 },
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
  *   C: what the client says       S: what the server answers, "*" at its end: and anything behind
  *   C> the same without CRLF      M: the next line of the message that the queue got
  *   C*N: and S*N: N times         closed: the server hangs up
+ *   S+: all the lines of one answer
  *   @ changes a fact, see `facts` below.  Escapes in C: \r \n \0 \\ \xHH.
  */
 #include "tests/support/test.h"
@@ -165,6 +166,14 @@ static void hear(struct play *p, const char *expected)
         fail_at(p, "reply", expected, got);
 }
 
+/* A multi-line reply, whatever its number of lines. */
+static void hear_all(struct play *p, const char *expected)
+{
+    do
+        hear(p, expected);
+    while (p->rig.line[3] == '-');
+}
+
 /* The message behind its trace field, which takes as many lines as begin with a tab, and one. */
 static void skip_trace(struct play *p)
 {
@@ -216,6 +225,9 @@ static void play_voice(struct play *p, char *text)
 
     if (*rest == '*')
         times = strtol(rest + 1, &rest, 10);
+    bool has_more_lines = *rest == '+';
+    if (has_more_lines)
+        rest++;
     bool ends_line = *rest == ':';
     if (!ends_line && *rest != '>')
         fail_at(p, "transcript", "C: C> S: M:", text);
@@ -223,6 +235,8 @@ static void play_voice(struct play *p, char *text)
     for (long i = 0; i < times; i++) {
         if (voice == 'C')
             say(p, rest, ends_line);
+        else if (voice == 'S' && has_more_lines)
+            hear_all(p, rest);
         else if (voice == 'S')
             hear(p, rest);
         else
