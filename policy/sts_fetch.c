@@ -233,6 +233,7 @@ static void on_addresses(struct sts_fetch *fetch)
     case ADDRESSES_REFUSED:
         fail(fetch, TLS_RESULT_STS_POLICY_FETCH_ERROR, fetch->host, "has an internal address");
         return;
+    case ADDRESSES_OWN: /* none are named as ours: a policy host on this machine is fine */
     case ADDRESSES_TEMPFAIL:
         break;
     }

@@ -40,7 +40,8 @@ void route_from_mx(const struct dns_answer *mx, struct span domain, const char *
 enum address_verdict {
     ADDRESSES_FOUND,
     ADDRESSES_NONE,    /* both families: no such name or no data */
-    ADDRESSES_REFUSED, /* all were internal, or our own (pitfalls.md section 7.9) */
+    ADDRESSES_REFUSED, /* all were internal (pitfalls.md section 7.9) */
+    ADDRESSES_OWN,     /* one is ours: mail to this candidate, or to a worse one, would loop */
     ADDRESSES_TEMPFAIL,
 };
 

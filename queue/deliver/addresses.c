@@ -1,6 +1,7 @@
 #include "queue/deliver/addresses.h"
 
 #include "lib/base/memory.h"
+#include "lib/io/own_address.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,14 @@ static void query_free(struct address_query *query)
     free(query);
 }
 
+static bool has_own(const struct ip_address *list, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (own_address(&list[i]))
+            return true;
+    return false;
+}
+
 static void query_finish(struct address_query *query)
 {
     struct ip_address list[MX_ADDRESSES_MAX];
@@ -49,6 +58,8 @@ static void query_finish(struct address_query *query)
     enum address_verdict verdict = route_addresses(
         &query->a.answer, &query->aaaa.answer, query->filter.allow, query->filter.allow_count,
         query->filter.own, query->filter.own_count, list, &count);
+    if (verdict == ADDRESSES_FOUND && query->filter.all_own && has_own(list, count))
+        verdict = ADDRESSES_OWN;
     addresses_done_fn *done = query->done;
     void *ctx = query->ctx;
 
@@ -134,7 +145,7 @@ void addresses_cancel(struct address_query **query)
     *query = NULL;
 }
 
-bool address_is_allowed(const struct ip_address *address, const struct address_filter *filter)
+static bool is_allowed(const struct ip_address *address, const struct address_filter *filter)
 {
     if (!ip_address_is_internal(address))
         return true;
@@ -142,4 +153,15 @@ bool address_is_allowed(const struct ip_address *address, const struct address_f
         if (network_contains(&filter->allow[i], address))
             return true;
     return false;
+}
+
+enum address_verdict address_judge(const struct ip_address *address,
+                                   const struct address_filter *filter)
+{
+    if (!is_allowed(address, filter))
+        return ADDRESSES_REFUSED;
+    for (unsigned i = 0; i < filter->own_count; i++)
+        if (ip_address_equal(&filter->own[i], address))
+            return ADDRESSES_OWN;
+    return filter->all_own && own_address(address) ? ADDRESSES_OWN : ADDRESSES_FOUND;
 }

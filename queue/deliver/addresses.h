@@ -17,6 +17,7 @@ struct address_filter {
     unsigned allow_count;
     const struct ip_address *own;
     unsigned own_count;
+    bool all_own; /* every address of this machine is one of ours */
 };
 
 /* `list` is lent and empty unless the verdict is ADDRESSES_FOUND; `reason` says why. */
@@ -30,6 +31,7 @@ struct address_query *addresses_ask(struct loop *loop, struct resolver *resolver
 void addresses_cancel(struct address_query **query);
 
 /* The same filter for an address that stands in the envelope. */
-bool address_is_allowed(const struct ip_address *address, const struct address_filter *filter);
+enum address_verdict address_judge(const struct ip_address *address,
+                                   const struct address_filter *filter);
 
 #endif

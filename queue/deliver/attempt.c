@@ -161,6 +161,8 @@ static void no_address(struct attempt *a, enum address_verdict verdict, const ch
     char words[VERDICT_WORDS_SIZE];
 
     a->blames_hop = true;
+    if (verdict == ADDRESSES_OWN)
+        a->next = a->plan->route.count; /* worse ones would send it back to us (RFC 5321 s.5.1) */
     verdict_of_addresses(verdict, attempt_mx(a), reason, words);
     attempt_add_line(a, verdict_of_no_address(verdict));
     attempt_settle(a, &o, span_of(words), false);
@@ -184,10 +186,12 @@ static void on_addresses(void *ctx, enum address_verdict verdict, const struct i
 /* The address stands in the route itself. */
 static void take_fixed_address(struct attempt *a, const struct address_filter *filter)
 {
-    if (address_is_allowed(&a->plan->target.address, filter))
+    enum address_verdict verdict = address_judge(&a->plan->target.address, filter);
+
+    if (verdict == ADDRESSES_FOUND)
         a->addresses[a->address_count++] = a->plan->target.address;
     else
-        no_address(a, ADDRESSES_REFUSED, "");
+        no_address(a, verdict, "");
 }
 
 /* Gives true when its addresses are being looked up. */

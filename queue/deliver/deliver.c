@@ -8,6 +8,7 @@
 #include "queue/deliver/attempt.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { LANES_SWEEP_MS = 10 * SECOND_MS, SWEPT_AT_ONCE = 64, LAST_WORDS_MS = SECOND_MS };
@@ -393,13 +394,27 @@ static void on_content(void *ctx, enum role_content kind, unsigned index)
 
 /* --- the beginning */
 
-/* Addresses that lead back to us are no next hop (CLI-13). */
+static bool is_unspecified(const struct ip_address *address)
+{
+    static const uint8_t zeros[sizeof(address->bytes)];
+
+    return memcmp(address->bytes, zeros, sizeof(zeros)) == 0;
+}
+
+/* Addresses that lead back to us are no next hop (CLI-13): where mail would go, on port 25. */
 static void note_own_addresses(struct worker *worker)
 {
     const struct settings *settings = worker->settings;
 
-    for (unsigned i = 0; i < settings->listener_count; i++)
-        worker->own[worker->own_count++] = settings->listeners[i].address.address;
+    for (unsigned i = 0; i < settings->listener_count; i++) {
+        const struct endpoint *at = &settings->listeners[i].address;
+        if (at->port != PORT_SMTP)
+            continue; /* who serves port 25 there is somebody else */
+        if (is_unspecified(&at->address))
+            worker->all_own = true;
+        else
+            worker->own[worker->own_count++] = at->address;
+    }
 }
 
 static void open_worker(struct deliver *self)

@@ -174,6 +174,8 @@ struct outcome outcome_of_addresses(enum address_verdict verdict)
         o = outcome_make(OUTCOME_FAILED, "5.4.4");
     else if (verdict == ADDRESSES_REFUSED)
         o = outcome_make(OUTCOME_DEFERRED, "4.4.4");
+    else if (verdict == ADDRESSES_OWN)
+        o = outcome_make(OUTCOME_FAILED, "5.4.6");
     o.elsewhere = true;
     return o;
 }

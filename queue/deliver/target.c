@@ -1,7 +1,5 @@
 #include "queue/deliver/target.h"
 
-enum { PORT_SMTP = 25 };
-
 static bool take_address(struct span text, struct target *t)
 {
     if (!ip_address_parse(text, &t->address))

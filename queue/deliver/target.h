@@ -9,6 +9,8 @@
 #include "lib/mail/domain.h"
 #include "policy/decide.h"
 
+enum { PORT_SMTP = 25 };
+
 enum target_kind {
     TARGET_DOMAIN,  /* its MX hosts; it is the policy domain */
     TARGET_HOST,    /* this host, without an MX lookup: "[host]:port" */

@@ -29,6 +29,10 @@ void verdict_of_addresses(enum address_verdict verdict, const char *mx, const ch
         snprintf(words, VERDICT_WORDS_SIZE,
                  "MX host %s has none but internal addresses, which mx-allow does not let through",
                  mx);
+    else if (verdict == ADDRESSES_OWN)
+        snprintf(words, VERDICT_WORDS_SIZE,
+                 "an address of MX host %s is this relay's own: mail for the domain loops back",
+                 mx);
     else if (verdict == ADDRESSES_NONE)
         snprintf(words, VERDICT_WORDS_SIZE, "MX host %s has no address", mx);
     else
@@ -40,6 +44,8 @@ const char *verdict_of_no_address(enum address_verdict verdict)
 {
     if (verdict == ADDRESSES_REFUSED)
         return "internal address";
+    if (verdict == ADDRESSES_OWN)
+        return "this relay itself";
     return verdict == ADDRESSES_NONE ? "no address" : "DNS failure";
 }
 

@@ -40,5 +40,6 @@ struct address_filter worker_filter(const struct worker *worker, bool is_relayho
     return (struct address_filter){ .allow = allow->items,
                                     .allow_count = allow->count,
                                     .own = worker->own,
-                                    .own_count = worker->own_count };
+                                    .own_count = worker->own_count,
+                                    .all_own = worker->all_own };
 }

@@ -24,8 +24,9 @@ struct worker {
     struct tlsrpt_client *reports;
     struct tls_context *contexts[TLS_FLOORS];
     uint64_t trust_generation;
-    struct ip_address own[SETTINGS_LISTENERS_MAX]; /* addresses we listen on */
+    struct ip_address own[SETTINGS_LISTENERS_MAX]; /* addresses we listen on for mail */
     unsigned own_count;
+    bool all_own; /* on all of this machine */
 
     struct map *lanes; /* by next hop */
     struct pool *pool;

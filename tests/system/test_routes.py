@@ -64,6 +64,47 @@ def test_a_domain_whose_only_mx_is_this_relay_is_a_loop(shared_relay):
     assert "loops" in event["reply"] and event["status"] == "5.4.6"
 
 
+OWN_ADDRESSES = [("own-v4.test", "A", table.RELAY_ADDRESS), ("own-v6.test", "AAAA", f"{table.V6}::fa")]
+
+
+def loops(relay, rcpt):
+    send(rcpt)
+    event = relay.wait_event("delivery", 20, rcpt=f"<{rcpt}>")
+    return event["outcome"] == "failed" and event["status"] == "5.4.6" and "loops" in event["reply"]
+
+
+def test_an_mx_with_an_address_of_this_relay_is_a_loop_too(lab, shared_relay):
+    """RFC 5321 section 5.1; it listens on that address, port 25."""
+    lab.dns.set("own.test", "MX", "10 mail.own.test.", "20 mx.nopolicy.test.")
+    lab.dns.set("mail.own.test", "A", table.RELAY_ADDRESS)
+    message = send("worse@own.test")
+    assert loops(shared_relay, "you@own.test")
+    assert loops(shared_relay, f"you@[{table.RELAY_ADDRESS}]")
+    lab.dns.set("own.test", "MX", "10 mx.mx-refused.test.", "20 mail.own.test.",
+                "30 mx.nopolicy.test.")
+    send("better@own.test")
+    assert "refused" in shared_relay.wait_delivery("better@own.test", "deferred")["reply"]
+    assert not arrived(lab, message)
+
+
+def test_a_relay_that_listens_on_all_addresses_knows_them_all(lab, make_relay):
+    relay = make_relay(listeners=({"address": "0.0.0.0:25"}, {"address": "[::]:25"})).start()
+    for name, kind, address in OWN_ADDRESSES:
+        lab.dns.set(name, kind, address)
+        assert loops(relay, f"you@{name}")
+    assert loops(relay, f"you@[{table.CLIENT_ADDRESS}]")
+    wait_arrived(lab, send("you@nopolicy.test"))
+
+
+def test_a_neighbour_on_port_25_of_the_same_machine_is_no_loop(lab, make_relay):
+    relay = make_relay(listeners=({"address": "127.0.0.1:25"},
+                                  {"address": f"{table.RELAY_ADDRESS}:587"})).start()
+    name, kind, address = OWN_ADDRESSES[0]
+    lab.dns.set(name, kind, address)
+    send(f"you@{name}")
+    assert "refused" in relay.wait_delivery(f"you@{name}", "deferred")["reply"], "it was tried"
+
+
 @pytest.mark.parametrize("domain", ["backup.test", "backup-4xx.test"])
 def test_when_the_first_mx_is_down_the_second_gets_the_mail(lab, shared_relay, domain):
     assert wait_arrived(lab, send(f"you@{domain}"))["host"] == f"mx2.{domain}"

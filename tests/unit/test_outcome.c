@@ -236,6 +236,7 @@ static void hosts_without_an_address(void **state)
     (void)state;
     assert_outcome(outcome_of_addresses(ADDRESSES_NONE), OUTCOME_FAILED, "5.4.4");
     assert_outcome(outcome_of_addresses(ADDRESSES_REFUSED), OUTCOME_DEFERRED, "4.4.4");
+    assert_outcome(outcome_of_addresses(ADDRESSES_OWN), OUTCOME_FAILED, "5.4.6");
     assert_outcome(outcome_of_addresses(ADDRESSES_TEMPFAIL), OUTCOME_DEFERRED, "4.4.3");
     assert_true(outcome_of_addresses(ADDRESSES_NONE).elsewhere);
 }
