@@ -25,7 +25,7 @@ OPTIMIZE = -O2 -g
 CFLAGS   = -std=c17 -D_GNU_SOURCE -DWAXSEAL_VERSION='"$(VERSION)"' $(OPTIMIZE) $(HARDEN) $(WARNINGS) $(WERROR) -pthread
 CPPFLAGS = -I. -I$(BUILD)/gen $(call pkgs,--cflags-only-I)
 LDFLAGS  = -pie -Wl,-z,relro,-z,now -pthread
-LDLIBS   = $(call pkgs,--libs)
+LDLIBS   = $(call pkgs,--libs) -lcrypt
 
 SOURCES  = $(wildcard $(addsuffix /*.c,$(FOLDERS)))
 GEN      = $(PROTOS:%.proto=$(BUILD)/gen/%.pb-c.c)
