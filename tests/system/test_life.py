@@ -69,6 +69,21 @@ def test_at_sigterm_a_client_in_between_gets_421(relay):
     assert relay.process.wait(40) == 0
 
 
+def test_at_sigterm_a_transaction_that_is_under_way_is_taken(lab, relay):
+    message = Message(size=50000)
+    with Client() as c:
+        c.begin("a@sender.test", "you@nopolicy.test")
+        c.send(message.content[:20000])
+        relay.process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        c.send(message.content[20000:])
+        assert c.say(".")[0] == 250
+        assert c.reply()[0] in (421, 0)
+    assert relay.process.wait(40) == 0
+    relay.start()
+    wait_arrived(lab, message)
+
+
 def test_at_sigterm_a_final_dot_that_is_out_is_waited_for(lab, relay):
     message = send("you@slow.test")
     wait_until(lambda: arrived(lab, message), 10, "the dot to be out")

@@ -27,6 +27,25 @@ def test_the_fifth_death_within_a_minute_is_an_alarm_and_the_role_goes_on(relay)
     assert not relay.events("role-keeps-dying", name="queue")
 
 
+def test_a_role_that_never_serves_is_started_later_and_later_and_the_others_serve(make_relay):
+    relay = ready(make_relay().start())
+    relay.stop()
+    os.unlink(f"{relay.folder}/state/tlsrpt/data.mdb")
+    os.mkdir(f"{relay.folder}/state/tlsrpt/data.mdb")
+    starts = len(relay.events("role-started", name="tlsrpt"))
+    relay.launch()
+    time.sleep(4.5)
+    tried = len(relay.events("role-started", name="tlsrpt")) - starts
+    assert 5 <= tried <= 6, "after 0, 0.1, 0.3, 0.7, 1.5 and 3.1 seconds"
+    relay.wait_event("role-keeps-dying", name="tlsrpt")
+    with Client() as c:
+        c.begin("a@sender.test", "you@nopolicy.test")
+        assert c.data(b"Subject: hello\r\n\r\n")[0] == 250
+    os.rmdir(f"{relay.folder}/state/tlsrpt/data.mdb")
+    relay.reload()
+    wait_until(lambda: relay.cli("status", check=False).returncode == 0, 5, "a reload to try at once")
+
+
 def test_a_damaged_queue_stays_down_untouched_and_clients_are_put_off(make_relay):
     relay = ready(make_relay().start())
     relay.stop()
