@@ -55,7 +55,7 @@ static void on_deadline(void *ctx)
 {
     Ipc__PolicyAnswer answer = IPC__POLICY_ANSWER__INIT;
 
-    answer.state = IPC__POLICY_STATE__POLICY_NOT_KNOWN;
+    answer.state = IPC__POLICY_STATE__POLICY_NOT_ASKED;
     answer.fetch_reason = bytes_of_span(SPAN("the policy role did not answer in time"));
     query_answer(ctx, &answer);
 }

@@ -17,7 +17,7 @@ void policy_client_attach(struct policy_client *client, int fd);
 
 /*
  * `answer` is lent.  When the role does not answer within POLICY_CLIENT_WAIT_MS, the state is
- * POLICY_NOT_KNOWN: never taken for "no policy".
+ * POLICY_NOT_ASKED: never taken for "no policy", nor for POLICY_NOT_KNOWN.
  */
 typedef void policy_done_fn(void *ctx, const Ipc__PolicyAnswer *answer);
 enum { POLICY_CLIENT_WAIT_MS = 90 * 1000 };

@@ -168,7 +168,7 @@ static bool is_settled_by_plan(struct lane *lane, struct job *job)
     job_take_plan(job, lane->plan);
     if (lane->plan->route.verdict != ROUTE_FOUND)
         refuse_without_route(lane, job);
-    else if (lane->plan->policy_unknown && !job->skip_policy)
+    else if (plan_must_wait(lane->plan, job->skip_policy))
         give_back_unknown(lane, job);
     else
         return false;
@@ -383,8 +383,7 @@ struct job *lane_next_for(struct lane *lane, const struct session *session)
         return NULL;
     job = LIST_FIRST(&lane->waiting, struct job, others);
     if (!plan_is_good(lane, job) || job->next_candidate > 0 ||
-        lane->plan->route.verdict != ROUTE_FOUND ||
-        (lane->plan->policy_unknown && !job->skip_policy))
+        lane->plan->route.verdict != ROUTE_FOUND || plan_must_wait(lane->plan, job->skip_policy))
         return NULL;
     i = candidate_of(lane->plan, session->key.mx);
     if (i < 0 || !attempt_needs(lane, lane->plan, (unsigned)i, &needs) ||

@@ -47,6 +47,20 @@ const Ipc__Policy *plan_policy(const struct plan *plan)
     return plan->answer->policy;
 }
 
+static bool is_known(const struct plan *plan)
+{
+    return !plan->answer || plan->answer->state == IPC__POLICY_STATE__NO_POLICY ||
+           plan->answer->state == IPC__POLICY_STATE__POLICY_FOUND;
+}
+
+bool plan_must_wait(const struct plan *plan, bool skip_policy)
+{
+    bool only_dns_is_silent =
+        !is_known(plan) && plan->answer->state == IPC__POLICY_STATE__POLICY_NOT_KNOWN;
+
+    return !is_known(plan) && !(skip_policy && only_dns_is_silent);
+}
+
 static bool is_listed(const Ipc__Policy *policy, const char *mx)
 {
     for (size_t i = 0; i < policy->n_mx; i++)
@@ -83,7 +97,7 @@ const char *plan_policy_words(const struct plan *plan)
         return "sts enforce";
     if (policy && mode_of(policy) == STS_TESTING)
         return "sts testing";
-    if (plan->policy_unknown)
+    if (!is_known(plan))
         return "unknown";
     return target_has_policy(&plan->target) ? "none"
            : plan->target.is_relayhost      ? "relayhost"
@@ -108,7 +122,7 @@ static int64_t life_of(const struct plan *plan, uint32_t ttl)
 {
     int64_t life_ms = (int64_t)ttl * SECOND_MS;
 
-    if (plan->route.verdict != ROUTE_FOUND || plan->policy_unknown || life_ms < PLAN_LIFE_LEAST_MS)
+    if (plan->route.verdict != ROUTE_FOUND || !is_known(plan) || life_ms < PLAN_LIFE_LEAST_MS)
         return PLAN_LIFE_LEAST_MS;
     return life_ms < PLAN_LIFE_MS ? life_ms : PLAN_LIFE_MS;
 }
@@ -163,8 +177,7 @@ static void on_policy(void *ctx, const Ipc__PolicyAnswer *answer)
 
     query->policy = NULL;
     query->plan->answer = answer_copy(answer);
-    query->plan->policy_unknown = answer->state == IPC__POLICY_STATE__POLICY_NOT_KNOWN;
-    if (query->plan->policy_unknown && query->plan->until_ms > PLAN_LIFE_LEAST_MS)
+    if (!is_known(query->plan) && query->plan->until_ms > PLAN_LIFE_LEAST_MS)
         query->plan->until_ms = PLAN_LIFE_LEAST_MS;
     query_step(query);
 }

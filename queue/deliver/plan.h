@@ -19,7 +19,6 @@ struct plan {
     int64_t until_ms; /* of the loop */
     bool is_fresh;    /* the policy was fetched anew for it */
     struct route route;
-    bool policy_unknown;
     Ipc__PolicyAnswer *answer; /* NULL: not asked */
     bool fetch_told;           /* what the fetch came to has been reported */
 };
@@ -29,6 +28,12 @@ struct plan *plan_keep(struct plan *plan);
 
 /* The policy that speaks, or NULL. */
 const Ipc__Policy *plan_policy(const struct plan *plan);
+
+/*
+ * Must mail wait until the policy is known?  `skip_policy`: it has waited long enough for a domain
+ * that DNS says nothing of; for our own policy role it waits without end, which may have a policy.
+ */
+bool plan_must_wait(const struct plan *plan, bool skip_policy);
 
 /* What is known of candidate `i` before connecting. */
 struct sts_facts plan_facts(const struct plan *plan, unsigned i);
