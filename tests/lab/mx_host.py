@@ -8,9 +8,11 @@ quit) to what is said there: lines of text, each a reply line or one of
     =garbage    random bytes, then closes      =longline   a line that never ends
     =endless    reply lines without end        =trickle    the usual reply, a byte a second
     =greylist   450 until the same sender and recipient come again
+    =limit N    at rcpt: 452 from the recipient behind the N-th on
     =inject TEXT    TEXT in the same write as the reply before (bytes behind STARTTLS's 220)
 
-and a stage that maps to None is not offered.  At rcpt, local parts that begin with "refuse" get a
+and a stage that maps to None is not offered.  `extensions` are the keywords of the EHLO reply, one
+a line (STARTTLS comes by itself).  At rcpt, local parts that begin with "refuse" get a
 550 and those with "defer" a 450, so that one transaction can have all fates.
 The script of a host can be changed while it runs: LAB/mx/HOST.json holds the stages that differ.
 Its idle sessions end then, as they do when a server is started anew.
@@ -33,7 +35,7 @@ USUAL = {
     "dot": "250 2.0.0 taken", "rset": "250 2.0.0 ok", "noop": "250 2.0.0 ok",
     "quit": "221 2.0.0 bye", "unknown": "500 5.5.2 what",
 }
-EXTENSIONS = ("PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES")
+EXTENSIONS = "PIPELINING\nSIZE 52428800\n8BITMIME\nENHANCEDSTATUSCODES"
 
 
 class Gone(Exception):
@@ -222,7 +224,7 @@ class Conversation:
         if "ehlo" in self.script:
             self.say("ehlo")
             return
-        keywords = [self.mx.host.name, *EXTENSIONS]
+        keywords = [self.mx.host.name, *self.script.get("extensions", EXTENSIONS).split("\n")]
         if self.script["starttls"] is not None and not self.tls:
             keywords.append("STARTTLS")
         last = len(keywords) - 1
@@ -277,6 +279,12 @@ class Conversation:
         elif self.script["rcpt"] == "=greylist":
             self.socket.sendall(b"250 2.1.5 known\r\n")
             self.recipients.append(path)
+        elif self.script["rcpt"].startswith("=limit"):
+            if len(self.recipients) < int(self.script["rcpt"].split(" ")[1]):
+                self.socket.sendall(b"250 2.1.5 ok\r\n")
+                self.recipients.append(path)
+            else:
+                self.socket.sendall(b"452 4.5.3 too many recipients\r\n")
         elif self.say("rcpt") == 250:
             self.recipients.append(path)
 
