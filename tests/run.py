@@ -12,7 +12,7 @@ import time
 PASSED = re.compile(rb"^\[  PASSED  \] (\d+) test", re.M)
 FAILED = re.compile(rb"^\[  FAILED  \] (?:\S+: )?(\d+) test", re.M)
 SKIPPED = re.compile(rb"^\[  SKIPPED \] (?:\S+: )?(\d+) test|(\d+) skipped", re.M)
-PLAIN = re.compile(rb"(\d+) passed, (\d+) failed")
+PLAIN = re.compile(rb"^(\d+) passed, (\d+) failed$", re.M)
 PYTEST = re.compile(rb"^=*\s*(?:(\d+) failed,? ?)?(?:(\d+) passed)?.* in [\d.]+s", re.M)
 
 

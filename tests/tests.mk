@@ -36,7 +36,7 @@ vectors: $(BUILD)/tests/run_vectors   ## every known answer in VECTORS (tests/ve
 # Everything, as a newcomer runs it.  Each suite prints its own sum, run.py the sum of all.
 test:                     ## all tests; the last line is "N passed, N failed"
 	@packaging/install.sh build run try test
-	@$(MAKE) --no-print-directory -s all peers $(UNIT)
+	@$(MAKE) --no-print-directory -s -j2 all peers $(UNIT)
 	@$(PYTHON) tests/run.py $(foreach suite,$(SUITES),"$(suite)=$(MAKE) --no-print-directory -s $(suite)")
 SUITES = unit vectors fuzz system ledger powercut storage mutants
 .PHONY: test
@@ -44,10 +44,10 @@ SUITES = unit vectors fuzz system ledger powercut storage mutants
 # Fuzzing: each target runs from its seeds for FUZZ_SECONDS.
 FUZZ         = $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BUILD   = build/fuzz
-FUZZ_SECONDS ?= 5
-fuzz:                     ## runs each fuzz target from its seeds for FUZZ_SECONDS (5)
+FUZZ_SECONDS ?= 3
+fuzz:                     ## runs each fuzz target from its seeds for FUZZ_SECONDS (3)
 	@packaging/install.sh build run try test
-	@$(MAKE) --no-print-directory -s BUILD=$(FUZZ_BUILD) CC=clang OPTIMIZE="-O1 -g" HARDEN= \
+	@$(MAKE) --no-print-directory -s -j2 BUILD=$(FUZZ_BUILD) CC=clang OPTIMIZE="-O1 -g" HARDEN= \
 	    SANITIZE="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all" fuzz-targets
 	@tests/fuzz/run.sh $(FUZZ_BUILD) $(FUZZ_SECONDS) $(FUZZ)
 fuzz-targets: $(FUZZ:%=$(BUILD)/tests/fuzz/%)
