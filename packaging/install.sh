@@ -17,5 +17,21 @@ if [ "$(id -u)" -ne 0 ]; then
 Install them as root: apt-get install$missing" >&2; exit 1; }
 fi
 echo "Installing what is missing from Debian:$missing"
-$sudo apt-get update -q
-DEBIAN_FRONTEND=noninteractive $sudo apt-get install -q -y --no-install-recommends $missing
+# The lab has its own name servers and web servers: those that come as services neither start nor stay.
+$sudo env DEBIAN_FRONTEND=noninteractive sh -s $missing <<'AS_ROOT'
+set -eu
+no_services=/usr/sbin/policy-rc.d
+if [ ! -e "$no_services" ]; then
+    trap 'rm -f "$no_services"' EXIT
+    trap 'exit 1' INT TERM
+    printf '#!/bin/sh\nexit 101\n' > "$no_services"
+    chmod 755 "$no_services"
+fi
+apt-get update -q < /dev/null
+apt-get install -q -y --no-install-recommends "$@" < /dev/null
+for service in knot unbound nginx; do
+    case " $* " in *" $service "* | *" $service-light "*)
+        ! command -v systemctl > /dev/null || systemctl -q disable "$service" ;;
+    esac
+done
+AS_ROOT
