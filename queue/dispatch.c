@@ -33,7 +33,8 @@ struct dispatch {
     unsigned hop_jobs;
     bool hold;
     bool is_open;
-    bool scan; /* `wake` is to be read */
+    bool scan;     /* `wake` is to be read */
+    bool has_more; /* hops are due that found no place in the ring */
 };
 
 /* One run: all of it in one read transaction. */
@@ -336,8 +337,11 @@ static struct error *scan_wake(struct run *run, struct kv_cursor *cursor, int64_
     while (!err && key.data && key_read_wake(key, out_next_ms, &name)) {
         if (*out_next_ms > run->now_ms)
             return NULL;
-        if (d->ring.waiting_count >= RING_MAX)
-            break; /* again when these had their turn */
+        if (d->ring.waiting_count >= RING_MAX) {
+            d->has_more = true; /* again when these had their turn, not before */
+            *out_next_ms = INT64_MAX;
+            return NULL;
+        }
         scan_row(run, name);
         err = kv_cursor_next(cursor, &key, &value);
     }
@@ -362,7 +366,7 @@ static struct error *scan(struct run *run)
     struct kv_cursor *cursor = NULL;
     int64_t next_ms = INT64_MAX;
 
-    run->d->scan = false;
+    run->d->scan = run->d->has_more = false;
     struct error *err = kv_cursor_open(run->txn, TABLE_WAKE, &cursor);
     if (!err)
         err = scan_wake(run, cursor, &next_ms);
@@ -456,7 +460,8 @@ static void on_run(void *ctx)
         loop_timer_start(d->timer, SECOND_MS);
         return;
     }
-    if (run.given >= JOBS_PER_RUN)
+    d->scan = d->scan || (d->has_more && d->ring.waiting_count < RING_MAX / 2);
+    if (run.given >= JOBS_PER_RUN || d->scan)
         set_timer(d, run.now_ms, run.now_ms); /* the rest when the loop has turned */
     else if (d->look_again_ms < d->timer_ms)
         set_timer(d, d->timer_ms, run.now_ms);

@@ -3,7 +3,9 @@
 #include "tests/support/queue_rig.h"
 
 #include <string.h>
+#include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -295,6 +297,39 @@ static void a_worker_gets_no_more_jobs_than_it_has_room_for(void **state)
     next_job();
 }
 
+/* Processor time that the queue has used. */
+static int64_t queue_cpu_ms(void)
+{
+    struct timespec used;
+    clockid_t clock;
+    assert_int_equal(clock_getcpuclockid(rig.pid, &clock), 0);
+    assert_int_equal(clock_gettime(clock, &used), 0);
+    return (int64_t)used.tv_sec * SECOND_MS + used.tv_nsec / 1000000;
+}
+
+static void many_hops_wait_quietly_while_workers_are_full(void **state)
+{
+    (void)state;
+    enum { HOPS = 1500 }; /* more than take turns at a time */
+    char to[64];
+    rig_attach_worker(&rig, 1, NULL, 0);
+    for (unsigned i = 0; i < HOPS; i++) {
+        snprintf(to, sizeof(to), "bob@host%u.test", i);
+        rig_send_one(&rig, "ada@sender.test", to, 10);
+    }
+    assert_true(rig_wait(&rig, &rig.done_count, HOPS));
+    assert_true(rig_wait(&rig, &rig.job_count, 1));
+    rig_idle(&rig, 500);
+    int64_t before = queue_cpu_ms();
+    rig_idle(&rig, 2000);
+    assert_true(queue_cpu_ms() - before < 200);
+    assert_int_equal(rig.job_count, 1);
+    rig.answers_itself = true; /* and all have their turn when there is room */
+    rig.kind = IPC__RESULT_KIND__DELIVERED;
+    rig_outcome(&rig, &rig.jobs[0], IPC__RESULT_KIND__DELIVERED, "2.0.0", "", false);
+    assert_true(rig_wait(&rig, &rig.job_count, HOPS));
+}
+
 static void another_workers_recipients_cannot_be_settled(void **state)
 {
     (void)state;
@@ -414,6 +449,8 @@ int main(void)
         TEST("after two deaths a message is tried alone", a_suspect_is_tried_alone),
         TEST("a worker gets no more jobs than it has room for",
              a_worker_gets_no_more_jobs_than_it_has_room_for),
+        TEST("more hops than take turns wait quietly while the workers are full",
+             many_hops_wait_quietly_while_workers_are_full),
         TEST("an outcome under a lease that nobody gave settles nothing",
              another_workers_recipients_cannot_be_settled),
         TEST("a full queue refuses mail and goes on delivering",
