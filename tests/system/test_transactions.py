@@ -1,4 +1,4 @@
-"""What the relay says to MX hosts: which extensions it uses, and how recipients share transactions."""
+"""What the relay says to MX hosts: its use of extensions, and how recipients share transactions."""
 import pytest
 from client import Client, Message, send, stuffed
 from test_policy import arrived, wait_arrived
