@@ -20,6 +20,20 @@ enum {
     INLINE_MAX = 2000, /* about what LMDB keeps in a leaf (pitfalls.md section 1) */
 };
 
+enum { ID_STEP_BITS = 10 /* ids a second before they run ahead of the clock */ };
+#define ID_EPOCH_MS (INT64_C(1704067200) * 1000)
+
+uint64_t first_id_at(int64_t utc_ms)
+{
+    int64_t seconds = (utc_ms - ID_EPOCH_MS) / 1000;
+
+    if (seconds < 1)
+        seconds = 1;
+    if (seconds > UINT32_MAX)
+        seconds = UINT32_MAX;
+    return (uint64_t)seconds << ID_STEP_BITS;
+}
+
 /* ---- keys --------------------------------------------------------------------------------- */
 
 struct span key_span(const struct record_key *key)

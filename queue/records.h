@@ -42,6 +42,13 @@ struct record_key {
 };
 struct span key_span(const struct record_key *key); /* lent: lives as long as the key */
 
+/*
+ * The first id that a store made at that time gives.  Ids begin with the second, counted from 2024,
+ * so that a queue that was thrown away and made anew does not give those of the old one again.  A
+ * clock that is nowhere near gives some all the same: 44 bits is what fits into a lease's number.
+ */
+uint64_t first_id_at(int64_t utc_ms);
+
 /* message, receiving, held */
 struct record_key key_of_id(uint64_t id);
 bool key_read_id(struct span key, uint64_t *out_id);

@@ -9,12 +9,8 @@
 #include "queue/store_hops.h"
 
 #define MIB ((uint64_t)1024 * 1024)
-/* Ids begin with the second of the store's making, counted from 2024, so that a queue that was
- * thrown away and made anew does not give the ids of the old one again. */
-#define ID_EPOCH_MS (INT64_C(1704067200) * SECOND_MS)
 
 enum {
-    ID_STEP_BITS = 10,    /* ids a second before they run ahead of the clock */
     ID_BLOCK = 64 * 1024, /* ids reserved on disk at a time */
     CLOCK_SLACK_MS = MINUTE_MS,
     RESERVE_PERCENT = 5,
@@ -310,11 +306,6 @@ bool store_has_room(struct store *store)
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
-static uint64_t first_id(void)
-{
-    return (uint64_t)((clock_utc_ms() - ID_EPOCH_MS) / SECOND_MS) << ID_STEP_BITS;
-}
-
 static struct error *read_usage(struct store *store, struct store_txn *txn)
 {
     struct record_key key = key_of_meta("usage");
@@ -355,7 +346,7 @@ static struct error *read_ids(struct store *store, struct store_txn *txn)
 
     if (err)
         return err;
-    uint64_t first = first_id();
+    uint64_t first = first_id_at(txn->now_ms);
     atomic_store(&store->next_id, reserved > first ? reserved : first);
     return NULL;
 }

@@ -172,6 +172,18 @@ static void a_user_is_one_sender_whatever_the_reverse_path(void **state)
     assert_true(sender_bucket(SPAN(""), SPAN("")) < SENDER_BUCKETS);
 }
 
+static void ids_fit_into_leases_whatever_the_clock_says(void **state)
+{
+    (void)state;
+    static const int64_t clocks[] = { 0, INT64_C(1000000000000), INT64_C(1704067200000),
+                                      INT64_C(1795300000000), INT64_C(16725225600000) };
+    for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++) {
+        assert_true(first_id_at(clocks[i]) > 0);
+        assert_true(first_id_at(clocks[i]) < UINT64_C(1) << 43);
+    }
+    assert_true(first_id_at(clocks[3] + 1000) > first_id_at(clocks[3]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +204,8 @@ int main(void)
           a_whole_chunk_fills_four_pages, NULL, NULL, NULL },
         { "a chunk of another message is damaged", a_chunk_of_another_message_is_damaged, NULL,
           NULL, NULL },
+        { "ids fit into a lease's number whatever the clock says",
+          ids_fit_into_leases_whatever_the_clock_says, NULL, NULL, NULL },
         { "a user is one sender whatever the reverse-path",
           a_user_is_one_sender_whatever_the_reverse_path, NULL, NULL, NULL },
     };
