@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "lib/base/limits.h"
 #include "lib/mail/command.h"
 #include "smtpd/access.h"
 
@@ -23,6 +24,7 @@ void conversation_reset(struct conversation *talk)
         envelope_clear(&talk->envelope);
         envelope_init(&talk->envelope);
     }
+    talk->chunks = 0;
     talk->phase = talk->client_name[0] == '\0' ? PHASE_CONNECTED : PHASE_GREETED;
 }
 
@@ -171,6 +173,46 @@ static enum reply_id take_data(struct conversation *talk, struct span argument)
     return REPLY_SEND_DATA;
 }
 
+/* May a chunk begin here?  REPLY_TAKE_CHUNK when its octets are content (RFC 3030 s.2). */
+static enum reply_id judge_chunk(struct conversation *talk)
+{
+    enum reply_id queue;
+
+    if (!talk->is_esmtp)
+        return talk->phase == PHASE_CONNECTED ? REPLY_HELLO_FIRST : REPLY_NOT_IMPLEMENTED;
+    if (talk->phase == PHASE_MAIL)
+        return REPLY_NO_RECIPIENTS;
+    if (talk->phase != PHASE_RCPT && talk->phase != PHASE_CHUNKS)
+        return REPLY_MAIL_FIRST;
+    if (talk->phase == PHASE_CHUNKS)
+        return REPLY_TAKE_CHUNK;
+    queue = ask_queue(talk);
+    if (queue == REPLY_WAIT || queue == REPLY_OK)
+        return queue == REPLY_OK ? REPLY_TAKE_CHUNK : REPLY_WAIT;
+    conversation_reset(talk);
+    return queue;
+}
+
+/*
+ * The octets behind BDAT are read whatever it is answered, so that what follows them is the next
+ * command; only where nobody knows how many they are the session ends.
+ */
+static enum reply_id take_bdat(struct conversation *talk, struct span argument)
+{
+    enum reply_id verdict;
+
+    if (command_parse_bdat(argument, &talk->chunk))
+        return REPLY_BAD_CHUNK;
+    verdict = judge_chunk(talk);
+    talk->chunk_follows = verdict != REPLY_WAIT;
+    if (verdict != REPLY_TAKE_CHUNK)
+        return verdict;
+    if (++talk->chunks > SMTPD_CHUNKS_MAX)
+        return REPLY_TOO_MANY_CHUNKS;
+    talk->phase = PHASE_CHUNKS;
+    return REPLY_TAKE_CHUNK;
+}
+
 static enum reply_id take_rset(struct conversation *talk, struct span argument)
 {
     (void)argument;
@@ -196,7 +238,8 @@ enum argument_rule { ARGUMENT_ANY, ARGUMENT_NONE, ARGUMENT_WANTED };
 enum {
     GREETED = 1 << PHASE_GREETED,
     IN_MAIL = 1 << PHASE_MAIL | 1 << PHASE_RCPT,
-    ALWAYS = 1 << PHASE_CONNECTED | GREETED | IN_MAIL,
+    IN_CHUNKS = 1 << PHASE_CHUNKS,
+    ALWAYS = 1 << PHASE_CONNECTED | GREETED | IN_MAIL | IN_CHUNKS,
 };
 
 struct rule {
@@ -224,7 +267,7 @@ static const struct rule rules[VERB_COUNT] = {
     [VERB_VRFY]     = { ALWAYS,  0,                ARGUMENT_WANTED, true,  NULL, REPLY_CANNOT_VRFY },
     [VERB_QUIT]     = { ALWAYS,  0,                ARGUMENT_NONE,   false, NULL, REPLY_BYE },
     [VERB_EXPN]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
-    [VERB_BDAT]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
+    [VERB_BDAT]     = { ALWAYS,  0,                ARGUMENT_ANY,    false, take_bdat,     0 },
     [VERB_AUTH]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
     [VERB_OBSOLETE] = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
     [VERB_HTTP]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_SMTP },
@@ -232,12 +275,19 @@ static const struct rule rules[VERB_COUNT] = {
 };
 /* clang-format on */
 
+static enum reply_id refuse_out_of_turn(const struct conversation *talk, const struct rule *rule)
+{
+    if (talk->phase == PHASE_CONNECTED)
+        return REPLY_HELLO_FIRST;
+    return talk->phase == PHASE_CHUNKS ? REPLY_LAST_CHUNK_FIRST : rule->otherwise;
+}
+
 static enum reply_id take_command(struct conversation *talk, const struct command *command)
 {
     const struct rule *rule = &rules[command->verb];
 
     if (!(rule->allowed & 1U << talk->phase))
-        return talk->phase == PHASE_CONNECTED ? REPLY_HELLO_FIRST : rule->otherwise;
+        return refuse_out_of_turn(talk, rule);
     if (rule->argument == ARGUMENT_NONE && command->has_argument)
         return REPLY_NO_ARGUMENT_WANTED;
     if (rule->argument == ARGUMENT_WANTED && !command->has_argument)
@@ -266,6 +316,7 @@ enum reply_id commands_take(struct conversation *talk, struct span line)
     enum command_fault fault = command_parse(line, &command);
 
     talk->verb = fault ? VERB_UNKNOWN : command.verb;
+    talk->chunk_follows = false;
     if (fault)
         return commands_count(talk, reply_of_fault(fault));
     if (rules[command.verb].is_junk)

@@ -16,6 +16,7 @@ enum phase {
     PHASE_GREETED,   /* no transaction */
     PHASE_MAIL,      /* a reverse-path, no forward-path yet */
     PHASE_RCPT,      /* at least one forward-path */
+    PHASE_CHUNKS,    /* a first BDAT has been taken, the last one has not */
     PHASE_CONTENT,   /* what comes is content, up to the reply to the final dot */
 };
 
@@ -41,7 +42,10 @@ struct conversation {
     /* State. */
     enum phase phase;
     enum command_verb verb; /* of the last line, for the log */
-    bool is_esmtp;          /* said EHLO, not HELO */
+    bool chunk_follows;     /* octets stand behind the last line, whatever it is answered */
+    struct bdat_command chunk;
+    unsigned chunks; /* of this message */
+    bool is_esmtp;   /* said EHLO, not HELO */
     char client_name[DOMAIN_MAX + 1];
     struct envelope envelope;
     unsigned errors;    /* since the last message taken */

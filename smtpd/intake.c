@@ -75,7 +75,10 @@ void intake_begin(struct intake *intake, const struct intake_start *start,
         .events = events,
         .ctx = ctx,
     };
-    data_stream_init(&intake->data, on_content, intake);
+    if (start->is_chunked)
+        data_stream_init_chunked(&intake->data, on_content, intake);
+    else
+        data_stream_init(&intake->data, on_content, intake);
     intake->accept = queue_accept_begin(start->queue, start->envelope, start->trace_head,
                                         start->trace_tail, &accept_events, intake);
 }
@@ -105,6 +108,14 @@ static void hand_on(struct intake *intake)
     buf_reset(intake->joined);
 }
 
+void intake_expect(struct intake *intake, uint64_t octets)
+{
+    uint64_t bytes = intake->data.bytes;
+
+    if (bytes > intake->max_bytes || octets > intake->max_bytes - bytes)
+        refuse(intake, REPLY_TOO_LARGE);
+}
+
 size_t intake_take(struct intake *intake, struct span input)
 {
     struct span piece = span_first(input, INTAKE_PIECE_MAX);
@@ -119,6 +130,10 @@ size_t intake_take(struct intake *intake, struct span input)
 
 enum reply_id intake_end(struct intake *intake)
 {
+    if (!intake->data.ended) { /* the last chunk is over */
+        data_stream_end(&intake->data);
+        judge(intake);
+    }
     if (intake->refusal != REPLY_WAIT)
         return intake->refusal;
     intake->has_ended = true;

@@ -1,9 +1,9 @@
 /*
- * intake - the content of one message on its way from DATA to the queue, in the pieces it comes
- * in; never held whole.  Called by smtpd/session.  It unstuffs, counts and judges (size, hops, bare
- * line ends), gives the queue no more than its credit allows, and knows the reply to the final dot.
- * Rules: RFC 5321 s.4.1.1.4, s.4.5.2, s.6.3; RFC 1870 s.6.3; rfc/smtp-server.md section 3;
- * pitfalls.md section 7.1.
+ * intake - the content of one message on its way from DATA or BDAT to the queue, in the pieces it
+ * comes in; never held whole.  Called by smtpd/session.  It unstuffs, counts and judges (size,
+ * hops, bare line ends), gives the queue no more than its credit allows, and knows the reply to the
+ * final dot. Rules: RFC 5321 s.4.1.1.4, s.4.5.2, s.6.3; RFC 1870 s.6.3; rfc/smtp-server.md section
+ * 3; pitfalls.md section 7.1.
  */
 #ifndef WAXSEAL_SMTPD_INTAKE_H
 #define WAXSEAL_SMTPD_INTAKE_H
@@ -28,6 +28,7 @@ struct intake_start {
     struct span trace_tail;
     uint64_t max_bytes;
     unsigned max_hops;
+    bool is_chunked;    /* BDAT: the caller says where it ends */
     struct buf *joined; /* INTAKE_PIECE_MAX, empty between calls: one for all intakes */
 };
 
@@ -51,8 +52,14 @@ void intake_begin(struct intake *intake, const struct intake_start *start,
                   const struct intake_events *events, void *ctx);
 
 /*
- * Takes input behind DATA; gives how much is used up.  0: the queue gives no credit, wait for
- * `room`.  With intake->data.ended what follows is the next command.
+ * With BDAT: a chunk of so many octets comes.  One that would be too much is refused now, so that
+ * none of it goes to the queue (pitfalls.md section 7.20).
+ */
+void intake_expect(struct intake *intake, uint64_t octets);
+
+/*
+ * Takes input behind DATA or BDAT; gives how much is used up.  0: the queue gives no credit, wait
+ * for `room`.  With intake->data.ended what follows is the next command.
  */
 size_t intake_take(struct intake *intake, struct span input);
 

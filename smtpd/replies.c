@@ -22,11 +22,14 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_SENDER_OK] = { 250, "2.1.0", "Ok", NEXT_COMMAND },
     [REPLY_RECIPIENT_OK] = { 250, "2.1.5", "Ok", NEXT_COMMAND },
     [REPLY_QUEUED] = { 250, "2.0.0", "Ok: queued as ", NEXT_COMMAND },
-    [REPLY_HELP] = { 214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP STARTTLS",
+    [REPLY_HELP] = { 214, "2.0.0",
+                     "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS",
                      NEXT_COMMAND },
     [REPLY_CANNOT_VRFY] = { 252, "2.0.0", "Cannot VRFY, but will take mail and try", NEXT_COMMAND },
     [REPLY_BYE] = { 221, "2.0.0", "Bye", NEXT_CLOSE },
     [REPLY_SEND_DATA] = { 354, "", "End data with <CR><LF>.<CR><LF>", NEXT_DATA },
+    [REPLY_TAKE_CHUNK] = { 250, "2.0.0", "Ok", NEXT_COMMAND },
+    [REPLY_CHUNK_OK] = { 250, "2.0.0", "Ok, more to come", NEXT_COMMAND },
     [REPLY_START_TLS] = { 220, "2.0.0", "Ready to start TLS", NEXT_TLS }, /* RFC 3207 s.4 */
 
     [REPLY_SHUTTING_DOWN] = { 421, "4.3.2", "@ restarts, please connect again", NEXT_CLOSE },
@@ -39,6 +42,7 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_QUEUE_TROUBLE] = { 451, "4.3.0", "Local trouble, please try again", NEXT_COMMAND },
     [REPLY_QUEUE_FULL] = { 452, "4.3.1", "The queue is full, please try again", NEXT_COMMAND },
     [REPLY_TOO_MANY_RECIPIENTS] = { 452, "4.5.3", "Too many recipients", NEXT_COMMAND },
+    [REPLY_TOO_MANY_CHUNKS] = { 421, "4.7.0", "@ has seen too many chunks", NEXT_CLOSE },
     [REPLY_NO_TLS] = { 454, "4.7.0", "TLS is not available here", NEXT_COMMAND },
 
     [REPLY_EARLY_TALKER] = { 554, "5.5.1", "You spoke before the greeting", NEXT_CLOSE },
@@ -51,6 +55,10 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_MAIL_FIRST] = { 503, "5.5.1", "Say MAIL first", NEXT_COMMAND },
     [REPLY_MAIL_AGAIN] = { 503, "5.5.1", "MAIL has been said already", NEXT_COMMAND },
     [REPLY_NOT_NOW] = { 503, "5.5.1", "Not within a transaction", NEXT_COMMAND },
+    [REPLY_LAST_CHUNK_FIRST] = { 503, "5.5.1", "Only BDAT may follow BDAT, up to its LAST",
+                                 NEXT_COMMAND },
+    /* nobody knows where the next command begins (rfc/smtp-server.md SRV-46) */
+    [REPLY_BAD_CHUNK] = { 501, "5.5.4", "BDAT wants a size, and perhaps LAST", NEXT_CLOSE },
     [REPLY_TLS_ALREADY] = { 503, "5.5.1", "TLS is active already", NEXT_COMMAND },
     /* RFC 3207 s.4.2; pitfalls.md section 7.2: an attack, or a client nobody can trust */
     [REPLY_BYTES_BEHIND_STARTTLS] = { 503, "5.5.1", "Bytes came behind STARTTLS", NEXT_CLOSE },
@@ -133,7 +141,7 @@ static void write_ehlo(struct writer *w, const struct reply_facts *facts)
     put(w, size);
     if (facts->offers_starttls)
         put(w, "\r\n250-STARTTLS");
-    put(w, "\r\n250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n");
+    put(w, "\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 CHUNKING\r\n");
 }
 
 size_t reply_write(enum reply_id id, const struct reply_facts *facts, char room[REPLY_ROOM])

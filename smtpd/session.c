@@ -36,20 +36,31 @@ static void session_await_command(struct session *s)
 }
 
 /* Content has to come at a least rate, and to end at some time (pitfalls.md section 7.7). */
-static void session_await_content(struct session *s)
+static int64_t time_for(uint64_t octets)
 {
-    uint64_t earned_ms = s->intake.data.bytes / SMTPD_DATA_RATE_MIN * SECOND_MS;
+    uint64_t earned_ms = octets / SMTPD_DATA_RATE_MIN * SECOND_MS;
     int64_t allowed_ms = SMTPD_DATA_MS;
 
     if (earned_ms < SMTPD_DATA_MS - SMTPD_DATA_GRACE_MS)
         allowed_ms = SMTPD_DATA_GRACE_MS + (int64_t)earned_ms;
-    session_deadline(s, s->data_begun_ms + allowed_ms);
+    return allowed_ms;
+}
+
+/* A chunk has its own time within that of the message: a client may think between two of them. */
+static void session_await_chunk(struct session *s)
+{
+    int64_t until_ms = s->chunk.begun_ms + time_for(s->chunk.octets - s->chunk.left);
+    int64_t last_ms = s->data_begun_ms + SMTPD_DATA_MS;
+
+    session_deadline(s, until_ms < last_ms ? until_ms : last_ms);
 }
 
 static void session_await(struct session *s)
 {
-    if (s->talk.phase == PHASE_CONTENT)
-        session_await_content(s);
+    if (s->chunk.is_open)
+        session_await_chunk(s);
+    else if (s->talk.phase == PHASE_CONTENT)
+        session_deadline(s, s->data_begun_ms + time_for(s->intake.data.bytes));
     else
         session_await_command(s);
 }

@@ -114,6 +114,7 @@ static void content_begin(struct session *s)
         .trace_tail = trace_tail(&trace, tail),
         .max_bytes = s->host->settings->max_message_bytes,
         .max_hops = s->host->settings->received_hops_max,
+        .is_chunked = s->talk.phase == PHASE_CHUNKS,
         .joined = &s->host->joined,
     };
     intake_begin(&s->intake, &start, &intake_events, s);
@@ -136,22 +137,85 @@ static void content_settled(struct session *s, enum reply_id reply, uint64_t id)
     session_say_farewell(s);
 }
 
-static size_t take_content(struct session *s, struct span input)
+/* Gives the queue what it has room for. */
+static size_t hand_in(struct session *s, struct span input)
 {
     size_t used = intake_take(&s->intake, input);
 
     if (used == 0) {
         s->held_ms = loop_now(s->host->loop);
         session_hold(s, HOLD_ROOM, SMTPD_ROOM_WAIT_MS);
-        return 0;
     }
-    if (!s->intake.data.ended)
-        return used;
+    return used;
+}
+
+static void content_ends(struct session *s)
+{
     enum reply_id reply = intake_end(&s->intake);
+
     if (reply == REPLY_WAIT)
         session_hold(s, HOLD_COMMIT, SMTPD_COMMIT_MS);
     else
         content_settled(s, reply, 0);
+}
+
+static size_t take_content(struct session *s, struct span input)
+{
+    size_t used = hand_in(s, input);
+
+    if (used > 0 && s->intake.data.ended)
+        content_ends(s);
+    return used;
+}
+
+/* --- content in chunks (RFC 3030 s.2) */
+
+static void answer(struct session *s, enum reply_id reply, struct span line);
+
+/* All octets have come: one reply for each BDAT, and a refused one ends the transaction. */
+static void chunk_ends(struct session *s)
+{
+    s->chunk.is_open = false;
+    if (s->chunk.verdict != REPLY_TAKE_CHUNK) {
+        answer(s, s->chunk.verdict, (struct span){ NULL, 0 });
+        session_say_farewell(s);
+    } else if (s->chunk.is_last || s->intake.refusal != REPLY_WAIT) {
+        content_ends(s);
+    } else {
+        session_say(s, REPLY_CHUNK_OK, 0);
+    }
+}
+
+static void chunk_begin(struct session *s, enum reply_id verdict)
+{
+    int64_t now_ms = loop_now(s->host->loop);
+
+    s->chunk = (struct chunk){
+        .is_open = true,
+        .is_last = s->talk.chunk.is_last,
+        .octets = s->talk.chunk.octets,
+        .left = s->talk.chunk.octets,
+        .verdict = verdict,
+        .begun_ms = now_ms,
+    };
+    if (verdict != REPLY_TAKE_CHUNK)
+        s->data_begun_ms = now_ms;
+    else if (s->talk.chunks == 1)
+        content_begin(s);
+    if (verdict == REPLY_TAKE_CHUNK)
+        intake_expect(&s->intake, s->chunk.left);
+    if (s->chunk.left == 0)
+        chunk_ends(s);
+}
+
+static size_t take_chunk(struct session *s, struct span input)
+{
+    struct span part = input.len > s->chunk.left ? span_first(input, s->chunk.left) : input;
+    size_t used = s->chunk.verdict == REPLY_TAKE_CHUNK ? hand_in(s, part) : part.len;
+
+    s->chunk.left -= used;
+    if (s->chunk.left == 0)
+        chunk_ends(s);
     return used;
 }
 
@@ -162,6 +226,7 @@ static void on_room(void *ctx)
     if (s->hold != HOLD_ROOM)
         return;
     s->data_begun_ms += loop_now(s->host->loop) - s->held_ms;
+    s->chunk.begun_ms += loop_now(s->host->loop) - s->held_ms;
     session_go_on(s);
 }
 
@@ -214,6 +279,7 @@ static void take_command(struct session *s, struct span line, bool input_follows
     s->talk.has_certificate = s->place->tls != NULL;
     s->talk.input_follows = input_follows;
     s->talk.queue = state_of_queue(s);
+    bool had_chunks = s->talk.phase == PHASE_CHUNKS;
     enum reply_id reply = commands_take(&s->talk, line);
     if (reply == REPLY_WAIT) {
         session_hold(s, HOLD_QUEUE, SMTPD_QUEUE_WAIT_MS);
@@ -221,6 +287,12 @@ static void take_command(struct session *s, struct span line, bool input_follows
     }
     s->queue_waited = false;
     s->had_transaction = s->had_transaction || session_in_transaction(s);
+    if (had_chunks && s->talk.phase != PHASE_CHUNKS)
+        intake_abort(&s->intake); /* RSET, EHLO: the chunks so far are forgotten */
+    if (s->talk.chunk_follows && reply_next(reply) != NEXT_CLOSE) {
+        chunk_begin(s, reply);
+        return;
+    }
     answer(s, reply, line);
     session_say_farewell(s);
 }
@@ -264,6 +336,8 @@ static size_t take_line(struct session *s, struct span input)
 
 size_t session_take_input(struct session *s, struct span input)
 {
+    if (s->chunk.is_open)
+        return take_chunk(s, input);
     if (s->talk.phase == PHASE_CONTENT)
         return take_content(s, input);
     return take_line(s, input);

@@ -22,6 +22,16 @@ enum hold {
     HOLD_TLS,    /* handshake */
 };
 
+/* The octets behind a BDAT that are still to come. */
+struct chunk {
+    bool is_open;
+    bool is_last;
+    uint64_t octets;
+    uint64_t left;
+    enum reply_id verdict; /* REPLY_TAKE_CHUNK: content; else thrown away, and then said */
+    int64_t begun_ms;
+};
+
 struct session {
     struct session_host *host;
     const struct session_place *place;
@@ -35,8 +45,9 @@ struct session {
 
     enum hold hold;
     enum reply_id delayed; /* with HOLD_SLOW */
-    bool queue_waited;     /* the queue did not come back in time */
-    bool is_over;          /* the last word is said */
+    struct chunk chunk;
+    bool queue_waited; /* the queue did not come back in time */
+    bool is_over;      /* the last word is said */
     bool had_transaction;
     struct lines lines;
     unsigned messages;

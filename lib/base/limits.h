@@ -26,6 +26,7 @@ enum {
     SMTPD_ERRORS_SLOW = 10,     /* refused commands before replies slow down; RFC 5321 s.7.8 */
     SMTPD_ERRORS_MAX = 20,      /* refused commands before 421 */
     SMTPD_DEFERRALS_MAX = 1000, /* commands refused for now (4yz), without mail, before 421 */
+    SMTPD_CHUNKS_MAX = 20000,   /* BDAT commands a message; pitfalls.md section 7.6 */
     SMTPD_JUNK_MAX = 100,       /* NOOP, RSET, VRFY and the like without mail */
     ACCEPTS_PER_TURN = 8,       /* design.md section 3 */
 

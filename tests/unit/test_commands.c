@@ -231,60 +231,90 @@ static void temporary_trouble_is_asked_for_only_so_often(void **state)
     assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_TOO_MANY_ERRORS);
 }
 
+/* --- chunks */
+
+static void the_chunks_of_a_message_are_counted(void **state)
+{
+    struct bench *b = *state;
+
+    begin_transaction(b);
+    for (int i = 0; i < SMTPD_CHUNKS_MAX; i++)
+        assert_int_equal(say(b, "BDAT 0"), REPLY_TAKE_CHUNK);
+    assert_int_equal(say(b, "BDAT 0"), REPLY_TOO_MANY_CHUNKS);
+}
+
+static void a_chunk_waits_for_a_queue_that_is_away(void **state)
+{
+    struct bench *b = *state;
+
+    begin_transaction(b);
+    b->talk.queue = QUEUE_AWAY;
+    assert_int_equal(say(b, "BDAT 5"), REPLY_WAIT);
+    assert_false(b->talk.chunk_follows);
+    b->talk.queue = QUEUE_FULL;
+    assert_int_equal(say(b, "BDAT 5"), REPLY_QUEUE_FULL);
+    assert_true(b->talk.chunk_follows);
+    assert_int_equal(b->talk.phase, PHASE_GREETED);
+}
+
 /* --- the state equals the model's after any reply (pitfalls.md section 7.3) */
 
 /* The model knows a session as four facts, and each line as what it does to them. */
 struct model {
-    enum { NEW, GREETED, MAIL, RCPT } phase;
+    enum { NEW, GREETED, MAIL, RCPT, CHUNKS } phase;
     bool esmtp;
     unsigned recipients;
     unsigned errors, junk;
 };
 
-enum effect { NO_EFFECT, GREET, GREET_HELO, RESET, BEGIN, ADD, CONTENT };
+enum effect { NO_EFFECT, GREET, GREET_HELO, RESET, BEGIN, ADD, CONTENT, CHUNK, CLOSE };
 
 struct move {
     const char *line;
     enum effect effect;
     bool junk;
-    int code_new, code_greeted, code_mail, code_rcpt; /* what is answered in each phase */
+    /* what is answered in each phase */
+    int code_new, code_greeted, code_mail, code_rcpt, code_chunks;
 };
 
 static const struct move moves[] = {
-    { "EHLO client.test", GREET, true, 250, 250, 250, 250 },
-    { "HELO client.test", GREET_HELO, true, 250, 250, 250, 250 },
-    { "EHLO", NO_EFFECT, true, 501, 501, 501, 501 },
-    { "EHLO bad!name", NO_EFFECT, true, 501, 501, 501, 501 },
-    { "MAIL FROM:<a@example.net>", BEGIN, false, 503, 250, 503, 503 },
-    { "MAIL FROM:<>", BEGIN, false, 503, 250, 503, 503 },
-    { "MAIL FROM:<bad", NO_EFFECT, false, 503, 501, 503, 503 },
-    { "MAIL", NO_EFFECT, false, 503, 501, 503, 503 },
-    { "MAIL FROM:<a@example.net> SIZE=5000", NO_EFFECT, false, 503, 552, 503, 503 },
-    { "MAIL FROM:<a@example.net> FOO=1", NO_EFFECT, false, 503, 555, 503, 503 },
-    { "RCPT TO:<b@example.com>", ADD, false, 503, 503, 250, 250 },
-    { "RCPT TO:<postmaster>", ADD, false, 503, 503, 250, 250 },
-    { "RCPT TO:<@>", NO_EFFECT, false, 503, 503, 501, 501 },
-    { "RCPT TO:<b@example.com> X", NO_EFFECT, false, 503, 503, 555, 555 },
-    { "DATA", CONTENT, false, 503, 503, 554, 354 },
-    { "DATA now", NO_EFFECT, false, 503, 503, 501, 501 },
-    { "RSET", RESET, true, 250, 250, 250, 250 },
-    { "RSET x", NO_EFFECT, true, 501, 501, 501, 501 },
-    { "NOOP", NO_EFFECT, true, 250, 250, 250, 250 },
-    { "VRFY a", NO_EFFECT, true, 252, 252, 252, 252 },
-    { "HELP", NO_EFFECT, true, 214, 214, 214, 214 },
-    { "EXPN a", NO_EFFECT, true, 502, 502, 502, 502 },
-    { "BDAT 5", NO_EFFECT, true, 502, 502, 502, 502 },
-    { "STARTTLS", NO_EFFECT, true, 503, 454, 503, 503 },
-    { "FOO", NO_EFFECT, true, 500, 500, 500, 500 },
-    { "NO\rOP", NO_EFFECT, false, 500, 500, 500, 500 },
+    { "EHLO client.test", GREET, true, 250, 250, 250, 250, 250 },
+    { "HELO client.test", GREET_HELO, true, 250, 250, 250, 250, 250 },
+    { "EHLO", NO_EFFECT, true, 501, 501, 501, 501, 501 },
+    { "EHLO bad!name", NO_EFFECT, true, 501, 501, 501, 501, 501 },
+    { "MAIL FROM:<a@example.net>", BEGIN, false, 503, 250, 503, 503, 503 },
+    { "MAIL FROM:<>", BEGIN, false, 503, 250, 503, 503, 503 },
+    { "MAIL FROM:<bad", NO_EFFECT, false, 503, 501, 503, 503, 503 },
+    { "MAIL", NO_EFFECT, false, 503, 501, 503, 503, 503 },
+    { "MAIL FROM:<a@example.net> SIZE=5000", NO_EFFECT, false, 503, 552, 503, 503, 503 },
+    { "MAIL FROM:<a@example.net> FOO=1", NO_EFFECT, false, 503, 555, 503, 503, 503 },
+    { "RCPT TO:<b@example.com>", ADD, false, 503, 503, 250, 250, 503 },
+    { "RCPT TO:<postmaster>", ADD, false, 503, 503, 250, 250, 503 },
+    { "RCPT TO:<@>", NO_EFFECT, false, 503, 503, 501, 501, 503 },
+    { "RCPT TO:<b@example.com> X", NO_EFFECT, false, 503, 503, 555, 555, 503 },
+    { "DATA", CONTENT, false, 503, 503, 554, 354, 503 },
+    { "DATA now", NO_EFFECT, false, 503, 503, 501, 501, 503 },
+    { "RSET", RESET, true, 250, 250, 250, 250, 250 },
+    { "RSET x", NO_EFFECT, true, 501, 501, 501, 501, 501 },
+    { "NOOP", NO_EFFECT, true, 250, 250, 250, 250, 250 },
+    { "VRFY a", NO_EFFECT, true, 252, 252, 252, 252, 252 },
+    { "HELP", NO_EFFECT, true, 214, 214, 214, 214, 214 },
+    { "EXPN a", NO_EFFECT, true, 502, 502, 502, 502, 502 },
+    { "BDAT 5", CHUNK, false, 503, 503, 554, 250, 250 },
+    { "BDAT 5 LAST", CHUNK, false, 503, 503, 554, 250, 250 },
+    { "BDAT 5 FIRST", CLOSE, false, 501, 501, 501, 501, 501 },
+    { "STARTTLS", NO_EFFECT, true, 503, 454, 503, 503, 503 },
+    { "FOO", NO_EFFECT, true, 500, 500, 500, 500, 500 },
+    { "NO\rOP", NO_EFFECT, false, 500, 500, 500, 500, 500 },
 };
 enum { MOVES = sizeof(moves) / sizeof(moves[0]) };
 
 static int model_code(const struct model *m, const struct move *move)
 {
-    if (move->effect == ADD && m->phase >= MAIL && m->recipients == 5)
+    if (move->effect == ADD && (m->phase == MAIL || m->phase == RCPT) && m->recipients == 5)
         return 452;
-    const int codes[] = { move->code_new, move->code_greeted, move->code_mail, move->code_rcpt };
+    const int codes[] = { move->code_new, move->code_greeted, move->code_mail, move->code_rcpt,
+                          move->code_chunks };
     return codes[m->phase];
 }
 
@@ -300,6 +330,10 @@ static void model_apply(struct model *m, enum effect effect)
     switch (effect) {
     case NO_EFFECT:
     case CONTENT:
+    case CLOSE:
+        break;
+    case CHUNK:
+        m->phase = CHUNKS;
         break;
     case GREET:
     case GREET_HELO:
@@ -328,7 +362,8 @@ static uint32_t next_random(uint32_t *seed)
 
 static bool same_state(const struct conversation *talk, const struct model *m)
 {
-    static const enum phase phases[] = { PHASE_CONNECTED, PHASE_GREETED, PHASE_MAIL, PHASE_RCPT };
+    static const enum phase phases[] = { PHASE_CONNECTED, PHASE_GREETED, PHASE_MAIL, PHASE_RCPT,
+                                         PHASE_CHUNKS };
 
     return talk->phase == phases[m->phase] && talk->envelope.recipient_count == m->recipients &&
            (m->phase == NEW || talk->is_esmtp == m->esmtp) && talk->errors == m->errors &&
@@ -354,14 +389,17 @@ static void step(struct bench *b, struct model *m, const struct move *move, uint
 
     if (helo && strstr(move->line, "SIZE=") && expected == 552)
         expected = 555; /* no parameters after HELO */
+    if (helo && move->effect == CHUNK)
+        expected = 502; /* nor extensions */
     int code = reply_code(say(b, move->line));
     m->junk += move->junk;
-    m->errors += expected >= 500;
+    m->errors += expected >= 500 && move->effect != CLOSE;
     assert_int_equal(code, expected);
     if (expected < 400)
         model_apply(m, move->effect);
-    if (code == 354)
-        end_content(&b->talk, m, dice % 2 == 0);
+    assert_int_equal(b->talk.chunk_follows, move->effect == CHUNK);
+    if (code == 354 || (m->phase == CHUNKS && dice % 4 == 0))
+        end_content(&b->talk, m, dice % 8 == 0);
 }
 
 static void state_equals_the_models(void **state)
@@ -392,6 +430,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST("the envelope holds what was said", envelope_holds_what_was_said),
+        TEST("the chunks of a message are counted, and bounded (pitfalls.md 7.6)",
+             the_chunks_of_a_message_are_counted),
+        TEST("a chunk waits for a queue that is away; a full one is said behind its octets",
+             a_chunk_waits_for_a_queue_that_is_away),
         TEST("an envelope is bounded in octets too, whatever the settings allow",
              an_envelope_is_bounded_in_octets_too),
         TEST("postmaster's mail goes to the mailbox set", postmaster_goes_to_the_one_set),

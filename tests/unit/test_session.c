@@ -44,8 +44,9 @@ static void greet(struct rig *rig)
     rig_open(rig, "192.0.2.7");
     hear(rig, "220 ");
     rig_say(rig, "EHLO client.test\r\n");
-    for (int i = 0; i < 5; i++)
+    do
         hear(rig, "250");
+    while (rig->line[3] == '-');
 }
 
 static void begin_data(struct rig *rig)
@@ -196,6 +197,42 @@ static void a_queue_that_dies_meanwhile_is_told_at_the_final_dot(void **state)
     begin_data(rig);
     rig_say(rig, "hello\r\n.\r\n");
     hear(rig, "250 2.0.0");
+}
+
+static void forgotten_chunks_are_thrown_away(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    rig_say(rig, "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\nBDAT 4\r\nx: yRSET\r\n");
+    for (int i = 0; i < 4; i++)
+        hear(rig, "250");
+    assert_int_equal(fake_queue.aborted, 1);
+    assert_false(fake_queue_is_busy());
+    rig_say(rig, "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\nBDAT 4\r\nx: y"
+                 "EHLO client.test\r\n");
+    for (int i = 0; i < 3; i++)
+        hear(rig, "250");
+    hear(rig, "250-relay.example");
+    assert_int_equal(fake_queue.aborted, 2);
+    assert_false(fake_queue_is_busy());
+}
+
+static void chunks_that_trickle_are_ended(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    rig_say(rig, "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\nBDAT 1000\r\nx");
+    hear(rig, "250");
+    hear(rig, "250");
+    rig_settle(rig);
+    struct session *s = LIST_FIRST(&rig->host.sessions, struct session, in_host);
+    assert_int_equal(s->deadline_ms, s->chunk.begun_ms + SMTPD_DATA_GRACE_MS);
+    s->data_begun_ms = s->chunk.begun_ms - SMTPD_DATA_MS + 1000;
+    rig_say(rig, "x");
+    rig_settle(rig);
+    assert_int_equal(s->deadline_ms, s->chunk.begun_ms + 1000);
 }
 
 static void a_client_that_vanishes_leaves_nothing(void **state)
@@ -674,7 +711,7 @@ static void tls_client_connect(struct tls_client *c, struct rig *rig)
     session_open(&rig->host, &rig->place, fds[0], &client);
     hear_text(c, "waxseal\r\n");
     stream_printf(c->stream, "EHLO client.test\r\n");
-    hear_text(c, "250 8BITMIME\r\n");
+    hear_text(c, "250 CHUNKING\r\n");
 }
 
 static void tls_client_close(struct tls_client *c)
@@ -712,14 +749,23 @@ static void starttls_secures_and_begins_anew(void **state)
     assert_true(span_starts_with(buf_span(&c.heard),
                                  SPAN("503 5.5.1 Say EHLO or HELO first\r\n250-relay.example\r\n"
                                       "250-PIPELINING\r\n250-SIZE 26214400\r\n"
-                                      "250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n"
+                                      "250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250 CHUNKING\r\n"
                                       "503 5.5.1 TLS is active already\r\n")));
     stream_printf(c.stream, "hello\r\n.\r\n");
     hear_text(&c, "queued as 3f9c22\r\n");
     assert_non_null(memmem(fake_queue.content.base, buf_len(&fake_queue.content),
                            "with ESMTPS id 3f9c22\r\n\t(using TLSv1.3 with cipher TLS_", 55));
     assert_true(rig_has_logged(rig, "tls=TLSv1.3"));
-    tls_client_close(&c);
+    stream_printf(c.stream, "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\n"
+                            "BDAT 100\r\nonly the beginning");
+    hear_text(&c, "250 2.1.5 Ok\r\n");
+    rig_settle(rig);
+    assert_true(fake_queue_is_busy());
+    tls_client_close(&c); /* within the chunk: nothing is ever read in clear (pitfalls.md 7.2) */
+    rig_settle(rig);
+    assert_false(fake_queue_is_busy());
+    assert_int_equal(fake_queue.aborted, 1);
+    assert_int_equal(rig->host.session_count, 0);
     tls_context_free(&context);
     tls_trust_free(&trust);
     throwaway_ca_free(&ca);
@@ -835,6 +881,8 @@ int main(void)
              a_client_that_leaves_is_not_waited_for_for_ever),
         TEST("a queue that dies within DATA is told at the final dot, not before",
              a_queue_that_dies_meanwhile_is_told_at_the_final_dot),
+        TEST("chunks are forgotten at RSET and EHLO", forgotten_chunks_are_thrown_away),
+        TEST("a chunk has its own time, within that of its message", chunks_that_trickle_are_ended),
         TEST("a client that vanishes leaves nothing behind", a_client_that_vanishes_leaves_nothing),
         TEST("a refused message is thrown away at once, and answered at its end",
              a_refused_message_is_aborted_at_once),
@@ -863,7 +911,8 @@ int main(void)
         TEST("the end of draining spares those who wait for the commit",
              the_end_of_draining_spares_those_who_wait_for_the_commit),
         TEST("the very end spares nobody", the_very_end_spares_nobody),
-        TEST("STARTTLS secures the session and begins it anew", starttls_secures_and_begins_anew),
+        TEST("STARTTLS secures the session and begins it anew; TLS that ends in a chunk ends it",
+             starttls_secures_and_begins_anew),
         TEST("clear bytes behind STARTTLS end the session", clear_bytes_behind_starttls_end_it),
         TEST("a handshake that fails ends the session", a_handshake_that_fails_ends_the_session),
         TEST("a handshake has a minute, and not more", a_handshake_has_a_minute),
