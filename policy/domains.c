@@ -262,11 +262,9 @@ static void log_record_gone(const struct domain *domain)
 
 /* ---- the end of a question ---------------------------------------------------------------- */
 
-/* A full disk costs the keeping of a policy, never its application now. */
-static void keep(struct domain *domain, const struct sts_entry *entry)
+/* Takes what a write came to.  A full disk costs the keeping of a policy, never its application. */
+static void written(struct domains *domains, struct error *err)
 {
-    struct domains *domains = domain->domains;
-    struct error *err = sts_cache_store(domains->cache, entry);
     if (!err)
         return;
     if (!sts_cache_is_full(domains->cache)) {
@@ -275,6 +273,11 @@ static void keep(struct domain *domain, const struct sts_entry *entry)
     }
     log_failure(LOG_ERROR, "policy-not-kept", err);
     error_free(&err);
+}
+
+static void keep(struct domain *domain, const struct sts_entry *entry)
+{
+    written(domain->domains, sts_cache_store(domain->domains->cache, entry));
 }
 
 /* Writes down, to the day, that mail used the policy. */
@@ -532,8 +535,7 @@ static bool let_lapse(struct domains *domains, struct sts_entry *entry, int64_t 
         entry->refresh_utc_ms = now + DAY_MS;
         err = sts_cache_store(domains->cache, entry);
     }
-    if (err)
-        broken(domains, err);
+    written(domains, err);
     return true;
 }
 

@@ -1,5 +1,6 @@
 #include "policy/domains.h"
 
+#include <errno.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -82,6 +84,19 @@ unsigned sts_fetcher_busy(const struct sts_fetcher *fetcher)
 {
     (void)fetcher;
     return fetching != NULL;
+}
+
+/* ---- a disk that is full when it is told to be --------------------------------------------------
+ */
+
+static bool disk_is_full;
+
+int fdatasync(int fd)
+{
+    if (!disk_is_full)
+        return (int)syscall(SYS_fdatasync, fd);
+    errno = ENOSPC;
+    return -1;
 }
 
 /* ---- the world --------------------------------------------------------------------------------
@@ -480,6 +495,28 @@ static void what_nobody_used_in_a_month_is_forgotten_when_it_has_lapsed(void **s
     assert_null(entry.policy);
 }
 
+/* Events say "broken" where the role would end: that fails the test. */
+static void a_full_disk_costs_no_policy_and_ends_nothing(void **state)
+{
+    static const int64_t ages[] = { HOUR_MS, 8 * DAY_MS };
+    struct world *world = *state;
+    struct sts_entry entry;
+    for (size_t i = 0; i < 2; i++) { /* alive, and lapsed */
+        cache_holds(world, ages[i]);
+        assert_null(sts_cache_load(world->cache, SPAN("example.com"), &entry));
+        entry.used_utc_ms = clock_utc_ms() - 40 * DAY_MS;
+        entry.refresh_utc_ms = 1;
+        assert_null(sts_cache_store(world->cache, &entry));
+        sts_entry_clear(&entry);
+        disk_is_full = true;
+        domains_refresh_due(world->domains);
+        disk_is_full = false;
+        assert_null(sts_cache_load(world->cache, SPAN("example.com"), &entry));
+        assert_non_null(entry.policy);
+        sts_entry_clear(&entry);
+    }
+}
+
 static void a_cancelled_question_is_not_answered_but_its_policy_kept(void **state)
 {
     struct world *world = *state;
@@ -524,6 +561,8 @@ int main(void)
               a_refresh_comes_by_itself_and_tells_of_its_failure),
         STORY("a refresh set too far off by a wrong clock is pulled in",
               a_refresh_set_too_far_off_by_a_wrong_clock_is_pulled_in),
+        STORY("a full disk costs no policy, and ends nothing",
+              a_full_disk_costs_no_policy_and_ends_nothing),
         STORY("what nobody used in a month is forgotten when it has lapsed",
               what_nobody_used_in_a_month_is_forgotten_when_it_has_lapsed),
         STORY("a cancelled question is not answered, but its policy kept",
