@@ -363,6 +363,7 @@ void lane_take_back(struct lane *lane, struct session **session)
     }
     pool_put(lane->worker->pool, &s);
     lane_wake(lane);
+    worker_seat_is_free(lane->worker); /* whoever starves may end it */
 }
 
 static int candidate_of(const struct plan *plan, const char *mx)
