@@ -1,7 +1,7 @@
 # waxseal, an outbound mail relay.  `make help` lists what can be made.
 
 # The folders, from the bottom up; arrows between them only point down (docs/style.md section 1).
-FOLDERS = lib/base lib/mail lib/io lib/ipc policy tlsrpt queue queue/deliver smtpd supervisor
+FOLDERS = lib/base lib/mail lib/io lib/ipc policy tlsrpt queue queue/deliver smtpd smtpd/auth supervisor
 PROTOS  = $(wildcard lib/ipc/*.proto queue/*.proto policy/*.proto tlsrpt/*.proto)
 
 BUILD  ?= build
@@ -10,7 +10,7 @@ CC      = gcc
 endif
 PYTHON ?= /usr/bin/python3
 PREFIX ?= /usr/local
-PKGS    = libevent libssl libcrypto libcares libcurl lmdb libconfig libprotobuf-c jansson libidn2
+PKGS    = libevent libssl libcrypto libcares libcurl lmdb libconfig libprotobuf-c jansson libidn2 libcrypt
 # Before the packages are there, there is nothing to ask.
 pkgs    = $(shell command -v pkg-config >/dev/null && pkg-config $(1) $(PKGS) 2>/dev/null)
 VERSION := $(shell cat VERSION)

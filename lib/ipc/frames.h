@@ -40,6 +40,13 @@ enum frame_type {
 
     /* tlsrpt.proto */
     FRAME_SESSION_EVENT = 70,
+
+    /* auth.proto */
+    FRAME_AUTH_STATE = 80,
+    FRAME_AUTH_BEGIN = 81,
+    FRAME_AUTH_STEP = 82,
+    FRAME_AUTH_CANCEL = 83,
+    FRAME_AUTH_ANSWER = 84,
 };
 
 #endif

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("lib/base", "lib/mail", "lib/io", "lib/ipc", "policy", "tlsrpt", "queue", "queue/deliver", "smtpd",
-           "supervisor")
+           "smtpd/auth", "supervisor")
 
 # From a folder to the folders it may include; lib/base is open to all.
 ARROWS = {
@@ -23,12 +23,14 @@ ARROWS = {
     "queue": ("lib/ipc", "lib/io", "lib/mail"),
     "queue/deliver": ("lib/ipc", "lib/io", "lib/mail"),
     "smtpd": ("lib/ipc", "lib/io", "lib/mail"),
+    "smtpd/auth": ("lib/ipc", "lib/io"),
     "supervisor": ("lib/ipc", "lib/io"),
 }
 # Single headers that may be included besides.
 HEADERS = {
     "queue/deliver": {"policy/decide.h", "policy/mx_match.h", "policy/sts_policy.h"},
-    "supervisor": {"smtpd/smtpd.h", "queue/queue.h", "queue/tools.h", "queue/deliver/deliver.h",
+    "supervisor": {"smtpd/smtpd.h", "smtpd/auth/auth.h", "smtpd/auth/users.h",
+                   "smtpd/auth/password.h", "queue/queue.h", "queue/tools.h", "queue/deliver/deliver.h",
                    "policy/policy.h", "tlsrpt/tlsrpt.h", "lib/mail/domain.h"},
 }
 # Which files may include a library's headers.
@@ -42,6 +44,7 @@ LIBRARIES = {
     r"jansson\.h": r"lib/base/json.*",
     r"zlib\.h": r"lib/base/gzip.*",
     r"idn2\.h": r"lib/mail/domain\.c",
+    r"crypt\.h": r"smtpd/auth/password\.c",
     r"seccomp\.h": r"supervisor/sandbox.*",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.M)

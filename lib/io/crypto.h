@@ -1,0 +1,24 @@
+/*
+ * crypto - digests and keys for authentication; OpenSSL behind it.  No I/O, no memory that stays.
+ * Rules: RFC 2104, RFC 8018 s.5.2 (PBKDF2).
+ */
+#ifndef WAXSEAL_IO_CRYPTO_H
+#define WAXSEAL_IO_CRYPTO_H
+
+#include "lib/base/error.h"
+#include "lib/base/span.h"
+
+enum { CRYPTO_SHA256_SIZE = 32 };
+
+void crypto_sha256(struct span bytes, unsigned char out[CRYPTO_SHA256_SIZE]);
+void crypto_hmac_sha256(struct span key, struct span bytes, unsigned char out[CRYPTO_SHA256_SIZE]);
+void crypto_pbkdf2_sha256(struct span password, struct span salt, unsigned iterations,
+                          unsigned char out[CRYPTO_SHA256_SIZE]);
+
+/* In a time that tells nothing of where they differ. */
+bool crypto_equal(const void *a, const void *b, size_t len);
+
+/* Forgets a secret; no compiler takes it away. */
+void crypto_cleanse(void *secret, size_t len);
+
+#endif

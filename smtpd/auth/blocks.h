@@ -1,0 +1,32 @@
+/*
+ * blocks - who has failed to log in too often, by address and by user name, and until when nobody
+ * listens.  Called by smtpd/auth/exchanges.  No clock: time comes in.  Owns a bounded table; when
+ * it is full, what was touched longest ago is forgotten.
+ */
+#ifndef WAXSEAL_SMTPD_AUTH_BLOCKS_H
+#define WAXSEAL_SMTPD_AUTH_BLOCKS_H
+
+#include "lib/base/clock.h"
+#include "lib/base/network.h"
+
+enum {
+    BLOCKS_MAX = 65536,
+    BLOCK_ADDRESS_FAILURES = 10, /* in a row before the first block */
+    BLOCK_USER_FAILURES = 20,    /* more: anybody may fail in another's name */
+    BLOCK_FIRST_MS = MINUTE_MS,  /* doubles with each further failure ... */
+    BLOCK_MOST_MS = HOUR_MS,     /* ... up to this */
+    BLOCK_USER_MOST_MS = 5 * MINUTE_MS,
+    BLOCK_FORGET_MS = HOUR_MS, /* without a failure, behind the end of a block */
+};
+
+struct blocks;
+
+struct blocks *blocks_new(void);
+void blocks_free(struct blocks **blocks);
+
+/* `client` is an address as text; one IPv6 /64 counts as one. */
+bool blocks_is_blocked(struct blocks *blocks, struct span client, struct span user, int64_t now_ms);
+void blocks_failed(struct blocks *blocks, struct span client, struct span user, int64_t now_ms);
+void blocks_succeeded(struct blocks *blocks, struct span client, struct span user);
+
+#endif
