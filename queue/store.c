@@ -111,6 +111,11 @@ uint64_t store_new_id(struct store *store)
     return id < atomic_load(&store->ids_reserved) ? id : 0;
 }
 
+uint64_t store_txn_id(struct store_txn *txn)
+{
+    return atomic_fetch_add(&txn->store->next_id, 1);
+}
+
 /* ---- records ------------------------------------------------------------------------------ */
 
 struct error *store_get(struct store_txn *txn, enum queue_table table, const struct record_key *key,

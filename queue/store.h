@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 struct store;
+struct store_txn;
 
 struct store_limits {
     uint64_t bytes_max;         /* queue-size-max */
@@ -39,6 +40,8 @@ struct schedule_rules store_rules(struct store *store);
 
 /* A new id, above all given before, also by earlier processes; 0: none may be given right now. */
 uint64_t store_new_id(struct store *store);
+/* One within a transaction: its commit reserves it, so there always is one. */
+uint64_t store_txn_id(struct store_txn *txn);
 
 /* What the store holds, as of the last commit. */
 struct store_usage {

@@ -258,9 +258,7 @@ static struct error *notify_sender(struct settling *s)
     if (s->failed_count == 0)
         return NULL;
     if (s->settle->reserved_id == 0)
-        s->settle->reserved_id = store_new_id(s->txn->store);
-    if (s->settle->reserved_id == 0)
-        return error_new(ERROR_LOCAL, "no id for a notification");
+        s->settle->reserved_id = store_txn_id(s->txn);
     buf_init(&original, NOTIFY_WHOLE_MAX);
     buf_init(&text, NOTIFY_TEXT_MAX);
     struct error *err = read_original(s, &original);

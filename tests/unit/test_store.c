@@ -276,6 +276,20 @@ static void a_failed_recipient_is_told_to_the_sender_at_once(void **state)
     settle_clear(&settle);
 }
 
+static void a_notification_needs_no_id_that_was_reserved_before(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    while (store_new_id(rig.store) != 0)
+        ; /* a burst of mail before the next block of ids was written */
+    struct settle settle = store_rig_settle(&rig, id, 0, IPC__RESULT_KIND__FAILED, "5.1.1", false);
+    assert_int_equal(settle.operation.outcome, OPERATION_COMMITTED);
+    assert_true(settle.notification > id);
+    store_rig_reopen(&rig);
+    assert_true(store_new_id(rig.store) > settle.notification);
+    settle_clear(&settle);
+}
+
 static void a_failed_notification_is_told_to_nobody(void **state)
 {
     (void)state;
@@ -610,6 +624,8 @@ int main(void)
         TEST("a returned job is due as before", a_returned_job_is_due_as_before),
         TEST("a failed recipient is told to the sender in the same transaction",
              a_failed_recipient_is_told_to_the_sender_at_once),
+        TEST("a notification needs no id that was reserved before",
+             a_notification_needs_no_id_that_was_reserved_before),
         TEST("a failed notification is told to nobody", a_failed_notification_is_told_to_nobody),
         TEST("a message expires only after an attempt past its lifetime",
              a_message_expires_only_after_its_last_attempt),
