@@ -1,7 +1,15 @@
 """The policy cache outlives what happens to its process, its disk and its database."""
+import errno
 import glob
+import os
+import pwd
+import random
+import subprocess
+import time
 
+import pytest
 from client import send
+from relay import USER
 from services import wait_until
 from test_policy import arrived, wait_arrived
 
@@ -90,3 +98,83 @@ def test_a_weaker_policy_is_taken_and_raises_a_warning(lab, make_relay):
                    "the new policy")
     finally:
         lab.web.restore("good.test")
+
+
+@pytest.mark.parametrize("page", [0, 1, 3, 10])
+def test_no_damaged_page_costs_a_policy(lab, make_relay, page):
+    """Not only a cut file: any page may have rotted (meta, tree, records)."""
+    relay = make_relay().start()
+    wait_arrived(lab, send("you@good.test"))
+    assert relay.stop() == 0
+    with open(f"{relay.folder}/state/policy/data.mdb", "r+b") as file:
+        file.seek(4096 * page)
+        file.write(random.Random(page).randbytes(4096))
+    relay.start()
+    without_the_domains_help(lab, lambda: protected(lab, relay, "two"))
+
+
+def test_on_a_full_disk_policies_bind_are_renewed_and_survive_a_restart(lab, make_relay):
+    relay = make_relay().start()
+    relay.stop()
+    folder = f"{relay.folder}/state/policy"
+    for name in os.listdir(folder):
+        os.unlink(f"{folder}/{name}")
+    owner = pwd.getpwnam(USER)
+    subprocess.run(["mount", "-t", "tmpfs", "-o",
+                    f"size=5500k,mode=0700,uid={owner.pw_uid},gid={owner.pw_gid}", "tmpfs", folder],
+                   check=True)
+    try:
+        relay.start()
+        wait_arrived(lab, send("you@good.test"))
+        fill_up(f"{folder}/filler")
+        relay.cli("policy", "refresh", "good.test")
+        wait_arrived(lab, send("you@wildcard.test"))
+        relay.stop()
+        relay.start()
+        assert relay.cli_json("policy", "show", "wildcard.test")["mode"] == "enforce"
+        without_the_domains_help(lab, lambda: protected(lab, relay, "two"))
+    finally:
+        relay.kill()
+        subprocess.run(["umount", folder], check=True)
+
+
+def fill_up(path):
+    """Leaves not a block of the file system free."""
+    with open(path, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError as e:
+            assert e.errno == errno.ENOSPC
+
+
+def test_after_a_failed_fetch_the_same_id_waits_and_another_does_not(lab, make_relay):
+    """RFC 8461 section 3.3: five minutes for the same id."""
+    relay = make_relay().start()
+    os.unlink(f"{lab.web.folder}/policies/good.test")
+    before = lab.web.fetches("good.test")
+    try:
+        for number in range(3):
+            wait_arrived(lab, send(f"u{number}@good.test"))
+        assert lab.web.fetches("good.test") == before + 1
+        lab.dns.set_policy_id("good.test", "another")
+        time.sleep(5.5)     # what was looked up may serve for that long, whatever its TTL
+        wait_arrived(lab, send("u4@good.test"))
+        assert lab.web.fetches("good.test") == before + 2
+    finally:
+        lab.web.restore("good.test")
+        lab.dns.set_policy_id("good.test", "20260101T000000")
+
+
+def test_a_damaged_report_database_is_set_aside_and_counting_goes_on(lab, make_relay):
+    relay = make_relay().start()
+    wait_arrived(lab, send("you@good.test"))
+    relay.stop()
+    with open(f"{relay.folder}/state/tlsrpt/data.mdb", "r+b") as file:
+        file.write(random.Random(7).randbytes(3 * 4096))
+    relay.start()
+    assert relay.wait_event("tlsrpt-database-damaged").level == "error"
+    lab.mx("mx.good.test", greeting="220 mx.good.test anew")
+    wait_arrived(lab, send("two@good.test"))
+    wait_until(lambda: relay.cli("tlsrpt", "report", "good.test", check=False).returncode == 0, 10,
+               "new counts")
