@@ -157,7 +157,7 @@ static bool is_unmet(struct attempt *a)
 
 static void no_address(struct attempt *a, enum address_verdict verdict, const char *reason)
 {
-    struct outcome o = outcome_of_addresses(verdict);
+    struct outcome o = lane_excuse(a->lane, outcome_of_addresses(verdict));
     char words[VERDICT_WORDS_SIZE];
 
     a->blames_hop = true;

@@ -141,9 +141,18 @@ static void refuse_nowhere(struct lane *lane, struct job *job)
     lane_end_job(lane, job, &o, words);
 }
 
+struct outcome lane_excuse(const struct lane *lane, struct outcome outcome)
+{
+    if (!lane->target.is_relayhost || outcome.kind != OUTCOME_FAILED)
+        return outcome;
+    outcome.kind = OUTCOME_DEFERRED;
+    strcpy(outcome.status, "4.3.5"); /* RFC 3463 s.3.4: system incorrectly configured */
+    return outcome;
+}
+
 static void refuse_without_route(struct lane *lane, struct job *job)
 {
-    struct outcome o = outcome_of_route(lane->plan->route.verdict);
+    struct outcome o = lane_excuse(lane, outcome_of_route(lane->plan->route.verdict));
     char words[DOMAIN_MAX + sizeof(lane->plan->route.reason) + 8];
 
     snprintf(words, sizeof(words), "%s: %s", lane->target.name, lane->plan->route.reason);

@@ -54,4 +54,7 @@ void lane_rest(struct lane *lane);
 /* No candidate could be used: what has not been tried waits, too, with the same words. */
 void lane_hop_failed(struct lane *lane, const struct job *tried);
 
+/* A relayhost that cannot be found is our own trouble: mail waits until the setting is mended. */
+struct outcome lane_excuse(const struct lane *lane, struct outcome outcome);
+
 #endif

@@ -151,6 +151,27 @@ def test_a_relayhost_by_name_is_found_by_its_mx(lab, make_relay):
     assert relay.wait_delivery("you@no-such-domain.test", "delivered")["tls"] == "verified"
 
 
+@pytest.mark.parametrize("relayhost", ["no-such-domain.test", "nullmx.test", "relay.test",
+                                       "[mx.mx-nowhere.test]:25"])
+def test_a_relayhost_that_does_not_exist_bounces_nothing(make_relay, relayhost):
+    """The setting is wrong, not the address of the recipient."""
+    relay = make_relay(relayhost=relayhost).start()
+    send("you@anywhere.test")
+    assert relay.wait_event("delivery", rcpt="<you@anywhere.test>")["status"] == "4.3.5"
+    assert relay.wait_queue(1)[0]["recipient"] == "you@anywhere.test"
+
+
+@pytest.mark.parametrize("relayhost, outcome", [
+    ("good.test", "delivered"), ("expired.test", "deferred"), ("notls.test", "deferred"),
+    ("unlisted.test", "deferred"), ("testing.test", "delivered")])
+def test_the_policy_of_a_relayhost_by_name_binds(make_relay, relayhost, outcome):
+    """RFC 8461 section 3.4; it wins over tls-level (decision table, row C9)."""
+    relay = make_relay(relayhost=relayhost, tls_level="none").start()
+    send("you@anywhere.test")
+    event = relay.wait_delivery("you@anywhere.test", outcome)
+    assert event["sts"] == ("testing" if relayhost == "testing.test" else "enforce")
+
+
 @pytest.mark.parametrize("level, mx, outcome", [
     ("none", "mx.nopolicy.test", "delivered"), ("may", "mx.nopolicy-notls.test", "delivered"),
     ("encrypt", "mx.nopolicy-notls.test", "deferred"),
