@@ -28,6 +28,7 @@ struct store {
     int64_t last_now_ms;  /* the committer's */
     int64_t stat_ms;      /* the committer's: when the map was looked at last */
     bool map_has_room;    /* the committer's */
+    bool file_has_room;   /* the same: what is allocated and free makes up the reserve */
     bool has_reserve;     /* the committer's */
     uint64_t map_bytes;
     bool clock_stepped_back;
@@ -299,14 +300,21 @@ static bool map_has_room(struct store *store)
     store->stat_ms = now_ms;
     store->map_has_room = stat.used_bytes - stat.free_bytes + BATCH_BYTES_MAX <
                           stat.map_bytes - map_reserve(store_bytes_max(store));
+    store->file_has_room = stat.reserved_bytes + stat.free_bytes >= FILE_RESERVE;
     return store->map_has_room;
 }
 
+/*
+ * Room on disk is the reserve ahead of the file; where a full disk gives no more, what is left of
+ * it and the file's own pages that are free again (the file never shrinks), counted anew each time.
+ */
 bool store_has_room(struct store *store)
 {
     if (!store->has_reserve)
         store_keep_reserve(store);
-    return store->has_reserve && map_has_room(store);
+    if (!store->has_reserve)
+        store->stat_ms = 0;
+    return map_has_room(store) && (store->has_reserve || store->file_has_room);
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */

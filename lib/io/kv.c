@@ -301,6 +301,7 @@ void kv_stat(struct kv *kv, struct kv_stat *out)
     mdb_reader_list(kv->env, on_reader_line, &oldest);
     out->used_bytes = used_bytes(kv);
     out->free_bytes = free_pages(kv) * kv->page_bytes;
+    out->reserved_bytes = kv->allocated > out->used_bytes ? kv->allocated - out->used_bytes : 0;
     out->map_bytes = info.me_mapsize;
     out->file_bytes = fstat(kv->data_fd, &st) ? 0 : (uint64_t)st.st_size;
     out->oldest_reader_lag = info.me_last_txnid - oldest;

@@ -39,8 +39,9 @@ void kv_close(struct kv **kv);
 struct error *kv_reserve(struct kv *kv, uint64_t bytes) MUST_CHECK;
 
 struct kv_stat {
-    uint64_t used_bytes; /* pages ever used, those free for reuse included */
-    uint64_t free_bytes; /* of these, free for reuse */
+    uint64_t used_bytes;     /* pages ever used, those free for reuse included */
+    uint64_t free_bytes;     /* of these, free for reuse */
+    uint64_t reserved_bytes; /* allocated by kv_reserve and not in use yet */
     uint64_t map_bytes;
     uint64_t file_bytes;
     uint64_t oldest_reader_lag; /* transactions that the oldest reader holds back */

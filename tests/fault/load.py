@@ -114,8 +114,8 @@ class Load:
         writer.write(b"MAIL FROM:<ledger@client.test>\r\nRCPT TO:<sink@sink.test>\r\nDATA\r\n")
         replies = [await self.reply(reader) for _ in range(3)]
         if replies[2][0] != 354:
-            bad = next(r for r in replies if r[0] not in (250, 354))
-            return bad
+            await self.say(reader, writer, "RSET", 250)
+            return next(r for r in replies if r[0] not in (250, 354))
         writer.write(content + b".\r\n")
         await asyncio.wait_for(writer.drain(), 60)
         return await self.reply(reader)

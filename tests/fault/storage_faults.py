@@ -116,7 +116,8 @@ def fill_and_empty(scene):
     scene.relay.reload()                       # no new start: settling must work on a full store
     scene.wait_empty()
     after = Load(RELAY, f"{scene.folder}/ledger2.log", clients=4, seed=2, sizes=small).start()
-    wait_until(lambda: len(after.acknowledged) > 20, 20, "mail to be taken again")
+    wait_until(lambda: len(after.acknowledged) > 20, 20, "mail to be taken again",
+               lambda: f"{sorted(set(after.refusals))} {scene.relay.events()[-5:]}")
     after.stop()
     scene.wait_empty()
     acknowledged = {**load.acknowledged, **after.acknowledged}
