@@ -23,6 +23,7 @@ struct lease {
     void *holder; /* the worker; NULL for rows that are being moved, or after its death */
     void *hop;    /* dispatch's */
     int64_t started_ms;
+    unsigned pulled; /* chunks that the holder asked for and was not sent yet */
     bool last_attempt;
     bool settling;   /* the outcome is on its way to disk */
     bool covers_all; /* taken over from an earlier queue: all recipients of the message */

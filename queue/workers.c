@@ -16,6 +16,7 @@ enum {
     JOB_ROOM_MAX = 4096,         /* of a worker */
     HELD_LEASES_MAX = 16 * 1024, /* that a worker reports */
     PULL_MAX = STREAM_WINDOW / CONTENT_CHUNK_SIZE,
+    PULLED_MAX = 16 * PULL_MAX,     /* a window for each transaction that was begun anew */
     DECISION_BYTES_MAX = 16 * 1024, /* a larger one is not kept */
     HELLO_WAIT_MS = MINUTE_MS,      /* a worker that says nothing is stuck */
     SETTLE_AGAIN_MS = SECOND_MS,    /* after the disk was full even for settlements */
@@ -263,10 +264,20 @@ static void on_chunk(void *ctx, uint64_t lease_number, uint32_t chunk, struct sp
     if (!lease || !lease->holder)
         return; /* ended meanwhile */
     const struct worker *worker = lease->holder;
+    if (lease->pulled > 0)
+        lease->pulled--;
     content.lease = lease_number;
     content.chunk = chunk;
     content.damaged = bytes.data == NULL;
     channel_send(worker->channel, FRAME_JOB_CONTENT, &content.base, bytes);
+}
+
+/* Has it asked for more than it reads?  What it asked for is not to gather in our memory. */
+static bool is_glutted(const struct worker *worker, const struct lease *lease)
+{
+    size_t windows = ((size_t)worker->slot.room + 1) * 2; /* those of leases that ended included */
+
+    return lease->pulled > PULLED_MAX || channel_pending(worker->channel) > windows * STREAM_WINDOW;
 }
 
 static const char *on_pull(struct worker *worker, const struct channel_frame *frame)
@@ -276,10 +287,14 @@ static const char *on_pull(struct worker *worker, const struct channel_frame *fr
 
     if (!pull)
         return "a pull of content does not decode";
-    const struct lease *lease = lease_find(w->parts.leases, pull->lease);
+    struct lease *lease = lease_find(w->parts.leases, pull->lease);
     bool is_fair = pull->count <= PULL_MAX && pull->first_chunk <= UINT32_MAX - PULL_MAX;
-    if (is_fair && lease && lease->holder == worker)
-        content_reader_pull(w->reader, pull->lease, lease->id, pull->first_chunk, pull->count);
+    if (is_fair && lease && lease->holder == worker) {
+        lease->pulled += pull->count;
+        is_fair = !is_glutted(worker, lease);
+        if (is_fair)
+            content_reader_pull(w->reader, pull->lease, lease->id, pull->first_chunk, pull->count);
+    }
     ipc__content_pull__free_unpacked(pull, NULL);
     return is_fair ? NULL : "a pull beyond the window";
 }

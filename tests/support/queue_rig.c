@@ -325,12 +325,17 @@ void rig_pull(struct queue_rig *rig, const struct rig_job *job)
 {
     Ipc__ContentPull pull = IPC__CONTENT_PULL__INIT;
     uint32_t window = STREAM_WINDOW / CONTENT_CHUNK_SIZE;
+    unsigned before = rig->chunk_count;
 
     pull.lease = job->lease;
     for (pull.first_chunk = 0; pull.first_chunk < job->job->chunks; pull.first_chunk += window) {
         uint32_t rest = job->job->chunks - pull.first_chunk;
         pull.count = rest < window ? rest : window;
         channel_send(rig->worker, FRAME_CONTENT_PULL, &pull.base, nothing);
+        /* a worker that answers by itself does so within the loop, and has small messages */
+        if (!rig->answers_itself &&
+            !rig_wait(rig, &rig->chunk_count, before + pull.first_chunk + pull.count))
+            return;
     }
 }
 

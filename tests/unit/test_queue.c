@@ -381,6 +381,24 @@ static void nonsense_from_a_worker_ends_its_channel_alone(void **state)
     send_and_wait(100);
 }
 
+/* It would fill the queue's memory: a thousand windows of content, and it reads none. */
+static void a_worker_that_pulls_without_reading_is_ended(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 10, NULL, 0);
+    send_and_wait(1024 * 1024);
+    const struct rig_job *job = next_job();
+    Ipc__ContentPull pull = IPC__CONTENT_PULL__INIT;
+    pull.lease = job->lease;
+    pull.count = STREAM_WINDOW / CONTENT_CHUNK_SIZE;
+    for (int i = 0; i < 1000; i++)
+        channel_send(rig.worker, FRAME_CONTENT_PULL, &pull.base, SPAN(""));
+    rig_idle(&rig, 500);
+    assert_true(rig.worker_closed);
+    assert_true(rig.chunk_count < 40 * pull.count);
+    send_and_wait(100);
+}
+
 static void a_second_queue_on_the_same_folder_waits_for_the_lock(void **state)
 {
     (void)state;
@@ -457,6 +475,8 @@ int main(void)
              a_full_queue_refuses_and_goes_on_delivering),
         TEST("nonsense from a worker ends its channel and nothing else",
              nonsense_from_a_worker_ends_its_channel_alone),
+        TEST("a worker that pulls content without reading it is ended",
+             a_worker_that_pulls_without_reading_is_ended),
         TEST("a queue that was killed leaves its lock free",
              a_second_queue_on_the_same_folder_waits_for_the_lock),
         TEST("requests that make no sense get a sentence",
