@@ -45,7 +45,7 @@ static struct span lower_name(const char *mx, char room[DOMAIN_MAX + 1])
 {
     size_t len = 0;
 
-    for (; mx[len] != '\0' && len < DOMAIN_MAX; len++)
+    for (; len < DOMAIN_MAX && mx[len] != '\0'; len++)
         room[len] = ascii_lower(mx[len]);
     room[len] = '\0';
     return (struct span){ room, len };
