@@ -7,6 +7,7 @@
 #include "lib/base/network.h"
 #include "lib/ipc/channel.h"
 #include "lib/mail/envelope.h"
+#include "lib/mail/xtext.h"
 #include "queue/notify_words.h"
 
 enum {
@@ -26,6 +27,23 @@ bool notify_is_due(const Queue__MessageRecord *message, const Queue__RecipientRe
     return notify == 0 || (notify & NOTIFY_FAILURE);
 }
 
+bool notify_relay_is_due(const Queue__MessageRecord *message,
+                         const Queue__RecipientRecord *recipient)
+{
+    if (message->notification || message->envelope->reverse_path->text.len == 0)
+        return false;
+    return (recipient->recipient->notify & NOTIFY_SUCCESS) != 0;
+}
+
+size_t notify_failures(const struct notify_facts *facts)
+{
+    size_t failures = 0;
+
+    for (size_t i = 0; i < facts->count; i++)
+        failures += !facts->recipients[i].relayed;
+    return failures;
+}
+
 /* ---- the fields of the status part (RFC 3464 s.2) ------------------------------------------- */
 
 static bool write_field(struct buf *out, const char *name, const char *type, struct span text)
@@ -35,29 +53,13 @@ static bool write_field(struct buf *out, const char *name, const char *type, str
            buf_append(out, SPAN("\r\n"));
 }
 
-static int hex_value(char c)
+/* What an xtext stands for (RFC 3461 s.4); what is no xtext stays as it is. */
+static struct span decode(struct span text, char room[ORCPT_MAX + 1])
 {
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, ascii_lower(c)) : NULL;
+    size_t len;
 
-    return at ? (int)(at - digits) : -1;
-}
-
-/* Decodes xtext (RFC 3461 s.4); what is no xtext stays as it is. */
-static struct span xtext_decode(struct span text, char room[ORCPT_MAX + 1])
-{
-    size_t len = 0;
-
-    for (size_t i = 0; i < text.len && len < ORCPT_MAX; i++) {
-        bool coded = text.data[i] == '+' && i + 2 < text.len && hex_value(text.data[i + 1]) >= 0 &&
-                     hex_value(text.data[i + 2]) >= 0;
-        if (coded) {
-            room[len++] = (char)(hex_value(text.data[i + 1]) * 16 + hex_value(text.data[i + 2]));
-            i += 2;
-        } else {
-            room[len++] = text.data[i];
-        }
-    }
+    if (text.len > ORCPT_MAX || !xtext_decode(text, room, &len))
+        return text;
     return (struct span){ room, len };
 }
 
@@ -96,7 +98,7 @@ static bool write_message_fields(const struct notify_facts *facts, struct buf *o
 
     if (ok && envelope->envid.len > 0)
         ok = write_field(out, "Original-Envelope-Id", "",
-                         xtext_decode(span_of_bytes(envelope->envid), room));
+                         decode(span_of_bytes(envelope->envid), room));
     return ok && write_received_from(envelope, out) &&
            write_date(out, "Arrival-Date", facts->message->accepted_utc_ms);
 }
@@ -113,7 +115,7 @@ static bool write_original_recipient(const Ipc__Recipient *recipient, struct buf
     return buf_append(out, SPAN("Original-Recipient: ")) &&
            notify_clean(out, span_first(orcpt, type_len), FIELD_MAX) &&
            buf_append(out, SPAN("; ")) &&
-           notify_clean(out, xtext_decode(span_from(orcpt, type_len + 1), room), FIELD_MAX) &&
+           notify_clean(out, decode(span_from(orcpt, type_len + 1), room), FIELD_MAX) &&
            buf_append(out, SPAN("\r\n"));
 }
 
@@ -136,10 +138,12 @@ static bool is_status(struct span status)
 static struct span status_of(const struct notify_recipient *recipient)
 {
     struct span status = span_of_bytes(recipient->result->status);
-    char wanted = recipient->expired ? '4' : '5';
+    char wanted = recipient->relayed ? '2' : recipient->expired ? '4' : '5';
 
     if (is_status(status) && status.data[0] == wanted)
         return status;
+    if (recipient->relayed)
+        return SPAN("2.0.0");
     return recipient->expired ? SPAN("4.4.7") : SPAN("5.0.0");
 }
 
@@ -169,11 +173,12 @@ static bool write_recipient_fields(const struct notify_facts *facts,
     int64_t tried_ms = recipient->decision ? recipient->decision->at_utc_ms : facts->now_ms;
 
     qid_format(facts->original_id, id);
-    bool ok = buf_append(out, SPAN("\r\n")) && write_original_recipient(address, out) &&
-              write_field(out, "Final-Recipient", "rfc822; ",
-                          span_of_bytes(address->forward_path->text)) &&
-              buf_append(out, SPAN("Action: failed\r\n")) &&
-              write_field(out, "Status", "", status_of(recipient));
+    bool ok =
+        buf_append(out, SPAN("\r\n")) && write_original_recipient(address, out) &&
+        write_field(out, "Final-Recipient", "rfc822; ",
+                    span_of_bytes(address->forward_path->text)) &&
+        write_field(out, "Action", "", recipient->relayed ? SPAN("relayed") : SPAN("failed")) &&
+        write_field(out, "Status", "", status_of(recipient));
     if (ok && recipient->result->remote && host.len > 0)
         ok = write_field(out, "Remote-MTA", "dns; ", host);
     return ok && write_diagnostic(recipient, out) &&
@@ -237,10 +242,12 @@ static bool write_quoted(struct buf *out, struct span s)
     return ok;
 }
 
+/* RFC 3461 s.6.2: only what has failed comes back whole; RFC 8689 s.5 wants headers alone. */
 static bool returns_whole(const struct notify_facts *facts)
 {
-    return facts->original_is_whole && facts->message->envelope->ret != 2 &&
-           !facts->message->envelope->requiretls && is_seven_bit(facts->original);
+    return notify_failures(facts) > 0 && facts->original_is_whole &&
+           facts->message->envelope->ret != 2 && !facts->message->envelope->requiretls &&
+           is_seven_bit(facts->original);
 }
 
 static bool write_original(const struct notify_facts *facts, struct buf *out)
@@ -252,13 +259,12 @@ static bool write_original(const struct notify_facts *facts, struct buf *out)
                                     "Content-Description: Undelivered message\r\n\r\n")) &&
                buf_append(out, facts->original);
     if (is_seven_bit(headers))
-        return buf_append(out,
-                          SPAN("Content-Type: text/rfc822-headers\r\n"
-                               "Content-Description: Undelivered message's headers\r\n\r\n")) &&
+        return buf_append(out, SPAN("Content-Type: text/rfc822-headers\r\n"
+                                    "Content-Description: Headers of the message\r\n\r\n")) &&
                buf_append(out, headers);
     return buf_append(out, SPAN("Content-Type: text/rfc822-headers; charset=utf-8\r\n"
                                 "Content-Transfer-Encoding: quoted-printable\r\n"
-                                "Content-Description: Undelivered message's headers\r\n\r\n")) &&
+                                "Content-Description: Headers of the message\r\n\r\n")) &&
            write_quoted(out, headers);
 }
 
@@ -298,12 +304,14 @@ static bool write_header(const struct notify_facts *facts, const char *boundary,
                         ADDRESS_MAX) &&
            buf_printf(out,
                       ">\r\n"
-                      "Subject: Your message could not be delivered\r\n"
+                      "Subject: %s\r\n"
                       "Message-ID: <%s.%llx@%s>\r\n"
                       "Auto-Submitted: auto-replied\r\n"
                       "MIME-Version: 1.0\r\n"
                       "Content-Type: multipart/report; report-type=delivery-status;\r\n"
                       "\tboundary=\"%s\"\r\n\r\n",
+                      notify_failures(facts) > 0 ? "Your message could not be delivered"
+                                                 : "Your message was passed on",
                       id, (unsigned long long)facts->now_ms, facts->identity->hostname, boundary);
 }
 

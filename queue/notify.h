@@ -1,7 +1,8 @@
 /*
  * notify - builds delivery status notifications: what a sender is told about recipients that will
- * not get the message.  Called by store_settle; pure: writes text from facts.
- * Rules: RFC 3464, RFC 6522, RFC 3461 s.5.2 and s.6; rfc/bounces-dsn.md.
+ * not get the message, and about those, if asked for, of whom nothing more will be heard.  Called
+ * by store_settle; pure: writes text from facts. Rules: RFC 3464, RFC 6522, RFC 3461 s.5.2 and s.6;
+ * rfc/bounces-dsn.md.
  */
 #ifndef WAXSEAL_QUEUE_NOTIFY_H
 #define WAXSEAL_QUEUE_NOTIFY_H
@@ -27,6 +28,7 @@ struct notify_recipient {
     const Ipc__Result *result;
     const Ipc__Decision *decision; /* NULL: none was handed over */
     bool expired;                  /* tried until the end of the queue lifetime */
+    bool relayed;                  /* taken by a host that will report nothing itself */
 };
 
 struct notify_facts {
@@ -43,6 +45,12 @@ struct notify_facts {
 
 /* May the sender be told that this recipient failed? (RFC 5321 s.6.1, RFC 3461 s.4.1) */
 bool notify_is_due(const Queue__MessageRecord *message, const Queue__RecipientRecord *recipient);
+
+/* Delivered to a host without DSN: does the sender want to hear of that? (RFC 3461 s.5.2.2) */
+bool notify_relay_is_due(const Queue__MessageRecord *message,
+                         const Queue__RecipientRecord *recipient);
+/* How many of the recipients have not got the message. */
+size_t notify_failures(const struct notify_facts *facts);
 
 /* Appends the whole notification, with CRLF line ends; false: it did not fit. */
 bool notify_write(const struct notify_facts *facts, struct buf *out) MUST_CHECK;

@@ -175,13 +175,29 @@ static bool write_policy(const struct notify_recipient *recipient, struct buf *o
                                 "administrator has\r\n  to mend servers or policy.\r\n"));
 }
 
-static bool write_recipient(const struct notify_recipient *recipient, struct buf *out)
+static bool write_address(const struct notify_recipient *recipient, struct buf *out)
 {
-    const struct advice *advice = advice_of(recipient);
     struct span address = span_of_bytes(recipient->record->recipient->forward_path->text);
 
-    if (!buf_append(out, SPAN("<")) || !notify_clean(out, address, NAME_SHOWN_MAX) ||
-        !buf_append(out, SPAN(">\r\n")))
+    return buf_append(out, SPAN("<")) && notify_clean(out, address, NAME_SHOWN_MAX) &&
+           buf_append(out, SPAN(">\r\n"));
+}
+
+/* RFC 3461 s.5.2.2: this is the last that the sender hears of it. */
+static bool write_relayed(const struct notify_recipient *recipient, struct buf *out)
+{
+    return write_address(recipient, out) &&
+           write_wrapped(out, "  ",
+                         SPAN("The message was passed on to a mail server that sends no delivery "
+                              "reports.  Nobody will tell you whether it arrives.")) &&
+           write_reply(recipient, out) && buf_append(out, SPAN("\r\n"));
+}
+
+static bool write_failed(const struct notify_recipient *recipient, struct buf *out)
+{
+    const struct advice *advice = advice_of(recipient);
+
+    if (!write_address(recipient, out))
         return false;
     if (recipient->expired &&
         !write_wrapped(
@@ -194,6 +210,30 @@ static bool write_recipient(const struct notify_recipient *recipient, struct buf
            write_policy(recipient, out) && buf_append(out, SPAN("\r\n"));
 }
 
+/* Those that failed, or those that were passed on. */
+static bool write_group(const struct notify_facts *facts, bool relayed, struct buf *out)
+{
+    size_t failures = notify_failures(facts);
+    size_t count = relayed ? facts->count - failures : failures;
+    const char *plural = count == 1 ? "" : "s";
+    bool ok = true;
+
+    if (count == 0)
+        return true;
+    if (relayed)
+        ok = buf_printf(out, "It has been passed on for the recipient%s below.\r\n\r\n", plural);
+    else
+        ok = buf_printf(out,
+                        "It could not be delivered to the recipient%s below.  It will not be tried "
+                        "again.\r\n\r\n",
+                        plural);
+    for (size_t i = 0; i < facts->count && ok; i++)
+        if (facts->recipients[i].relayed == relayed)
+            ok = relayed ? write_relayed(&facts->recipients[i], out)
+                         : write_failed(&facts->recipients[i], out);
+    return ok;
+}
+
 bool notify_write_words(const struct notify_facts *facts, struct buf *out)
 {
     char date[CLOCK_TEXT_SIZE];
@@ -203,15 +243,11 @@ bool notify_write_words(const struct notify_facts *facts, struct buf *out)
 
     clock_format_mail(facts->message->accepted_utc_ms, date);
     qid_format(facts->original_id, id);
-    ok = buf_printf(
-        out,
-        "This is the mail system at %s.\r\n\r\n"
-        "Your message of %s (queue id %s)\r\n"
-        "could not be delivered to the recipient%s below.  It will not be tried again.\r\n"
-        "\r\n",
-        facts->identity->hostname, date, id, facts->count == 1 ? "" : "s");
-    for (size_t i = 0; i < facts->count && ok; i++)
-        ok = write_recipient(&facts->recipients[i], out);
+    ok = buf_printf(out,
+                    "This is the mail system at %s.\r\n\r\n"
+                    "This is about your message of %s (queue id %s).\r\n",
+                    facts->identity->hostname, date, id) &&
+         write_group(facts, false, out) && write_group(facts, true, out);
     return ok &&
            buf_printf(out, "If you need help, write to %s%s and quote this whole notification.\r\n",
                       postmaster[0] ? "" : "postmaster@",

@@ -22,8 +22,8 @@ struct settling {
     bool message_changed;
     bool hop_was_reached;
     struct span hop; /* of the recipients settled */
-    struct notify_recipient *failed;
-    size_t failed_count;
+    struct notify_recipient *told;
+    size_t told_count;
 };
 
 /* One throw for all recipients: those tried together stay together.  Most outcomes need none. */
@@ -68,18 +68,38 @@ static struct error *end_recipient(struct settling *s, Queue__RecipientRecord *r
     return err ? err : history_put(s->txn, &facts);
 }
 
+/* Somebody of whom the sender is told. */
+static struct notify_recipient *tell_of(struct settling *s, const Queue__RecipientRecord *recipient,
+                                        const Ipc__Result *result)
+{
+    struct notify_recipient *told = &s->told[s->told_count++];
+
+    *told = (struct notify_recipient){
+        .record = recipient,
+        .result = result,
+        .decision = s->settle->outcome->decision,
+    };
+    return told;
+}
+
+static struct error *deliver_recipient(struct settling *s, Queue__RecipientRecord *recipient,
+                                       Ipc__Result *result)
+{
+    struct error *err = end_recipient(s, recipient, result, SETTLED_DELIVERED);
+
+    s->hop_was_reached = true;
+    if (result->relayed && notify_relay_is_due(s->message, recipient))
+        tell_of(s, recipient, result)->relayed = true;
+    return err;
+}
+
 static struct error *fail_recipient(struct settling *s, Queue__RecipientRecord *recipient,
                                     Ipc__Result *result, enum settled_as as)
 {
     struct error *err = end_recipient(s, recipient, result, as);
 
     if (notify_is_due(s->message, recipient))
-        s->failed[s->failed_count++] = (struct notify_recipient){
-            .record = recipient,
-            .result = result,
-            .decision = s->settle->outcome->decision,
-            .expired = as == SETTLED_EXPIRED,
-        };
+        tell_of(s, recipient, result)->expired = as == SETTLED_EXPIRED;
     else if (s->message->envelope->reverse_path->text.len == 0)
         s->settle->sender_is_null = true;
     return err;
@@ -135,8 +155,7 @@ static struct error *settle_recipient(struct settling *s, Queue__RecipientRecord
 {
     switch (result->kind) {
     case IPC__RESULT_KIND__DELIVERED:
-        s->hop_was_reached = true;
-        return end_recipient(s, recipient, result, SETTLED_DELIVERED);
+        return deliver_recipient(s, recipient, result);
     case IPC__RESULT_KIND__FAILED:
         return fail_recipient(s, recipient, result, SETTLED_FAILED);
     case IPC__RESULT_KIND__DEFERRED:
@@ -241,8 +260,8 @@ static bool write_notification(struct settling *s, struct span original, struct 
         .id = s->settle->reserved_id,
         .original_id = s->id,
         .message = s->message,
-        .recipients = s->failed,
-        .count = s->failed_count,
+        .recipients = s->told,
+        .count = s->told_count,
         .now_ms = s->txn->now_ms,
         .original = original,
         .original_is_whole = original.len == s->message->size,
@@ -255,7 +274,7 @@ static struct error *notify_sender(struct settling *s)
     struct buf original;
     struct buf text;
 
-    if (s->failed_count == 0)
+    if (s->told_count == 0)
         return NULL;
     if (s->settle->reserved_id == 0)
         s->settle->reserved_id = store_txn_id(s->txn);
@@ -292,7 +311,7 @@ static struct error *apply_settle(struct operation *operation, struct store_txn 
     struct error *err = message_get(txn, s.id, &s.message);
     if (err || !s.message)
         return err;
-    s.failed = arena_take(txn->arena, settle->outcome->n_results * sizeof(*s.failed));
+    s.told = arena_take(txn->arena, settle->outcome->n_results * sizeof(*s.told));
     err = settle_results(&s);
     if (!err)
         err = settle_hop(&s);

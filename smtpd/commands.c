@@ -104,6 +104,7 @@ static enum reply_id take_mail(struct conversation *talk, struct span argument)
     talk->envelope.reverse_path = mail.reverse_path;
     talk->envelope.body = mail.body;
     talk->envelope.declared_size = mail.size;
+    talk->envelope.dsn = mail.dsn;
     talk->phase = PHASE_MAIL;
     return REPLY_SENDER_OK;
 }
@@ -134,6 +135,14 @@ static enum reply_id admit(const struct conversation *talk, struct address *path
     return REPLY_RELAYING_DENIED;
 }
 
+static void add_recipient(struct conversation *talk, const struct rcpt_command *rcpt)
+{
+    struct envelope_recipient *added = envelope_add(&talk->envelope, &rcpt->forward_path);
+
+    added->notify = rcpt->notify;
+    ensure(envelope_set_orcpt(&talk->envelope, added, span_of(rcpt->orcpt))); /* was measured */
+}
+
 static enum reply_id take_rcpt(struct conversation *talk, struct span argument)
 {
     struct rcpt_command rcpt;
@@ -150,7 +159,7 @@ static enum reply_id take_rcpt(struct conversation *talk, struct span argument)
     if (talk->envelope.recipient_count >= talk->settings->max_recipients ||
         !envelope_has_room(&talk->envelope, &rcpt.forward_path))
         return REPLY_TOO_MANY_RECIPIENTS; /* RFC 5321 s.4.5.3.1.10 */
-    envelope_add(&talk->envelope, &rcpt.forward_path);
+    add_recipient(talk, &rcpt);
     talk->phase = PHASE_RCPT;
     return REPLY_RECIPIENT_OK;
 }

@@ -3,6 +3,7 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 #include "lib/mail/domain.h"
+#include "lib/mail/dsn.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -141,13 +142,15 @@ static bool recipient_from(const Ipc__Recipient *m, struct envelope *out)
     struct envelope_recipient *r = envelope_add(out, &forward_path);
     r->number = m->number;
     r->notify = m->notify;
-    return text_from(m->orcpt, r->orcpt, sizeof(r->orcpt));
+    return dsn_notify_is_valid(m->notify) && dsn_orcpt_is_valid(span_of_bytes(m->orcpt)) &&
+           envelope_set_orcpt(out, r, span_of_bytes(m->orcpt));
 }
 
 bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out)
 {
     if (!message || message->body > BODY_8BITMIME || message->ret > 2 ||
         !mailbox_from(message->reverse_path, &out->reverse_path) ||
+        !dsn_envid_is_valid(span_of_bytes(message->envid)) ||
         !text_from(message->envid, out->dsn.envid, sizeof(out->dsn.envid)) ||
         !text_from(message->client_name, out->client_name, sizeof(out->client_name)) ||
         !text_from(message->user, out->user, sizeof(out->user)) ||

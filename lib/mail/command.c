@@ -2,6 +2,7 @@
 
 #include "lib/base/error.h"
 #include "lib/mail/domain.h"
+#include "lib/mail/dsn.h"
 
 static const struct command_refusal refusals[COMMAND_FAULT_COUNT] = {
     [COMMAND_BAD_BYTES] = { 500, "5.5.2", "NUL, bare CR or bare LF in a command" },
@@ -179,6 +180,14 @@ static enum command_fault take_body(struct span value, struct mail_command *out)
     return COMMAND_FINE;
 }
 
+/* The fault of a parameter that may be given once: is it there already, is it well-formed? */
+static enum command_fault once(bool is_given, bool is_fine)
+{
+    if (is_given)
+        return COMMAND_PARAMETER_TWICE;
+    return is_fine ? COMMAND_FINE : COMMAND_PARAMETER_SYNTAX;
+}
+
 static enum command_fault take_mail_parameter(const struct parameter *parameter,
                                               struct mail_command *out)
 {
@@ -186,6 +195,30 @@ static enum command_fault take_mail_parameter(const struct parameter *parameter,
         return take_size(parameter->value, out);
     if (span_equal_nocase(parameter->keyword, SPAN("BODY")))
         return take_body(parameter->value, out);
+    if (span_equal_nocase(parameter->keyword, SPAN("RET"))) {
+        bool is_given = out->dsn.ret_full || out->dsn.ret_headers;
+        return once(is_given, dsn_parse_ret(parameter->value, &out->dsn));
+    }
+    if (span_equal_nocase(parameter->keyword, SPAN("ENVID"))) {
+        bool is_given = out->dsn.envid[0] != '\0';
+        return once(is_given, dsn_parse_envid(parameter->value, &out->dsn));
+    }
+    return COMMAND_PARAMETER_UNKNOWN;
+}
+
+static enum command_fault take_rcpt_parameter(const struct parameter *parameter,
+                                              struct rcpt_command *out)
+{
+    bool is_given;
+
+    if (span_equal_nocase(parameter->keyword, SPAN("NOTIFY"))) {
+        is_given = out->notify != 0;
+        return once(is_given, dsn_parse_notify(parameter->value, &out->notify));
+    }
+    if (span_equal_nocase(parameter->keyword, SPAN("ORCPT"))) {
+        is_given = out->orcpt[0] != '\0';
+        return once(is_given, dsn_parse_orcpt(parameter->value, out->orcpt));
+    }
     return COMMAND_PARAMETER_UNKNOWN;
 }
 
@@ -226,9 +259,9 @@ enum command_fault command_parse_rcpt(struct span argument, struct rcpt_command 
         return COMMAND_SYNTAX;
     fault = path_fault(address_parse(path, &out->forward_path), COMMAND_BAD_FORWARD_PATH,
                        COMMAND_NON_ASCII_FORWARD);
-    if (fault == COMMAND_FINE && cut_parameter(&rest, &parameter, &fault)) {
+    while (fault == COMMAND_FINE && cut_parameter(&rest, &parameter, &fault)) {
         out->parameters++;
-        fault = COMMAND_PARAMETER_UNKNOWN;
+        fault = take_rcpt_parameter(&parameter, out);
     }
     return fault;
 }

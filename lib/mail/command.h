@@ -73,6 +73,7 @@ struct mail_command {
     uint64_t size; /* UINT64_MAX for what does not fit */
     bool body_given;
     enum body_type body;
+    struct dsn_request dsn;
 };
 enum command_fault command_parse_mail(struct span argument, struct mail_command *out);
 
@@ -80,6 +81,8 @@ enum command_fault command_parse_mail(struct span argument, struct mail_command 
 struct rcpt_command {
     struct address forward_path;
     unsigned parameters;
+    uint32_t notify;           /* 0: not given */
+    char orcpt[ORCPT_MAX + 1]; /* "" for none */
 };
 enum command_fault command_parse_rcpt(struct span argument, struct rcpt_command *out);
 

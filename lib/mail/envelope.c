@@ -8,7 +8,7 @@
 enum {
     RECIPIENTS_FIRST = 1,
     REST_OCTETS = 4096,    /* all but the recipients, at most */
-    RECIPIENT_OCTETS = 48, /* tags, lengths, numbers and a literal, at most; no ORCPT yet */
+    RECIPIENT_OCTETS = 48, /* tags, lengths, numbers and a literal, at most */
 };
 
 void envelope_init(struct envelope *e)
@@ -39,7 +39,8 @@ static size_t octets_of(const struct address *forward_path)
 
 bool envelope_has_room(const struct envelope *e, const struct address *forward_path)
 {
-    return e->recipient_octets + octets_of(forward_path) <= ENVELOPE_BYTES_MAX - REST_OCTETS;
+    return e->recipient_octets + octets_of(forward_path) + ORCPT_MAX <=
+           ENVELOPE_BYTES_MAX - REST_OCTETS;
 }
 
 struct envelope_recipient *envelope_add(struct envelope *e, const struct address *forward_path)
@@ -55,4 +56,12 @@ struct envelope_recipient *envelope_add(struct envelope *e, const struct address
     e->recipient_count++;
     e->recipient_octets += octets_of(forward_path);
     return added;
+}
+
+bool envelope_set_orcpt(struct envelope *e, struct envelope_recipient *recipient, struct span orcpt)
+{
+    if (!span_to_string(orcpt, recipient->orcpt, sizeof(recipient->orcpt)))
+        return false;
+    e->recipient_octets += orcpt.len;
+    return true;
 }

@@ -4,11 +4,12 @@
 #ifndef WAXSEAL_MAIL_ENVELOPE_H
 #define WAXSEAL_MAIL_ENVELOPE_H
 
+#include "lib/base/error.h"
 #include "lib/mail/address.h"
 
 enum body_type { BODY_7BIT, BODY_8BITMIME };
 
-/* RFC 3461: kept as received; most of it is used by a later issue, all of it is stored. */
+/* RFC 3461: kept as received, and passed on so. */
 struct dsn_request {
     bool ret_full;
     bool ret_headers;
@@ -42,9 +43,12 @@ struct envelope {
 
 void envelope_init(struct envelope *e);
 void envelope_clear(struct envelope *e);
-/* Is there room for one more within ENVELOPE_BYTES_MAX? */
+/* Is there room for one more, whatever its ORCPT, within ENVELOPE_BYTES_MAX? */
 bool envelope_has_room(const struct envelope *e, const struct address *forward_path);
 /* Adds a recipient and gives it, lent until the next is added. */
 struct envelope_recipient *envelope_add(struct envelope *e, const struct address *forward_path);
+/* Gives one of its recipients an ORCPT; false when it is too long. */
+bool envelope_set_orcpt(struct envelope *e, struct envelope_recipient *recipient,
+                        struct span orcpt) MUST_CHECK;
 
 #endif

@@ -1,11 +1,15 @@
 #include "queue/deliver/dialogue_private.h"
 
 #include "lib/base/clock.h"
+#include "lib/mail/dsn.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { DOT_WAIT_MS = 10 * MINUTE_MS }; /* RFC 5321 s.4.5.3.2.6 */
+enum {
+    DOT_WAIT_MS = 10 * MINUTE_MS, /* RFC 5321 s.4.5.3.2.6 */
+    MAIL_DSN_SIZE = ENVID_MAX + sizeof(" RET=FULL ENVID="),
+};
 
 static struct reply_facts facts_of(const struct dialogue *d, enum stage stage,
                                    const struct reply *reply)
@@ -92,20 +96,42 @@ void dialogue_send(struct dialogue *d, struct job *job)
     dialogue_enter(d, d->dirty ? PH_RSET : PH_MAIL);
 }
 
+/* RFC 3461 s.5.2.1: as received, and only to those who know it. */
+static void write_mail_dsn(const struct dialogue *d, const struct dsn_request *dsn,
+                           char room[MAIL_DSN_SIZE])
+{
+    room[0] = '\0';
+    if (!d->offered.dsn)
+        return;
+    snprintf(room, MAIL_DSN_SIZE, "%s%s%s",
+             dsn->ret_full      ? " RET=FULL"
+             : dsn->ret_headers ? " RET=HDRS"
+                                : "",
+             dsn->envid[0] ? " ENVID=" : "", dsn->envid);
+}
+
 static void put_mail(struct dialogue *d, const struct job *job)
 {
     char size[32] = "";
+    char dsn[MAIL_DSN_SIZE];
 
     if (d->offered.size)
         snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)job->size);
-    dialogue_say(d, "MAIL FROM:<%s>%s%s%s\r\n", job->envelope.reverse_path.text, size,
+    write_mail_dsn(d, &job->envelope.dsn, dsn);
+    dialogue_say(d, "MAIL FROM:<%s>%s%s%s%s\r\n", job->envelope.reverse_path.text, size,
                  job->eight_bit && d->offered.eightbitmime ? " BODY=8BITMIME" : "",
-                 job->envelope.smtputf8 && d->offered.smtputf8 ? " SMTPUTF8" : "");
+                 job->envelope.smtputf8 && d->offered.smtputf8 ? " SMTPUTF8" : "", dsn);
 }
 
 static void put_rcpt(struct dialogue *d, const struct job *job, unsigned i)
 {
-    dialogue_say(d, "RCPT TO:<%s>\r\n", job->envelope.recipients[i].forward_path.text);
+    const struct envelope_recipient *recipient = &job->envelope.recipients[i];
+    char notify[DSN_NOTIFY_SIZE];
+    const char *orcpt = d->offered.dsn ? recipient->orcpt : "";
+
+    dsn_format_notify(d->offered.dsn ? recipient->notify : 0, notify);
+    dialogue_say(d, "RCPT TO:<%s>%s%s%s%s\r\n", recipient->forward_path.text,
+                 notify[0] ? " NOTIFY=" : "", notify, orcpt[0] ? " ORCPT=" : "", orcpt);
 }
 
 /* RFC 2920 s.3.1: MAIL, all RCPT and DATA in one go. */
@@ -419,6 +445,7 @@ enum phase content_answered(struct dialogue *d, const struct reply *reply)
     if (is_nonsense(reply))
         return nonsense(d, STAGE_DOT, reply);
     o = outcome_of_reply(facts_of(d, STAGE_DOT, reply));
+    o.without_dsn = o.kind == OUTCOME_DELIVERED && !d->offered.dsn;
     job_settle(d->job, RECIPIENT_ACCEPTED, &o, dialogue_words(d, reply), true);
     return transaction_over(d);
 }

@@ -121,6 +121,7 @@ static void result_set(struct job_result *result, const struct outcome *outcome,
     memcpy(result->status, outcome->status, sizeof(result->status));
     result->reply = reply;
     result->remote = remote;
+    result->without_dsn = outcome->without_dsn;
 }
 
 void job_settle_one(struct job *job, unsigned index, const struct outcome *outcome,
@@ -207,6 +208,7 @@ static void fill_result(Ipc__Result *m, const struct job *job, unsigned i)
     m->status = text_bytes(result->status);
     m->reply = text_bytes(result->reply);
     m->remote = result->remote;
+    m->relayed = result->without_dsn;
 }
 
 static void fill_candidate(Ipc__Candidate *m, const struct job_candidate *c)

@@ -26,6 +26,7 @@ struct job_result {
     char status[STATUS_TEXT_SIZE];
     const char *reply; /* of the job's words */
     bool remote;
+    bool without_dsn; /* see outcome.h */
 };
 
 /* One candidate's part, in the job's words ("" for what is not known). */

@@ -36,9 +36,10 @@ enum outcome_kind {
 
 struct outcome {
     enum outcome_kind kind;
-    bool elsewhere; /* the next candidate may be tried for it, in this attempt */
-    bool again;     /* one recipient too many: at once, in a new transaction */
-    bool hang_up;   /* the session is of no more use */
+    bool elsewhere;   /* the next candidate may be tried for it, in this attempt */
+    bool again;       /* one recipient too many: at once, in a new transaction */
+    bool without_dsn; /* delivered to a host that will report nothing (RFC 3461 s.5.2.2) */
+    bool hang_up;     /* the session is of no more use */
     char status[STATUS_TEXT_SIZE];
 };
 

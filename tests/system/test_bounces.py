@@ -4,7 +4,7 @@ import email.policy
 import re
 
 import pytest
-from client import send
+from client import Client, Message, send
 from services import wait_until
 
 
@@ -151,3 +151,57 @@ def test_a_policy_failure_is_returned_only_at_the_end_and_names_policy_host_and_
     assert not lab.messages(id=message.id)
 
 
+
+
+# ------------------------------------------------------------ what the sender asked for (RFC 3461)
+
+def send_with(sender, mail, *recipients):
+    """`recipients` are pairs of address and parameters."""
+    message = Message()
+    with Client() as c:
+        c.ehlo()
+        assert c.say(f"MAIL FROM:<{sender}> {mail}")[0] == 250
+        for address, parameters in recipients:
+            assert c.say(f"RCPT TO:<{address}> {parameters}")[0] == 250
+        assert c.say("DATA")[0] == 354
+        assert c.data(message.content)[0] == 250
+    return message
+
+
+@pytest.mark.parametrize("notify, told", [
+    ("", True), ("NOTIFY=NEVER", False), ("NOTIFY=FAILURE", True), ("NOTIFY=SUCCESS,DELAY", False),
+    ("NOTIFY=SUCCESS,FAILURE", True)])
+def test_notify_decides_whether_a_failure_is_told(lab, shared_relay, notify, told):
+    name = f"asked{notify.replace('=', '-').replace(',', '-').lower()}"
+    send_with(f"{name}@sender.test", "", (f"refuse-{name}@nopolicy.test", notify))
+    shared_relay.wait_event("delivery", rcpt=f"<refuse-{name}@nopolicy.test>", outcome="failed")
+    if told:
+        wait_bounce(lab, f"{name}@sender.test")
+    else:
+        wait_until(lambda: not [r for r in shared_relay.queue() if name in r["sender"]], 10, "end")
+        assert not bounces(lab, f"{name}@sender.test")
+
+
+def test_envid_orcpt_and_ret_come_back_in_a_bounce(lab, shared_relay):
+    send_with("kept@sender.test", "RET=HDRS ENVID=QQ+20314+3D1",
+              ("refuse-kept@nopolicy.test", "ORCPT=rfc822;Bob+2Blist@Example.com"))
+    _, report = wait_bounce(lab, "kept@sender.test")
+    parts = list(report.iter_parts())
+    groups = fields(parts[1])
+    assert groups[0]["Original-Envelope-Id"] == "QQ 314=1"
+    assert groups[1]["Original-Recipient"] == "rfc822; Bob+list@Example.com"
+    assert groups[1]["Final-Recipient"] == "rfc822; refuse-kept@nopolicy.test"
+    assert parts[2].get_content_type() == "text/rfc822-headers"
+
+
+def test_success_is_told_as_relayed_where_the_host_reports_nothing(lab, shared_relay):
+    send_with("success@sender.test", "RET=FULL",
+              ("first@nopolicy.test", "NOTIFY=SUCCESS"), ("second@nopolicy.test", "NOTIFY=FAILURE"),
+              ("third@nopolicy.test", "NOTIFY=NEVER"), ("fourth@nopolicy.test", ""))
+    _, report = wait_bounce(lab, "success@sender.test")
+    parts = list(report.iter_parts())
+    groups = fields(parts[1])
+    assert [(g["Final-Recipient"], g["Action"], g["Status"][0]) for g in groups[1:]] == [
+        ("rfc822; first@nopolicy.test", "relayed", "2")]
+    assert parts[2].get_content_type() == "text/rfc822-headers"
+    assert len(bounces(lab, "success@sender.test")) == 1

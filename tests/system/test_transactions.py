@@ -36,6 +36,37 @@ def test_what_is_not_offered_is_not_said(lab, shared_relay):
     assert "MAIL FROM:<bare@sender.test>" in said(lab)
 
 
+def test_what_was_asked_about_notifications_is_passed_on_where_dsn_is_offered(lab, shared_relay):
+    """RFC 3461 section 5.2.1: as it came, byte for byte."""
+    lab.mx(HOST, extensions="PIPELINING\nDSN")
+    message = Message()
+    with Client() as c:
+        c.ehlo()
+        for line in ("MAIL FROM:<asks@sender.test> RET=FULL ENVID=QQ+20314",
+                     "RCPT TO:<asked@nopolicy.test> NOTIFY=SUCCESS ORCPT=rfc822;Bob+2B@Example.com"):
+            assert c.say(line)[0] == 250
+        assert c.say("DATA")[0] == 354 and c.data(message.content)[0] == 250
+    wait_arrived(lab, message)
+    lab.mx(HOST)
+    assert "MAIL FROM:<asks@sender.test> RET=FULL ENVID=QQ+20314" in said(lab)
+    assert ("RCPT TO:<asked@nopolicy.test> NOTIFY=SUCCESS ORCPT=rfc822;Bob+2B@Example.com"
+            in said(lab))
+
+
+def test_a_chunked_message_arrives_as_it_was_sent(lab, shared_relay):
+    """RFC 3030: cut anywhere, dots and all."""
+    message = Message(body="..\r\n.\r\nQUIT\r\n" + "x" * 998 + "\r\n")
+    with Client() as c:
+        c.ehlo()
+        for line in ("MAIL FROM:<chunks@sender.test>", "RCPT TO:<chunks@nopolicy.test>"):
+            assert c.say(line)[0] == 250
+        chunks = [message.content[i:i + 7] for i in range(0, len(message.content), 7)]
+        c.send(b"".join(b"BDAT %d\r\n" % len(chunk) + chunk for chunk in chunks))
+        assert [c.reply()[0] for _ in chunks] == [250] * len(chunks)
+        assert c.say("BDAT 0 LAST")[0] == 250
+    wait_arrived(lab, message)
+
+
 def test_a_message_too_large_for_the_host_is_not_sent(lab, shared_relay):
     """RFC 1870 section 6: its SIZE is known before."""
     lab.mx(HOST, extensions="PIPELINING\nSIZE 5000\nENHANCEDSTATUSCODES")

@@ -135,7 +135,8 @@ static void unknown_parameters_are_refused_as_such(void **state)
     check_mail("FROM:<> FOO=bar", COMMAND_PARAMETER_UNKNOWN);
     check_mail("FROM:<> SMTPUTF8", COMMAND_PARAMETER_UNKNOWN);
     check_mail("FROM:<> AUTH=a=b", COMMAND_PARAMETER_UNKNOWN);
-    check_rcpt("TO:<a@b.test> NOTIFY=NEVER", COMMAND_PARAMETER_UNKNOWN);
+    check_rcpt("TO:<a@b.test> RET=FULL", COMMAND_PARAMETER_UNKNOWN);
+    check_mail("FROM:<> NOTIFY=NEVER", COMMAND_PARAMETER_UNKNOWN);
     check_rcpt("TO:<a@b.test> SIZE=5", COMMAND_PARAMETER_UNKNOWN);
     check_rcpt("TO:<a@b.test> =", COMMAND_PARAMETER_SYNTAX);
     assert_int_equal(command_refusal(COMMAND_PARAMETER_UNKNOWN)->code, 555);
@@ -236,6 +237,35 @@ static void a_hello_name_is_a_domain_or_a_literal(void **state)
                      COMMAND_SYNTAX);
 }
 
+static void what_is_said_about_notifications_is_kept(void **state)
+{
+    struct mail_command mail;
+    struct rcpt_command rcpt;
+    (void)state;
+    assert_int_equal(command_parse_mail(SPAN("FROM:<a@b.test> RET=hdrs ENVID=QQ+20314"), &mail),
+                     COMMAND_FINE);
+    assert_true(mail.dsn.ret_headers && !mail.dsn.ret_full);
+    assert_string_equal(mail.dsn.envid, "QQ+20314");
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<a@b.test> NOTIFY=SUCCESS,delay "
+                                             "ORCPT=rfc822;A+2B@b.test"),
+                                        &rcpt),
+                     COMMAND_FINE);
+    assert_int_equal(rcpt.notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
+    assert_string_equal(rcpt.orcpt, "rfc822;A+2B@b.test");
+    assert_int_equal(rcpt.parameters, 2);
+    check_mail("FROM:<> RET=FULL RET=FULL", COMMAND_PARAMETER_TWICE);
+    check_mail("FROM:<> ENVID=a envid=a", COMMAND_PARAMETER_TWICE);
+    check_mail("FROM:<> RET=ALL", COMMAND_PARAMETER_SYNTAX);
+    check_mail("FROM:<> RET", COMMAND_PARAMETER_SYNTAX);
+    check_mail("FROM:<> ENVID=", COMMAND_PARAMETER_SYNTAX);
+    check_mail("FROM:<> ENVID=+0D+0A", COMMAND_PARAMETER_SYNTAX);
+    check_rcpt("TO:<a@b.test> NOTIFY=NEVER NOTIFY=NEVER", COMMAND_PARAMETER_TWICE);
+    check_rcpt("TO:<a@b.test> ORCPT=rfc822;a ORCPT=rfc822;a", COMMAND_PARAMETER_TWICE);
+    check_rcpt("TO:<a@b.test> NOTIFY=NEVER,SUCCESS", COMMAND_PARAMETER_SYNTAX);
+    check_rcpt("TO:<a@b.test> ORCPT=a@b.test", COMMAND_PARAMETER_SYNTAX);
+    check_rcpt("TO:<a@b.test> ORCPT=rfc822;a+zz", COMMAND_PARAMETER_SYNTAX);
+}
+
 static void check_bdat(const char *argument, uint64_t octets, bool is_last)
 {
     struct bdat_command bdat;
@@ -298,6 +328,8 @@ int main(void)
         { "command: every fault has an answer", every_fault_has_an_answer, 0, 0, 0 },
         { "command: the name in EHLO is a domain or a literal",
           a_hello_name_is_a_domain_or_a_literal, 0, 0, 0 },
+        { "command: what is said about notifications is kept, read strictly (RFC 3461 s.4)",
+          what_is_said_about_notifications_is_kept, 0, 0, 0 },
         { "command: BDAT takes a size and perhaps LAST (RFC 3030 s.2)",
           bdat_takes_a_size_and_perhaps_last, 0, 0, 0 },
     };

@@ -25,6 +25,7 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 #include "lib/ipc/envelope_codec.h"
+#include "lib/mail/dsn.h"
 #include "queue/deliver/dialogue.h"
 
 /* --- a clock that can be moved on: a test of a five minutes' wait takes none */
@@ -308,6 +309,35 @@ static void add_job(struct play *p, const char *value)
     free(text);
 }
 
+/* What the last job's envelope says beside its paths, changed by `change`. */
+static void change_envelope(struct play *p, void (*change)(struct envelope *e, const char *value),
+                            const char *value)
+{
+    unsigned i = p->job_count - 1;
+    struct job *job;
+
+    change(&p->jobs[i]->envelope, value);
+    job = make_job(&p->jobs[i]->envelope, i + 1, p->content[i].len);
+    job_free(&p->jobs[i]);
+    p->jobs[i] = job;
+}
+
+static void change_dsn(struct envelope *e, const char *value)
+{
+    char ret[8], envid[ENVID_MAX + 1], notify[40], orcpt[ORCPT_MAX + 1];
+
+    assert_int_equal(sscanf(value, "%7s %100s %39s %500s", ret, envid, notify, orcpt), 4);
+    assert_true(dsn_parse_ret(span_of(ret), &e->dsn));
+    assert_true(dsn_parse_envid(span_of(envid), &e->dsn));
+    assert_true(dsn_parse_notify(span_of(notify), &e->recipients[0].notify));
+    assert_true(dsn_parse_orcpt(span_of(orcpt), e->recipients[0].orcpt));
+}
+
+static void set_dsn(struct play *p, const char *value)
+{
+    change_envelope(p, change_dsn, value);
+}
+
 /* The last job's content becomes so many lines of 100 octets. */
 static void set_lines(struct play *p, const char *value)
 {
@@ -371,6 +401,7 @@ static const struct {
     { "mail", add_job },            /* FROM TO[,TO] CONTENT */
     { "lines", set_lines },         /* the last mail's content: so many lines of 100 octets */
     { "eight-bit", set_eight_bit }, /* the last mail's content */
+    { "dsn", set_dsn },             /* RET ENVID NOTIFY ORCPT, of the last mail's first recipient */
     { "along", set_along },         /* the next mail leaves with the end of the one before */
     { "hold", set_hold },           /* on: the queue gives no content; off: it does */
     { "damaged", set_damaged },     /* the queue says that the first mail's next chunk is damaged */
@@ -471,6 +502,16 @@ static const char *const kinds[] = {
     [OUTCOME_UNKNOWN] = "unknown",
 };
 
+/* "relayed": delivered, to a host that will report nothing; "reported": to one that may. */
+static const char *kind_of(const struct job_result *r, const char *expected)
+{
+    if (strncmp(expected, "relayed", 7) == 0 && r->kind == OUTCOME_DELIVERED)
+        return r->without_dsn ? "relayed" : "reported";
+    if (strncmp(expected, "reported", 8) == 0 && r->kind == OUTCOME_DELIVERED)
+        return r->without_dsn ? "relayed" : "reported";
+    return kinds[r->kind];
+}
+
 static void check_result(struct play *p, const char *text)
 {
     unsigned number, recipient;
@@ -483,7 +524,7 @@ static void check_result(struct play *p, const char *text)
     const struct job_result *r = &p->jobs[number - 1]->results[recipient - 1];
     snprintf(got, sizeof(got), "%s%s%s %s %s", r->state == RECIPIENT_SETTLED ? "" : "open",
              r->state != RECIPIENT_SETTLED && r->is_given ? " " : "",
-             r->is_given ? kinds[r->kind] : "", r->is_given ? r->status : "",
+             r->is_given ? kind_of(r, text + used) : "", r->is_given ? r->status : "",
              r->is_given ? r->reply : "");
     if (!fits(text + used, got))
         fail_at("result", text + used, got);

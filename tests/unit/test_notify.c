@@ -75,7 +75,7 @@ static void set_recipient(struct facts *f)
     f->decision.at_utc_ms = INT64_C(1769767203000);
     f->decision.candidates = f->candidates;
     f->decision.n_candidates = 1;
-    f->failed = (struct notify_recipient){ &f->record, &f->result, &f->decision, false };
+    f->failed = (struct notify_recipient){ &f->record, &f->result, &f->decision, false, false };
 }
 
 static int open_facts(void **state)
@@ -331,6 +331,62 @@ static void notify_decides_who_is_told(void **state)
     }
 }
 
+/* RFC 3461 s.5.2.2: the second column of the table in its section 5.2. */
+static void notify_decides_who_hears_of_a_relay(void **state)
+{
+    struct facts *f = *state;
+    static const struct {
+        uint32_t notify;
+        bool due;
+    } rows[] = { { 0, false },
+                 { NOTIFY_NEVER, false },
+                 { NOTIFY_FAILURE, false },
+                 { NOTIFY_DELAY | NOTIFY_FAILURE, false },
+                 { NOTIFY_SUCCESS, true },
+                 { NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY, true } };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        f->recipient.notify = rows[i].notify;
+        assert_int_equal(notify_relay_is_due(&f->message, &f->record), rows[i].due);
+    }
+    f->message.notification = true;
+    assert_false(notify_relay_is_due(&f->message, &f->record));
+    f->message.notification = false;
+    f->reverse_path.text = text_bytes("");
+    assert_false(notify_relay_is_due(&f->message, &f->record));
+}
+
+static void a_relay_is_told_as_such(void **state)
+{
+    struct facts *f = *state;
+    f->failed.relayed = true;
+    f->envelope.ret = 1;
+    f->result.status = text_bytes("2.1.5");
+    f->result.reply = text_bytes("250 2.1.5 taken");
+    says(f, "Subject: Your message was passed on\r\n");
+    says(f, "Action: relayed\r\nStatus: 2.1.5\r\nRemote-MTA: dns; mx1.example.net\r\n");
+    says(f, "Nobody will tell you whether it arrives.");
+    says(f, "Subject: lunch\r\n");
+    assert_false(has(buf_span(&f->text), "could not be delivered"));
+    assert_false(has(buf_span(&f->text), "See you at noon")); /* RFC 3461 s.6.2 */
+    f->result.status = text_bytes("5.1.1");
+    says(f, "Status: 2.0.0\r\n");
+}
+
+static void failures_and_relays_come_in_one_notification(void **state)
+{
+    struct facts *f = *state;
+    struct notify_recipient both[] = { f->failed, f->failed };
+    both[1].relayed = true;
+    f->notify.recipients = both;
+    f->notify.count = 2;
+    says(f, "Subject: Your message could not be delivered\r\n");
+    says(f, "could not be delivered to the recipient below.");
+    says(f, "passed on for the recipient below.");
+    says(f, "Action: failed\r\nStatus: 5.1.1");
+    says(f, "Action: relayed\r\nStatus: 2.0.0");
+    assert_int_equal(notify_failures(&f->notify), 1);
+}
+
 #define TEST(title, function)                                                                      \
     {                                                                                              \
         title, function, open_facts, close_facts, NULL                                             \
@@ -368,6 +424,11 @@ int main(void)
              the_boundary_does_not_occur_in_the_original),
         TEST("nobody is told when a notification fails", nobody_is_told_of_a_bounce_of_a_bounce),
         TEST("NOTIFY decides who is told (RFC 3461 s.4.1)", notify_decides_who_is_told),
+        TEST("NOTIFY decides who hears of a relay (RFC 3461 s.5.2.2)",
+             notify_decides_who_hears_of_a_relay),
+        TEST("a relay is told as such, and returns headers only", a_relay_is_told_as_such),
+        TEST("failures and relays come in one notification",
+             failures_and_relays_come_in_one_notification),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
