@@ -19,7 +19,7 @@ static bool is_our_postmaster(const struct address *path, struct span hostname)
     return domain.len == 0 || span_equal_nocase(domain, hostname);
 }
 
-enum access_verdict access_judge(const struct ip_address *client,
+enum access_verdict access_judge(const struct ip_address *client, bool is_user,
                                  const struct network_list *relay_from, struct span hostname,
                                  const struct address *forward_path)
 {
@@ -27,5 +27,7 @@ enum access_verdict access_judge(const struct ip_address *client,
         return ACCESS_POSTMASTER;
     if (forward_path->domain[0] == '\0')
         return ACCESS_DENIED;
+    if (is_user)
+        return ACCESS_RELAY;
     return in_networks(relay_from, client) ? ACCESS_RELAY : ACCESS_DENIED;
 }

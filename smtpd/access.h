@@ -17,8 +17,8 @@ enum access_verdict {
     ACCESS_DENIED,
 };
 
-/* `relay_from` is the listener's, `hostname` our own name. */
-enum access_verdict access_judge(const struct ip_address *client,
+/* `is_user`: it has authenticated; `relay_from` is the listener's, `hostname` our own name. */
+enum access_verdict access_judge(const struct ip_address *client, bool is_user,
                                  const struct network_list *relay_from, struct span hostname,
                                  const struct address *forward_path);
 

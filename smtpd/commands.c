@@ -1,6 +1,7 @@
 #include "smtpd/commands.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/limits.h"
 #include "lib/mail/command.h"
@@ -98,9 +99,14 @@ static enum reply_id take_mail(struct conversation *talk, struct span argument)
         return REPLY_NO_PARAMETERS_AFTER_HELO;
     if (mail.size_given && mail.size > talk->settings->max_message_bytes) /* RFC 1870 s.6.1 */
         return REPLY_TOO_LARGE;
+    if (mail.auth_given && talk->mechanisms == 0)
+        return reply_of_fault(COMMAND_PARAMETER_UNKNOWN);
+    if (talk->listener->auth == LISTENER_AUTH_REQUIRED && talk->user[0] == '\0')
+        return REPLY_AUTH_FIRST; /* RFC 6409 s.4.3 */
     queue = ask_queue(talk);
     if (queue != REPLY_OK)
         return queue;
+    memcpy(talk->envelope.user, talk->user, sizeof(talk->envelope.user));
     talk->envelope.reverse_path = mail.reverse_path;
     talk->envelope.body = mail.body;
     talk->envelope.declared_size = mail.size;
@@ -123,7 +129,7 @@ static bool find_postmaster(const struct settings *settings, struct address *out
 /* Brings a forward-path to where its mail goes; REPLY_RECIPIENT_OK when it may. */
 static enum reply_id admit(const struct conversation *talk, struct address *path)
 {
-    switch (access_judge(&talk->client, &talk->listener->relay_from,
+    switch (access_judge(&talk->client, talk->user[0] != '\0', &talk->listener->relay_from,
                          span_of(talk->settings->hostname), path)) {
     case ACCESS_RELAY:
         return REPLY_RECIPIENT_OK;
@@ -239,6 +245,32 @@ static enum reply_id take_starttls(struct conversation *talk, struct span argume
     return talk->input_follows ? REPLY_BYTES_BEHIND_STARTTLS : REPLY_START_TLS;
 }
 
+/* RFC 4954 s.4: a mechanism, perhaps a response to the challenge that it would begin with. */
+static enum reply_id take_auth(struct conversation *talk, struct span argument)
+{
+    struct span name = span_first(argument, span_find(argument, ' '));
+
+    if (talk->listener->auth == LISTENER_AUTH_OFF || talk->settings->users_file[0] == '\0')
+        return REPLY_NOT_IMPLEMENTED;
+    if (talk->phase != PHASE_GREETED)
+        return talk->phase == PHASE_CONNECTED ? REPLY_HELLO_FIRST : REPLY_NOT_NOW;
+    if (argument.len == 0)
+        return REPLY_ARGUMENT_WANTED;
+    if (talk->user[0] != '\0')
+        return REPLY_AUTH_ALREADY;
+    if (!talk->is_secure)
+        return REPLY_AUTH_WANTS_TLS;
+    if (talk->mechanisms == 0)
+        return REPLY_AUTH_TROUBLE;
+    talk->mechanism = auth_mechanism_of(name);
+    if (!(talk->mechanisms & 1U << talk->mechanism))
+        return REPLY_AUTH_UNKNOWN;
+    talk->initial = (struct span){ NULL, 0 };
+    if (name.len < argument.len)
+        talk->initial = span_from(argument, name.len + 1);
+    return REPLY_BEGIN_AUTH;
+}
+
 typedef enum reply_id take_fn(struct conversation *talk, struct span argument);
 
 enum argument_rule { ARGUMENT_ANY, ARGUMENT_NONE, ARGUMENT_WANTED };
@@ -277,7 +309,7 @@ static const struct rule rules[VERB_COUNT] = {
     [VERB_QUIT]     = { ALWAYS,  0,                ARGUMENT_NONE,   false, NULL, REPLY_BYE },
     [VERB_EXPN]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
     [VERB_BDAT]     = { ALWAYS,  0,                ARGUMENT_ANY,    false, take_bdat,     0 },
-    [VERB_AUTH]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
+    [VERB_AUTH]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  take_auth,     0 },
     [VERB_OBSOLETE] = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
     [VERB_HTTP]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_SMTP },
     [VERB_UNKNOWN]  = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_UNKNOWN_COMMAND },

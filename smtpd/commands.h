@@ -8,6 +8,7 @@
 #define WAXSEAL_SMTPD_COMMANDS_H
 
 #include "lib/base/settings.h"
+#include "lib/ipc/auth_client.h"
 #include "lib/mail/envelope.h"
 #include "smtpd/replies.h"
 
@@ -37,6 +38,7 @@ struct conversation {
     bool has_certificate; /* STARTTLS can be done here */
     bool is_secure;       /* TLS is active */
     bool input_follows;   /* bytes stand behind this line already */
+    unsigned mechanisms;  /* AUTH is offered with these, a bit each; none outside TLS */
     enum queue_state queue;
 
     /* State. */
@@ -44,8 +46,11 @@ struct conversation {
     enum command_verb verb; /* of the last line, for the log */
     bool chunk_follows;     /* octets stand behind the last line, whatever it is answered */
     struct bdat_command chunk;
-    unsigned chunks; /* of this message */
-    bool is_esmtp;   /* said EHLO, not HELO */
+    unsigned chunks;               /* of this message */
+    bool is_esmtp;                 /* said EHLO, not HELO */
+    char user[ADDRESS_MAX + 1];    /* authenticated; "" for none */
+    enum auth_mechanism mechanism; /* of the AUTH just begun ... */
+    struct span initial;           /* ... and its initial response, in the line; NULL: none */
     char client_name[DOMAIN_MAX + 1];
     struct envelope envelope;
     unsigned errors;    /* since the last message taken */

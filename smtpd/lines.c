@@ -34,6 +34,7 @@ static enum line_found discard(struct lines *lines, struct span input, size_t *o
 enum line_found lines_take(struct lines *lines, struct span input, struct span *out_line,
                            size_t *out_used)
 {
+    size_t most = lines->is_response ? SMTP_AUTH_LINE_MAX : SMTP_COMMAND_MAX;
     size_t len;
 
     *out_used = 0;
@@ -43,7 +44,7 @@ enum line_found lines_take(struct lines *lines, struct span input, struct span *
         return discard(lines, input, out_used);
     len = find_end(input, lines->scanned);
     lines->scanned = 0;
-    if (len + 2 > SMTP_COMMAND_MAX && input.len >= SMTP_COMMAND_MAX)
+    if (len + 2 > most && input.len >= most)
         return discard(lines, input, out_used);
     if (len == input.len) {
         lines->scanned = input.len;

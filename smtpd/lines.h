@@ -11,12 +11,13 @@
 struct lines {        /* all zero to begin with */
     size_t scanned;   /* bytes of the input's front that hold no line end */
     size_t discarded; /* of a line that is too long; 0: there is none */
+    bool is_response; /* to AUTH: may have SMTP_AUTH_LINE_MAX instead of SMTP_COMMAND_MAX */
 };
 
 enum line_found {
     LINE_NONE,     /* more has to come; what is used up belonged to a line that is too long */
     LINE_WHOLE,    /* *out_line, without its CRLF */
-    LINE_TOO_LONG, /* the end of one that was beyond SMTP_COMMAND_MAX */
+    LINE_TOO_LONG, /* the end of one that was beyond its limit */
     LINE_ENDLESS,  /* beyond SMTPD_COMMAND_DISCARD_MAX: nobody means that */
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/error.h"
+#include "lib/ipc/auth_client.h"
 
 /* '@' in front of a text stands for our host name. */
 struct reply_line {
@@ -31,6 +32,8 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_TAKE_CHUNK] = { 250, "2.0.0", "Ok", NEXT_COMMAND },
     [REPLY_CHUNK_OK] = { 250, "2.0.0", "Ok, more to come", NEXT_COMMAND },
     [REPLY_START_TLS] = { 220, "2.0.0", "Ready to start TLS", NEXT_TLS }, /* RFC 3207 s.4 */
+    [REPLY_BEGIN_AUTH] = { 334, "", "", NEXT_AUTH },
+    [REPLY_AUTHENTICATED] = { 235, "2.7.0", "Authenticated", NEXT_COMMAND }, /* RFC 4954 s.6 */
 
     [REPLY_SHUTTING_DOWN] = { 421, "4.3.2", "@ restarts, please connect again", NEXT_CLOSE },
     [REPLY_TIMEOUT] = { 421, "4.4.2", "@ has waited too long", NEXT_CLOSE },
@@ -44,6 +47,10 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_TOO_MANY_RECIPIENTS] = { 452, "4.5.3", "Too many recipients", NEXT_COMMAND },
     [REPLY_TOO_MANY_CHUNKS] = { 421, "4.7.0", "@ has seen too many chunks", NEXT_CLOSE },
     [REPLY_NO_TLS] = { 454, "4.7.0", "TLS is not available here", NEXT_COMMAND },
+    [REPLY_AUTH_TROUBLE] = { 454, "4.7.0", "Cannot check that now, please try again",
+                             NEXT_COMMAND },
+    [REPLY_AUTH_BLOCKED] = { 454, "4.7.0", "Too many failures, please try later", NEXT_COMMAND },
+    [REPLY_AUTH_TOO_OFTEN] = { 421, "4.7.0", "@ has seen too many failures", NEXT_CLOSE },
 
     [REPLY_EARLY_TALKER] = { 554, "5.5.1", "You spoke before the greeting", NEXT_CLOSE },
     [REPLY_LINE_TOO_LONG] = { 500, "5.5.2", "Command line too long", NEXT_COMMAND },
@@ -67,6 +74,14 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_TOO_LARGE] = { 552, "5.3.4", "Message is larger than this server takes", NEXT_COMMAND },
     [REPLY_HEADER_TOO_LARGE] = { 552, "5.3.4", "Message header is too large", NEXT_COMMAND },
     [REPLY_RELAYING_DENIED] = { 550, "5.7.1", "Relaying denied", NEXT_COMMAND },
+    [REPLY_AUTH_FIRST] = { 530, "5.7.0", "Authentication required", NEXT_COMMAND },
+    [REPLY_AUTH_FAILED] = { 535, "5.7.8", "User or password wrong", NEXT_COMMAND },
+    [REPLY_AUTH_ALREADY] = { 503, "5.5.1", "You are authenticated already", NEXT_COMMAND },
+    [REPLY_AUTH_WANTS_TLS] = { 538, "5.7.11", "Must issue STARTTLS first", NEXT_COMMAND },
+    [REPLY_AUTH_UNKNOWN] = { 504, "5.5.4", "Mechanism not offered", NEXT_COMMAND },
+    [REPLY_AUTH_MALFORMED] = { 501, "5.5.2", "Cannot make sense of that response", NEXT_COMMAND },
+    [REPLY_AUTH_CANCELLED] = { 501, "5.7.0", "Authentication cancelled", NEXT_COMMAND },
+    [REPLY_AUTH_LINE_TOO_LONG] = { 500, "5.5.6", "Response too long", NEXT_COMMAND },
     [REPLY_NO_POSTMASTER] = { 550, "5.1.1", "No postmaster is set up here", NEXT_COMMAND },
     [REPLY_BAD_CONTENT] = { 550, "5.6.0", "Only CRLF may end a line; message has a ",
                             NEXT_COMMAND },
@@ -129,6 +144,20 @@ static void put_code(struct writer *w, int code, char separator)
     put(w, text);
 }
 
+/* RFC 4954 s.3 */
+static void write_mechanisms(struct writer *w, unsigned mechanisms)
+{
+    if (mechanisms == 0)
+        return;
+    put(w, "\r\n250-AUTH");
+    for (int m = 0; m < AUTH_MECHANISM_COUNT; m++) {
+        if (!(mechanisms & 1U << m))
+            continue;
+        put(w, " ");
+        put(w, auth_mechanism_name((enum auth_mechanism)m));
+    }
+}
+
 /* RFC 5321 s.4.1.1.1: the name, then what we offer; nothing that is answered with 500 or 502. */
 static void write_ehlo(struct writer *w, const struct reply_facts *facts)
 {
@@ -141,6 +170,7 @@ static void write_ehlo(struct writer *w, const struct reply_facts *facts)
     put(w, size);
     if (facts->offers_starttls)
         put(w, "\r\n250-STARTTLS");
+    write_mechanisms(w, facts->mechanisms);
     put(w, "\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 CHUNKING\r\n");
 }
 

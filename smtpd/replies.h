@@ -25,6 +25,8 @@ enum reply_id {
     REPLY_TAKE_CHUNK, /* never said: the octets of BDAT come first */
     REPLY_CHUNK_OK,
     REPLY_START_TLS,
+    REPLY_BEGIN_AUTH, /* never said: the exchange says what comes next */
+    REPLY_AUTHENTICATED,
 
     REPLY_SHUTTING_DOWN,
     REPLY_TIMEOUT,
@@ -37,6 +39,9 @@ enum reply_id {
     REPLY_QUEUE_FULL,
     REPLY_TOO_MANY_RECIPIENTS,
     REPLY_NO_TLS,
+    REPLY_AUTH_TROUBLE,
+    REPLY_AUTH_BLOCKED,
+    REPLY_AUTH_TOO_OFTEN,
     REPLY_TOO_MANY_CHUNKS,
 
     REPLY_EARLY_TALKER,
@@ -58,6 +63,14 @@ enum reply_id {
     REPLY_TOO_LARGE,
     REPLY_HEADER_TOO_LARGE,
     REPLY_RELAYING_DENIED,
+    REPLY_AUTH_FIRST,
+    REPLY_AUTH_FAILED,
+    REPLY_AUTH_ALREADY,
+    REPLY_AUTH_WANTS_TLS,
+    REPLY_AUTH_UNKNOWN,
+    REPLY_AUTH_MALFORMED,
+    REPLY_AUTH_CANCELLED,
+    REPLY_AUTH_LINE_TOO_LONG,
     REPLY_NO_POSTMASTER,
     REPLY_BAD_CONTENT,
     REPLY_TOO_MANY_HOPS,
@@ -74,6 +87,7 @@ enum reply_next {
     NEXT_COMMAND,
     NEXT_DATA,
     NEXT_TLS,
+    NEXT_AUTH,
     NEXT_CLOSE,
 };
 enum reply_next reply_next(enum reply_id id);
@@ -85,6 +99,7 @@ struct reply_facts {
     const char *detail;   /* behind the text; "" for nothing */
     uint64_t size_max;    /* EHLO's SIZE */
     bool offers_starttls; /* EHLO's STARTTLS */
+    unsigned mechanisms;  /* EHLO's AUTH, a bit each; 0: none */
 };
 
 /* Holds the longest reply with the longest host name. */

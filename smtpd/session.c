@@ -100,6 +100,7 @@ static void session_free(struct session *s, const char *why)
 
     session_log_disconnect(&s->client, why, s->messages, loop_now(host->loop) - s->begun_ms);
     intake_abort(&s->intake);
+    auth_cancel(&s->auth);
     conversation_clear(&s->talk);
     stream_free(&s->stream);
     loop_timer_free(&s->timer);
@@ -223,6 +224,9 @@ static void on_deadline(struct session *s)
         break;
     case HOLD_SLOW:
         session_say_delayed(s);
+        break;
+    case HOLD_AUTH: /* never: the exchange has an end of its own, before this one */
+        session_end(s, REPLY_AUTH_TROUBLE);
         break;
     case HOLD_TLS:
         session_log_tls_failed(&s->client, "timed out");

@@ -14,6 +14,7 @@
 #include "lib/base/settings.h"
 #include "lib/io/loop.h"
 #include "lib/io/tls.h"
+#include "lib/ipc/auth_client.h"
 #include "lib/ipc/queue_client.h"
 
 /* Where clients come in; outlives their sessions. */
@@ -26,6 +27,7 @@ struct session_place {
 struct session_host {
     struct loop *loop;
     struct queue_client *queue;
+    struct auth_client *auth; /* NULL: nobody can log in */
     const struct settings *settings;
     /* A session has ended, for any reason. */
     void (*on_ended)(void *ctx, const struct ip_address *client);

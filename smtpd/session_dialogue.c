@@ -30,6 +30,7 @@ static size_t reply_text(const struct session *s, enum reply_id reply, uint64_t 
         .detail = detail,
         .size_max = s->host->settings->max_message_bytes,
         .offers_starttls = s->talk.has_certificate && !s->talk.is_secure,
+        .mechanisms = s->talk.mechanisms,
     };
 
     reply_detail(s, reply, id, detail);
@@ -93,6 +94,7 @@ static struct trace_facts trace_facts_of(const struct session *s)
         .client_address = s->client.address,
         .hostname = s->host->settings->hostname,
         .is_esmtp = s->talk.is_esmtp,
+        .is_user = s->talk.user[0] != '\0',
         .tls_version = s->tls_version,
         .tls_cipher = s->tls_cipher,
         .only_recipient =
@@ -170,14 +172,12 @@ static size_t take_content(struct session *s, struct span input)
 
 /* --- content in chunks (RFC 3030 s.2) */
 
-static void answer(struct session *s, enum reply_id reply, struct span line);
-
 /* All octets have come: one reply for each BDAT, and a refused one ends the transaction. */
 static void chunk_ends(struct session *s)
 {
     s->chunk.is_open = false;
     if (s->chunk.verdict != REPLY_TAKE_CHUNK) {
-        answer(s, s->chunk.verdict, (struct span){ NULL, 0 });
+        session_answer(s, s->chunk.verdict, (struct span){ NULL, 0 });
         session_say_farewell(s);
     } else if (s->chunk.is_last || s->intake.refusal != REPLY_WAIT) {
         content_ends(s);
@@ -259,8 +259,12 @@ static void begin_tls(struct session *s)
     stream_secure_server(s->stream, s->place->tls);
 }
 
-static void answer(struct session *s, enum reply_id reply, struct span line)
+void session_answer(struct session *s, enum reply_id reply, struct span line)
 {
+    if (reply_next(reply) == NEXT_AUTH) {
+        session_auth_begin(s);
+        return;
+    }
     session_log_reply(s, reply, line);
     if (reply_code(reply) >= 500 && s->talk.errors > SMTPD_ERRORS_SLOW) {
         s->delayed = reply;
@@ -279,6 +283,7 @@ static void take_command(struct session *s, struct span line, bool input_follows
     s->talk.has_certificate = s->place->tls != NULL;
     s->talk.input_follows = input_follows;
     s->talk.queue = state_of_queue(s);
+    s->talk.mechanisms = session_mechanisms(s);
     bool had_chunks = s->talk.phase == PHASE_CHUNKS;
     enum reply_id reply = commands_take(&s->talk, line);
     if (reply == REPLY_WAIT) {
@@ -293,7 +298,7 @@ static void take_command(struct session *s, struct span line, bool input_follows
         chunk_begin(s, reply);
         return;
     }
-    answer(s, reply, line);
+    session_answer(s, reply, line);
     session_say_farewell(s);
 }
 
@@ -306,7 +311,7 @@ static bool looks_like_tls(struct span input)
 static void refuse_line(struct session *s, enum reply_id reply)
 {
     s->talk.verb = VERB_UNKNOWN;
-    answer(s, commands_count(&s->talk, reply), (struct span){ NULL, 0 });
+    session_answer(s, commands_count(&s->talk, reply), (struct span){ NULL, 0 });
 }
 
 static size_t take_line(struct session *s, struct span input)
@@ -340,6 +345,8 @@ size_t session_take_input(struct session *s, struct span input)
         return take_chunk(s, input);
     if (s->talk.phase == PHASE_CONTENT)
         return take_content(s, input);
+    if (s->auth)
+        return session_take_response(s, input);
     return take_line(s, input);
 }
 

@@ -55,6 +55,8 @@ void session_log_accept(const struct conversation *talk, uint64_t id, uint64_t s
     log_number(&line, "nrcpt", talk->envelope.recipient_count);
     put_address(&line, "client", &talk->client);
     log_string(&line, "tls", tls[0] != '\0' ? tls : "none");
+    if (talk->user[0] != '\0')
+        log_string(&line, "user", talk->user);
     log_end(&line);
 }
 
@@ -86,5 +88,22 @@ void session_log_tls_failed(const struct endpoint *client, const char *reason)
     log_begin(&line, LOG_INFO, "tls-failed");
     put_endpoint(&line, "client", client);
     log_string(&line, "reason", reason);
+    log_end(&line);
+}
+
+void session_log_auth(const struct endpoint *client, struct span user,
+                      enum auth_mechanism mechanism, const char *why)
+{
+    struct log_line line;
+
+    if (why)
+        log_begin(&line, LOG_INFO, "auth-failed");
+    else
+        log_begin(&line, LOG_INFO, "auth");
+    put_endpoint(&line, "client", client);
+    log_text(&line, "user", user);
+    log_string(&line, "mechanism", auth_mechanism_name(mechanism));
+    if (why)
+        log_string(&line, "why", why);
     log_end(&line);
 }

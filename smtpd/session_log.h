@@ -23,6 +23,10 @@ void session_log_accept(const struct conversation *talk, uint64_t id, uint64_t s
 void session_log_refuse(const struct endpoint *client, const struct conversation *talk,
                         struct span said, struct span command);
 
+/* Somebody logged in, or failed to; `why` is NULL for success. */
+void session_log_auth(const struct endpoint *client, struct span user,
+                      enum auth_mechanism mechanism, const char *why);
+
 void session_log_tls_failed(const struct endpoint *client, const char *reason);
 
 #endif

@@ -20,6 +20,7 @@ enum hold {
     HOLD_SLOW,   /* too many errors: the reply is delayed */
     HOLD_OUTPUT, /* the client does not take our replies */
     HOLD_TLS,    /* handshake */
+    HOLD_AUTH,   /* the auth role thinks */
 };
 
 /* The octets behind a BDAT that are still to come. */
@@ -43,6 +44,8 @@ struct session {
     char tls_version[16]; /* "" in clear */
     char tls_cipher[64];
 
+    struct auth_exchange *auth; /* NULL: what comes is no response to AUTH */
+    unsigned auth_failures;
     enum hold hold;
     enum reply_id delayed; /* with HOLD_SLOW */
     struct chunk chunk;
@@ -73,6 +76,14 @@ void session_deadline(struct session *s, int64_t deadline_ms);
 /* At the end of everything that may have said a last word, or too many: may free the session. */
 void session_after(struct session *s);
 
+/* --- session_auth.c */
+
+/* What EHLO offers now. */
+unsigned session_mechanisms(const struct session *s);
+/* AUTH was said: the exchange begins, in which lines are responses. */
+void session_auth_begin(struct session *s);
+size_t session_take_response(struct session *s, struct span input);
+
 /* --- session_dialogue.c */
 
 /* Takes some input in the present phase; gives how much is used up. */
@@ -81,6 +92,8 @@ size_t session_take_input(struct session *s, struct span input);
 void session_say(struct session *s, enum reply_id reply, uint64_t id);
 /* The reply that was held back with HOLD_SLOW. */
 void session_say_delayed(struct session *s);
+/* Says a reply, logs it when it refuses, and goes on as it wants. */
+void session_answer(struct session *s, enum reply_id reply, struct span line);
 /* Logs a refusal, before the transaction it belongs to is forgotten. */
 void session_log_reply(const struct session *s, enum reply_id reply, struct span line);
 

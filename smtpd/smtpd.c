@@ -206,6 +206,8 @@ static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
     (void)instance;
     if (peer == ROLE_QUEUE)
         queue_client_attach(smtpd->queue, fd);
+    else if (peer == ROLE_AUTH)
+        auth_client_attach(smtpd->sessions.auth, fd);
     else
         close(fd);
 }
@@ -314,6 +316,7 @@ static void smtpd_open(struct smtpd *smtpd, struct role *role)
     smtpd->queue = queue_client_new(smtpd->loop, on_queue_state, smtpd);
     session_host_init(&smtpd->sessions, smtpd->loop, smtpd->queue, smtpd->settings,
                       on_session_ended, smtpd);
+    smtpd->sessions.auth = auth_client_new(smtpd->loop);
     err = entrance_open(&smtpd->entrance, &smtpd->sessions, role_shared(role));
     if (err)
         role_die(ROLE_EXIT_TROUBLE, err);
@@ -335,6 +338,7 @@ static void listener_close(struct listener *listener)
 static void smtpd_close(struct smtpd *smtpd)
 {
     session_host_clear(&smtpd->sessions);
+    auth_client_free(&smtpd->sessions.auth);
     queue_client_free(&smtpd->queue);
     for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
         listener_close(&smtpd->listeners[i]);

@@ -27,7 +27,9 @@ static bool is_secure(const struct trace_facts *facts)
 static const char *protocol(const struct trace_facts *facts)
 {
     if (is_secure(facts))
-        return "ESMTPS";
+        return facts->is_user ? "ESMTPSA" : "ESMTPS";
+    if (facts->is_user)
+        return "ESMTPA";
     return facts->is_esmtp ? "ESMTP" : "SMTP";
 }
 

@@ -14,6 +14,7 @@ struct trace_facts {
     struct ip_address client_address;
     const char *hostname; /* our own name */
     bool is_esmtp;
+    bool is_user;            /* has authenticated */
     const char *tls_version; /* "" in clear */
     const char *tls_cipher;
     const char *only_recipient; /* NULL when there are several: nobody learns of the others */

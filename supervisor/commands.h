@@ -41,13 +41,19 @@ struct invocation {
     bool list;           /* --list */
     bool help;           /* --help */
     const char *day;     /* --day DATE */
-    const char *operand; /* QID, DOMAIN or DIRECTORY */
+    const char *operand; /* QID, DOMAIN, DIRECTORY or NAME */
 };
 
 size_t commands_table(const struct command **out_rows);
 
 /* waxseal check: in check.c. */
 int check_run(const struct invocation *invocation);
+
+/* waxseal user add, password, list, remove: in user.c. */
+int user_run_add(const struct invocation *invocation);
+int user_run_password(const struct invocation *invocation);
+int user_run_list(const struct invocation *invocation);
+int user_run_remove(const struct invocation *invocation);
 
 /* waxseal queue export, import, salvage. */
 int stopped_run_export(const struct invocation *invocation);

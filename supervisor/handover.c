@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-    FILES_MAX = 2 + 2 * SETTINGS_LISTENERS_MAX,
+    FILES_MAX = 3 + 2 * SETTINGS_LISTENERS_MAX,
     COUNTERS_SIZE = 4 * 1024 * 1024, /* address space; only what is written takes memory */
 };
 
@@ -78,6 +78,8 @@ static void open_files(struct handover *h, const struct faults *faults)
 {
     open_file(h, CONTENT_CA_BUNDLE, 0, h->settings.ca_file, faults);
     open_file(h, CONTENT_RESOLV_CONF, 0, resolv_conf, faults);
+    if (h->settings.users_file[0] != '\0')
+        open_file(h, CONTENT_USERS, 0, h->settings.users_file, faults);
     for (unsigned i = 0; i < h->settings.listener_count; i++)
         open_certificate(h, i, faults);
 }
@@ -220,6 +222,8 @@ bool handover_is_for(enum role_content kind, const struct role_row *row)
     case CONTENT_CERTIFICATE:
     case CONTENT_KEY:
         return row->has_listeners;
+    case CONTENT_USERS:
+        return row->has_users;
     case CONTENT_COUNT:
     default:
         return false;

@@ -4,6 +4,7 @@
 #include "policy/policy.h"
 #include "queue/deliver/deliver.h"
 #include "queue/queue.h"
+#include "smtpd/auth/auth.h"
 #include "smtpd/smtpd.h"
 #include "supervisor/sandbox.h"
 #include "tlsrpt/tlsrpt.h"
@@ -40,6 +41,7 @@ static const struct role_row role_rows[] = {
     { .id = ROLE_DELIVER, .title = "waxseal-deliver", .entry = deliver_main,
       .instances = deliver_instances, .has_successors = true,
       .has_ca_bundle = true, .has_resolv_conf = true, .drain_reload_ms = 10 * MINUTE_MS },
+    { .id = ROLE_AUTH, .title = "waxseal-auth", .entry = auth_main, .has_users = true },
     { .id = ROLE_SMTPD, .title = "waxseal-smtpd", .entry = smtpd_main,
       .instances = smtpd_instances, .has_successors = true, .has_listeners = true,
       .drain_reload_ms = MINUTE_MS },
@@ -48,7 +50,7 @@ static const struct role_row role_rows[] = {
 
 static const enum role_id peers[][2] = {
     { ROLE_SMTPD, ROLE_QUEUE },    { ROLE_DELIVER, ROLE_QUEUE }, { ROLE_DELIVER, ROLE_POLICY },
-    { ROLE_DELIVER, ROLE_TLSRPT }, { ROLE_POLICY, ROLE_TLSRPT },
+    { ROLE_DELIVER, ROLE_TLSRPT }, { ROLE_POLICY, ROLE_TLSRPT }, { ROLE_SMTPD, ROLE_AUTH },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

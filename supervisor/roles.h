@@ -18,6 +18,7 @@ struct role_row {
     bool has_listeners;  /* listening sockets, their certificates and keys, the table of counters */
     bool has_ca_bundle;
     bool has_resolv_conf;
+    bool has_users;
     const char *folder;      /* its store in the state directory, or NULL */
     int64_t drain_reload_ms; /* what a predecessor may take to end */
 };

@@ -4,6 +4,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/io/tls.h"
+#include "smtpd/auth/users.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,7 @@ static const char *const names[CONTENT_COUNT] = {
     [CONTENT_RESOLV_CONF] = "resolver configuration",
     [CONTENT_CERTIFICATE] = "tls-certificate",
     [CONTENT_KEY] = "tls-key",
+    [CONTENT_USERS] = "users-file",
 };
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -55,16 +57,20 @@ static struct error *read_to_end(int fd, struct buf *content)
     }
 }
 
+static bool is_secret(const struct watched *file)
+{
+    return file->kind == CONTENT_KEY || file->kind == CONTENT_USERS;
+}
+
 static struct error *read_open_file(struct watched *file, int fd)
 {
     if (fstat(fd, &file->seen) != 0)
         return error_errno(ERROR_LOCAL, errno, "stat");
     if (!S_ISREG(file->seen.st_mode))
         return error_new(ERROR_LOCAL, "not a regular file");
-    if (file->kind == CONTENT_KEY && (file->seen.st_mode & S_IRWXO) != 0)
-        return error_new(ERROR_LOCAL,
-                         "a private key that others can read; mend it with: chmod "
-                         "o-rwx %s",
+    if (is_secret(file) && (file->seen.st_mode & S_IRWXO) != 0)
+        return error_new(ERROR_LOCAL, "%s that others can read; mend it with: chmod o-rwx %s",
+                         file->kind == CONTENT_KEY ? "a private key" : "password hashes",
                          file->path);
     return read_to_end(fd, &file->fresh);
 }
@@ -102,18 +108,55 @@ static struct span latest(const struct watched *file)
     return buf_span(file->is_new ? &file->fresh : &file->content);
 }
 
-struct error *watched_check(const struct watched *file)
+/* All errors as one sentence. */
+static struct error *join_lines(struct span text)
+{
+    struct error *err = NULL;
+    struct span line;
+
+    while (span_cut(&text, '\n', &line)) {
+        if (line.len == 0)
+            continue;
+        struct error *all =
+            err ? error_new(ERROR_LOCAL, "%s; " SPAN_FMT, error_text(err), SPAN_ARG(line))
+                : error_new(ERROR_LOCAL, SPAN_FMT, SPAN_ARG(line));
+        error_free(&err);
+        err = all;
+    }
+    return err;
+}
+
+static struct error *check_users(const struct watched *file)
+{
+    struct settings_errors errors;
+    struct users *users = NULL;
+    struct error *err = NULL;
+
+    settings_errors_init(&errors);
+    if (!users_parse(latest(file), file->path, &errors, &users))
+        err = join_lines(buf_span(&errors.text));
+    users_free(&users);
+    settings_errors_clear(&errors);
+    return err;
+}
+
+static struct error *check_bundle(const struct watched *file)
 {
     struct tls_trust *trust = NULL;
     struct error *err;
 
-    if (file->kind != CONTENT_CA_BUNDLE)
-        return NULL;
     err = tls_trust_new(latest(file), &trust);
     tls_trust_free(&trust);
     if (!err)
         return NULL;
     return error_wrap(err, "ca-file %s" CA_ADVICE, file->path);
+}
+
+struct error *watched_check(const struct watched *file)
+{
+    if (file->kind == CONTENT_USERS)
+        return check_users(file);
+    return file->kind == CONTENT_CA_BUNDLE ? check_bundle(file) : NULL;
 }
 
 struct error *watched_pair_check(const struct watched *certificate, const struct watched *key)

@@ -12,7 +12,8 @@
 
 struct watched;
 
-/* Reads and checks the file.  Only resolv.conf may be missing.  Keys must not be for all to read.
+/* Reads and checks the file.  Only resolv.conf may be missing.  Keys
+ * and users must not be for all to read.
  */
 struct error *watched_open(enum role_content kind, unsigned index, const char *path,
                            struct watched **out_file) MUST_CHECK;
@@ -28,7 +29,8 @@ struct span watched_content(const struct watched *file);
 /* Reads it again when it looks changed; true when there is a new content since the last look. */
 bool watched_look(struct watched *file);
 bool watched_is_new(const struct watched *file);
-/* Is what was read last fit for use: certificates in a bundle, a certificate and its key? */
+/* Is what was read last fit for use: certificates in a bundle, users, a certificate and its
+ * key? */
 struct error *watched_check(const struct watched *file) MUST_CHECK;
 struct error *watched_pair_check(const struct watched *certificate,
                                  const struct watched *key) MUST_CHECK;

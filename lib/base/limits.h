@@ -33,6 +33,8 @@ enum {
     /* smtpd's waits, and what one session may make it keep */
     SMTPD_COMMAND_DISCARD_MAX = 64 * 1024, /* of a command line that is too long; then 421 */
     SMTPD_OUTPUT_MAX = 64 * 1024,          /* replies not taken before we stop reading */
+    SMTPD_AUTH_FAILURES_MAX = 3,           /* in one session, before 421 */
+    SMTPD_AUTH_MS = 60 * 1000,             /* for the auth role; it is given up on before */
     SMTPD_SLOW_MS = 1000,                  /* before a reply, beyond SMTPD_ERRORS_SLOW */
     SMTPD_TLS_MS = 60 * 1000,              /* handshake; rfc/smtp-server.md SRV-70 */
     SMTPD_QUEUE_WAIT_MS = 10 * 1000,       /* for a queue that is away; design.md section 2 */

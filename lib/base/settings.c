@@ -33,6 +33,8 @@ const struct setting settings_table[] = {
       "The least level of the events that are logged." },
     { NULL, "postmaster", &setting_mailbox, "\"\"", "", AT(postmaster),
       "The mailbox of the human behind our notifications. Empty: postmaster at the hostname." },
+    { NULL, "users-file", &setting_path, "\"\"", "", AT(users_file),
+      "The users who may log in, and their password hashes, not readable by others. Empty: nobody." },
     { NULL, "listeners", &setting_listeners,
       "( { address = \"127.0.0.1:25\"; relay-from = " LOOPBACK "; },"
       " { address = \"[::1]:25\"; relay-from = " LOOPBACK "; } )", "", AT(listeners),
@@ -45,6 +47,8 @@ const struct setting settings_table[] = {
       "The certificate chain for STARTTLS, in PEM form. Empty: STARTTLS is not offered." },
     { "listeners", "tls-key", &setting_path, "\"\"", "", IN(tls_key),
       "The private key of that certificate, in PEM form, not readable by others." },
+    { "listeners", "auth", &setting_word, "\"optional\"", "off, optional, required", IN(auth),
+      "Whether clients may log in, or must; only inside TLS, and not without users-file." },
 
     { NULL, "relayhost", &setting_relayhost, "\"\"", "", AT(relayhost),
       "Hands all mail to this host; in brackets without an MX lookup. Empty: each domain's own MX." },

@@ -13,6 +13,7 @@
 #include "lib/base/network.h"
 
 enum delivery_mode { DELIVERY_ON, DELIVERY_HOLD };
+enum listener_auth { LISTENER_AUTH_OFF, LISTENER_AUTH_OPTIONAL, LISTENER_AUTH_REQUIRED };
 enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYPT };
 
 enum {
@@ -35,6 +36,7 @@ struct listener_settings {
     struct network_list relay_from;           /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
     char tls_certificate[SETTINGS_PATH_SIZE]; /* PEM chain; empty: no STARTTLS */
     char tls_key[SETTINGS_PATH_SIZE];
+    enum listener_auth auth; /* AUTH, inside TLS; nobody can log in without users_file */
 };
 
 struct settings {
@@ -45,6 +47,7 @@ struct settings {
     char ca_file[SETTINGS_PATH_SIZE];
     enum log_level log_level;
     char postmaster[SETTINGS_NAME_SIZE]; /* the human behind our notifications */
+    char users_file[SETTINGS_PATH_SIZE]; /* who may log in; empty: nobody */
 
     struct listener_settings listeners[SETTINGS_LISTENERS_MAX];
     unsigned listener_count;

@@ -146,7 +146,7 @@ static bool is_given(const struct tree_node *node, const char *name)
 
 /* Facts about one listener as a whole. */
 static bool listener_is_whole(const struct settings_reading *reading, const struct setting *setting,
-                              const struct tree_node *node)
+                              const struct tree_node *node, const struct listener_settings *l)
 {
     bool fine = true;
 
@@ -155,6 +155,10 @@ static bool listener_is_whole(const struct settings_reading *reading, const stru
     if (is_given(node, "tls-certificate") != is_given(node, "tls-key"))
         fine = setting_refuse(reading, setting, node->line,
                               "has an entry with only one of tls-certificate and tls-key");
+    if (l->auth == LISTENER_AUTH_REQUIRED && !is_given(node, "tls-certificate"))
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry with auth = \"required\" and no tls-certificate, but "
+                              "passwords are taken inside TLS only");
     return fine;
 }
 
@@ -178,7 +182,7 @@ static bool listener_read(const struct settings_reading *reading, const struct s
     memset(l, 0, sizeof(*l));
     settings_group_defaults("listeners", l);
     fine = settings_read_group(reading, "listeners", node, l);
-    if (!listener_is_whole(reading, setting, node) || !fine)
+    if (!listener_is_whole(reading, setting, node, l) || !fine)
         return false;
     if (is_taken(s, &l->address))
         return setting_refuse(reading, setting, node->line, "has two entries with this address");

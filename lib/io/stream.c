@@ -389,6 +389,12 @@ bool stream_is_secure(const struct stream *stream)
     return stream->wire.secured;
 }
 
+size_t stream_tls_binding(const struct stream *stream, enum tls_binding kind,
+                          unsigned char room[TLS_BINDING_MAX])
+{
+    return wire_binding(&stream->wire, kind, room);
+}
+
 void stream_deadline(struct stream *stream, int64_t wait_ms)
 {
     bool running = stream->timer && loop_timer_running(stream->timer);

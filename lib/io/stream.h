@@ -95,6 +95,9 @@ size_t stream_unused(const struct stream *stream);
 void stream_secure_client(struct stream *stream, struct tls_context *context, const char *name);
 void stream_secure_server(struct stream *stream, struct tls_context *context);
 bool stream_is_secure(const struct stream *stream);
+/* What ties an authentication to this TLS session; gives its length, 0: there is none. */
+size_t stream_tls_binding(const struct stream *stream, enum tls_binding kind,
+                          unsigned char room[TLS_BINDING_MAX]);
 
 /*
  * The absolute end of the present wait: monotonic ms from now; -1: none.  When it passes the stream

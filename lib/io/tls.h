@@ -47,6 +47,13 @@ enum cert_verdict {
     CERT_OTHER,         /* all else */
 };
 
+/* What ties an authentication to this very session (RFC 9266, RFC 5929 s.4). */
+enum tls_binding {
+    TLS_BINDING_EXPORTER,
+    TLS_BINDING_END_POINT, /* of a server's own certificate */
+};
+enum { TLS_BINDING_MAX = 64 };
+
 enum { TLS_NAME_SIZE = 256, TLS_REASON_SIZE = 96 };
 
 /* A session as it stands after the handshake; a plain value. */

@@ -24,6 +24,9 @@ SSL *tls_session_begin(struct tls_context *context, const char *name);
 /* What stands after the handshake. `name` is the one that the session began with, or NULL. */
 void tls_session_describe(SSL *ssl, const char *name, struct tls_session *out_session);
 
+/* Gives the binding's length; 0: this session has none. */
+size_t tls_session_binding(SSL *ssl, enum tls_binding kind, unsigned char room[TLS_BINDING_MAX]);
+
 /* The first error that OpenSSL queued, by its macro's name ("SSL_R_WRONG_VERSION_NUMBER"). */
 void tls_error_name(char text[TLS_REASON_SIZE]);
 

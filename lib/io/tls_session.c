@@ -179,3 +179,43 @@ void tls_session_describe(SSL *ssl, const char *name, struct tls_session *out_se
     ERR_clear_error();
     *out_session = s;
 }
+
+/* RFC 9266 s.4.2: TLS 1.2 is bound only with the extended master secret. */
+static size_t exporter_binding(SSL *ssl, unsigned char room[TLS_BINDING_MAX])
+{
+    static const char label[] = "EXPORTER-Channel-Binding";
+    const unsigned char no_context = 0;
+
+    if (SSL_version(ssl) < TLS1_3_VERSION && SSL_get_extms_support(ssl) != 1)
+        return 0;
+    if (SSL_export_keying_material(ssl, room, 32, label, sizeof(label) - 1, &no_context, 0, 1) != 1)
+        return 0;
+    return 32;
+}
+
+/* RFC 5929 s.4.1: the hash of the signature, but SHA-256 for MD5 and SHA-1. */
+static size_t end_point_binding(const SSL *ssl, unsigned char room[TLS_BINDING_MAX])
+{
+    X509 *certificate = SSL_get_certificate(ssl);
+    int digest = NID_undef;
+    unsigned len = 0;
+
+    if (!certificate || X509_get_signature_info(certificate, &digest, NULL, NULL, NULL) != 1)
+        return 0;
+    if (digest == NID_md5 || digest == NID_sha1)
+        digest = NID_sha256;
+    const EVP_MD *md = EVP_get_digestbynid(digest);
+    if (!md || EVP_MD_get_size(md) > TLS_BINDING_MAX ||
+        X509_digest(certificate, md, room, &len) != 1)
+        return 0;
+    return len;
+}
+
+size_t tls_session_binding(SSL *ssl, enum tls_binding kind, unsigned char room[TLS_BINDING_MAX])
+{
+    size_t len =
+        kind == TLS_BINDING_EXPORTER ? exporter_binding(ssl, room) : end_point_binding(ssl, room);
+
+    ERR_clear_error();
+    return len;
+}

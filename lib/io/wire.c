@@ -267,6 +267,12 @@ enum wire_result wire_handshake(struct wire *wire, struct tls_session *out_sessi
     return result;
 }
 
+size_t wire_binding(const struct wire *wire, enum tls_binding kind,
+                    unsigned char room[TLS_BINDING_MAX])
+{
+    return wire->secured && !wire->broken ? tls_session_binding(wire->ssl, kind, room) : 0;
+}
+
 bool wire_has_more(const struct wire *wire)
 {
     return wire->tls && !wire->broken && SSL_has_pending(wire->ssl) == 1;

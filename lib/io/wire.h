@@ -56,6 +56,10 @@ void wire_secure_client(struct wire *wire, struct tls_context *context, const ch
 void wire_secure_server(struct wire *wire, struct tls_context *context);
 enum wire_result wire_handshake(struct wire *wire, struct tls_session *out_session);
 
+/* See tls_session_binding; 0 without TLS. */
+size_t wire_binding(const struct wire *wire, enum tls_binding kind,
+                    unsigned char room[TLS_BINDING_MAX]);
+
 /* Are there bytes inside TLS that the descriptor no longer tells of? */
 bool wire_has_more(const struct wire *wire);
 

@@ -18,8 +18,13 @@ enum {
 };
 
 static const char *const role_names[ROLE_COUNT] = {
-    [ROLE_SUPERVISOR] = "supervisor", [ROLE_SMTPD] = "smtpd",   [ROLE_QUEUE] = "queue",
-    [ROLE_DELIVER] = "deliver",       [ROLE_POLICY] = "policy", [ROLE_TLSRPT] = "tlsrpt",
+    [ROLE_SUPERVISOR] = "supervisor",
+    [ROLE_SMTPD] = "smtpd",
+    [ROLE_QUEUE] = "queue",
+    [ROLE_DELIVER] = "deliver",
+    [ROLE_POLICY] = "policy",
+    [ROLE_TLSRPT] = "tlsrpt",
+    [ROLE_AUTH] = "auth",
 };
 
 struct file_content {

@@ -16,6 +16,7 @@ enum role_id {
     ROLE_DELIVER,
     ROLE_POLICY,
     ROLE_TLSRPT,
+    ROLE_AUTH,
     ROLE_COUNT,
 };
 
@@ -35,6 +36,7 @@ enum role_content {
     CONTENT_RESOLV_CONF, /* deliver, policy, tlsrpt */
     CONTENT_CERTIFICATE, /* smtpd, per listener */
     CONTENT_KEY,         /* smtpd, per listener */
+    CONTENT_USERS,       /* auth */
     CONTENT_COUNT,
 };
 

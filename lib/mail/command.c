@@ -188,6 +188,25 @@ static enum command_fault once(bool is_given, bool is_fine)
     return is_fine ? COMMAND_FINE : COMMAND_PARAMETER_SYNTAX;
 }
 
+static bool is_hex(char c)
+{
+    return ascii_is_digit(c) || (c >= 'A' && c <= 'F');
+}
+
+/* RFC 4954 s.5: "<>", or a mailbox as xtext (RFC 3461 s.4). */
+static enum command_fault take_auth(struct span value, struct mail_command *out)
+{
+    if (out->auth_given)
+        return COMMAND_PARAMETER_TWICE;
+    out->auth_given = true;
+    for (size_t i = 0; i < value.len; i++)
+        if (value.data[i] == '=' ||
+            (value.data[i] == '+' &&
+             (i + 2 >= value.len || !is_hex(value.data[i + 1]) || !is_hex(value.data[i + 2]))))
+            return COMMAND_PARAMETER_SYNTAX;
+    return value.len > 0 ? COMMAND_FINE : COMMAND_PARAMETER_SYNTAX;
+}
+
 static enum command_fault take_mail_parameter(const struct parameter *parameter,
                                               struct mail_command *out)
 {
@@ -195,6 +214,8 @@ static enum command_fault take_mail_parameter(const struct parameter *parameter,
         return take_size(parameter->value, out);
     if (span_equal_nocase(parameter->keyword, SPAN("BODY")))
         return take_body(parameter->value, out);
+    if (span_equal_nocase(parameter->keyword, SPAN("AUTH")))
+        return take_auth(parameter->value, out);
     if (span_equal_nocase(parameter->keyword, SPAN("RET"))) {
         bool is_given = out->dsn.ret_full || out->dsn.ret_headers;
         return once(is_given, dsn_parse_ret(parameter->value, &out->dsn));

@@ -73,6 +73,7 @@ struct mail_command {
     uint64_t size; /* UINT64_MAX for what does not fit */
     bool body_given;
     enum body_type body;
+    bool auth_given; /* AUTH=: nobody is trusted to say it, so it is "<>" (RFC 4954 s.5) */
     struct dsn_request dsn;
 };
 enum command_fault command_parse_mail(struct span argument, struct mail_command *out);

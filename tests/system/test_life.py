@@ -10,7 +10,7 @@ from client import Client, Message, send
 from services import wait_until
 from test_policy import arrived, wait_arrived
 
-ROLES = ["smtpd", "queue", "deliver", "policy", "tlsrpt"]
+ROLES = ["smtpd", "queue", "deliver", "policy", "tlsrpt", "auth"]
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -5,7 +5,7 @@ from client import Client
 from services import wait_until
 from test_supervisor import ready
 
-ROLES = {"smtpd", "queue", "deliver", "policy", "tlsrpt"}
+ROLES = {"smtpd", "queue", "deliver", "policy", "tlsrpt", "auth"}
 
 
 def status(relay):

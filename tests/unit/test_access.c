@@ -19,7 +19,7 @@ static enum access_verdict judge(const char *client, const char *path)
 
     assert_true(ip_address_parse(span_of(client), &address));
     assert_int_equal(address_parse(span_of(path), &forward_path), ADDRESS_FINE);
-    return access_judge(&address, &relay_from, SPAN("relay.example"), &forward_path);
+    return access_judge(&address, false, &relay_from, SPAN("relay.example"), &forward_path);
 }
 
 static void listed_networks_may_relay(void **state)
@@ -61,7 +61,7 @@ static void an_empty_list_lets_nobody_relay(void **state)
     (void)state;
     assert_true(ip_address_parse(SPAN("127.0.0.1"), &address));
     assert_int_equal(address_parse(SPAN("b@example.com"), &path), ADDRESS_FINE);
-    assert_int_equal(access_judge(&address, &none, SPAN("relay.example"), &path), ACCESS_DENIED);
+    assert_int_equal(access_judge(&address, false, &none, SPAN("relay.example"), &path), ACCESS_DENIED);
 }
 
 static void everybody_reaches_our_postmaster(void **state)
