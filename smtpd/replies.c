@@ -161,9 +161,11 @@ static void write_mechanisms(struct writer *w, unsigned mechanisms)
 /* RFC 5321 s.4.1.1.1: the name, then what we offer; nothing that is answered with 500 or 502. */
 static void write_ehlo(struct writer *w, const struct reply_facts *facts)
 {
-    char size[48];
+    char size[48], limits[48];
 
     snprintf(size, sizeof(size), "\r\n250-SIZE %" PRIu64, facts->size_max);
+    snprintf(limits, sizeof(limits), "\r\n250-LIMITS RCPTMAX=%u",
+             facts->recipients_max); /* RFC 9422 */
     put(w, "250-");
     put(w, facts->hostname);
     put(w, "\r\n250-PIPELINING");
@@ -171,6 +173,7 @@ static void write_ehlo(struct writer *w, const struct reply_facts *facts)
     if (facts->offers_starttls)
         put(w, "\r\n250-STARTTLS");
     write_mechanisms(w, facts->mechanisms);
+    put(w, limits);
     put(w, "\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 CHUNKING\r\n");
 }
 

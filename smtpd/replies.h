@@ -96,10 +96,11 @@ int reply_code(enum reply_id id);
 /* What some replies speak of. */
 struct reply_facts {
     const char *hostname;
-    const char *detail;   /* behind the text; "" for nothing */
-    uint64_t size_max;    /* EHLO's SIZE */
-    bool offers_starttls; /* EHLO's STARTTLS */
-    unsigned mechanisms;  /* EHLO's AUTH, a bit each; 0: none */
+    const char *detail;      /* behind the text; "" for nothing */
+    uint64_t size_max;       /* EHLO's SIZE */
+    bool offers_starttls;    /* EHLO's STARTTLS */
+    unsigned mechanisms;     /* EHLO's AUTH, a bit each; 0: none */
+    unsigned recipients_max; /* EHLO's LIMITS */
 };
 
 /* Holds the longest reply with the longest host name. */

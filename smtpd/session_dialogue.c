@@ -29,6 +29,7 @@ static size_t reply_text(const struct session *s, enum reply_id reply, uint64_t 
         .hostname = s->host->settings->hostname,
         .detail = detail,
         .size_max = s->host->settings->max_message_bytes,
+        .recipients_max = s->host->settings->max_recipients,
         .offers_starttls = s->talk.has_certificate && !s->talk.is_secure,
         .mechanisms = s->talk.mechanisms,
     };

@@ -29,6 +29,32 @@ static void take_size(struct ehlo *offered, struct span parameters)
     offered->size_max = size_max;
 }
 
+/* RFC 9422 s.3.7, s.4: 1 to 999999 without a leading zero; others are as if not said. */
+static void take_limit(struct ehlo *offered, struct span name, struct span text)
+{
+    uint64_t value;
+
+    if (!span_to_number(text, 999999, &value) || text.data[0] == '0')
+        return;
+    if (span_equal_nocase(name, SPAN("RCPTMAX")))
+        offered->recipients_max = (unsigned)value;
+    else if (span_equal_nocase(name, SPAN("MAILMAX")))
+        offered->messages_max = (unsigned)value;
+    else if (span_equal_nocase(name, SPAN("RCPTDOMAINMAX")))
+        offered->domains_max = (unsigned)value;
+}
+
+static void take_limits(struct ehlo *offered, struct span parameters)
+{
+    struct span word;
+
+    while (span_cut(&parameters, ' ', &word)) {
+        size_t equals = span_find(word, '=');
+        if (equals + 1 < word.len)
+            take_limit(offered, span_first(word, equals), span_from(word, equals + 1));
+    }
+}
+
 static bool *flag_of(struct ehlo *offered, struct span keyword)
 {
     const struct {
@@ -68,4 +94,6 @@ void ehlo_line(struct ehlo *offered, unsigned number, struct span text)
         *flag = true;
     else if (span_equal_nocase(keyword, SPAN("SIZE")))
         take_size(offered, span_trim(span_from(text, keyword.len)));
+    else if (span_equal_nocase(keyword, SPAN("LIMITS")))
+        take_limits(offered, span_trim(span_from(text, keyword.len)));
 }

@@ -19,6 +19,9 @@ struct ehlo {
     bool dsn;
     bool requiretls;
     bool enhanced_status;
+    unsigned recipients_max; /* LIMITS (RFC 9422): RCPT commands a transaction; 0: not said */
+    unsigned messages_max;   /* MAIL commands a session */
+    unsigned domains_max;    /* recipient domains a session */
     unsigned keywords;
 };
 

@@ -489,9 +489,22 @@ bool dialogue_is_idle(const struct dialogue *d)
     return d->phase == PH_IDLE;
 }
 
+/*
+ * RFC 9422: a server may want fewer.  Where it counts domains, too, a session carries one message:
+ * then there are never more than that message's.
+ */
+unsigned dialogue_messages_max(const struct dialogue *d)
+{
+    unsigned most = d->offered.messages_max;
+
+    if (d->offered.domains_max > 0)
+        return 1;
+    return most > 0 && most < DIALOGUE_MESSAGES_MAX ? most : DIALOGUE_MESSAGES_MAX;
+}
+
 bool dialogue_is_spent(const struct dialogue *d)
 {
-    return d->facts.messages >= DIALOGUE_MESSAGES_MAX;
+    return d->facts.messages >= dialogue_messages_max(d);
 }
 
 const struct dialogue_facts *dialogue_facts(const struct dialogue *d)

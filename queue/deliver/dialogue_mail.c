@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/mail/dsn.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,10 +66,16 @@ static const char *not_for_this_server(const struct dialogue *d, const struct jo
     return NULL;
 }
 
-static void mark_recipients(struct job *job)
+/* Those the server takes at a time (RFC 9422); the others follow in a new transaction. */
+static void mark_recipients(const struct dialogue *d, struct job *job)
 {
-    for (unsigned i = 0; i < job->envelope.recipient_count; i++)
-        job->results[i].in_transaction = job->results[i].state == RECIPIENT_OPEN;
+    unsigned room = d->offered.recipients_max > 0 ? d->offered.recipients_max : UINT_MAX;
+
+    for (unsigned i = 0; i < job->envelope.recipient_count; i++) {
+        struct job_result *result = &job->results[i];
+        result->in_transaction = result->state == RECIPIENT_OPEN && room > 0;
+        room -= result->in_transaction;
+    }
 }
 
 /* The next recipient of the transaction from `from` on; the count when there is none. */
@@ -90,7 +97,7 @@ static void transaction_begin(struct dialogue *d, struct job *job)
 void dialogue_send(struct dialogue *d, struct job *job)
 {
     ensure(d->phase == PH_IDLE && !d->job);
-    mark_recipients(job);
+    mark_recipients(d, job);
     transaction_begin(d, job);
     d->said_ahead = false;
     dialogue_enter(d, d->dirty ? PH_RSET : PH_MAIL);
@@ -382,12 +389,12 @@ static void say_next_along(struct dialogue *d)
 {
     char status[STATUS_TEXT_SIZE];
 
-    if (!d->offered.pipelining || d->facts.messages + 1 >= DIALOGUE_MESSAGES_MAX)
+    if (!d->offered.pipelining || d->facts.messages + 1 >= dialogue_messages_max(d))
         return;
     d->next_job = d->events->next(d->ctx, d);
     if (!d->next_job)
         return;
-    mark_recipients(d->next_job);
+    mark_recipients(d, d->next_job);
     d->next_said = !not_for_this_server(d, d->next_job, status);
     if (d->next_said)
         put_group(d, d->next_job);

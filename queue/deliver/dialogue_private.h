@@ -66,6 +66,8 @@ struct dialogue {
 
 /* Goes to a phase: its deadline begins, its words are said. */
 void dialogue_enter(struct dialogue *d, enum phase phase);
+/* How many messages may go over this session. */
+unsigned dialogue_messages_max(const struct dialogue *d);
 /* Writes a command whose answer is then owed. */
 void dialogue_say(struct dialogue *d, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The reply as "code text", in d->words. */

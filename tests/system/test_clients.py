@@ -23,7 +23,7 @@ def test_the_greeting_and_ehlo_name_the_relay_and_its_extensions(client):
     code, text = client.ehlo()
     words = {line[4:].split()[0] for line in text.split("\n")}
     assert code == 250 and "relay.test" in words
-    assert {"PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES"} <= words
+    assert {"PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN", "LIMITS"} <= words
     assert "STARTTLS" not in words, "there is no certificate for it here"
 
 

@@ -111,6 +111,25 @@ static void clearing_forgets_everything(void **state)
     assert_string_equal(e.name, "");
 }
 
+static void limits_are_read_and_bad_ones_ignored(void **state)
+{
+    static const char *const lines[] = { "mx", "limits RCPTMAX=20 mailmax=5 RCPTDOMAINMAX=1 X=2",
+                                         NULL };
+    static const char *const bad[] = {
+        "mx", "LIMITS RCPTMAX=0 MAILMAX=05 RCPTDOMAINMAX=1000000 RCPTMAX MAILMAX= =5 RCPTMAX=-1",
+        NULL
+    };
+    struct ehlo e = offered_by(lines);
+    (void)state;
+    assert_int_equal(e.recipients_max, 20);
+    assert_int_equal(e.messages_max, 5);
+    assert_int_equal(e.domains_max, 1);
+    e = offered_by(bad);
+    assert_int_equal(e.recipients_max, 0);
+    assert_int_equal(e.messages_max, 0);
+    assert_int_equal(e.domains_max, 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -124,6 +143,8 @@ int main(void)
           0, 0 },
         { "ehlo: keywords beyond the limit are ignored", keywords_beyond_the_limit_are_ignored, 0,
           0, 0 },
+        { "ehlo: limits are read, and bad ones ignored (RFC 9422)",
+          limits_are_read_and_bad_ones_ignored, 0, 0, 0 },
         { "ehlo: clearing forgets everything (RFC 3207 s.4.2)", clearing_forgets_everything, 0, 0,
           0 },
     };

@@ -10,9 +10,9 @@ static struct span written(enum reply_id id, const struct reply_facts *facts, ch
     return (struct span){ room, reply_write(id, facts, room) };
 }
 
-static const struct reply_facts plain = { .hostname = "relay.example",
-                                          .detail = "",
-                                          .size_max = 26214400 };
+static const struct reply_facts plain = {
+    .hostname = "relay.example", .detail = "", .size_max = 26214400, .recipients_max = 1000
+};
 
 static bool has_fault(int id)
 {
@@ -76,13 +76,16 @@ static void ehlo_lists_what_there_is(void **state)
 
     (void)state;
     assert_true(span_equal(
-        text, SPAN("250-relay.example\r\n250-PIPELINING\r\n250-SIZE 26214400\r\n"
-                   "250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 CHUNKING\r\n")));
+        text,
+        SPAN("250-relay.example\r\n250-PIPELINING\r\n250-SIZE 26214400\r\n"
+             "250-LIMITS RCPTMAX=1000\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 "
+             "CHUNKING\r\n")));
     facts.offers_starttls = true;
     text = written(REPLY_EHLO, &facts, room);
-    assert_true(span_equal(text, SPAN("250-relay.example\r\n250-PIPELINING\r\n250-SIZE 26214400\r\n"
-                                      "250-STARTTLS\r\n250-ENHANCEDSTATUSCODES\r\n250-"
-                                      "8BITMIME\r\n250-DSN\r\n250 CHUNKING\r\n")));
+    assert_true(span_equal(
+        text, SPAN("250-relay.example\r\n250-PIPELINING\r\n250-SIZE 26214400\r\n"
+                   "250-STARTTLS\r\n250-LIMITS RCPTMAX=1000\r\n250-ENHANCEDSTATUSCODES\r\n250-"
+                   "8BITMIME\r\n250-DSN\r\n250 CHUNKING\r\n")));
 }
 
 static void details_stand_behind_the_text(void **state)

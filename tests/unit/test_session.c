@@ -750,7 +750,8 @@ static void starttls_secures_and_begins_anew(void **state)
         buf_span(&c.heard),
         SPAN("503 5.5.1 Say EHLO or HELO first\r\n250-relay.example\r\n"
              "250-PIPELINING\r\n250-SIZE 26214400\r\n"
-             "250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 CHUNKING\r\n"
+             "250-LIMITS RCPTMAX=1000\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 "
+             "CHUNKING\r\n"
              "503 5.5.1 TLS is active already\r\n")));
     stream_printf(c.stream, "hello\r\n.\r\n");
     hear_text(&c, "queued as 3f9c22\r\n");
