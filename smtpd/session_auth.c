@@ -88,9 +88,9 @@ static void on_answer(void *ctx, const Ipc__AuthAnswer *answer)
 
     if (answer->verdict != IPC__AUTH_VERDICT__CHALLENGE)
         s->auth = NULL; /* it has ended */
-    s->lines.is_response = s->auth != NULL;
     s->hold = HOLD_NONE;
     take_verdict(s, answer);
+    s->lines.is_response = s->auth != NULL;
     if (s->hold == HOLD_NONE && !s->is_over)
         session_go_on(s);
     session_after(s);

@@ -223,12 +223,27 @@ static void check_order(const struct settings_reading *reading, const struct tre
                             "%s is more than %s; make it the same or less", small_name, large_name);
 }
 
+/* Where nobody can log in, nobody could hand in mail.  Entries count only if none was refused. */
+static void check_users(const struct settings_reading *reading, const struct tree_node *root,
+                        const struct settings *s)
+{
+    if (s->users_file[0] != '\0' || reading->errors->count > 0)
+        return;
+    for (unsigned i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].auth == LISTENER_AUTH_REQUIRED)
+            settings_errors_add(reading->errors, reading->file,
+                                settings_line_in(root, "listeners", i, "auth"),
+                                "auth: \"required\" without users-file, so that nobody could log "
+                                "in; set users-file");
+}
+
 static void check_whole(const struct settings_reading *reading, const struct tree_node *root,
                         const struct settings *s)
 {
     check_order(reading, root, "retry-first", s->retry_first_s, "retry-max", s->retry_max_s);
     check_order(reading, root, "max-message-size", s->max_message_bytes, "queue-size-max",
                 s->queue_bytes_max);
+    check_users(reading, root, s);
 }
 
 bool settings_parse(struct span text, const char *file, struct settings *out,

@@ -130,12 +130,17 @@ static void compare(struct exchange *exchange)
 
 /* --- SCRAM */
 
-/* Keys for one who does not exist: the same salt each time, like a real one's; no proof fits. */
+/*
+ * Keys for one who does not exist: as many iterations as the first user has, the same salt each
+ * time, like a real one's; no proof fits.
+ */
 static struct scram_keys made_up_keys(const struct exchanges *e, struct span name)
 {
     struct scram_keys keys = { .iterations = SCRAM_ITERATIONS, .salt_len = SCRAM_SALT_SIZE };
     unsigned char salt[CRYPTO_SHA256_SIZE];
 
+    if (e->users && users_all_have_keys(e->users))
+        keys.iterations = users_at(e->users, 0)->keys.iterations;
     crypto_hmac_sha256((struct span){ e->secret, sizeof(e->secret) }, name, salt);
     memcpy(keys.salt, salt, SCRAM_SALT_SIZE);
     random_bytes(keys.stored, sizeof(keys.stored));

@@ -169,6 +169,19 @@ static void no_error_hides_behind_another(void **state)
     assert_says(entry, "conf:3: relay-from would make an open relay");
 }
 
+static void auth_is_required_only_where_it_can_be(void **state)
+{
+    static const char with_tls[] =
+        "listeners = ( { address = \"127.0.0.1:25\"; tls-certificate = \"/c\"; tls-key = \"/k\";\n"
+        "auth = \"required\"; } );";
+
+    (void)state;
+    assert_says("listeners = ( { address = \"127.0.0.1:25\"; auth = \"required\"; } );",
+                "passwords are taken inside TLS only");
+    assert_says(with_tls, "conf:2: auth: \"required\" without users-file");
+    assert_says("users-file = \"relative\";", "users-file");
+}
+
 static void the_line_of_a_setting_can_be_found_later(void **state)
 {
     char path[] = "/tmp/waxseal-settings-XXXXXX";
@@ -424,6 +437,8 @@ int main(void)
         TEST("unknown names get the nearest known one", unknown_names_get_the_nearest_known_one),
         TEST("a listener that would be an open relay is refused", open_relays_are_refused),
         TEST("no error hides behind another", no_error_hides_behind_another),
+        TEST("AUTH can be required only with TLS and with users",
+             auth_is_required_only_where_it_can_be),
         TEST("the line of a setting can be found later", the_line_of_a_setting_can_be_found_later),
         TEST("wrong types, values and ranges are refused", wrong_types_and_values_are_refused),
         TEST("settings that contradict each other are refused",
