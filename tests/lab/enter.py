@@ -112,7 +112,9 @@ def batch(lines, prefix=()):
 
 
 def set_up_files(folder):
-    """This machine's name service is the lab's, whatever it is outside."""
+    """This machine's name service is the lab's, whatever it is outside; so is its shared memory,
+    where libfaketime has objects named by process ids, which would last beyond their process."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", "/dev/shm"], check=True)
     files = {
         "resolv.conf": "nameserver 127.0.0.1\noptions edns0 trust-ad\n",
         "hosts": f"127.0.0.1 localhost\n::1 localhost\n{table.OWN_ADDRESSES[0]} {table.RELAY_NAME}\n",

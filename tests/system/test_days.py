@@ -93,7 +93,8 @@ def test_policies_are_fetched_again_daily_whatever_became_of_their_record(lab, m
     gone.file("tls12.test")
     at(relay, "+1d")
     for domain, count in before.items():
-        wait_until(lambda d=domain, n=count: lab.web.fetches(d) == n + 1, TICK, f"a fetch of {domain}")
+        wait_until(lambda d=domain, n=count: lab.web.fetches(d) == n + 1, TICK,
+                   f"a fetch of {domain}")
         shown = relay.cli_json("policy", "show", domain)
         assert shown["fetched"].startswith(day_of(1)) and shown["expires"].startswith(day_of(8))
     assert relay.wait_event("policy-record-gone", domain="wildcard.test").level == "warning"
@@ -104,6 +105,19 @@ def test_policies_are_fetched_again_daily_whatever_became_of_their_record(lab, m
     report = relay.cli_json("tlsrpt", "report", "tls12.test", "--day", day_of(1))
     kinds = {f["result-type"] for p in report["policies"] for f in p["failure-details"]}
     assert {"sts-policy-fetch-error", "starttls-not-supported"} <= kinds
+
+
+def test_a_policy_of_a_short_life_is_renewed_before_it_ends(lab, make_relay):
+    relay = make_relay().start()
+    lab.web.publish("good.test", "version: STSv1\nmode: enforce\nmx: mx.good.test\n"
+                                 "max_age: 10000\n")
+    try:
+        known(relay, "good.test")
+        before = lab.web.fetches("good.test")
+        at(relay, "+100m")      # of 166
+        wait_until(lambda: lab.web.fetches("good.test") == before + 1, TICK, "a fetch")
+    finally:
+        lab.web.restore("good.test")
 
 
 def test_a_policy_binds_to_its_last_day_and_no_longer(lab, make_relay, gone):
@@ -194,6 +208,10 @@ def report(relay, domain, day):
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
+def policies_of(relay, domain, day):
+    return (report(relay, domain, day) or {"policies": []})["policies"]
+
+
 def sessions(report_of_day):
     return sum(p["summary"]["total-successful-session-count"] for p in report_of_day["policies"])
 
@@ -222,7 +240,8 @@ def test_a_policy_that_changed_within_a_day_is_reported_twice_each_as_published(
     relay = make_relay().start()
     texts = ["version:STSv1\r\nmode: enforce \r\nx-note: 4 \u00fc\r\nmx:  MX.good.test\r\n"
              "max_age: 0000604800\r\nmax_age: 5\r\n",
-             "mx: mx.good.test\nmx: *.elsewhere.test\nmax_age: 604800\nmode: enforce\nversion: STSv1"]
+             "mx: mx.good.test\nmx: *.elsewhere.test\nmax_age: 604800\nmode: enforce\n"
+             "version: STSv1"]
     try:
         for number, text in enumerate(texts):
             lab.web.publish("good.test", text)
@@ -231,11 +250,10 @@ def test_a_policy_that_changed_within_a_day_is_reported_twice_each_as_published(
                 relay.cli("policy", "refresh", "good.test")
             wait_arrived(lab, send(f"u{number}@good.test"))
             relay.wait_delivery(f"u{number}@good.test", "delivered")
-        wait_until(lambda: (report(relay, "good.test", day_of()) or {"policies": []})["policies"][1:],
-                   5, "the report")
+        policies = wait_until(lambda: policies_of(relay, "good.test", day_of())[1:] and
+                              policies_of(relay, "good.test", day_of()), 5, "the report")
     finally:
         lab.web.restore("good.test")
-    policies = report(relay, "good.test", day_of())["policies"]
     assert [p["policy"]["policy-string"] for p in policies] == [
         ["version:STSv1", "mode: enforce ", "x-note: 4 \u00fc", "mx:  MX.good.test",
          "max_age: 0000604800", "max_age: 5"],
