@@ -188,11 +188,19 @@ static enum reply_id take_data(struct conversation *talk, struct span argument)
     return REPLY_SEND_DATA;
 }
 
+/* TLS is required here and not yet active. */
+static bool must_secure(const struct conversation *talk)
+{
+    return talk->listener->tls == LISTENER_TLS_REQUIRED && !talk->is_secure;
+}
+
 /* May a chunk begin here?  REPLY_TAKE_CHUNK when its octets are content (RFC 3030 s.2). */
 static enum reply_id judge_chunk(struct conversation *talk)
 {
     enum reply_id queue;
 
+    if (must_secure(talk))
+        return REPLY_TLS_FIRST;
     if (!talk->is_esmtp)
         return talk->phase == PHASE_CONNECTED ? REPLY_HELLO_FIRST : REPLY_NOT_IMPLEMENTED;
     if (talk->phase == PHASE_MAIL)
@@ -323,10 +331,22 @@ static enum reply_id refuse_out_of_turn(const struct conversation *talk, const s
     return talk->phase == PHASE_CHUNKS ? REPLY_LAST_CHUNK_FIRST : rule->otherwise;
 }
 
+/*
+ * RFC 3207 s.4: what may be said in clear where TLS is required.  Two are refused in their own way:
+ * HTTP is shown the door, and BDAT's octets have to be read.
+ */
+static bool may_be_clear(enum command_verb verb)
+{
+    return verb == VERB_NOOP || verb == VERB_EHLO || verb == VERB_STARTTLS || verb == VERB_QUIT ||
+           verb == VERB_HTTP || verb == VERB_BDAT;
+}
+
 static enum reply_id take_command(struct conversation *talk, const struct command *command)
 {
     const struct rule *rule = &rules[command->verb];
 
+    if (must_secure(talk) && !may_be_clear(command->verb))
+        return REPLY_TLS_FIRST;
     if (!(rule->allowed & 1U << talk->phase))
         return refuse_out_of_turn(talk, rule);
     if (rule->argument == ARGUMENT_NONE && command->has_argument)

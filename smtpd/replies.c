@@ -16,7 +16,7 @@ struct reply_line {
 };
 
 static const struct reply_line lines[REPLY_FAULTS] = {
-    [REPLY_GREETING] = { 220, "", "@ ESMTP waxseal", NEXT_COMMAND },
+    [REPLY_GREETING] = { 220, "", "@ ", NEXT_COMMAND }, /* and the banner */
     [REPLY_HELO] = { 250, "", "@", NEXT_COMMAND },
     [REPLY_EHLO] = { 250, "", "@", NEXT_COMMAND }, /* and its keywords, see write_ehlo */
     [REPLY_OK] = { 250, "2.0.0", "Ok", NEXT_COMMAND },
@@ -73,6 +73,7 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_NO_PARAMETERS_AFTER_HELO] = { 555, "5.5.4", "No parameters after HELO", NEXT_COMMAND },
     [REPLY_TOO_LARGE] = { 552, "5.3.4", "Message is larger than this server takes", NEXT_COMMAND },
     [REPLY_HEADER_TOO_LARGE] = { 552, "5.3.4", "Message header is too large", NEXT_COMMAND },
+    [REPLY_TLS_FIRST] = { 530, "5.7.0", "Must issue a STARTTLS command first", NEXT_COMMAND },
     [REPLY_RELAYING_DENIED] = { 550, "5.7.1", "Relaying denied", NEXT_COMMAND },
     [REPLY_AUTH_FIRST] = { 530, "5.7.0", "Authentication required", NEXT_COMMAND },
     [REPLY_AUTH_FAILED] = { 535, "5.7.8", "User or password wrong", NEXT_COMMAND },

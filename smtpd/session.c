@@ -165,6 +165,8 @@ static void on_secured(void *ctx, const struct tls_session *tls)
     span_to_string(span_of(tls->cipher), s->tls_cipher, sizeof(s->tls_cipher));
     conversation_secured(&s->talk);
     s->hold = HOLD_NONE;
+    if (s->place->settings->tls == LISTENER_TLS_IMPLICIT)
+        session_say(s, REPLY_GREETING, 0);
     session_await(s);
 }
 
@@ -257,11 +259,29 @@ static enum reply_id judge_first_bytes(int fd)
     return first == 0x16 ? REPLY_NOT_SMTP : REPLY_EARLY_TALKER;
 }
 
+static void session_begin_clear(struct session *s, enum reply_id greeting)
+{
+    if (greeting != REPLY_GREETING) {
+        session_end(s, greeting);
+        return;
+    }
+    session_say(s, greeting, 0);
+    session_await(s);
+}
+
+/* The handshake comes before the greeting (RFC 8314 s.3.3). */
+static void session_begin_secure(struct session *s)
+{
+    if (s->place->tls)
+        session_begin_tls(s);
+    else
+        session_free(s, "no certificate");
+}
+
 void session_open(struct session_host *host, const struct session_place *place, int fd,
                   const struct endpoint *client)
 {
     struct session *s = memory_new(sizeof(*s));
-    enum reply_id greeting = judge_first_bytes(fd);
 
     s->host = host;
     s->place = place;
@@ -274,12 +294,10 @@ void session_open(struct session_host *host, const struct session_place *place, 
     s->stream = stream_open(host->loop, fd, &stream_events, s);
     stream_low_mark(s->stream, SMTPD_OUTPUT_MAX / 2);
     session_log_connect(client, place->settings);
-    if (greeting != REPLY_GREETING) {
-        session_end(s, greeting);
-        return;
-    }
-    session_say(s, greeting, 0);
-    session_await(s);
+    if (place->settings->tls == LISTENER_TLS_IMPLICIT)
+        session_begin_secure(s);
+    else
+        session_begin_clear(s, judge_first_bytes(fd));
 }
 
 void session_host_init(struct session_host *host, struct loop *loop, struct queue_client *queue,

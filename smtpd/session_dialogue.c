@@ -10,21 +10,26 @@
 
 /* --- saying */
 
+enum { DETAIL_SIZE = SETTINGS_BANNER_SIZE };
+_Static_assert((int)DETAIL_SIZE >= (int)QID_TEXT_SIZE, "a queue id fits");
+
 /* What some replies add to their text. */
 static void reply_detail(const struct session *s, enum reply_id reply, uint64_t id,
-                         char detail[QID_TEXT_SIZE])
+                         char detail[DETAIL_SIZE])
 {
     detail[0] = '\0';
-    if (reply == REPLY_QUEUED)
+    if (reply == REPLY_GREETING)
+        span_to_string(span_of(s->place->settings->banner), detail, DETAIL_SIZE);
+    else if (reply == REPLY_QUEUED)
         qid_format(id, detail);
     else if (reply == REPLY_BAD_CONTENT)
-        span_to_string(span_of(data_fault_name(s->intake.data.fault)), detail, QID_TEXT_SIZE);
+        span_to_string(span_of(data_fault_name(s->intake.data.fault)), detail, DETAIL_SIZE);
 }
 
 static size_t reply_text(const struct session *s, enum reply_id reply, uint64_t id,
                          char room[REPLY_ROOM])
 {
-    char detail[QID_TEXT_SIZE];
+    char detail[DETAIL_SIZE];
     struct reply_facts facts = {
         .hostname = s->host->settings->hostname,
         .detail = detail,
@@ -253,7 +258,7 @@ static enum queue_state state_of_queue(const struct session *s)
     return s->queue_waited ? QUEUE_GONE : QUEUE_AWAY;
 }
 
-static void begin_tls(struct session *s)
+void session_begin_tls(struct session *s)
 {
     s->hold = HOLD_TLS;
     session_deadline(s, loop_now(s->host->loop) + SMTPD_TLS_MS);
@@ -276,7 +281,7 @@ void session_answer(struct session *s, enum reply_id reply, struct span line)
     if (reply_next(reply) == NEXT_DATA)
         content_begin(s);
     else if (reply_next(reply) == NEXT_TLS)
-        begin_tls(s);
+        session_begin_tls(s);
 }
 
 static void take_command(struct session *s, struct span line, bool input_follows)

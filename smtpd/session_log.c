@@ -26,7 +26,10 @@ void session_log_connect(const struct endpoint *client, const struct listener_se
 
     log_begin(&line, LOG_DEBUG, "connect");
     put_endpoint(&line, "client", client);
-    put_endpoint(&line, "listener", &listener->address);
+    if (listener->name[0] != '\0')
+        log_string(&line, "listener", listener->name);
+    else
+        put_endpoint(&line, "listener", &listener->address);
     log_end(&line);
 }
 

@@ -90,6 +90,8 @@ size_t session_take_response(struct session *s, struct span input);
 size_t session_take_input(struct session *s, struct span input);
 
 void session_say(struct session *s, enum reply_id reply, uint64_t id);
+/* Waits for the client's handshake. */
+void session_begin_tls(struct session *s);
 /* The reply that was held back with HOLD_SLOW. */
 void session_say_delayed(struct session *s);
 /* Says a reply, logs it when it refuses, and goes on as it wants. */

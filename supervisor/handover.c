@@ -63,7 +63,7 @@ static void open_certificate(struct handover *h, unsigned index, const struct fa
     struct error *err;
     bool both;
 
-    if (l->tls_certificate[0] == '\0')
+    if (l->tls_certificate[0] == '\0' || l->tls == LISTENER_TLS_NONE)
         return;
     both = open_file(h, CONTENT_CERTIFICATE, index, l->tls_certificate, faults);
     both = open_file(h, CONTENT_KEY, index, l->tls_key, faults) && both;

@@ -39,16 +39,29 @@ const struct setting settings_table[] = {
       "( { address = \"127.0.0.1:25\"; relay-from = " LOOPBACK "; },"
       " { address = \"[::1]:25\"; relay-from = " LOOPBACK "; } )", "", AT(listeners),
       "Where clients connect, and who may relay there." },
+    { "listeners", "name", &setting_label, "\"\"", "", IN(name),
+      "What this listener is called in the log. Empty: its address." },
+    { "listeners", "preset", &setting_word, "\"relay\"", "relay, submission, submissions",
+      IN(preset),
+      "What the other members are when they are not written: for the hosts of one's own networks,"
+      " for mail programs with STARTTLS required (RFC 6409), or with TLS from the first byte on"
+      " (RFC 8314)." },
     { "listeners", "address", &setting_listen_address, "", "", IN(address),
       "The address and port to listen on; every entry needs one." },
     { "listeners", "relay-from", &setting_relay_networks, LOOPBACK, "", IN(relay_from),
       "The networks whose clients may relay here; none wider than /8 (IPv4) or /32 (IPv6)." },
+    { "listeners", "tls", &setting_word, "\"optional\"", "none, optional, required, implicit",
+      IN(tls),
+      "TLS with clients: never, where they ask for it, before anything else, or from the first byte"
+      " on." },
     { "listeners", "tls-certificate", &setting_path, "\"\"", "", IN(tls_certificate),
       "The certificate chain for STARTTLS, in PEM form. Empty: STARTTLS is not offered." },
     { "listeners", "tls-key", &setting_path, "\"\"", "", IN(tls_key),
       "The private key of that certificate, in PEM form, not readable by others." },
     { "listeners", "auth", &setting_word, "\"optional\"", "off, optional, required", IN(auth),
       "Whether clients may log in, or must; only inside TLS, and not without users-file." },
+    { "listeners", "banner", &setting_banner, "\"ESMTP waxseal\"", "", IN(banner),
+      "The text behind our name in the greeting." },
 
     { NULL, "relayhost", &setting_relayhost, "\"\"", "", AT(relayhost),
       "Hands all mail to this host; in brackets without an MX lookup. Empty: each domain's own MX." },

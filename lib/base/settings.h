@@ -14,11 +14,20 @@
 
 enum delivery_mode { DELIVERY_ON, DELIVERY_HOLD };
 enum listener_auth { LISTENER_AUTH_OFF, LISTENER_AUTH_OPTIONAL, LISTENER_AUTH_REQUIRED };
+enum listener_preset { PRESET_RELAY, PRESET_SUBMISSION, PRESET_SUBMISSIONS };
+enum listener_tls {
+    LISTENER_TLS_NONE,
+    LISTENER_TLS_OPTIONAL,
+    LISTENER_TLS_REQUIRED,
+    LISTENER_TLS_IMPLICIT
+};
 enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYPT };
 
 enum {
     SETTINGS_PATH_SIZE = 512,
     SETTINGS_NAME_SIZE = 256,
+    SETTINGS_LABEL_SIZE = 32,
+    SETTINGS_BANNER_SIZE = 128,
     SETTINGS_NETWORKS_MAX = 64,
     SETTINGS_LISTENERS_MAX = 32,
     SETTINGS_RESOLVERS_MAX = 8,
@@ -32,11 +41,15 @@ struct network_list {
 
 /* One entry of `listeners`: where clients connect and who may relay there. */
 struct listener_settings {
-    struct endpoint address;                  /* address = "127.0.0.1:25" */
-    struct network_list relay_from;           /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
-    char tls_certificate[SETTINGS_PATH_SIZE]; /* PEM chain; empty: no STARTTLS */
+    char name[SETTINGS_LABEL_SIZE]; /* in the log; empty: the address stands for it */
+    enum listener_preset preset;    /* already worked into the other fields */
+    struct endpoint address;        /* address = "127.0.0.1:25" */
+    struct network_list relay_from; /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
+    enum listener_tls tls;
+    char tls_certificate[SETTINGS_PATH_SIZE]; /* PEM chain; empty: no TLS */
     char tls_key[SETTINGS_PATH_SIZE];
     enum listener_auth auth; /* AUTH, inside TLS; nobody can log in without users_file */
+    char banner[SETTINGS_BANNER_SIZE]; /* behind our name in the greeting */
 };
 
 struct settings {

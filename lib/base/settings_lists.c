@@ -159,7 +159,52 @@ static bool listener_is_whole(const struct settings_reading *reading, const stru
         fine = setting_refuse(reading, setting, node->line,
                               "has an entry with auth = \"required\" and no tls-certificate, but "
                               "passwords are taken inside TLS only");
+    if (l->tls >= LISTENER_TLS_REQUIRED && !is_given(node, "tls-certificate"))
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry that requires TLS and names no tls-certificate");
     return fine;
+}
+
+/* The members that a preset sets otherwise than the defaults do: relaying is for users then. */
+static const char *const presets[] = {
+    [PRESET_RELAY] = "",
+    [PRESET_SUBMISSION] = "tls = \"required\"; relay-from = [ ];",
+    [PRESET_SUBMISSIONS] = "tls = \"implicit\"; relay-from = [ ];",
+};
+
+static void apply_preset(struct listener_settings *l)
+{
+    struct settings_errors errors;
+    struct settings_reading reading = { "preset", &errors };
+    struct tree *tree;
+
+    settings_errors_init(&errors);
+    tree = tree_parse(span_of(presets[l->preset]), reading.file, &errors);
+    ensure(settings_read_group(&reading, "listeners", tree_root(tree), l) && errors.count == 0);
+    tree_free(&tree);
+    settings_errors_clear(&errors);
+}
+
+/* What is not written is as the preset has it; reading the entry twice finds the preset first. */
+static bool listener_members_read(const struct settings_reading *reading,
+                                  const struct tree_node *node, struct listener_settings *l)
+{
+    struct settings_errors unsaid;
+
+    settings_group_defaults("listeners", l);
+    settings_errors_init(&unsaid);
+    settings_read_group(&(struct settings_reading){ "", &unsaid }, "listeners", node, l);
+    settings_errors_clear(&unsaid);
+    apply_preset(l);
+    return settings_read_group(reading, "listeners", node, l);
+}
+
+static bool is_called(const struct settings *s, const char *name)
+{
+    for (unsigned i = 0; i < s->listener_count; i++)
+        if (name[0] != '\0' && strcmp(s->listeners[i].name, name) == 0)
+            return true;
+    return false;
 }
 
 static bool is_taken(const struct settings *s, const struct endpoint *address)
@@ -180,10 +225,11 @@ static bool listener_read(const struct settings_reading *reading, const struct s
     if (node->kind != TREE_GROUP)
         return setting_refuse_value(reading, setting, node);
     memset(l, 0, sizeof(*l));
-    settings_group_defaults("listeners", l);
-    fine = settings_read_group(reading, "listeners", node, l);
+    fine = listener_members_read(reading, node, l);
     if (!listener_is_whole(reading, setting, node, l) || !fine)
         return false;
+    if (is_called(s, l->name))
+        return setting_refuse(reading, setting, node->line, "has two entries with this name");
     if (is_taken(s, &l->address))
         return setting_refuse(reading, setting, node->line, "has two entries with this address");
     s->listener_count++;

@@ -42,6 +42,24 @@ static bool user_is_valid(struct span text)
     return text.len > 0 && text.len < 32;
 }
 
+/* A word of our own that stands in log lines. */
+static bool label_text_is_valid(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!ascii_is_alnum(text.data[i]) && !strchr("-_.", text.data[i]))
+            return false;
+    return text.len > 0;
+}
+
+/* Replies are ASCII (RFC 5321 s.4.2). */
+static bool banner_is_valid(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] < ' ' || text.data[i] > '~')
+            return false;
+    return text.len > 0;
+}
+
 static bool text_is_valid(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -293,6 +311,17 @@ const struct setting_type setting_host = {
 };
 const struct setting_type setting_user = {
     "user name", "a user name such as \"waxseal\"", text_read, text_write, user_is_valid, NULL,
+};
+const struct setting_type setting_label = {
+    "label",
+    "letters, digits, -, _ and . such as \"internal\"",
+    text_read,
+    text_write,
+    label_text_is_valid,
+    NULL,
+};
+const struct setting_type setting_banner = {
+    "text", "printable ASCII such as \"ESMTP\"", text_read, text_write, banner_is_valid, NULL,
 };
 const struct setting_type setting_path = {
     "path", "a path that begins with /", text_read, text_write, path_is_valid, NULL,

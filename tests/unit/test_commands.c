@@ -169,6 +169,42 @@ static void tls_forgets_what_came_in_clear(void **state)
     assert_int_equal(say(b, "STARTTLS"), REPLY_TLS_ALREADY);
 }
 
+static void required_tls_comes_before_all_else(void **state)
+{
+    static const char *const refused[] = {
+        "HELO client.test",
+        "MAIL FROM:<a@example.net>",
+        "RCPT TO:<b@example.com>",
+        "DATA",
+        "RSET",
+        "VRFY x",
+        "EXPN x",
+        "HELP",
+        "AUTH PLAIN",
+        "XYZZY",
+    };
+    struct bench *b = *state;
+
+    b->talk.has_certificate = true;
+    b->settings.listeners[0].tls = LISTENER_TLS_REQUIRED;
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        assert_int_equal(say(b, refused[i]), REPLY_TLS_FIRST);
+    b->talk.errors = 0;
+    assert_int_equal(say(b, "BDAT 5 LAST"), REPLY_TLS_FIRST);
+    assert_true(b->talk.chunk_follows); /* its octets are no commands */
+    assert_int_equal(say(b, "NOOP"), REPLY_OK);
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_TLS_FIRST);
+    assert_int_equal(say(b, "STARTTLS"), REPLY_START_TLS);
+    conversation_secured(&b->talk);
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_SENDER_OK);
+    conversation_reset(&b->talk);
+    b->talk.is_secure = false;
+    assert_int_equal(say(b, "QUIT"), REPLY_BYE);
+    assert_int_equal(say(b, "GET / HTTP/1.1"), REPLY_NOT_SMTP);
+}
+
 static void bytes_behind_starttls_end_the_session(void **state)
 {
     struct bench *b = *state;
@@ -443,6 +479,8 @@ int main(void)
         TEST("a queue that is away holds MAIL and DATA, and nothing else",
              a_queue_that_is_away_holds_mail_and_data_only),
         TEST("TLS forgets what came in clear (RFC 3207 s.4.2)", tls_forgets_what_came_in_clear),
+        TEST("where TLS is required, it comes before all else (RFC 3207 s.4)",
+             required_tls_comes_before_all_else),
         TEST("bytes behind STARTTLS end the session", bytes_behind_starttls_end_the_session),
         TEST("errors end the session at their limit, and not before",
              errors_end_the_session_at_their_limit),

@@ -774,6 +774,68 @@ static void starttls_secures_and_begins_anew(void **state)
     free(pem);
 }
 
+/* A client of an implicit listener; the context it secures with is the caller's. */
+static void tls_client_connect_implicit(struct tls_client *c, struct rig *rig,
+                                        struct tls_context **out_context)
+{
+    struct throwaway_ca *ca = throwaway_ca_new("another");
+    char *pem = throwaway_ca_pem(ca);
+    struct endpoint client = { .port = 1 };
+    struct tls_trust *trust = NULL;
+    int fds[2];
+
+    assert_null(tls_trust_new(span_of(pem), &trust));
+    assert_null(tls_client_context_new(trust, TLS_FLOOR_OPPORTUNISTIC, out_context));
+    tls_trust_free(&trust);
+    throwaway_ca_free(&ca);
+    free(pem);
+    *c = (struct tls_client){ .rig = rig };
+    buf_init(&c->heard, 1 << 20);
+    assert_true(ip_address_parse(SPAN("192.0.2.7"), &client.address));
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    c->stream = stream_open(rig->loop, fds[1], &client_events, c);
+    stream_secure_client(c->stream, *out_context, "relay.example");
+    session_open(&rig->host, &rig->place, fds[0], &client);
+}
+
+static void implicit_tls_comes_before_the_greeting(void **state)
+{
+    struct rig *rig = *state;
+    struct tls_context *context = NULL;
+    struct tls_client c;
+
+    give_certificate(rig);
+    rig->settings.listeners[0].tls = LISTENER_TLS_IMPLICIT;
+    strcpy(rig->settings.listeners[0].banner, "waxseal, ESMTP");
+    strcpy(rig->settings.listeners[0].name, "submissions");
+    tls_client_connect_implicit(&c, rig, &context);
+    hear_text(&c, "220 relay.example waxseal, ESMTP\r\n");
+    assert_true(c.secured);
+    stream_printf(c.stream, "EHLO client.test\r\nSTARTTLS\r\n");
+    hear_text(&c, "503 5.5.1 TLS is active already\r\n");
+    assert_null(memmem(c.heard.base, buf_len(&c.heard), "250-STARTTLS", 12));
+    assert_true(rig_has_logged(rig, "listener=submissions"));
+    tls_client_close(&c);
+    tls_context_free(&context);
+}
+
+static void an_implicit_listener_without_certificate_serves_nobody(void **state)
+{
+    struct rig *rig = *state;
+    struct tls_context *context = NULL;
+    struct tls_client c;
+
+    rig->settings.listeners[0].tls = LISTENER_TLS_IMPLICIT;
+    tls_client_connect_implicit(&c, rig, &context);
+    while (!c.closed)
+        loop_run(rig->loop);
+    assert_false(c.secured);
+    assert_int_equal(buf_len(&c.heard), 0);
+    assert_int_equal(rig->host.session_count, 0);
+    tls_client_close(&c);
+    tls_context_free(&context);
+}
+
 static void clear_bytes_behind_starttls_end_it(void **state)
 {
     struct rig *rig = *state;
@@ -916,6 +978,10 @@ int main(void)
         TEST("STARTTLS secures the session and begins it anew; TLS that ends in a chunk ends it",
              starttls_secures_and_begins_anew),
         TEST("clear bytes behind STARTTLS end the session", clear_bytes_behind_starttls_end_it),
+        TEST("implicit TLS comes before the greeting (RFC 8314 s.3.3)",
+             implicit_tls_comes_before_the_greeting),
+        TEST("an implicit listener without a certificate serves nobody",
+             an_implicit_listener_without_certificate_serves_nobody),
         TEST("a handshake that fails ends the session", a_handshake_that_fails_ends_the_session),
         TEST("a handshake has a minute, and not more", a_handshake_has_a_minute),
         TEST("the log tells of messages and refusals", the_log_tells_of_messages_and_refusals),

@@ -203,6 +203,46 @@ static void the_line_of_a_setting_can_be_found_later(void **state)
     assert_int_equal(settings_find_line(path, NULL, 0, "ca-file"), 0);
 }
 
+static void a_preset_sets_what_is_not_written(void **state)
+{
+    struct settings *s = settings_of(
+        "listeners = ( { address = \"127.0.0.1:587\"; preset = \"submission\"; name = \"users\";\n"
+        "  tls-certificate = \"/c.pem\"; tls-key = \"/k.pem\"; },\n"
+        "{ address = \"127.0.0.1:465\"; tls-certificate = \"/c\"; tls-key = \"/k\";\n"
+        "  relay-from = [ \"192.0.2.0/24\" ]; banner = \"ESMTP\"; preset = \"submissions\"; },\n"
+        "{ address = \"127.0.0.1:25\"; } );");
+
+    (void)state;
+    assert_int_equal(s->listeners[0].tls, LISTENER_TLS_REQUIRED);
+    assert_int_equal(s->listeners[0].relay_from.count, 0);
+    assert_string_equal(s->listeners[0].name, "users");
+    assert_string_equal(s->listeners[0].banner, "ESMTP waxseal");
+    assert_int_equal(s->listeners[1].tls, LISTENER_TLS_IMPLICIT);
+    assert_int_equal(s->listeners[1].relay_from.count, 1); /* what is written counts */
+    assert_string_equal(s->listeners[1].banner, "ESMTP");
+    assert_int_equal(s->listeners[2].preset, PRESET_RELAY);
+    assert_int_equal(s->listeners[2].tls, LISTENER_TLS_OPTIONAL);
+    assert_int_equal(s->listeners[2].relay_from.count, 2);
+    free(s);
+}
+
+static void listeners_that_cannot_do_what_they_ask_are_refused(void **state)
+{
+    (void)state;
+    assert_says("listeners = ( { address = \"127.0.0.1:25\"; tls = \"required\"; } );",
+                "requires TLS and names no tls-certificate");
+    assert_says("listeners = ( { address = \"127.0.0.1:465\"; preset = \"submissions\"; } );",
+                "requires TLS and names no tls-certificate");
+    assert_says("listeners = ( { address = \"127.0.0.1:25\"; name = \"a\"; },\n"
+                "{ address = \"127.0.0.1:26\"; name = \"a\"; } );",
+                "two entries with this name");
+    assert_says("listeners = ( { address = \"127.0.0.1:25\"; name = \"a b\"; } );", "letters");
+    assert_says("listeners = ( { address = \"127.0.0.1:25\"; banner = \"\\xc3\\xa4\"; } );",
+                "printable ASCII");
+    assert_says("listeners = ( { address = \"127.0.0.1:25\"; preset = \"edgy\"; } );",
+                "relay, submission, submissions");
+}
+
 static void open_relays_are_refused(void **state)
 {
     (void)state;
@@ -358,7 +398,11 @@ static void random_listeners(struct settings *s)
         if (random_below(2)) {
             random_text(s->listeners[i].tls_certificate, SETTINGS_PATH_SIZE, "/", "ab/ \"\\;#");
             random_text(s->listeners[i].tls_key, SETTINGS_PATH_SIZE, "/", "ab/{}()'@");
+            s->listeners[i].tls = (enum listener_tls)random_below(4);
+            s->listeners[i].preset = (enum listener_preset)random_below(3);
         }
+        snprintf(s->listeners[i].name, SETTINGS_LABEL_SIZE, "place-%u", i);
+        random_text(s->listeners[i].banner, SETTINGS_BANNER_SIZE, "E", "ab \"\\;#%");
     }
 }
 
@@ -436,6 +480,9 @@ int main(void)
              all_errors_are_found_in_one_pass),
         TEST("unknown names get the nearest known one", unknown_names_get_the_nearest_known_one),
         TEST("a listener that would be an open relay is refused", open_relays_are_refused),
+        TEST("a listener's preset sets what is not written", a_preset_sets_what_is_not_written),
+        TEST("a listener that cannot do what it asks is refused",
+             listeners_that_cannot_do_what_they_ask_are_refused),
         TEST("no error hides behind another", no_error_hides_behind_another),
         TEST("AUTH can be required only with TLS and with users",
              auth_is_required_only_where_it_can_be),
