@@ -1,33 +1,62 @@
 #include "smtpd/access.h"
 
-static bool in_networks(const struct network_list *networks, const struct ip_address *client)
-{
-    for (unsigned i = 0; i < networks->count; i++)
-        if (network_contains(&networks->items[i], client))
-            return true;
-    return false;
-}
-
 /* "postmaster" alone; with our own name as its domain it is the same mailbox. */
-static bool is_our_postmaster(const struct address *path, struct span hostname)
+static bool is_for_our_postmaster(const struct access_facts *f)
 {
-    struct span local_part = { path->text, path->local_len };
-    struct span domain = span_of(path->domain);
+    struct span local_part = { f->forward_path->text, f->forward_path->local_len };
+    struct span domain = span_of(f->forward_path->domain);
 
     if (!span_equal_nocase(local_part, SPAN("postmaster")))
         return false;
-    return domain.len == 0 || span_equal_nocase(domain, hostname);
+    return domain.len == 0 || span_equal_nocase(domain, f->hostname);
 }
 
-enum access_verdict access_judge(const struct ip_address *client, bool is_user,
-                                 const struct network_list *relay_from, struct span hostname,
-                                 const struct address *forward_path)
+static bool lacks_a_domain(const struct access_facts *f)
 {
-    if (is_our_postmaster(forward_path, hostname))
-        return ACCESS_POSTMASTER;
-    if (forward_path->domain[0] == '\0')
-        return ACCESS_DENIED;
-    if (is_user)
-        return ACCESS_RELAY;
-    return in_networks(relay_from, client) ? ACCESS_RELAY : ACCESS_DENIED;
+    return f->forward_path->domain[0] == '\0';
+}
+
+static bool has_logged_in(const struct access_facts *f)
+{
+    return f->user.len > 0;
+}
+
+/* A proxy stands for clients of anywhere: it relays for nobody, even where its network may. */
+static bool is_a_proxy(const struct access_facts *f)
+{
+    return network_list_contains(&f->listener->proxy_from, &f->client);
+}
+
+static bool is_in_a_network(const struct access_facts *f)
+{
+    return network_list_contains(&f->listener->relay_from, &f->client);
+}
+
+static bool is_anybody(const struct access_facts *f)
+{
+    (void)f;
+    return true;
+}
+
+/* clang-format off */
+static const struct access_rule {
+    bool (*applies)(const struct access_facts *facts);
+    struct access_judgement judgement;
+} rules[] = {
+    { is_for_our_postmaster, { ACCESS_POSTMASTER, "our postmaster" } },      /* RFC 5321 s.4.5.1 */
+    { lacks_a_domain,        { ACCESS_DENIED,     "address without domain" } },
+    { has_logged_in,         { ACCESS_RELAY,      "user" } },
+    { is_a_proxy,            { ACCESS_DENIED,     "you are a proxy" } },
+    { is_in_a_network,       { ACCESS_RELAY,      "client network" } },
+    { is_anybody,            { ACCESS_DENIED,     "you are not in a network that may" } },
+};
+/* clang-format on */
+
+struct access_judgement access_judge(const struct access_facts *facts)
+{
+    const struct access_rule *rule = rules;
+
+    while (!rule->applies(facts))
+        rule++;
+    return rule->judgement;
 }

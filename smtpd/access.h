@@ -17,9 +17,21 @@ enum access_verdict {
     ACCESS_DENIED,
 };
 
-/* `is_user`: it has authenticated; `relay_from` is the listener's, `hostname` our own name. */
-enum access_verdict access_judge(const struct ip_address *client, bool is_user,
-                                 const struct network_list *relay_from, struct span hostname,
-                                 const struct address *forward_path);
+/* What is known when a forward-path is judged. */
+struct access_facts {
+    const struct listener_settings *listener;
+    struct span hostname; /* our own name */
+    struct ip_address client;
+    struct span user; /* who logged in; empty: nobody */
+    const struct address *forward_path;
+};
+
+struct access_judgement {
+    enum access_verdict verdict;
+    const char *reason; /* the rule, in words for the reply */
+};
+
+/* The first rule that applies decides. */
+struct access_judgement access_judge(const struct access_facts *facts);
 
 #endif

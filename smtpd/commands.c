@@ -127,10 +127,19 @@ static bool find_postmaster(const struct settings *settings, struct address *out
 }
 
 /* Brings a forward-path to where its mail goes; REPLY_RECIPIENT_OK when it may. */
-static enum reply_id admit(const struct conversation *talk, struct address *path)
+static enum reply_id admit(struct conversation *talk, struct address *path)
 {
-    switch (access_judge(&talk->client, talk->user[0] != '\0', &talk->listener->relay_from,
-                         span_of(talk->settings->hostname), path)) {
+    const struct access_facts facts = {
+        .listener = talk->listener,
+        .hostname = span_of(talk->settings->hostname),
+        .client = talk->client,
+        .user = span_of(talk->user),
+        .forward_path = path,
+    };
+    struct access_judgement judgement = access_judge(&facts);
+
+    talk->reason = judgement.reason;
+    switch (judgement.verdict) {
     case ACCESS_RELAY:
         return REPLY_RECIPIENT_OK;
     case ACCESS_POSTMASTER:

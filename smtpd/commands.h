@@ -47,6 +47,7 @@ struct conversation {
     bool chunk_follows;     /* octets stand behind the last line, whatever it is answered */
     struct bdat_command chunk;
     unsigned chunks;               /* of this message */
+    const char *reason;            /* the access rule that judged the last forward-path */
     bool is_esmtp;                 /* said EHLO, not HELO */
     char user[ADDRESS_MAX + 1];    /* authenticated; "" for none */
     enum auth_mechanism mechanism; /* of the AUTH just begun ... */

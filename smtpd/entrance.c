@@ -25,10 +25,14 @@ static unsigned find_connections_max(const struct settings *settings)
                : (unsigned)files.rlim_cur / 2;
 }
 
+static void admit_or_turn_away(void *ctx, const struct session_place *place, int fd,
+                               const struct endpoint *client);
+
 struct error *entrance_open(struct entrance *entrance, struct session_host *host, int shared)
 {
     *entrance = (struct entrance){ .host = host };
     entrance->connections_max = find_connections_max(host->settings);
+    proxy_waits_init(&entrance->proxies, host->loop, admit_or_turn_away, entrance);
     struct error *err = counters_open(shared, &entrance->counters);
     if (!err)
         return NULL;
@@ -39,6 +43,7 @@ struct error *entrance_open(struct entrance *entrance, struct session_host *host
 
 void entrance_close(struct entrance *entrance)
 {
+    proxy_waits_clear(&entrance->proxies);
     counters_close(&entrance->counters);
 }
 
@@ -77,26 +82,49 @@ static enum admission admit(struct entrance *entrance, const struct ip_address *
     return counters_admit(entrance->counters, client, &limits);
 }
 
+static void admit_or_turn_away(void *ctx, const struct session_place *place, int fd,
+                               const struct endpoint *client)
+{
+    struct entrance *entrance = ctx;
+
+    switch (admit(entrance, &client->address)) {
+    case ADMISSION_GRANTED:
+        session_open(entrance->host, place, fd, client);
+        break;
+    case ADMISSION_FULL:
+        turn_away(entrance, fd, client, REPLY_TOO_MANY_CLIENTS);
+        break;
+    case ADMISSION_CLIENT:
+        turn_away(entrance, fd, client, REPLY_TOO_MANY_FROM_YOU);
+        break;
+    }
+}
+
+/* Where proxies are expected, nobody else is served, and none without its header (SRV-120). */
+static void await_header(struct entrance *entrance, const struct session_place *place, int fd,
+                         const struct endpoint *proxy)
+{
+    if (!network_list_contains(&place->settings->proxy_from, &proxy->address)) {
+        proxy_log_refused(proxy, "not in proxy-from");
+        close(fd);
+    } else if (entrance->proxies.count >= entrance->connections_max) {
+        turn_away(entrance, fd, proxy, REPLY_TOO_MANY_CLIENTS);
+    } else {
+        proxy_wait_start(&entrance->proxies, place, fd, proxy);
+    }
+}
+
 void entrance_welcome(struct entrance *entrance, const struct session_place *place, int fd,
                       const struct sockaddr *address)
 {
     struct endpoint client = { .port = 0 };
 
-    if (!endpoint_from_sockaddr(address, &client)) {
+    if (!endpoint_from_sockaddr(address, &client))
         close(fd);
-        return;
-    }
-    switch (admit(entrance, &client.address)) {
-    case ADMISSION_GRANTED:
-        session_open(entrance->host, place, fd, &client);
-        break;
-    case ADMISSION_FULL:
-        turn_away(entrance, fd, &client, REPLY_TOO_MANY_CLIENTS);
-        break;
-    case ADMISSION_CLIENT:
-        turn_away(entrance, fd, &client, REPLY_TOO_MANY_FROM_YOU);
-        break;
-    }
+    else if (place->settings->proxy_from.count > 0)
+        await_header(entrance, place, fd, &client);
+    else
+        admit_or_turn_away(entrance, place, fd, &client);
 }
 
 void entrance_turn_away(const struct entrance *entrance, int fd, const struct sockaddr *address)

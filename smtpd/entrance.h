@@ -9,12 +9,14 @@
 #include <sys/socket.h>
 
 #include "smtpd/counters.h"
+#include "smtpd/proxy_wait.h"
 #include "smtpd/session.h"
 
 /* A plain value, part of the role. */
 struct entrance {
     struct session_host *host;
     struct counters *counters;
+    struct proxy_waits proxies; /* connections whose client is not known yet */
     unsigned connections_max;
     int64_t swept_ms;
 };

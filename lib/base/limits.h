@@ -36,6 +36,7 @@ enum {
     SMTPD_AUTH_FAILURES_MAX = 3,           /* in one session, before 421 */
     SMTPD_AUTH_MS = 60 * 1000,             /* for the auth role; it is given up on before */
     SMTPD_SLOW_MS = 1000,                  /* before a reply, beyond SMTPD_ERRORS_SLOW */
+    SMTPD_PROXY_MS = 5 * 1000,             /* for a proxy's header; SRV-120 */
     SMTPD_TLS_MS = 60 * 1000,              /* handshake; rfc/smtp-server.md SRV-70 */
     SMTPD_QUEUE_WAIT_MS = 10 * 1000,       /* for a queue that is away; design.md section 2 */
     SMTPD_QUEUE_DOWN_MS = 60 * 1000,       /* away for longer: 421 at once */

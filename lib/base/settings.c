@@ -50,6 +50,9 @@ const struct setting settings_table[] = {
       "The address and port to listen on; every entry needs one." },
     { "listeners", "relay-from", &setting_relay_networks, LOOPBACK, "", IN(relay_from),
       "The networks whose clients may relay here; none wider than /8 (IPv4) or /32 (IPv6)." },
+    { "listeners", "proxy-from", &setting_relay_networks, "[ ]", "", IN(proxy_from),
+      "The proxies in front of this listener, which begin every connection with a header of the PROXY"
+      " protocol, version 1 or 2. Empty: none." },
     { "listeners", "tls", &setting_word, "\"optional\"", "none, optional, required, implicit",
       IN(tls),
       "TLS with clients: never, where they ask for it, before anything else, or from the first byte"

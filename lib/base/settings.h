@@ -39,12 +39,15 @@ struct network_list {
     unsigned count;
 };
 
+bool network_list_contains(const struct network_list *list, const struct ip_address *address);
+
 /* One entry of `listeners`: where clients connect and who may relay there. */
 struct listener_settings {
     char name[SETTINGS_LABEL_SIZE]; /* in the log; empty: the address stands for it */
     enum listener_preset preset;    /* already worked into the other fields */
     struct endpoint address;        /* address = "127.0.0.1:25" */
     struct network_list relay_from; /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
+    struct network_list proxy_from; /* none: no PROXY protocol */
     enum listener_tls tls;
     char tls_certificate[SETTINGS_PATH_SIZE]; /* PEM chain; empty: no TLS */
     char tls_key[SETTINGS_PATH_SIZE];

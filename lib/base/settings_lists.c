@@ -14,6 +14,14 @@ static bool too_many(const struct settings_reading *reading, const struct settin
     return setting_refuse(reading, setting, node->line, what);
 }
 
+bool network_list_contains(const struct network_list *list, const struct ip_address *address)
+{
+    for (unsigned i = 0; i < list->count; i++)
+        if (network_contains(&list->items[i], address))
+            return true;
+    return false;
+}
+
 static bool networks_read(const struct settings_reading *reading, const struct setting *setting,
                           const struct tree_node *node, void *group)
 {

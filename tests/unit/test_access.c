@@ -1,25 +1,37 @@
 #include "smtpd/access.h"
 
+#include <stdlib.h>
+
 #include "tests/support/test.h"
 
-static struct network_list networks(const char *first, const char *second)
+static void put_network(struct network_list *list, const char *text)
 {
-    struct network_list list = { .count = 2 };
+    assert_true(network_parse(span_of(text), &list->items[list->count++]));
+}
 
-    assert_true(network_parse(span_of(first), &list.items[0]));
-    assert_true(network_parse(span_of(second), &list.items[1]));
-    return list;
+static struct access_judgement judge_user(const char *client, const char *user, const char *path)
+{
+    static struct listener_settings listener;
+    struct address forward_path;
+    struct access_facts facts = {
+        .listener = &listener,
+        .hostname = SPAN("relay.example"),
+        .user = span_of(user),
+        .forward_path = &forward_path,
+    };
+
+    listener = (struct listener_settings){ .name = "" };
+    put_network(&listener.relay_from, "192.0.2.0/24");
+    put_network(&listener.relay_from, "2001:db8:1::/48");
+    put_network(&listener.proxy_from, "192.0.2.99/32");
+    assert_true(ip_address_parse(span_of(client), &facts.client));
+    assert_int_equal(address_parse(span_of(path), &forward_path), ADDRESS_FINE);
+    return access_judge(&facts);
 }
 
 static enum access_verdict judge(const char *client, const char *path)
 {
-    struct network_list relay_from = networks("192.0.2.0/24", "2001:db8:1::/48");
-    struct ip_address address;
-    struct address forward_path;
-
-    assert_true(ip_address_parse(span_of(client), &address));
-    assert_int_equal(address_parse(span_of(path), &forward_path), ADDRESS_FINE);
-    return access_judge(&address, false, &relay_from, SPAN("relay.example"), &forward_path);
+    return judge_user(client, NULL, path).verdict;
 }
 
 static void listed_networks_may_relay(void **state)
@@ -54,14 +66,43 @@ static void only_the_final_domain_counts(void **state)
 
 static void an_empty_list_lets_nobody_relay(void **state)
 {
-    struct network_list none = { .count = 0 };
-    struct ip_address address;
+    struct listener_settings *listener = calloc(1, sizeof(*listener));
     struct address path;
+    struct access_facts facts = { .listener = listener,
+                                  .hostname = SPAN("relay.example"),
+                                  .forward_path = &path };
 
     (void)state;
-    assert_true(ip_address_parse(SPAN("127.0.0.1"), &address));
+    assert_true(ip_address_parse(SPAN("127.0.0.1"), &facts.client));
     assert_int_equal(address_parse(SPAN("b@example.com"), &path), ADDRESS_FINE);
-    assert_int_equal(access_judge(&address, false, &none, SPAN("relay.example"), &path), ACCESS_DENIED);
+    assert_int_equal(access_judge(&facts).verdict, ACCESS_DENIED);
+    free(listener);
+}
+
+static void who_has_logged_in_may_relay_from_anywhere(void **state)
+{
+    (void)state;
+    assert_int_equal(judge_user("198.51.100.1", "ada", "b@example.com").verdict, ACCESS_RELAY);
+    assert_int_equal(judge_user("192.0.2.99", "ada", "b@example.com").verdict, ACCESS_RELAY);
+    assert_int_equal(judge_user("198.51.100.1", "", "b@example.com").verdict, ACCESS_DENIED);
+}
+
+static void a_proxy_itself_does_not_relay(void **state)
+{
+    (void)state;
+    assert_int_equal(judge("192.0.2.98", "b@example.com"), ACCESS_RELAY);
+    assert_int_equal(judge("192.0.2.99", "b@example.com"), ACCESS_DENIED);
+    assert_int_equal(judge("192.0.2.99", "postmaster"), ACCESS_POSTMASTER);
+}
+
+static void the_rule_is_named(void **state)
+{
+    (void)state;
+    assert_string_equal(judge_user("192.0.2.99", "", "b@example.com").reason, "you are a proxy");
+    assert_string_equal(judge_user("192.0.2.1", "", "b@example.com").reason, "client network");
+    assert_string_equal(judge_user("192.0.2.1", "ada", "b@example.com").reason, "user");
+    assert_string_equal(judge_user("198.51.100.1", "", "b@example.com").reason,
+                        "you are not in a network that may");
 }
 
 static void everybody_reaches_our_postmaster(void **state)
@@ -83,6 +124,11 @@ int main(void)
           NULL, NULL },
         { "routes in the local-part open nothing", only_the_final_domain_counts, NULL, NULL, NULL },
         { "an empty list lets nobody relay", an_empty_list_lets_nobody_relay, NULL, NULL, NULL },
+        { "who has logged in may relay from anywhere", who_has_logged_in_may_relay_from_anywhere,
+          NULL, NULL, NULL },
+        { "a proxy that speaks for itself does not relay", a_proxy_itself_does_not_relay, NULL,
+          NULL, NULL },
+        { "the rule that decided is named", the_rule_is_named, NULL, NULL, NULL },
         { "everybody reaches our postmaster (RFC 5321 s.4.5.1)", everybody_reaches_our_postmaster,
           NULL, NULL, NULL },
     };

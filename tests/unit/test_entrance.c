@@ -1,6 +1,7 @@
 /* Who of those that connect gets a session, and what the others hear. */
 #include "smtpd/entrance.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -192,6 +193,116 @@ static void descriptors_bound_the_connections(void **state)
         title, function, open_gate, close_gate, NULL                                               \
     }
 
+/* --- proxies */
+
+static void expect_proxies(struct gate *gate)
+{
+    struct listener_settings *listener = &gate->rig.settings.listeners[0];
+
+    assert_true(network_parse(SPAN("198.51.100.1/32"), &listener->proxy_from.items[0]));
+    listener->proxy_from.count = 1;
+    open_entrance(gate, -1);
+}
+
+static void says(struct gate *gate, unsigned number, struct span bytes)
+{
+    assert_int_equal(write(gate->clients[number], bytes.data, bytes.len), bytes.len);
+    rig_settle(&gate->rig);
+}
+
+static void assert_silent(const struct gate *gate, unsigned number)
+{
+    char room[16];
+
+    assert_int_equal(read(gate->clients[number], room, sizeof(room)), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+static void a_proxy_names_the_client_before_the_greeting(void **state)
+{
+    struct gate *gate = *state;
+    const char *line = "PROXY TCP4 192.0.2.7 198.51.100.1 4000 25\r\n";
+
+    expect_proxies(gate);
+    unsigned client = arrive(gate, "198.51.100.1");
+    for (size_t i = 0; line[i] != '\0'; i++) {
+        assert_silent(gate, client);
+        says(gate, client, (struct span){ line + i, 1 });
+    }
+    assert_hears(gate, client, "220 ");
+    assert_true(rig_has_logged(&gate->rig, " connect client=192.0.2.7:4000"));
+    says(gate, client, SPAN("HELO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\n"));
+    assert_hears(gate, client, "250 relay.example\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n");
+    assert_int_equal(gate->entrance.proxies.count, 0);
+}
+
+static void not_a_byte_behind_the_header_is_lost(void **state)
+{
+    struct gate *gate = *state;
+
+    expect_proxies(gate);
+    unsigned client = arrive(gate, "198.51.100.1");
+    says(
+        gate, client,
+        SPAN(
+            "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\xc0\0\x02\x07\xc6\x33\x64\x01\x0f\xa0\0\x19\x04\0\0"
+            "EHLO early"));
+    assert_hears(gate, client, "554 5.5.1 You spoke before the greeting\r\n"); /* it was seen */
+}
+
+static void a_proxy_that_speaks_for_itself_does_not_relay(void **state)
+{
+    struct gate *gate = *state;
+
+    gate->rig.settings.listeners[0].relay_from.count = 2;
+    assert_true(network_parse(SPAN("198.51.100.0/24"),
+                              &gate->rig.settings.listeners[0].relay_from.items[1]));
+    expect_proxies(gate);
+    unsigned client = arrive(gate, "198.51.100.1");
+    says(gate, client, SPAN("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"));
+    assert_hears(gate, client, "220 ");
+    says(gate, client, SPAN("HELO x\r\nMAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\n"));
+    assert_hears(gate, client,
+                 "250 relay.example\r\n250 2.1.0 Ok\r\n550 5.7.1 Relaying denied: you are a proxy");
+}
+
+static void whoever_is_no_proxy_is_not_served_there(void **state)
+{
+    struct gate *gate = *state;
+
+    expect_proxies(gate);
+    unsigned stranger = arrive(gate, "198.51.100.2");
+    assert_closed(gate, stranger);
+    assert_true(rig_has_logged(
+        &gate->rig, " proxy-refused client=198.51.100.2:4711 reason=\"not in proxy-from\""));
+    unsigned silent = arrive(gate, "198.51.100.1");
+    unsigned plain = arrive(gate, "198.51.100.1");
+    says(gate, plain, SPAN("EHLO client.test\r\n"));
+    assert_int_equal(read(gate->clients[plain], (char[16]){ 0 }, 16), -1); /* reset: unread input */
+    assert_true(rig_has_logged(&gate->rig, "reason=\"no valid PROXY header\""));
+    unsigned short_lived = arrive(gate, "198.51.100.1");
+    leave(gate, short_lived);
+    assert_true(rig_has_logged(&gate->rig, "reason=\"closed before its PROXY header\""));
+    assert_int_equal(gate->entrance.proxies.count, 1);
+    assert_silent(gate, silent);
+    assert_int_equal(counters_total(gate->entrance.counters), 0);
+}
+
+static void those_without_a_header_are_bounded_in_number_and_time(void **state)
+{
+    struct gate *gate = *state;
+
+    gate->rig.settings.max_connections = 1;
+    expect_proxies(gate);
+    gate->entrance.proxies.patience_ms = 300;
+    unsigned silent = arrive(gate, "198.51.100.1");
+    assert_hears(gate, arrive(gate, "198.51.100.1"), "421 4.3.2 ");
+    while (gate->entrance.proxies.count > 0)
+        rig_settle(&gate->rig);
+    assert_closed(gate, silent);
+    assert_true(rig_has_logged(&gate->rig, "reason=\"no PROXY header in time\""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +313,16 @@ int main(void)
         TEST("whoever is not taken is counted nowhere", whoever_is_not_taken_is_counted_nowhere),
         TEST("a table that cannot be shared is no reason to stay closed",
              a_table_that_cannot_be_shared_is_no_reason_to_be_closed),
+        TEST("a proxy names the client before the greeting (PROXY version 1)",
+             a_proxy_names_the_client_before_the_greeting),
+        TEST("not a byte behind a proxy's header is lost (PROXY version 2)",
+             not_a_byte_behind_the_header_is_lost),
+        TEST("a proxy that speaks for itself does not relay",
+             a_proxy_that_speaks_for_itself_does_not_relay),
+        TEST("where proxies are expected nobody else is served",
+             whoever_is_no_proxy_is_not_served_there),
+        TEST("connections without a header are bounded in number and time",
+             those_without_a_header_are_bounded_in_number_and_time),
         TEST("descriptors bound the connections", descriptors_bound_the_connections),
     };
     return cmocka_run_group_tests_name("entrance", tests, NULL, NULL);

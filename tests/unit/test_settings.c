@@ -401,6 +401,7 @@ static void random_listeners(struct settings *s)
             s->listeners[i].tls = (enum listener_tls)random_below(4);
             s->listeners[i].preset = (enum listener_preset)random_below(3);
         }
+        random_networks(&s->listeners[i].proxy_from);
         snprintf(s->listeners[i].name, SETTINGS_LABEL_SIZE, "place-%u", i);
         random_text(s->listeners[i].banner, SETTINGS_BANNER_SIZE, "E", "ab \"\\;#%");
     }
