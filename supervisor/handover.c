@@ -1,6 +1,8 @@
 #include "supervisor/handover.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "supervisor/certificates.h"
 #include "supervisor/listeners.h"
 #include "supervisor/watched.h"
 
@@ -24,6 +26,7 @@ struct handover {
     int counters;
     struct watched *files[FILES_MAX];
     unsigned file_count;
+    int64_t examine_ms; /* when certificates are looked at for their dates again; UTC */
 };
 
 /* --- files ----------------------------------------------------------------------------------- */
@@ -113,11 +116,60 @@ static struct handover *handover_empty(const struct settings *settings)
     return h;
 }
 
-void handover_check_files(const struct settings *settings, handover_fault_fn *fault, void *ctx)
+/* --- what clients will think of the certificates --------------------------------------------- */
+
+/* Where complaints about a certificate go. */
+struct complaint {
+    handover_fault_fn *fault;
+    handover_fault_fn *warning;
+    void *ctx;
+    unsigned index;
+};
+
+static void on_complaint(void *ctx, bool is_fault, struct error **taken)
+{
+    const struct complaint *to = ctx;
+
+    (is_fault ? to->fault : to->warning)(to->ctx, CONTENT_CERTIFICATE, to->index, taken);
+}
+
+static void examine_certificates(const struct handover *h, handover_fault_fn *fault,
+                                 handover_fault_fn *warning, void *ctx)
+{
+    for (unsigned i = 0; i < h->settings.listener_count; i++) {
+        const struct watched *file = find_file(h, CONTENT_CERTIFICATE, i);
+        struct complaint to = { fault, warning, ctx, i };
+        if (file)
+            certificate_examine(watched_content(file), watched_path(file),
+                                span_of(h->settings.hostname), clock_utc_ms(), on_complaint, &to);
+    }
+}
+
+static void log_complaint(void *ctx, enum role_content kind, unsigned index, struct error **taken)
+{
+    (void)ctx;
+    (void)kind;
+    (void)index;
+    log_failure(LOG_WARNING, "certificate-warning", *taken);
+    error_free(taken);
+}
+
+/* One that has expired is served all the same: to most clients it is better than clear text. */
+static void log_complaints_daily(struct handover *h)
+{
+    if (clock_utc_ms() < h->examine_ms)
+        return;
+    h->examine_ms = clock_utc_ms() + DAY_MS;
+    examine_certificates(h, log_complaint, log_complaint, NULL);
+}
+
+void handover_check_files(const struct settings *settings, handover_fault_fn *fault,
+                          handover_fault_fn *warning, void *ctx)
 {
     struct handover *h = handover_empty(settings);
 
     open_files(h, &(struct faults){ fault, ctx });
+    examine_certificates(h, fault, warning, ctx);
     handover_free(&h);
 }
 
@@ -277,9 +329,12 @@ void handover_visit_new(struct handover *h, handover_visit_fn *visit, void *ctx)
         if (!watched_is_new(file) || !is_acceptable(h, file))
             continue;
         watched_accept(file);
+        if (watched_kind(file) == CONTENT_CERTIFICATE)
+            h->examine_ms = 0;
         log_begin(&line, LOG_INFO, "file-changed");
         log_string(&line, "path", watched_path(file));
         log_end(&line);
         visit(ctx, watched_kind(file), watched_index(file), watched_content(file));
     }
+    log_complaints_daily(h);
 }

@@ -17,11 +17,14 @@ struct handover;
  */
 struct error *handover_new(const struct settings *settings, const struct handover *old,
                            struct handover **out_handover) MUST_CHECK;
-/* Reads the files that the settings name, for `waxseal check`, and tells of each that is wrong;
- * opens no socket. */
+/*
+ * Reads the files that the settings name, for `waxseal check`, and tells of each that is wrong, or,
+ * to `warning`, about to be; opens no socket.
+ */
 typedef void handover_fault_fn(void *ctx, enum role_content kind, unsigned index,
                                struct error **taken);
-void handover_check_files(const struct settings *settings, handover_fault_fn *fault, void *ctx);
+void handover_check_files(const struct settings *settings, handover_fault_fn *fault,
+                          handover_fault_fn *warning, void *ctx);
 void handover_free(struct handover **handover);
 
 const struct settings *handover_settings(const struct handover *h);
@@ -33,7 +36,8 @@ void handover_give(const struct handover *h, struct process *process);
 
 /*
  * Looks whether files have changed, and visits each new content.  What is worse than before (no
- * certificate in it, a key that does not fit) is logged and not taken.
+ * certificate in it, a key that does not fit) is logged and not taken.  Certificates that end soon
+ * are logged, too, once a day.
  */
 typedef void handover_visit_fn(void *ctx, enum role_content kind, unsigned index,
                                struct span content);
