@@ -1,0 +1,114 @@
+"""Listeners of other kinds beside the plain one: TLS required, TLS first, a proxy in front."""
+import shutil
+import socket
+import ssl
+import subprocess
+
+import table
+from client import Client, Message
+from services import answers, wait_until
+from test_policy import wait_arrived
+
+PLAIN = {"address": "127.0.0.1:25"}
+HAPROXY = """
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+listen smtp
+    bind 127.0.0.1:2500
+    server relay 127.0.0.1:2501 send-proxy-v2
+listen submissions
+    bind 127.0.0.1:4650
+    server relay 127.0.0.1:4651 send-proxy
+"""
+
+
+def with_tls(lab, **members):
+    certificate, key = lab.certificate(table.RELAY_NAME)
+    return {"tls-certificate": certificate, "tls-key": key, **members}
+
+
+class SecureClient(Client):
+    """One that begins with the handshake."""
+
+    def __init__(self, address, ca_file):  # pylint: disable=super-init-not-called
+        context = ssl.create_default_context(cafile=ca_file)
+        self.socket = context.wrap_socket(socket.create_connection(address, 30),
+                                          server_hostname=table.RELAY_NAME)
+        self.reader = self.socket.makefile("rb")
+        self.greeting = self.reply()
+
+
+def test_a_submission_listener_wants_tls_before_all_else(lab, make_relay):
+    make_relay(listeners=(PLAIN, with_tls(lab, address="127.0.0.1:587", preset="submission"))).start()
+    with Client(("127.0.0.1", 587)) as c:
+        assert "STARTTLS" in c.ehlo()[1]
+        assert c.say("MAIL FROM:<a@sender.test>")[1].startswith("530 5.7.0")
+        assert c.say("NOOP")[0] == 250
+        c.starttls(lab.ca_file)
+        c.ehlo()
+        assert c.say("MAIL FROM:<a@sender.test>")[0] in (250, 530)
+        assert c.say("QUIT")[0] == 221
+
+
+def test_a_submissions_listener_begins_with_the_handshake(lab, make_relay):
+    make_relay(listeners=(PLAIN, with_tls(lab, address="127.0.0.1:465", preset="submissions",
+                                          **{"relay-from": ["127.0.0.0/8"], "banner": "ESMTP",
+                                             "name": "users"}))).start()
+    message = Message()
+    with SecureClient(("127.0.0.1", 465), lab.ca_file) as c:
+        assert c.greeting == (220, f"220 {table.RELAY_NAME} ESMTP")
+        assert "STARTTLS" not in c.ehlo()[1]
+        c.begin("a@sender.test", "you@nopolicy.test")
+        assert c.data(message.content)[0] == 250
+    with open(wait_arrived(lab, message)["file"], encoding="latin-1") as f:
+        assert "with ESMTPS" in f.read()
+
+
+def test_haproxy_in_front_hands_on_who_the_client_is(lab, make_relay):
+    """PROXY version 2 before a greeting in clear, version 1 before a handshake."""
+    front = ["127.0.0.1/32"]
+    relay = make_relay(log_level="debug", listeners=(
+        PLAIN, {"address": "127.0.0.1:2501", "proxy-from": front, "relay-from": ["127.0.0.9/32"]},
+        with_tls(lab, address="127.0.0.1:4651", tls="implicit", **{"proxy-from": front}))).start()
+    with open(f"{relay.folder}/haproxy.cfg", "w", encoding="ascii") as f:
+        f.write(HAPROXY)
+    with subprocess.Popen([shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f",
+                           f"{relay.folder}/haproxy.cfg"]) as haproxy:
+        try:
+            wait_until(answers("127.0.0.1", 2500), 10, "haproxy to serve")
+            message = Message()
+            with Client(("127.0.0.1", 2500), source="127.0.0.9") as c:
+                c.begin("a@sender.test", "you@nopolicy.test")
+                assert c.data(message.content)[0] == 250
+            with open(wait_arrived(lab, message)["file"], encoding="latin-1") as f:
+                assert "([127.0.0.9])" in f.read()
+            with Client(("127.0.0.1", 2500), source="127.0.0.8") as c:
+                c.ehlo()
+                c.say("MAIL FROM:<a@sender.test>")
+                assert c.say("RCPT TO:<you@nopolicy.test>")[0] == 550
+            with SecureClient(("127.0.0.1", 4650), lab.ca_file) as c:
+                assert c.greeting[0] == 220
+        finally:
+            haproxy.terminate()
+
+
+def test_a_proxied_listener_serves_nobody_without_a_header(make_relay):
+    relay = make_relay(listeners=(PLAIN, {"address": "127.0.0.1:2501",
+                                          "proxy-from": ["127.0.0.1/32"]})).start()
+    with socket.create_connection(("127.0.0.1", 2501), 30) as s:
+        assert s.recv(100) == b"", "there is no greeting, and an end after 5 seconds"
+    assert "no PROXY header in time" in relay.wait_event("proxy-refused").text
+    with socket.create_connection(("127.0.0.1", 2501), 30, source_address=("127.0.0.2", 0)) as s:
+        assert s.recv(100) == b""
+
+
+def test_check_warns_of_a_certificate_with_another_name(lab, make_relay):
+    relay = make_relay()
+    certificate, key = lab.certificate(table.RELAY_NAME)
+    relay.write(hostname="other.test", listeners=(
+        {"address": "127.0.0.1:25", "tls-certificate": certificate, "tls-key": key},))
+    done = relay.cli("check")
+    assert "warning: tls-certificate" in done.stderr and "other.test" in done.stderr
