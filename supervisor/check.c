@@ -3,6 +3,7 @@
 #include "lib/base/json.h"
 #include "lib/base/memory.h"
 #include "lib/base/settings.h"
+#include "supervisor/bridges.h"
 #include "supervisor/handover.h"
 
 #include <stdio.h>
@@ -95,6 +96,20 @@ static void on_file_warning(void *ctx, enum role_content kind, unsigned index, s
     error_free(taken);
 }
 
+static void on_bridge(void *ctx, unsigned listener, const char *interface,
+                      const struct ip_address *address)
+{
+    const struct file_check *check = ctx;
+    char text[NETWORK_TEXT_SIZE];
+
+    ip_address_format(address, text);
+    settings_errors_add(check->warnings, check->config,
+                        settings_find_line(check->config, "listeners", listener, "relay-from"),
+                        "warning: relay-from holds %s, our address on the bridge %.20s: what comes "
+                        "in through a published port may bear it, whoever sent it",
+                        text, interface);
+}
+
 static void add_lines(struct json *o, const char *name, const struct settings_errors *lines)
 {
     struct json *list = json_add_array(o, name);
@@ -148,9 +163,11 @@ int check_run(const struct invocation *i)
     }
     settings_errors_init(&errors);
     settings_errors_init(&warnings);
-    if (settings_load(i->config, s, &errors))
-        handover_check_files(s, on_file_fault, on_file_warning,
-                             &(struct file_check){ i->config, &errors, &warnings });
+    if (settings_load(i->config, s, &errors)) {
+        struct file_check check = { i->config, &errors, &warnings };
+        handover_check_files(s, on_file_fault, on_file_warning, &check);
+        bridges_visit(s, on_bridge, &check);
+    }
     print_findings(i, &errors, &warnings);
     status = errors.count == 0 ? EXIT_DONE : EXIT_FAILED;
     settings_errors_clear(&errors);

@@ -112,3 +112,14 @@ def test_check_warns_of_a_certificate_with_another_name(lab, make_relay):
         {"address": "127.0.0.1:25", "tls-certificate": certificate, "tls-key": key},))
     done = relay.cli("check")
     assert "warning: tls-certificate" in done.stderr and "other.test" in done.stderr
+
+
+def test_check_warns_of_a_container_bridge_among_the_networks_that_relay(make_relay):
+    relay = make_relay(listeners=({"address": "127.0.0.1:25", "relay-from": ["172.17.0.0/16"]},))
+    assert "warning" not in relay.cli("check").stderr
+    for words in ("link add docker0 type bridge", "addr add 172.17.0.1/16 dev docker0"):
+        subprocess.run(["ip", *words.split()], check=True)
+    try:
+        assert "172.17.0.1, our address on the bridge docker0" in relay.cli("check").stderr
+    finally:
+        subprocess.run(["ip", "link", "del", "docker0"], check=True)
