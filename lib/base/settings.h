@@ -51,7 +51,7 @@ struct listener_settings {
     enum listener_tls tls;
     char tls_certificate[SETTINGS_PATH_SIZE]; /* PEM chain; empty: no TLS */
     char tls_key[SETTINGS_PATH_SIZE];
-    enum listener_auth auth; /* AUTH, inside TLS; nobody can log in without users_file */
+    enum listener_auth auth;           /* AUTH, inside TLS; nobody can log in without users_file */
     char banner[SETTINGS_BANNER_SIZE]; /* behind our name in the greeting */
 };
 

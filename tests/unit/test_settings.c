@@ -206,6 +206,7 @@ static void the_line_of_a_setting_can_be_found_later(void **state)
 static void a_preset_sets_what_is_not_written(void **state)
 {
     struct settings *s = settings_of(
+        "users-file = \"/u\";\n"
         "listeners = ( { address = \"127.0.0.1:587\"; preset = \"submission\"; name = \"users\";\n"
         "  tls-certificate = \"/c.pem\"; tls-key = \"/k.pem\"; },\n"
         "{ address = \"127.0.0.1:465\"; tls-certificate = \"/c\"; tls-key = \"/k\";\n"
@@ -214,6 +215,7 @@ static void a_preset_sets_what_is_not_written(void **state)
 
     (void)state;
     assert_int_equal(s->listeners[0].tls, LISTENER_TLS_REQUIRED);
+    assert_int_equal(s->listeners[0].auth, LISTENER_AUTH_REQUIRED);
     assert_int_equal(s->listeners[0].relay_from.count, 0);
     assert_string_equal(s->listeners[0].name, "users");
     assert_string_equal(s->listeners[0].banner, "ESMTP waxseal");
