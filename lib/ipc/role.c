@@ -286,8 +286,9 @@ struct role *role_open(int fd)
 
     keep_some_memory();
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN); /* the terminal's signals are the supervisor's to pass on */
-    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* what a terminal, killall or a container's end sends to all of us */
+    signal(SIGINT, SIG_IGN); /* is the supervisor's to pass on */
+    signal(SIGTERM, SIG_IGN);
     role->shared = -1;
     list_init(&role->waiting);
     for (int kind = 0; kind < CONTENT_COUNT; kind++)

@@ -3,11 +3,12 @@ import os
 import random
 import re
 import shutil
+import signal
 
 import pytest
 from client import send
 from relay import USER
-from services import wait_until
+from services import kill, wait_until
 from test_policy import arrived, wait_arrived
 
 
@@ -173,6 +174,20 @@ def test_the_tools_refuse_a_queue_that_is_in_use(make_relay):
         done = relay.cli(*words, check=False)
         assert done.returncode == 1 and done.stderr, words
     assert len(relay.queue()) == 1
+
+
+def test_sigterm_to_every_process_is_an_orderly_stop(make_relay):
+    """As `killall waxseal` sends it: the supervisor alone obeys; nobody dies of a message."""
+    relay = make_relay(retry_first="1s", retry_max="1s").start()
+    send("you@greeting-silence.test")
+    for _ in range(3):
+        for pid in sorted(relay.processes(), reverse=True):
+            kill(pid, signal.SIGTERM)
+        assert relay.process.wait(20) == 0
+        relay.wait_gone()
+        relay.start()
+    assert relay.queue()[0]["state"] != "held"
+    assert not [e for e in relay.events("role-ended") if e.level == "warning"]
 
 
 def test_a_reload_is_no_death(make_relay):
