@@ -38,7 +38,7 @@ test:                     ## all tests; the last line is "N passed, N failed"
 	@packaging/install.sh build run try test
 	@$(MAKE) --no-print-directory -s -j2 all peers $(UNIT)
 	@$(PYTHON) tests/run.py $(foreach suite,$(SUITES),"$(suite)=$(MAKE) --no-print-directory -s $(suite)")
-SUITES = unit vectors fuzz system ledger powercut storage mutants
+SUITES = system-1 system-2 unit fuzz powercut ledger storage mutants vectors
 .PHONY: test
 
 # Fuzzing: each target runs from its seeds for FUZZ_SECONDS.
@@ -87,8 +87,14 @@ demo:                     ## the main job in the lab, narrated and checked (unde
 
 system: $(BUILD)/waxseal $(PEERS)
 	@WAXSEAL=$(abspath $(BUILD)/waxseal) $(LAB) $(PYTHON) -m pytest -q -p no:cacheprovider $(STORIES)
+# The same in two halves, each in a lab of its own, for `make test`.
+HALF = $(patsubst %,tests/system/test_%.py,policy days routes queue policy_store peers transactions)
+system-1:
+	@$(MAKE) --no-print-directory -s system STORIES="$(HALF)"
+system-2:
+	@$(MAKE) --no-print-directory -s system STORIES="$(filter-out $(HALF),$(wildcard tests/system/test_*.py))"
 STORIES = tests/system
-.PHONY: peers lab demo system
+.PHONY: peers lab demo system system-1 system-2
 
 # What can be found without running it.
 LINTED = $(SOURCES) $(wildcard $(addsuffix /*.h,$(FOLDERS)))
