@@ -61,7 +61,7 @@ asan:                     ## unit tests and vectors under address and undefined-
 	@packaging/install.sh build run try test
 	@$(MAKE) --no-print-directory -s BUILD=build/asan OPTIMIZE="-O1 -g -fno-omit-frame-pointer" HARDEN=-fPIE \
 	    SANITIZE="-fsanitize=address,undefined -fno-sanitize-recover=all" asan-suites
-asan-suites:
+asan-suites: $(UNIT) $(BUILD)/tests/run_vectors   # built first: the suites run at the same time
 	@$(PYTHON) tests/run.py "unit=$(MAKE) -s unit" "vectors=$(MAKE) -s vectors"
 .PHONY: asan asan-suites
 
