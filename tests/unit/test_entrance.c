@@ -46,9 +46,9 @@ static int close_gate(void **state)
 {
     struct gate *gate = *state;
 
-    rig_close(&gate->rig);
     for (unsigned i = 0; i < gate->client_count; i++)
-        close(gate->clients[i]);
+        close(gate->clients[i]); /* first: streams that linger see the end */
+    rig_close(&gate->rig);
     entrance_close(&gate->entrance);
     return 0;
 }
