@@ -296,13 +296,14 @@ static void log_lost(struct tally *tally, const struct error *err)
     log_end(&line);
 }
 
+/* Under a name of its own: what was set aside before may still be wanted. */
 static void set_aside(const char *folder)
 {
-    char from[SETTINGS_PATH_SIZE + 32], to[SETTINGS_PATH_SIZE + 32];
+    char from[SETTINGS_PATH_SIZE + 32], to[SETTINGS_PATH_SIZE + 48];
     struct log_line line;
 
     snprintf(from, sizeof(from), "%s/data.mdb", folder);
-    snprintf(to, sizeof(to), "%s/damaged.mdb", folder);
+    snprintf(to, sizeof(to), "%s/damaged-%lld.mdb", folder, (long long)clock_utc_ms());
     rename(from, to);
     log_begin(&line, LOG_ERROR, "tlsrpt-database-damaged");
     log_string(&line, "set-aside", to);

@@ -223,22 +223,33 @@ struct prefix {
     unsigned bits;
 };
 
+/*
+ * What the IANA registries of special-purpose addresses (RFC 6890) call not globally reachable, and
+ * multicast.  The ranges for documentation are left out: they lead nowhere, into no network of ours
+ * either.
+ */
 static const struct prefix internal_v4[] = {
-    { { 0 }, 8 },          /* "this" network, RFC 6890 */
-    { { 10 }, 8 },         /* private, RFC 1918 */
-    { { 100, 64 }, 10 },   /* shared, RFC 6598 */
-    { { 127 }, 8 },        /* loopback */
-    { { 169, 254 }, 16 },  /* link-local, RFC 3927 */
-    { { 172, 16 }, 12 },   /* private */
-    { { 192, 0, 0 }, 24 }, /* protocol assignments, RFC 6890 */
-    { { 192, 168 }, 16 },  /* private */
-    { { 224 }, 4 },        /* multicast */
-    { { 240 }, 4 },        /* reserved, with the broadcast address */
+    { { 0 }, 8 },            /* "this" network, RFC 791 */
+    { { 10 }, 8 },           /* private, RFC 1918 */
+    { { 100, 64 }, 10 },     /* shared, RFC 6598 */
+    { { 127 }, 8 },          /* loopback */
+    { { 169, 254 }, 16 },    /* link-local, RFC 3927 */
+    { { 172, 16 }, 12 },     /* private */
+    { { 192, 0, 0 }, 24 },   /* protocol assignments, RFC 6890 */
+    { { 192, 88, 99 }, 24 }, /* 6to4 relays, RFC 7526 */
+    { { 192, 168 }, 16 },    /* private */
+    { { 198, 18 }, 15 },     /* benchmarks, RFC 2544 */
+    { { 224 }, 4 },          /* multicast */
+    { { 240 }, 4 },          /* reserved, with the broadcast address */
 };
 
 static const struct prefix internal_v6[] = {
     { { 0 }, 96 },                                  /* unspecified, loopback, v4-compatible */
     { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 48 }, /* local NAT64, RFC 8215 */
+    { { 0x01, 0x00 }, 64 },                         /* discard-only, RFC 6666 */
+    { { 0x01, 0x00, [7] = 0x01 }, 64 },             /* dummy prefix, RFC 9780 */
+    { { 0x20, 0x01, 0x00 }, 23 },                   /* protocol assignments with Teredo, RFC 2928 */
+    { { 0x5f, 0x00 }, 16 },                         /* segment routing, RFC 9602 */
     { { 0xfc }, 7 },                                /* unique-local, RFC 4193 */
     { { 0xfe, 0x80 }, 10 },                         /* link-local */
     { { 0xfe, 0xc0 }, 10 },                         /* site-local, RFC 3879 */

@@ -369,23 +369,30 @@ static void an_envelope_survives_the_way_there_and_back(void **state)
 /* The longest of all paths, and one that is short: the rest of the frame is for the trace field. */
 static void an_envelope_that_has_no_room_left_still_fits_a_frame(void **state)
 {
-    struct address paths[3] = { { .text = "a@b.test", .local_len = 1, .domain = "b.test" } };
+    struct address paths[4] = { { .text = "a@b.test", .local_len = 1, .domain = "b.test" } };
+    static const size_t least[] = { 16000, 1800, 7000, 3300 }; /* the first two: waxseal.conf(5) */
     char text[ADDRESS_MAX + 1];
     (void)state;
     memset(text, 'a', sizeof(text));
-    strcpy(text + ADDRESS_MAX - 7, "@b.test");
+    text[1] = '@';
+    for (size_t dot = 65; dot < ADDRESS_MAX; dot += 64)
+        text[dot] = '.';
+    text[ADDRESS_MAX] = '\0';
     assert_int_equal(address_parse(span_of(text), &paths[1]), ADDRESS_FINE);
+    memset(text, 'a', sizeof(text));
+    strcpy(text + ADDRESS_MAX - 7, "@b.test");
+    assert_int_equal(address_parse(span_of(text), &paths[3]), ADDRESS_FINE);
     assert_int_equal(
         address_parse(SPAN("a@[IPv6:2001:db8:1111:2222:3333:4444:5555:6666]"), &paths[2]),
         ADDRESS_FINE);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         struct envelope e, back;
         envelope_init(&e);
         envelope_init(&back);
         while (envelope_has_room(&e, &paths[i]))
             (void)envelope_add(&e, &paths[i]);
         Ipc__Envelope *m = envelope_to_message(&e);
-        assert_true(e.recipient_count >= 1000);
+        assert_in_range(e.recipient_count, least[i], least[i] + least[i] / 10);
         assert_true(ipc__envelope__get_packed_size(m) <= ENVELOPE_BYTES_MAX);
         assert_true(envelope_from_message(m, &back));
         envelope_message_free(&m);
