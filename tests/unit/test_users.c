@@ -194,6 +194,47 @@ static void a_v6_network_is_one_client_and_success_forgives(void **state)
     blocks_free(&blocks);
 }
 
+static void a_user_is_not_locked_out_where_he_is_known(void **state)
+{
+    struct blocks *blocks = blocks_new();
+    char client[64];
+
+    (void)state;
+    blocks_succeeded(blocks, SPAN("192.0.2.1"), SPAN("ada"));
+    for (int i = 0; i < 2 * BLOCK_USER_FAILURES; i++) {
+        snprintf(client, sizeof(client), "198.51.100.%d", i);
+        blocks_failed(blocks, span_of(client), SPAN("ada"), 0);
+    }
+    assert_true(blocked(blocks, "203.0.113.1", "ada", 0));
+    assert_false(blocked(blocks, "192.0.2.1", "ada", 0));
+    for (int i = 0; i < BLOCK_ADDRESS_FAILURES; i++)
+        blocks_failed(blocks, SPAN("192.0.2.1"), SPAN("bob"), 0);
+    assert_true(blocked(blocks, "192.0.2.1", "bob", 0));
+    assert_false(blocked(blocks, "192.0.2.1", "ada", 0));
+    for (int i = 0; i < BLOCK_ADDRESS_FAILURES; i++) /* but its password cannot be guessed there */
+        blocks_failed(blocks, SPAN("192.0.2.1"), SPAN("ada"), 0);
+    assert_true(blocked(blocks, "192.0.2.1", "ada", BLOCK_FIRST_MS - 1));
+    assert_false(blocked(blocks, "192.0.2.1", "ada", BLOCK_FIRST_MS));
+    blocks_failed(blocks, SPAN("192.0.2.1"), SPAN("ada"), BLOCK_FIRST_MS);
+    assert_true(blocked(blocks, "192.0.2.1", "ada", 3 * BLOCK_FIRST_MS - 1));
+    blocks_free(&blocks);
+}
+
+static void one_good_password_buys_no_guesses(void **state)
+{
+    struct blocks *blocks = blocks_new();
+    char user[64];
+
+    (void)state;
+    for (int i = 0; i < BLOCK_ADDRESS_FAILURES + 1; i++) {
+        snprintf(user, sizeof(user), "victim%d", i);
+        blocks_succeeded(blocks, SPAN("192.0.2.1"), SPAN("mallory"));
+        blocks_failed(blocks, SPAN("192.0.2.1"), span_of(user), 0);
+    }
+    assert_true(blocked(blocks, "192.0.2.1", "another", 0));
+    blocks_free(&blocks);
+}
+
 static void the_table_is_bounded(void **state)
 {
     struct blocks *blocks = blocks_new();
@@ -223,6 +264,10 @@ int main(void)
           a_user_is_blocked_from_everywhere, NULL, NULL, NULL },
         { "an IPv6 /64 is one client; success forgives",
           a_v6_network_is_one_client_and_success_forgives, NULL, NULL, NULL },
+        { "a user is not locked out where he is known, by anybody but himself",
+          a_user_is_not_locked_out_where_he_is_known, NULL, NULL, NULL },
+        { "one good password buys no guesses at others", one_good_password_buys_no_guesses, NULL,
+          NULL, NULL },
         { "the table of blocks is bounded", the_table_is_bounded, NULL, NULL, NULL },
     };
 
