@@ -21,6 +21,12 @@ static bool has_logged_in(const struct access_facts *f)
     return f->user.len > 0;
 }
 
+/* Came through a Unix socket, or through the drop folder. */
+static bool is_local_user(const struct access_facts *f)
+{
+    return f->client.family == ADDRESS_LOCAL;
+}
+
 /* A proxy stands for clients of anywhere: it relays for nobody, even where its network may. */
 static bool is_a_proxy(const struct access_facts *f)
 {
@@ -46,6 +52,7 @@ static const struct access_rule {
     { is_for_our_postmaster, { ACCESS_POSTMASTER, "our postmaster" } },      /* RFC 5321 s.4.5.1 */
     { lacks_a_domain,        { ACCESS_DENIED,     "address without domain" } },
     { has_logged_in,         { ACCESS_RELAY,      "user" } },
+    { is_local_user,         { ACCESS_RELAY,      "local user" } },
     { is_a_proxy,            { ACCESS_DENIED,     "you are a proxy" } },
     { is_in_a_network,       { ACCESS_RELAY,      "client network" } },
     { is_anybody,            { ACCESS_DENIED,     "you are not in a network that may" } },

@@ -114,12 +114,26 @@ static void await_header(struct entrance *entrance, const struct session_place *
     }
 }
 
+/* Who is there: the kernel knows a host's address, and the user behind a Unix socket. */
+static bool find_client(int fd, const struct sockaddr *address, struct endpoint *out)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (address->sa_family != AF_UNIX)
+        return endpoint_from_sockaddr(address, out);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+        return false;
+    *out = (struct endpoint){ .address = ip_address_of_user(peer.uid) };
+    return true;
+}
+
 void entrance_welcome(struct entrance *entrance, const struct session_place *place, int fd,
                       const struct sockaddr *address)
 {
     struct endpoint client = { .port = 0 };
 
-    if (!endpoint_from_sockaddr(address, &client))
+    if (!find_client(fd, address, &client))
         close(fd);
     else if (place->settings->proxy_from.count > 0)
         await_header(entrance, place, fd, &client);
@@ -131,7 +145,7 @@ void entrance_turn_away(const struct entrance *entrance, int fd, const struct so
 {
     struct endpoint client = { .port = 0 };
 
-    if (endpoint_from_sockaddr(address, &client))
+    if (find_client(fd, address, &client))
         turn_away(entrance, fd, &client, REPLY_TOO_MANY_CLIENTS);
     else
         close(fd);

@@ -31,7 +31,7 @@ struct smtpd {
     struct queue_client *queue;
     struct session_host sessions;
     struct entrance entrance;
-    struct listener listeners[SETTINGS_LISTENERS_MAX];
+    struct listener listeners[SETTINGS_LISTENER_LOCAL + 1];
     int spare_fd; /* given up to be able to turn a client away when there are no others */
     struct loop_timer *rest;
     struct loop_timer *renew;
@@ -46,7 +46,7 @@ struct smtpd {
 
 static void listen_on(struct smtpd *smtpd, bool wanted)
 {
-    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
+    for (unsigned i = 0; i <= SETTINGS_LISTENER_LOCAL; i++)
         if (smtpd->listeners[i].watch)
             loop_watch_want(smtpd->listeners[i].watch, wanted, false);
 }
@@ -180,19 +180,29 @@ static void on_content(void *ctx, enum role_content kind, unsigned index)
 
 /* --- what the supervisor hands over */
 
+/* NULL: the settings have no such listener. */
+static const struct listener_settings *find_settings(const struct smtpd *smtpd, unsigned index)
+{
+    if (index == SETTINGS_LISTENER_LOCAL)
+        return &smtpd->settings->local;
+    return index < smtpd->settings->listener_count ? &smtpd->settings->listeners[index] : NULL;
+}
+
 static void on_listener(void *ctx, unsigned index, int fd)
 {
     struct smtpd *smtpd = ctx;
+    const struct listener_settings *settings = find_settings(smtpd, index);
     struct listener *listener = &smtpd->listeners[index];
 
-    if (index >= smtpd->settings->listener_count || listener->fd >= 0) {
+    if (!settings || listener->fd >= 0) {
         close(fd);
         return;
     }
     (void)fcntl(fd, F_SETFL, O_NONBLOCK); /* several processes race for each client */
     listener->fd = fd;
-    listener->place.settings = &smtpd->settings->listeners[index];
-    load_certificate(smtpd, index);
+    listener->place.settings = settings;
+    if (index != SETTINGS_LISTENER_LOCAL)
+        load_certificate(smtpd, index);
     listener->watch = loop_watch_new(smtpd->loop, fd, on_client, listener);
     loop_watch_want(listener->watch, !smtpd->is_draining, false);
     if (smtpd->spare_fd < 0)
@@ -311,7 +321,7 @@ static void smtpd_open(struct smtpd *smtpd, struct role *role)
     smtpd->loop = role_loop(role);
     smtpd->settings = role_settings(role);
     smtpd->spare_fd = -1;
-    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
+    for (unsigned i = 0; i <= SETTINGS_LISTENER_LOCAL; i++)
         smtpd->listeners[i] = (struct listener){ .smtpd = smtpd, .fd = -1 };
     smtpd->queue = queue_client_new(smtpd->loop, on_queue_state, smtpd);
     session_host_init(&smtpd->sessions, smtpd->loop, smtpd->queue, smtpd->settings,
@@ -340,7 +350,7 @@ static void smtpd_close(struct smtpd *smtpd)
     session_host_clear(&smtpd->sessions);
     auth_client_free(&smtpd->sessions.auth);
     queue_client_free(&smtpd->queue);
-    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
+    for (unsigned i = 0; i <= SETTINGS_LISTENER_LOCAL; i++)
         listener_close(&smtpd->listeners[i]);
     if (smtpd->spare_fd >= 0)
         close(smtpd->spare_fd);

@@ -33,13 +33,22 @@ static const char *protocol(const struct trace_facts *facts)
     return facts->is_esmtp ? "ESMTP" : "SMTP";
 }
 
-struct span trace_head(const struct trace_facts *facts, char room[TRACE_PART_SIZE])
+/* An address literal (RFC 5321 s.4.4), or which user of this machine it was. */
+static size_t put_client(const struct ip_address *client, char room[TRACE_PART_SIZE], size_t len)
 {
     char address[NETWORK_TEXT_SIZE];
-    const char *tag = facts->client_address.family == ADDRESS_V6 ? "IPv6:" : "";
 
-    ip_address_format(&facts->client_address, address);
-    size_t len = put(room, 0, "Received: from %s ([%s%s])\r\n", facts->client_name, tag, address);
+    if (client->family == ADDRESS_LOCAL)
+        return put(room, len, "local user %u)\r\n", ip_address_user(client));
+    ip_address_format(client, address);
+    return put(room, len, "[%s%s])\r\n", client->family == ADDRESS_V6 ? "IPv6:" : "", address);
+}
+
+struct span trace_head(const struct trace_facts *facts, char room[TRACE_PART_SIZE])
+{
+    size_t len = put(room, 0, "Received: from %s (", facts->client_name);
+
+    len = put_client(&facts->client_address, room, len);
     len = put(room, len, "\tby %s with %s id ", facts->hostname, protocol(facts));
     return (struct span){ room, len };
 }

@@ -38,6 +38,18 @@ static struct error *make_folder(const char *setting, const char *path, mode_t m
     return NULL;
 }
 
+/*
+ * Every user of the machine may pass through, to what is in there for them by its own mode; folders
+ * of earlier versions were closed.  Where that fails, sendmail(1) says what it cannot reach.
+ */
+static void let_pass(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && (st.st_mode & S_IXOTH) == 0)
+        (void)chmod(path, (st.st_mode & 07777) | S_IXOTH);
+}
+
 /* Can the roles write there?  As root we ask for the owner, for root may write nearly everywhere.
  */
 static struct error *check_folder(const char *setting, const char *path,
@@ -103,15 +115,19 @@ struct error *folders_prepare(const struct settings *s, const struct sandbox_use
 
     make_parents(s->state_dir);
     make_parents(s->run_dir);
-    err = make_folder("state-dir", s->state_dir, 0750, user->uid, user->gid);
+    err = make_folder("state-dir", s->state_dir, 0751, user->uid, user->gid);
     if (!err)
         err = check_folder("state-dir", s->state_dir, user);
     if (!err)
         err = lock_state(s->state_dir, out_state_dir);
     if (!err)
+        let_pass(s->state_dir);
+    if (!err)
         err = prepare_stores(s, user);
     if (!err)
-        err = make_folder("run-dir", s->run_dir, 0750, run_owner, user->gid);
+        err = make_folder("run-dir", s->run_dir, 0751, run_owner, user->gid);
+    if (!err)
+        let_pass(s->run_dir);
     if (!err && faccessat(AT_FDCWD, s->run_dir, W_OK | X_OK, AT_EACCESS) != 0)
         err = error_errno(ERROR_LOCAL, errno, "run-dir %s", s->run_dir);
     return err;

@@ -4,6 +4,7 @@
 #include "lib/base/memory.h"
 #include "supervisor/certificates.h"
 #include "supervisor/listeners.h"
+#include "supervisor/local_socket.h"
 #include "supervisor/watched.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@ struct handover {
     struct settings settings;
     struct buf text;
     int listeners[SETTINGS_LISTENERS_MAX];
+    int local; /* the socket of local submission; -1: none */
     int counters;
     struct watched *files[FILES_MAX];
     unsigned file_count;
@@ -112,6 +114,7 @@ static struct handover *handover_empty(const struct settings *settings)
 
     h->settings = *settings;
     h->counters = -1;
+    h->local = -1;
     memset(h->listeners, 0xff, sizeof(h->listeners));
     return h;
 }
@@ -236,6 +239,16 @@ struct error *handover_new(const struct settings *settings, const struct handove
     return err;
 }
 
+struct error *handover_open_local(struct handover *h, const struct handover *old)
+{
+    char path[LOCAL_SOCKET_PATH_SIZE];
+
+    if (h->settings.local_submission == LOCAL_SUBMISSION_OFF)
+        return NULL;
+    local_socket_path(&h->settings, path);
+    return local_socket_open(path, old ? old->local : -1, &h->local);
+}
+
 void handover_free(struct handover **handover)
 {
     struct handover *h = *handover;
@@ -247,6 +260,8 @@ void handover_free(struct handover **handover)
     for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
         if (h->listeners[i] >= 0)
             close(h->listeners[i]);
+    if (h->local >= 0)
+        close(h->local);
     if (h->counters >= 0)
         close(h->counters);
     buf_clear(&h->text);
@@ -298,6 +313,8 @@ void handover_give(const struct handover *h, struct process *process)
     for (unsigned i = 0; i < h->settings.listener_count; i++)
         if (h->listeners[i] >= 0)
             process_hand_listener(process, i, h->listeners[i]);
+    if (h->local >= 0)
+        process_hand_listener(process, SETTINGS_LISTENER_LOCAL, h->local);
 }
 
 /* --- changes --------------------------------------------------------------------------------- */

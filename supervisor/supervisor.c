@@ -6,6 +6,7 @@
 #include "supervisor/control.h"
 #include "supervisor/folders.h"
 #include "supervisor/handover.h"
+#include "supervisor/local_socket.h"
 #include "supervisor/posts.h"
 #include "supervisor/readiness.h"
 #include "supervisor/status.h"
@@ -228,7 +229,10 @@ static bool reload_with(struct supervisor *s, const struct settings *fresh)
 
     if (!err)
         err = handover_new(fresh, s->handover, &handover);
+    if (!err)
+        err = handover_open_local(handover, s->handover);
     if (err) {
+        handover_free(&handover);
         log_failure(LOG_ERROR, "reload-refused", err);
         error_free(&err);
         return false;
@@ -270,8 +274,22 @@ static void on_reload_signal(void *ctx, int signal_number)
 
 /* --- from start to end ----------------------------------------------------------------------- */
 
+static void log_local_socket(const struct settings *settings)
+{
+    char path[LOCAL_SOCKET_PATH_SIZE];
+    struct log_line line;
+
+    if (settings->local_submission == LOCAL_SUBMISSION_OFF)
+        return;
+    local_socket_path(settings, path);
+    log_begin(&line, LOG_INFO, "listening");
+    log_string(&line, "address", path);
+    log_end(&line);
+}
+
 static void log_listeners(const struct settings *settings)
 {
+    log_local_socket(settings);
     for (unsigned i = 0; i < settings->listener_count; i++) {
         char text[NETWORK_TEXT_SIZE];
         struct log_line line;
@@ -296,6 +314,8 @@ static struct error *open_all(struct supervisor *s, const struct settings *setti
     err = handover_new(settings, NULL, &s->handover);
     if (!err)
         err = folders_prepare(settings, &s->plan.user, &s->plan.state_dir);
+    if (!err)
+        err = handover_open_local(s->handover, NULL);
     if (!err)
         err = control_open(s->loop, settings->run_dir, &s->plan.user, &control_events, s,
                            &s->control);

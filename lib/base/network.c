@@ -32,6 +32,23 @@ static struct ip_address address_of_v6(const uint8_t bytes[16])
     return a;
 }
 
+struct ip_address ip_address_of_user(uint32_t uid)
+{
+    struct ip_address a = { .family = ADDRESS_LOCAL };
+    uint32_t number = htonl(uid);
+
+    memcpy(a.bytes, &number, sizeof(number));
+    return a;
+}
+
+uint32_t ip_address_user(const struct ip_address *a)
+{
+    uint32_t number;
+
+    memcpy(&number, a->bytes, sizeof(number));
+    return ntohl(number);
+}
+
 bool ip_address_parse(struct span text, struct ip_address *out)
 {
     char string[INET6_ADDRSTRLEN];
@@ -55,7 +72,9 @@ void ip_address_format(const struct ip_address *a, char text[NETWORK_TEXT_SIZE])
     int family = a->family == ADDRESS_V4 ? AF_INET : AF_INET6;
 
     text[0] = '\0';
-    if (a->family != ADDRESS_NONE)
+    if (a->family == ADDRESS_LOCAL)
+        snprintf(text, NETWORK_TEXT_SIZE, "local:%u", ip_address_user(a));
+    else if (a->family != ADDRESS_NONE)
         inet_ntop(family, a->bytes, text, NETWORK_TEXT_SIZE);
 }
 
@@ -113,6 +132,10 @@ void endpoint_format(const struct endpoint *e, char text[NETWORK_TEXT_SIZE])
 {
     char address[NETWORK_TEXT_SIZE];
 
+    if (e->address.family == ADDRESS_LOCAL) { /* has no port */
+        ip_address_format(&e->address, text);
+        return;
+    }
     ip_address_format(&e->address, address);
     snprintf(text, NETWORK_TEXT_SIZE, e->address.family == ADDRESS_V6 ? "[%.48s]:%u" : "%.48s:%u",
              address, e->port);

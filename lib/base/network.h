@@ -10,11 +10,12 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-enum address_family { ADDRESS_NONE, ADDRESS_V4, ADDRESS_V6 };
+/* LOCAL: not a host but a user of this machine, who came through a Unix socket. */
+enum address_family { ADDRESS_NONE, ADDRESS_V4, ADDRESS_V6, ADDRESS_LOCAL };
 
 struct ip_address {
     enum address_family family;
-    uint8_t bytes[16]; /* in network order; the first 4 for IPv4 */
+    uint8_t bytes[16]; /* in network order; the first 4 for IPv4, and for a user's number */
 };
 
 struct endpoint {
@@ -28,6 +29,10 @@ struct network {
 };
 
 enum { NETWORK_TEXT_SIZE = 64 };
+
+/* The address that stands for a user of this machine; written "local:1000", never parsed. */
+struct ip_address ip_address_of_user(uint32_t uid);
+uint32_t ip_address_user(const struct ip_address *a);
 
 /* "192.0.2.1" or "2001:db8::1", without brackets or zone. */
 bool ip_address_parse(struct span text, struct ip_address *out);

@@ -26,7 +26,7 @@ const struct setting settings_table[] = {
     { NULL, "state-dir", &setting_path, "\"/var/lib/waxseal\"", "", AT(state_dir),
       "The directory of the queue, the policies and the reports." },
     { NULL, "run-dir", &setting_path, "\"/run/waxseal\"", "", AT(run_dir),
-      "The directory of the control socket." },
+      "The directory of the sockets of this machine: for the commands, and for sendmail(1)." },
     { NULL, "ca-file", &setting_path, "\"/etc/ssl/certs/ca-certificates.crt\"", "", AT(ca_file),
       "The certificate authorities that are trusted, in PEM form." },
     { NULL, "log-level", &setting_word, "\"info\"", "debug, info, warning, error", AT(log_level),
@@ -65,6 +65,10 @@ const struct setting settings_table[] = {
       "Whether clients may log in, or must; only inside TLS, and not without users-file." },
     { "listeners", "banner", &setting_banner, "\"ESMTP waxseal\"", "", IN(banner),
       "The text behind our name in the greeting." },
+
+    { NULL, "local-submission", &setting_word, "\"on\"", "on, off", AT(local_submission),
+      "Whether users of this machine may hand in mail with sendmail(1): through a socket in run-dir,"
+      " and through a folder in state-dir while the relay is down." },
 
     { NULL, "relayhost", &setting_relayhost, "\"\"", "", AT(relayhost),
       "Hands all mail to this host; in brackets without an MX lookup. Empty: each domain's own MX." },
@@ -194,6 +198,11 @@ void settings_complete(struct settings *s)
 {
     if (s->hostname[0] == '\0')
         machine_name(s->hostname);
+    settings_group_defaults("listeners", &s->local);
+    strcpy(s->local.name, "local");
+    s->local.relay_from.count = 0; /* a user needs no network */
+    s->local.tls = LISTENER_TLS_NONE;
+    s->local.auth = LISTENER_AUTH_OFF;
     if (s->postmaster[0] == '\0')
         ensure(span_to_string(SPAN("postmaster@"), s->postmaster, sizeof(s->postmaster)) &&
                span_to_string(span_of(s->hostname), s->postmaster + strlen("postmaster@"),

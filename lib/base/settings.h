@@ -21,6 +21,7 @@ enum listener_tls {
     LISTENER_TLS_REQUIRED,
     LISTENER_TLS_IMPLICIT
 };
+enum local_submission { LOCAL_SUBMISSION_ON, LOCAL_SUBMISSION_OFF };
 enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYPT };
 
 enum {
@@ -38,6 +39,9 @@ struct network_list {
     struct network items[SETTINGS_NETWORKS_MAX];
     unsigned count;
 };
+
+/* How the socket of local submission is numbered among the listeners. */
+enum { SETTINGS_LISTENER_LOCAL = SETTINGS_LISTENERS_MAX };
 
 bool network_list_contains(const struct network_list *list, const struct ip_address *address);
 
@@ -67,6 +71,9 @@ struct settings {
 
     struct listener_settings listeners[SETTINGS_LISTENERS_MAX];
     unsigned listener_count;
+
+    enum local_submission local_submission; /* sendmail(1): a socket and a drop folder */
+    struct listener_settings local;         /* what holds there; no row of the table */
 
     /* next hop */
     char relayhost[SETTINGS_NAME_SIZE]; /* "", "[host]:port", "[address]:port", "name", "name:port"

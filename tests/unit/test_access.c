@@ -44,6 +44,22 @@ static void listed_networks_may_relay(void **state)
     assert_int_equal(judge("192.0.2.1", "b@[198.51.100.1]"), ACCESS_RELAY);
 }
 
+static void users_of_this_machine_may(void **state)
+{
+    static struct listener_settings listener;
+    struct address forward_path;
+    struct access_facts facts = { .listener = &listener, .hostname = SPAN("relay.example"),
+                                  .client = ip_address_of_user(1000),
+                                  .forward_path = &forward_path };
+
+    (void)state;
+    assert_int_equal(address_parse(SPAN("b@example.com"), &forward_path), ADDRESS_FINE);
+    assert_int_equal(access_judge(&facts).verdict, ACCESS_RELAY);
+    assert_string_equal(access_judge(&facts).reason, "local user");
+    assert_int_equal(address_parse(SPAN("postmaster"), &forward_path), ADDRESS_FINE);
+    assert_int_equal(access_judge(&facts).verdict, ACCESS_POSTMASTER);
+}
+
 static void nobody_else_may(void **state)
 {
     (void)state;
@@ -118,6 +134,7 @@ static void everybody_reaches_our_postmaster(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        { "users of this machine may relay", users_of_this_machine_may, NULL, NULL, NULL },
         { "clients of the listed networks may relay, in both families", listed_networks_may_relay,
           NULL, NULL, NULL },
         { "nobody else may relay, not even loopback when it is not listed", nobody_else_may, NULL,

@@ -107,6 +107,26 @@ static void assert_closed(const struct gate *gate, unsigned number)
     assert_int_equal(read(gate->clients[number], room, sizeof(room)), 0);
 }
 
+static void who_comes_through_a_unix_socket_is_known_by_number(void **state)
+{
+    struct gate *gate = *state;
+    const struct sockaddr_storage from = { .ss_family = AF_UNIX };
+    char said[64];
+    int fds[2];
+
+    open_entrance(gate, -1);
+    snprintf(said, sizeof(said), "refuse client=local:%u ", getuid());
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    gate->clients[gate->client_count++] = fds[1];
+    entrance_welcome(&gate->entrance, &gate->rig.place, fds[0], (const struct sockaddr *)&from);
+    rig_settle(&gate->rig);
+    assert_hears(gate, 0, "220 ");
+    assert_int_equal(write(fds[1], "NONSENSE\r\n", 10), 10);
+    rig_settle(&gate->rig);
+    assert_hears(gate, 0, "500 ");
+    assert_true(rig_has_logged(&gate->rig, said));
+}
+
 static void a_client_has_its_share_and_no_more(void **state)
 {
     struct gate *gate = *state;
@@ -306,6 +326,8 @@ static void those_without_a_header_are_bounded_in_number_and_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST("who comes through a Unix socket is known by number",
+             who_comes_through_a_unix_socket_is_known_by_number),
         TEST("a client has its share of connections and no more",
              a_client_has_its_share_and_no_more),
         TEST("all clients together have a limit, the last tenth is for loopback",

@@ -259,11 +259,29 @@ static void loopback_is_known(void **state)
         title, function, NULL, NULL, NULL                                                          \
     }
 
+static void users_stand_for_an_address_of_their_own(void **state)
+{
+    struct endpoint user = { .address = ip_address_of_user(4294967294U) };
+    struct ip_address other = ip_address_of_user(1000);
+    char text[NETWORK_TEXT_SIZE];
+
+    (void)state;
+    assert_int_equal(ip_address_user(&user.address), 4294967294U);
+    endpoint_format(&user, text);
+    assert_string_equal(text, "local:4294967294");
+    ip_address_format(&other, text);
+    assert_string_equal(text, "local:1000");
+    assert_false(ip_address_equal(&user.address, &other));
+    assert_false(ip_address_is_loopback(&other));
+    assert_false(ip_address_parse(span_of(text), &other));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST("addresses are read and written alike", addresses_read_and_write_the_same),
         TEST("v4-mapped addresses are kept as IPv4", mapped_addresses_become_ipv4),
+        TEST("a user of this machine stands for an address", users_stand_for_an_address_of_their_own),
         TEST("nonsense is no address", nonsense_is_no_address),
         TEST("endpoints have a port or get the default one",
              endpoints_have_a_port_or_the_default_one),

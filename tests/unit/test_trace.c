@@ -42,6 +42,19 @@ static void field_names_client_protocol_id_and_recipient(void **state)
                          "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
 }
 
+static void users_of_this_machine_are_numbers(void **state)
+{
+    struct trace_facts facts = plain();
+
+    (void)state;
+    facts.client_name = "localhost";
+    facts.client_address = ip_address_of_user(1000);
+    assert_field(&facts, "Received: from localhost (local user 1000)\r\n"
+                         "\tby relay.example with ESMTP id 3f9c21\r\n"
+                         "\tfor <ada@example.net>;\r\n"
+                         "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
+}
+
 static void several_recipients_are_not_named(void **state)
 {
     struct trace_facts facts = plain();
@@ -103,6 +116,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         { "the field names client, protocol, id and the one recipient (RFC 5321 s.4.4)",
           field_names_client_protocol_id_and_recipient, NULL, NULL, NULL },
+        { "of a user of this machine the number is told", users_of_this_machine_are_numbers, NULL,
+          NULL, NULL },
         { "several recipients are not named (RFC 5321 s.7.6)", several_recipients_are_not_named,
           NULL, NULL, NULL },
         { "TLS is ESMTPS and its version and cipher are recorded (RFC 8314 s.4.3)", tls_is_recorded,

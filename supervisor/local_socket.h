@@ -1,0 +1,26 @@
+/*
+ * local_socket - the Unix sockets on which users of this machine hand in mail: bound by the
+ * supervisor, served by smtpd, who learns from the kernel who is at the other end.  Everybody may
+ * connect; who may reach the folder of the socket is the administrator's business.
+ */
+#ifndef WAXSEAL_SUPERVISOR_LOCAL_SOCKET_H
+#define WAXSEAL_SUPERVISOR_LOCAL_SOCKET_H
+
+#include "lib/base/error.h"
+#include "lib/base/settings.h"
+
+/* Where sendmail(1) finds the relay. */
+enum { LOCAL_SOCKET_PATH_SIZE = SETTINGS_PATH_SIZE + 8 };
+void local_socket_path(const struct settings *settings, char path[LOCAL_SOCKET_PATH_SIZE]);
+
+/*
+ * A listening socket with mode 0666: another descriptor of `have`, or a new one when that is -1.
+ * A socket of a relay that is gone is replaced; one that is served, or anything else of that name,
+ * is an error.
+ */
+struct error *local_socket_open(const char *path, int have, int *out_fd) MUST_CHECK;
+
+/* A connected socket, blocking. */
+struct error *local_socket_connect(const char *path, int *out_fd) MUST_CHECK;
+
+#endif
