@@ -267,7 +267,7 @@ static enum reply_id take_auth(struct conversation *talk, struct span argument)
 {
     struct span name = span_first(argument, span_find(argument, ' '));
 
-    if (talk->listener->auth == LISTENER_AUTH_OFF || talk->settings->users_file[0] == '\0')
+    if (talk->listener->auth == LISTENER_AUTH_OFF || !settings_have_users(talk->settings))
         return REPLY_NOT_IMPLEMENTED;
     if (talk->phase != PHASE_GREETED)
         return talk->phase == PHASE_CONNECTED ? REPLY_HELLO_FIRST : REPLY_NOT_NOW;

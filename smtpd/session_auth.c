@@ -10,7 +10,8 @@
 
 unsigned session_mechanisms(const struct session *s)
 {
-    if (!s->host->auth || !s->talk.is_secure || s->place->settings->auth == LISTENER_AUTH_OFF)
+    if (!s->host->auth || !s->talk.is_secure || s->place->settings->auth == LISTENER_AUTH_OFF ||
+        !settings_have_users(s->host->settings))
         return 0;
     return auth_client_mechanisms(s->host->auth);
 }

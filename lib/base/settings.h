@@ -110,6 +110,9 @@ struct settings {
     char tlsrpt_contact[SETTINGS_NAME_SIZE];
 };
 
+/* Is there anything that could know a user? */
+bool settings_have_users(const struct settings *s);
+
 /* What is wrong with a text, as ready lines "FILE:LINE: what is wrong; what would be right". */
 struct settings_errors {
     struct buf text; /* one line each, with line ends */

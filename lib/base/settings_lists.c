@@ -14,6 +14,11 @@ static bool too_many(const struct settings_reading *reading, const struct settin
     return setting_refuse(reading, setting, node->line, what);
 }
 
+bool settings_have_users(const struct settings *s)
+{
+    return s->users_file[0] != '\0';
+}
+
 bool network_list_contains(const struct network_list *list, const struct ip_address *address)
 {
     for (unsigned i = 0; i < list->count; i++)

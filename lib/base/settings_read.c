@@ -227,7 +227,7 @@ static void check_order(const struct settings_reading *reading, const struct tre
 static void check_users(const struct settings_reading *reading, const struct tree_node *root,
                         const struct settings *s)
 {
-    if (s->users_file[0] != '\0' || reading->errors->count > 0)
+    if (settings_have_users(s) || reading->errors->count > 0)
         return;
     for (unsigned i = 0; i < s->listener_count; i++)
         if (s->listeners[i].auth == LISTENER_AUTH_REQUIRED)

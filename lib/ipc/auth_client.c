@@ -18,6 +18,7 @@ struct auth_exchange {
     struct list others;
     struct auth_client *client;
     uint64_t id;
+    bool is_lost;                /* the role that knew of it is gone */
     struct loop_timer *deadline; /* runs while the role is to answer */
     auth_answer_fn *on_answer;
     void *ctx;
@@ -136,11 +137,24 @@ static void on_frame(void *ctx, struct channel_frame *frame)
         channel_refuse(client->channel, "what the auth role says does not decode");
 }
 
-/* Of one exchange the others may be freed by their owners, but not from here. */
-static void fail_all(struct auth_client *client)
+/*
+ * The role is gone.  A session that waits for it is told now; one that waits for its client is told
+ * when that has spoken, for a reply that nobody asked for would be taken as that to the next line.
+ */
+static void lose_all(struct auth_client *client)
 {
-    while (!list_empty(&client->exchanges))
-        exchange_fail(LIST_FIRST(&client->exchanges, struct auth_exchange, others));
+    struct list all;
+
+    list_init(&all);
+    list_splice(&all, &client->exchanges);
+    while (!list_empty(&all)) {
+        struct auth_exchange *exchange = LIST_FIRST(&all, struct auth_exchange, others);
+        list_remove(&exchange->others);
+        list_append(&client->exchanges, &exchange->others);
+        exchange->is_lost = true;
+        if (loop_timer_running(exchange->deadline))
+            exchange_fail(exchange);
+    }
 }
 
 static void on_closed(void *ctx, const struct error *err)
@@ -149,7 +163,7 @@ static void on_closed(void *ctx, const struct error *err)
 
     (void)err;
     channel_free(&client->channel); /* what was offered is offered on: it will be back */
-    fail_all(client);
+    lose_all(client);
 }
 
 static const struct channel_events channel_events = { on_frame, on_closed };
@@ -159,6 +173,7 @@ struct auth_client *auth_client_new(struct loop *loop)
     struct auth_client *client = memory_new(sizeof(*client));
 
     client->loop = loop;
+    client->mechanisms = 1U << AUTH_PLAIN | 1U << AUTH_LOGIN;
     list_init(&client->exchanges);
     return client;
 }
@@ -177,7 +192,7 @@ void auth_client_free(struct auth_client **client)
 void auth_client_attach(struct auth_client *client, int fd)
 {
     channel_free(&client->channel);
-    fail_all(client);
+    lose_all(client);
     client->channel = channel_open(client->loop, fd, &channel_events, client);
 }
 
@@ -221,11 +236,12 @@ struct auth_exchange *auth_begin(struct auth_client *client, const struct auth_s
 void auth_respond(struct auth_exchange *exchange, struct span response)
 {
     Ipc__AuthStep step = IPC__AUTH_STEP__INIT;
+    bool is_heard = exchange->client->channel && !exchange->is_lost;
 
     step.id = exchange->id;
     step.response = bytes_of_span(response);
-    loop_timer_start(exchange->deadline, exchange->client->channel ? AUTH_CLIENT_WAIT_MS : 0);
-    if (exchange->client->channel)
+    loop_timer_start(exchange->deadline, is_heard ? AUTH_CLIENT_WAIT_MS : 0);
+    if (is_heard)
         channel_send(exchange->client->channel, FRAME_AUTH_STEP, &step.base,
                      (struct span){ NULL, 0 });
 }

@@ -26,9 +26,12 @@ struct auth_exchange;
 
 struct auth_client *auth_client_new(struct loop *loop);
 void auth_client_free(struct auth_client **client);
-/* A channel to the role, new or restarted; exchanges under way end with TROUBLE.  Takes it. */
+/* A channel to the role, new or restarted; exchanges under way come to TROUBLE.  Takes it. */
 void auth_client_attach(struct auth_client *client, int fd);
-/* What can be offered: a bit a mechanism; 0: nothing, or the role has not said yet. */
+/*
+ * What can be offered: a bit a mechanism; 0: nothing.  Before the role has said, PLAIN and LOGIN: a
+ * client that comes in the first moments must not be told that nobody can log in here.
+ */
 unsigned auth_client_mechanisms(const struct auth_client *client);
 
 /* How a session begins; all lent for the call. */

@@ -21,7 +21,7 @@ struct exchanges {
     struct users *users; /* NULL: nobody may log in */
     struct hashing *hashing;
     struct blocks *blocks;
-    char secret[CRYPTO_SHA256_SIZE]; /* makes salts for users that do not exist */
+    unsigned char secret[CRYPTO_SHA256_SIZE]; /* makes salts for users that do not exist */
     struct list smtpds;
 };
 
@@ -89,6 +89,11 @@ static const struct user *user_of(const struct exchange *exchange)
     return e->users ? users_find(e->users, span_of(sasl_user(exchange->sasl))) : NULL;
 }
 
+static struct span span_of_digest(const unsigned char digest[CRYPTO_SHA256_SIZE])
+{
+    return (struct span){ (const char *)digest, CRYPTO_SHA256_SIZE };
+}
+
 static bool is_blocked(const struct exchange *exchange)
 {
     const struct exchanges *e = exchange->peer->exchanges;
@@ -107,45 +112,67 @@ static void on_compared(void *ctx, bool fits)
     finish(exchange, fits && exchange->is_real ? IPC__AUTH_VERDICT__YES : IPC__AUTH_VERDICT__NO);
 }
 
-/* One who does not exist is compared, too, with a hash that takes as long as the others do. */
+/*
+ * What of a real user is shown for a name that nobody has: always the same one's, so that neither
+ * the time of a comparison nor what SCRAM tells of its keys says that it is made up.
+ */
+static const struct user *stand_in(const struct exchanges *e, struct span name,
+                                   unsigned char digest[CRYPTO_SHA256_SIZE])
+{
+    uint64_t number;
+
+    crypto_hmac_sha256(span_of_digest(e->secret), name, digest);
+    if (!e->users || users_count(e->users) == 0)
+        return NULL;
+    memcpy(&number, digest, sizeof(number));
+    return users_at(e->users, number % users_count(e->users));
+}
+
+/* One who does not exist is compared, too, with the hash of another. */
 static void compare(struct exchange *exchange)
 {
     struct exchanges *e = exchange->peer->exchanges;
     const struct user *user = user_of(exchange);
+    unsigned char digest[CRYPTO_SHA256_SIZE];
 
     if (is_blocked(exchange)) {
         finish(exchange, IPC__AUTH_VERDICT__BLOCKED);
         return;
     }
     exchange->is_real = user != NULL;
-    if (!user && (!e->users || users_count(e->users) == 0)) {
+    if (!user)
+        user = stand_in(e, span_of(sasl_user(exchange->sasl)), digest);
+    if (!user) {
         finish(exchange, IPC__AUTH_VERDICT__NO);
         return;
     }
-    exchange->task = hashing_start(e->hashing, user ? user->hash : users_at(e->users, 0)->hash,
-                                   sasl_password(exchange->sasl), on_compared, exchange);
+    exchange->task =
+        hashing_start(e->hashing, user->hash, sasl_password(exchange->sasl), on_compared, exchange);
     if (!exchange->task)
         finish(exchange, IPC__AUTH_VERDICT__TROUBLE);
 }
 
 /* --- SCRAM */
 
-/*
- * Keys for one who does not exist: as many iterations as the first user has, the same salt each
- * time, like a real one's; no proof fits.
- */
+/* Keys for one who does not exist: iterations and salt like another's, the same each time; no proof
+ * fits. */
 static struct scram_keys made_up_keys(const struct exchanges *e, struct span name)
 {
     struct scram_keys keys = { .iterations = SCRAM_ITERATIONS, .salt_len = SCRAM_SALT_SIZE };
-    unsigned char salt[CRYPTO_SHA256_SIZE];
+    unsigned char digest[CRYPTO_SHA256_SIZE], salt[2][CRYPTO_SHA256_SIZE];
+    const struct user *other = stand_in(e, name, digest);
 
-    if (e->users && users_all_have_keys(e->users))
-        keys.iterations = users_at(e->users, 0)->keys.iterations;
-    crypto_hmac_sha256((struct span){ e->secret, sizeof(e->secret) }, name, salt);
-    memcpy(keys.salt, salt, SCRAM_SALT_SIZE);
+    if (other && other->has_keys) {
+        keys.iterations = other->keys.iterations;
+        keys.salt_len = other->keys.salt_len;
+    }
+    crypto_hmac_sha256(span_of_digest(digest), SPAN("salt"), salt[0]);
+    crypto_hmac_sha256(span_of_digest(digest), SPAN("more salt"), salt[1]);
+    memcpy(keys.salt, salt, keys.salt_len);
     random_bytes(keys.stored, sizeof(keys.stored));
     return keys;
 }
+_Static_assert((int)SCRAM_SALT_MAX <= 2 * (int)CRYPTO_SHA256_SIZE, "two digests make any salt");
 
 static enum sasl_result give_keys(struct exchange *exchange)
 {
@@ -206,15 +233,28 @@ static size_t copy_binding(unsigned char room[SCRAM_BINDING_MAX], struct span bi
     return binding.len;
 }
 
+/* So many clients may have begun and not gone on: the next ones are asked to come again. */
+static void say_no_room(const struct smtpd_peer *peer, uint64_t id)
+{
+    Ipc__AuthAnswer answer = IPC__AUTH_ANSWER__INIT;
+
+    answer.id = id;
+    answer.verdict = IPC__AUTH_VERDICT__TROUBLE;
+    channel_send(peer->channel, FRAME_AUTH_ANSWER, &answer.base, (struct span){ NULL, 0 });
+}
+
 static bool begin(struct smtpd_peer *peer, const Ipc__AuthBegin *m)
 {
     struct scram_bindings bindings = { .exporter_len = 0 };
     struct span response = span_of_bytes(m->response);
     struct exchange *exchange;
 
-    if (map_get_number(peer->by_id, m->id) || map_count(peer->by_id) >= EXCHANGES_MAX ||
-        (unsigned)m->mechanism >= AUTH_MECHANISM_COUNT)
+    if (map_get_number(peer->by_id, m->id) || (unsigned)m->mechanism >= AUTH_MECHANISM_COUNT)
         return false;
+    if (map_count(peer->by_id) >= EXCHANGES_MAX) {
+        say_no_room(peer, m->id);
+        return true;
+    }
     bindings.exporter_len = copy_binding(bindings.exporter, span_of_bytes(m->exporter));
     bindings.end_point_len = copy_binding(bindings.end_point, span_of_bytes(m->end_point));
     exchange = memory_new(sizeof(*exchange));
@@ -357,6 +397,8 @@ void exchanges_use(struct exchanges *exchanges, struct users **users)
     users_free(&exchanges->users);
     exchanges->users = *users;
     *users = NULL;
+    if (exchanges->users && users_count(exchanges->users) > 0) /* made-up salts outlive a restart */
+        crypto_sha256(span_of(users_at(exchanges->users, 0)->hash), exchanges->secret);
     LIST_EACH(peer, &exchanges->smtpds, const struct smtpd_peer, in_exchanges)
     {
         send_state(peer);
