@@ -10,7 +10,7 @@
 enum {
     PAGE_ROWS = 500,
     PAGE_BYTES = 16 * 1024 * 1024,
-    PLACE_SIZE = 40,
+    PLACE_SIZE = HOP_NAME_MAX + 1,
     PAGE_PAUSE_MS = 5, /* between pages of a long list: mail comes first */
 };
 
@@ -33,7 +33,17 @@ static void reply_json(struct role_request **request, struct json **value, bool 
     json_free(value);
 }
 
-/* ---- queue list: a page ------------------------------------------------------------------- */
+/* ---- lists: what they are of ---------------------------------------------------------------- */
+
+/* Appends rows from a place on, and moves it behind them.  The empty place is the beginning. */
+typedef struct error *list_read_fn(struct store *store, char place[PLACE_SIZE], size_t most,
+                                   struct json *array, bool *out_more);
+
+struct list_kind {
+    const char *rows; /* what a page calls them */
+    bool (*is_place)(struct span text);
+    list_read_fn *read;
+};
 
 /* "3f9c21.7": the row from which a page begins. */
 static void place_format(struct row_place place, char text[PLACE_SIZE])
@@ -53,10 +63,9 @@ static bool place_parse(struct span text, struct row_place *out)
     struct span id;
     uint64_t number;
 
-    if (text.len == 0) {
-        *out = (struct row_place){ 0, 0 };
+    *out = (struct row_place){ 0, 0 };
+    if (text.len == 0)
         return true;
-    }
     if (!span_cut(&text, '.', &id) || !qid_parse(id, &out->id) ||
         !span_to_number(text, UINT32_MAX, &number))
         return false;
@@ -64,38 +73,72 @@ static bool place_parse(struct span text, struct row_place *out)
     return true;
 }
 
-static void list_page(struct control *control, struct role_request *request, size_t rows)
+static bool is_recipient_place(struct span text)
 {
-    struct json *page = json_new_object();
-    struct json *messages = json_add_array(page, "messages");
     struct row_place place;
-    char next[PLACE_SIZE];
-    bool more;
 
-    if (!place_parse(role_request_argument(request, "after"), &place)) {
-        json_free(&page);
-        role_reply_failed(&request, "\"after\" is not what an earlier page gave as \"next\"");
-        return;
-    }
-    struct error *err = store_list(control->store, &place, rows, messages, &more);
+    return place_parse(text, &place);
+}
+
+static struct error *read_recipients(struct store *store, char place[PLACE_SIZE], size_t most,
+                                     struct json *array, bool *out_more)
+{
+    struct row_place at;
+
+    ensure(place_parse(span_of(place), &at));
+    struct error *err = store_list(store, &at, most, array, out_more);
+    place_format(at, place);
+    return err;
+}
+
+static bool is_hop_name(struct span text)
+{
+    return text.len <= HOP_NAME_MAX;
+}
+
+static struct error *read_hops(struct store *store, char place[PLACE_SIZE], size_t most,
+                               struct json *array, bool *out_more)
+{
+    return store_summary(store, place, most, array, out_more);
+}
+
+static const struct list_kind recipients = { "messages", is_recipient_place, read_recipients };
+static const struct list_kind hops = { "hops", is_hop_name, read_hops };
+
+/* ---- lists: a page -------------------------------------------------------------------------- */
+
+static void list_page(struct control *control, struct role_request *request,
+                      const struct list_kind *kind, size_t rows)
+{
+    struct span after = role_request_argument(request, "after");
+    struct json *page = json_new_object();
+    struct json *array = json_add_array(page, kind->rows);
+    char place[PLACE_SIZE] = "";
+    bool more = false;
+    struct error *err = NULL;
+
+    if (!kind->is_place(after) || !span_to_string(after, place, sizeof(place)))
+        err = error_new(ERROR_PERMANENT, "\"after\" is not what an earlier page gave as \"next\"");
+    if (!err)
+        err = kind->read(control->store, place, rows, array, &more);
     if (err) {
         json_free(&page);
         fail(&request, &err);
         return;
     }
-    place_format(place, next);
-    json_add_string(page, "next", more ? next : NULL);
+    json_add_string(page, "next", more ? place : NULL);
     reply_json(&request, &page, true);
 }
 
-/* ---- queue list: all of it ------------------------------------------------------------------ */
+/* ---- lists: all of one ---------------------------------------------------------------------- */
 
 /* A list on its way: one array, sent page by page. */
 struct listing {
     struct control *control;
     struct role_request *request;
+    const struct list_kind *kind;
     struct loop_timer *timer;
-    struct row_place place;
+    char place[PLACE_SIZE];
     bool begun;
 };
 
@@ -132,7 +175,7 @@ static void on_list_more(void *ctx)
     struct json *rows = json_new_array();
     bool more = false;
     struct error *err =
-        store_list(listing->control->store, &listing->place, PAGE_ROWS, rows, &more);
+        listing->kind->read(listing->control->store, listing->place, PAGE_ROWS, rows, &more);
 
     if (err)
         fail(&listing->request, &err);
@@ -145,14 +188,15 @@ static void on_list_more(void *ctx)
         listing_free(listing);
 }
 
-static void answer_list(struct control *control, struct role_request *request)
+static void list(struct control *control, struct role_request *request,
+                 const struct list_kind *kind)
 {
     struct span limit = role_request_argument(request, "limit");
     uint64_t rows;
 
     if (limit.data) {
         if (span_to_number(limit, PAGE_ROWS, &rows) && rows > 0)
-            list_page(control, request, (size_t)rows);
+            list_page(control, request, kind, (size_t)rows);
         else
             role_reply_failed(&request, "\"limit\" is a number from 1 to 500");
         return;
@@ -160,8 +204,32 @@ static void answer_list(struct control *control, struct role_request *request)
     struct listing *listing = memory_new(sizeof(*listing));
     listing->control = control;
     listing->request = request;
+    listing->kind = kind;
     listing->timer = loop_timer_new(control->loop, on_list_more, listing);
     loop_timer_start(listing->timer, 0);
+}
+
+static void answer_list(struct control *control, struct role_request *request)
+{
+    list(control, request, &recipients);
+}
+
+static void answer_summary(struct control *control, struct role_request *request)
+{
+    list(control, request, &hops);
+}
+
+static void answer_counts(struct control *control, struct role_request *request)
+{
+    struct json *counts = json_new_object();
+    struct error *err = store_add_counts(control->store, counts);
+
+    if (!err) {
+        reply_json(&request, &counts, true);
+        return;
+    }
+    json_free(&counts);
+    fail(&request, &err);
 }
 
 /* ---- queue show --------------------------------------------------------------------------- */
@@ -262,8 +330,8 @@ static const struct verb {
     const char *name;
     void (*answer)(struct control *control, struct role_request *request);
 } verbs[] = {
-    { "queue list", answer_list },
-    { "queue show", answer_show },
+    { "queue list", answer_list },     { "queue summary", answer_summary },
+    { "queue counts", answer_counts }, { "queue show", answer_show },
     { "queue retry", answer_retry },
 };
 

@@ -1,6 +1,7 @@
 /*
- * control - the operator's requests to the queue: list, show, retry.  Called by queue; answers JSON
- * (docs/storage.md names the members).  Reading happens in short transactions, a page at a time.
+ * control - the operator's requests to the queue: list, summary, show, retry, counts.  Called by
+ * queue; answers JSON (docs/storage.md names the members).  Reading happens in short transactions,
+ * a page at a time.
  */
 #ifndef WAXSEAL_QUEUE_CONTROL_H
 #define WAXSEAL_QUEUE_CONTROL_H

@@ -37,6 +37,7 @@ struct store {
     atomic_uint_fast64_t ids_reserved; /* as committed */
     atomic_uint_fast64_t bytes;        /* usage, for the loop */
     atomic_uint_fast64_t messages;
+    atomic_uint_fast64_t deferred_hops;
     atomic_uint_fast64_t bytes_max;
     atomic_uint_fast64_t history_bytes_max;
     atomic_int_fast64_t rule_times[4];
@@ -87,7 +88,8 @@ struct schedule_rules store_rules(struct store *store)
 struct store_usage store_usage(const struct store *store)
 {
     return (struct store_usage){ .bytes = atomic_load(&store->bytes),
-                                 .messages = atomic_load(&store->messages) };
+                                 .messages = atomic_load(&store->messages),
+                                 .deferred_hops = atomic_load(&store->deferred_hops) };
 }
 
 uint64_t store_bytes_max(const struct store *store)
@@ -202,6 +204,15 @@ struct error *store_begin(struct store *store, struct store_txn *out_txn)
     return NULL;
 }
 
+/* As of a commit. */
+static void take_usage(struct store *store, const struct usage *usage)
+{
+    store->usage = *usage;
+    atomic_store(&store->bytes, usage->bytes);
+    atomic_store(&store->messages, usage->messages);
+    atomic_store(&store->deferred_hops, usage->deferred_hops);
+}
+
 static struct error *put_usage(struct store_txn *txn)
 {
     struct record_key key = key_of_meta("usage");
@@ -211,6 +222,7 @@ static struct error *put_usage(struct store_txn *txn)
     record.messages = txn->usage.messages;
     record.history_bytes = txn->usage.history_bytes;
     record.clock_utc_ms = txn->now_ms;
+    record.deferred_hops = txn->usage.deferred_hops;
     return store_put(txn, TABLE_META, &key, &record.base);
 }
 
@@ -245,12 +257,10 @@ struct error *store_commit(struct store_txn *txn)
     hops_reset(txn->hops);
     if (err)
         return err;
-    store->usage = txn->usage;
+    take_usage(store, &txn->usage);
     store->last_now_ms = txn->now_ms;
     store->ids_on_disk = reserved;
     atomic_store(&store->ids_reserved, reserved);
-    atomic_store(&store->bytes, txn->usage.bytes);
-    atomic_store(&store->messages, txn->usage.messages);
     return NULL;
 }
 
@@ -327,10 +337,9 @@ static struct error *read_usage(struct store *store, struct store_txn *txn)
 
     if (err || !record)
         return err;
-    txn->usage = (struct usage){ record->bytes, record->messages, record->history_bytes };
-    store->usage = txn->usage;
-    atomic_store(&store->bytes, record->bytes);
-    atomic_store(&store->messages, record->messages);
+    txn->usage = (struct usage){ record->bytes, record->messages, record->history_bytes,
+                                 record->deferred_hops };
+    take_usage(store, &txn->usage);
     store->clock_stepped_back = txn->now_ms < record->clock_utc_ms - CLOCK_SLACK_MS;
     return NULL;
 }

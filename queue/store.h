@@ -47,6 +47,7 @@ uint64_t store_txn_id(struct store_txn *txn);
 struct store_usage {
     uint64_t bytes;
     uint64_t messages;
+    uint64_t deferred_hops; /* whose last attempts found no candidate usable */
 };
 struct store_usage store_usage(const struct store *store);
 uint64_t store_bytes_max(const struct store *store);
@@ -60,6 +61,7 @@ struct usage {
     uint64_t bytes;
     uint64_t messages;
     uint64_t history_bytes;
+    uint64_t deferred_hops;
 };
 
 struct store_txn {

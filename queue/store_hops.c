@@ -5,7 +5,7 @@
 #include "lib/base/list.h"
 #include "lib/base/map.h"
 #include "lib/base/memory.h"
-#include "queue/records.pb-c.h"
+#include "queue/ages.h"
 
 /* One hop touched in this transaction. */
 struct hop_row {
@@ -13,6 +13,7 @@ struct hop_row {
     struct record_key key;
     struct span name; /* lent from the key */
     Queue__HopRecord record;
+    struct ages ages;
 };
 
 struct hops {
@@ -49,6 +50,18 @@ void hops_free(struct hops **hops)
     *hops = NULL;
 }
 
+/* Numbers, and the ages in room of their own: nothing points into the arena. */
+static void row_load(struct hop_row *row, const Queue__HopRecord *stored)
+{
+    row->record.waiting = stored->waiting;
+    row->record.earliest_utc_ms = stored->earliest_utc_ms;
+    row->record.suspended_until_utc_ms = stored->suspended_until_utc_ms;
+    row->record.failures = stored->failures;
+    row->record.wake_utc_ms = stored->wake_utc_ms;
+    row->record.counted_deferred = stored->counted_deferred;
+    ages_load(&row->ages, stored);
+}
+
 static struct error *row_of(struct store_txn *txn, struct span hop, struct hop_row **out_row)
 {
     struct hop_row *row = map_get(txn->hops->by_name, hop);
@@ -69,7 +82,7 @@ static struct error *row_of(struct store_txn *txn, struct span hop, struct hop_r
         return err;
     }
     if (stored)
-        row->record = *stored; /* numbers only: nothing points into the arena */
+        row_load(row, stored);
     list_append(&txn->hops->rows, &row->others);
     map_put(txn->hops->by_name, row->name, row);
     *out_row = row;
@@ -102,24 +115,45 @@ static struct error *flush_wake(struct store_txn *txn, struct hop_row *row)
     return kv_put(txn->kv, TABLE_WAKE, key_span(&fresh), SPAN(""));
 }
 
+/* A hop whose row goes is none that defers. */
+static void count_deferred(struct store_txn *txn, struct hop_row *row)
+{
+    bool is_deferred = row->record.waiting > 0 && row->record.failures > 0;
+
+    if (is_deferred && !row->record.counted_deferred)
+        txn->usage.deferred_hops++;
+    if (!is_deferred && row->record.counted_deferred && txn->usage.deferred_hops > 0)
+        txn->usage.deferred_hops--;
+    row->record.counted_deferred = is_deferred;
+}
+
+static struct error *flush_row(struct store_txn *txn, struct hop_row *row)
+{
+    struct error *err = flush_wake(txn, row);
+
+    if (err)
+        return err;
+    count_deferred(txn, row);
+    if (row->record.waiting == 0)
+        return store_remove(txn, TABLE_HOP, &row->key); /* nothing waits: nothing to remember */
+    ages_store(&row->ages, &row->record);
+    return store_put(txn, TABLE_HOP, &row->key, &row->record.base);
+}
+
 struct error *hops_flush(struct store_txn *txn)
 {
     struct hop_row *row;
+    struct error *err = NULL;
 
     LIST_EACH(row, &txn->hops->rows, struct hop_row, others)
     {
-        struct error *err = flush_wake(txn, row);
-        if (!err && row->record.waiting > 0)
-            err = store_put(txn, TABLE_HOP, &row->key, &row->record.base);
-        else if (!err)
-            err = store_remove(txn, TABLE_HOP, &row->key); /* nothing waits: nothing to remember */
-        if (err)
-            return err;
+        if (!err)
+            err = flush_row(txn, row);
     }
-    return NULL;
+    return err;
 }
 
-struct error *hops_add_due(struct store_txn *txn, const struct due *due)
+struct error *hops_add_due(struct store_txn *txn, const struct due *due, int64_t arrived_utc_ms)
 {
     struct hop_row *row;
     struct record_key key = key_of_due(due);
@@ -130,10 +164,11 @@ struct error *hops_add_due(struct store_txn *txn, const struct due *due)
     if (row->record.waiting == 0 || due->utc_ms < row->record.earliest_utc_ms)
         row->record.earliest_utc_ms = due->utc_ms;
     row->record.waiting++;
+    ages_add(&row->ages, arrived_utc_ms, txn->now_ms);
     return kv_put(txn->kv, TABLE_DUE, key_span(&key), SPAN(""));
 }
 
-struct error *hops_remove_due(struct store_txn *txn, const struct due *due)
+struct error *hops_remove_due(struct store_txn *txn, const struct due *due, int64_t arrived_utc_ms)
 {
     struct hop_row *row;
     struct record_key key = key_of_due(due);
@@ -143,6 +178,7 @@ struct error *hops_remove_due(struct store_txn *txn, const struct due *due)
         return err;
     if (row->record.waiting > 0)
         row->record.waiting--;
+    ages_remove(&row->ages, arrived_utc_ms);
     return store_remove(txn, TABLE_DUE, &key);
 }
 
@@ -224,7 +260,8 @@ struct error *hops_correct(struct store_txn *txn, struct span hop)
     if (err)
         return err;
     if (earliest_ms == INT64_MAX) {
-        row->record.waiting = 0; /* heals a count that went astray */
+        row->record.waiting = 0; /* heals counts that went astray */
+        row->ages.count = 0;
         return NULL;
     }
     row->record.earliest_utc_ms = earliest_ms;

@@ -20,9 +20,12 @@ void hops_reset(struct hops *hops);
 /* Writes what was gathered. */
 struct error *hops_flush(struct store_txn *txn) MUST_CHECK;
 
-/* Adds or removes a row of `due` that is not there, or is. */
-struct error *hops_add_due(struct store_txn *txn, const struct due *due) MUST_CHECK;
-struct error *hops_remove_due(struct store_txn *txn, const struct due *due) MUST_CHECK;
+/* Adds or removes a row of `due` that is not there, or is.  The message's arrival is the same in
+ * both calls, 0 when it is not known (ages.h). */
+struct error *hops_add_due(struct store_txn *txn, const struct due *due,
+                           int64_t arrived_utc_ms) MUST_CHECK;
+struct error *hops_remove_due(struct store_txn *txn, const struct due *due,
+                              int64_t arrived_utc_ms) MUST_CHECK;
 
 /* An attempt found no candidate usable: the hop rests, unless it does so already. */
 struct error *hops_fail(struct store_txn *txn, struct span hop, uint32_t dice) MUST_CHECK;

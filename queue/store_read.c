@@ -4,6 +4,7 @@
 #include "lib/base/log.h"
 #include "lib/base/network.h"
 #include "lib/ipc/channel.h"
+#include "queue/ages.h"
 
 #include <string.h>
 
@@ -354,5 +355,120 @@ struct error *store_show(struct store *store, uint64_t id, struct json **out_obj
     if (err || !known)
         json_free(&object);
     *out_object = object;
+    return err;
+}
+
+/* ---- next hops ---------------------------------------------------------------------------- */
+
+static void add_ages(struct json *row, const Queue__HopRecord *hop, int64_t now_ms)
+{
+    static const char *const names[AGES_COLUMNS] = { "5",   "10",  "20",  "40",   "80",
+                                                     "160", "320", "640", "1280", "1280+" };
+    uint64_t columns[AGES_COLUMNS];
+    struct ages ages;
+
+    ages_load(&ages, hop);
+    ages_by_column(&ages, now_ms, columns);
+    for (size_t i = 0; i < AGES_COLUMNS; i++)
+        json_add_number(row, names[i], (int64_t)columns[i]);
+    uint64_t known = ages_rows(&ages);
+    json_add_number(row, "unknown", hop->waiting > known ? (int64_t)(hop->waiting - known) : 0);
+}
+
+static void summary_row(struct reading *r, struct span key, struct span value, struct json *array)
+{
+    const Queue__HopRecord *hop =
+        record_read(TABLE_HOP, key, value, &queue__hop_record__descriptor, &r->arena.allocator);
+    struct json *row = json_append_object(array);
+
+    json_add_text(row, "next_hop", span_first(key, key.len - 1)); /* without its NUL */
+    if (!hop) {
+        json_add_string(row, "state", "damaged");
+        return;
+    }
+    json_add_number(row, "waiting", (int64_t)hop->waiting);
+    add_ages(row, hop, r->now_ms);
+    json_add_number(row, "failures", hop->failures);
+    if (hop->suspended_until_utc_ms > r->now_ms)
+        add_time(row, "rests_until", hop->suspended_until_utc_ms);
+    else
+        json_add_null(row, "rests_until");
+}
+
+/* The first hop behind the one of that name; the very first behind none. */
+static struct error *seek_behind(struct kv_cursor *cursor, const char *after, struct span *out_key,
+                                 struct span *out_value)
+{
+    struct record_key from = key_of_hop(span_of(after));
+
+    if (after[0] == '\0')
+        return kv_cursor_seek(cursor, SPAN(""), out_key, out_value);
+    struct error *err = kv_cursor_seek(cursor, key_span(&from), out_key, out_value);
+    if (!err && out_key->data && span_equal(*out_key, key_span(&from)))
+        err = kv_cursor_next(cursor, out_key, out_value);
+    return err;
+}
+
+static struct error *summary_rows(struct reading *r, char after[HOP_NAME_MAX + 1], size_t most,
+                                  struct json *array, bool *out_more)
+{
+    struct kv_cursor *cursor = NULL;
+    struct span key = { NULL, 0 };
+    struct span value;
+
+    struct error *err = kv_cursor_open(r->txn, TABLE_HOP, &cursor);
+    if (!err)
+        err = seek_behind(cursor, after, &key, &value);
+    for (size_t count = 0; !err && key.data && count < most; count++) {
+        arena_reset(&r->arena);
+        summary_row(r, key, value, array);
+        span_to_string(span_first(key, key.len - 1), after, HOP_NAME_MAX + 1);
+        err = kv_cursor_next(cursor, &key, &value);
+    }
+    *out_more = !err && key.data;
+    kv_cursor_close(&cursor);
+    return err;
+}
+
+struct error *store_summary(struct store *store, char after[HOP_NAME_MAX + 1], size_t most,
+                            struct json *array, bool *out_more)
+{
+    struct reading r = { .txn = NULL };
+    struct error *err = reading_begin(&r, store);
+
+    *out_more = false;
+    if (!err)
+        err = summary_rows(&r, after, most, array, out_more);
+    reading_end(&r);
+    return err;
+}
+
+/* ---- how much there is -------------------------------------------------------------------- */
+
+struct error *store_add_counts(struct store *store, struct json *object)
+{
+    static const struct {
+        const char *name;
+        enum queue_table table;
+    } counts[] = {
+        { "recipients", TABLE_RECIPIENT },
+        { "held_messages", TABLE_HELD },
+        { "next_hops", TABLE_HOP },
+    };
+    struct store_usage usage = store_usage(store);
+    struct reading r = { .txn = NULL };
+    struct error *err = reading_begin(&r, store);
+    uint64_t count;
+
+    json_add_number(object, "messages", (int64_t)usage.messages);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]) && !err; i++) {
+        err = kv_count(r.txn, counts[i].table, &count);
+        if (!err)
+            json_add_number(object, counts[i].name, (int64_t)count);
+    }
+    reading_end(&r);
+    json_add_number(object, "deferred_hops", (int64_t)usage.deferred_hops);
+    json_add_number(object, "bytes", (int64_t)usage.bytes);
+    json_add_number(object, "bytes_max", (int64_t)store_bytes_max(store));
     return err;
 }

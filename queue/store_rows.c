@@ -96,6 +96,7 @@ static struct error *put_recipient(struct store_txn *txn, uint64_t id, Ipc__Reci
 
     record.recipient = recipient;
     record.bucket = bucket;
+    record.accepted_utc_ms = txn->now_ms;
     record.held = true; /* no row in `due` yet */
     struct span domain = span_of_bytes(recipient->forward_path->domain);
     return recipient_move(txn, id, recipient->number, &record, schedule_route(&txn->rules, domain),
@@ -139,7 +140,7 @@ struct error *message_put(struct store_txn *txn, const struct new_message *messa
     return err;
 }
 
-static struct error *restore_recipient(struct store_txn *txn, uint64_t id,
+static struct error *restore_recipient(struct store_txn *txn, uint64_t id, int64_t accepted_utc_ms,
                                        const Queue__RecipientRecord *recipient)
 {
     Queue__RecipientRecord copy = *recipient; /* which points to what is the caller's */
@@ -147,6 +148,7 @@ static struct error *restore_recipient(struct store_txn *txn, uint64_t id,
     int64_t due_ms = copy.due_utc_ms < txn->now_ms ? txn->now_ms : copy.due_utc_ms;
 
     copy.held = true; /* no row in `due` yet */
+    copy.accepted_utc_ms = accepted_utc_ms;
     copy.last_lease = 0;
     return recipient_move(txn, id, copy.recipient->number, &copy,
                           schedule_route(&txn->rules, domain),
@@ -161,7 +163,7 @@ struct error *message_restore(struct store_txn *txn, uint64_t id, Queue__Message
     struct error *err = store_remove(txn, TABLE_RECEIVING, &key);
 
     for (size_t i = 0; i < count && !err; i++)
-        err = restore_recipient(txn, id, recipients[i]);
+        err = restore_recipient(txn, id, message->accepted_utc_ms, recipients[i]);
     message->chunks = content_chunks(message->size);
     message->pending = (uint32_t)count;
     message->deaths = 0;
@@ -207,7 +209,7 @@ static struct error *remove_due(struct store_txn *txn, uint64_t id, uint32_t num
 {
     struct due due = due_of(recipient, id, number);
 
-    return recipient->held ? NULL : hops_remove_due(txn, &due);
+    return recipient->held ? NULL : hops_remove_due(txn, &due, recipient->accepted_utc_ms);
 }
 
 struct error *recipient_remove(struct store_txn *txn, uint64_t id, uint32_t number,
@@ -219,20 +221,39 @@ struct error *recipient_remove(struct store_txn *txn, uint64_t id, uint32_t numb
     return err ? err : store_remove(txn, TABLE_RECIPIENT, &key);
 }
 
+/* A row written before it kept its arrival learns it from its message. */
+static struct error *arrival_of(struct store_txn *txn, uint64_t id,
+                                const Queue__RecipientRecord *recipient, int64_t *out_utc_ms)
+{
+    Queue__MessageRecord *message = NULL;
+
+    *out_utc_ms = recipient->accepted_utc_ms;
+    if (*out_utc_ms != 0)
+        return NULL;
+    struct error *err = message_get(txn, id, &message);
+    if (message)
+        *out_utc_ms = message->accepted_utc_ms;
+    return err;
+}
+
 struct error *recipient_move(struct store_txn *txn, uint64_t id, uint32_t number,
                              Queue__RecipientRecord *recipient, struct span hop,
                              enum due_class due_class, int64_t utc_ms)
 {
-    struct error *err = remove_due(txn, id, number, recipient);
+    int64_t arrived_utc_ms;
+    struct error *err = arrival_of(txn, id, recipient, &arrived_utc_ms);
 
+    if (!err)
+        err = remove_due(txn, id, number, recipient);
     if (err)
         return err;
+    recipient->accepted_utc_ms = arrived_utc_ms;
     recipient->next_hop = bytes_of_span(hop);
     recipient->due_class = due_class;
     recipient->due_utc_ms = utc_ms;
     recipient->held = false;
     struct due due = due_of(recipient, id, number);
-    err = hops_add_due(txn, &due);
+    err = hops_add_due(txn, &due, recipient->accepted_utc_ms);
     return err ? err : recipient_update(txn, id, number, recipient);
 }
 

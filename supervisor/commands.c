@@ -29,7 +29,7 @@ static int run_version(const struct invocation *i)
 
 /* A list is fetched page by page, for a queue may be long. */
 #define PAGE_ROWS "500"
-enum { ANSWER_MAX = 16 * 1024 * 1024, PAGE_PLACE_SIZE = 64 };
+enum { ANSWER_MAX = 16 * 1024 * 1024, PAGE_PLACE_SIZE = 320 };
 
 static bool load_run_dir(const struct invocation *i, char run_dir[SETTINGS_PATH_SIZE])
 {
@@ -67,6 +67,14 @@ static void on_piece_for_people(void *ctx, struct span piece)
     }
 }
 
+/* What a page calls its rows depends on what they are. */
+static const struct json *rows_of(const struct json *page)
+{
+    const struct json *messages = json_get(page, "messages");
+
+    return messages ? messages : json_get(page, "hops");
+}
+
 static struct error *ask(const struct invocation *i, const char *run_dir, const char *limit,
                          const char *after, client_piece_fn *on_piece, void *ctx)
 {
@@ -92,6 +100,13 @@ static struct error *ask_for_programs(const struct invocation *i, const char *ru
     return err;
 }
 
+static struct error *parse_answer(const struct buf *answer, struct json **out)
+{
+    struct error *err = json_parse(buf_span(answer), out);
+
+    return err ? error_wrap(err, "the relay's answer") : NULL;
+}
+
 static struct error *ask_for_people(const struct invocation *i, const char *run_dir,
                                     const char *limit, const char *after, struct json **out)
 {
@@ -100,11 +115,8 @@ static struct error *ask_for_people(const struct invocation *i, const char *run_
 
     buf_init(&answer, ANSWER_MAX);
     err = ask(i, run_dir, limit, after, on_piece_for_people, &answer);
-    if (!err) {
-        err = json_parse(buf_span(&answer), out);
-        if (err)
-            err = error_wrap(err, "the relay's answer");
-    }
+    if (!err)
+        err = parse_answer(&answer, out);
     buf_clear(&answer);
     return err;
 }
@@ -119,7 +131,7 @@ static struct error *show_page(const struct invocation *i, const char *run_dir, 
 
     if (err)
         return err;
-    rows = json_get(page, "messages");
+    rows = rows_of(page);
     if (is_first && json_count(rows) == 0)
         printf("%s\n", i->command->if_empty);
     print_rows(rows, is_first, stdout);
@@ -205,6 +217,42 @@ static void print_for_people(const struct json *status)
     print_word(" since ", json_get(status, "since"));
     printf(", settings of generation %" PRId64 "\n\n", json_number(json_get(status, "generation")));
     print_rows(json_get(status, "roles"), true, stdout);
+    if (json_kind_of(json_get(status, "queue")) != JSON_KIND_OBJECT)
+        return;
+    fputs("\nqueue\n", stdout);
+    print_one(json_get(status, "queue"), stdout);
+}
+
+static bool queue_serves(const struct json *status)
+{
+    const struct json *roles = json_get(status, "roles");
+
+    for (size_t at = 0; at < json_count(roles); at++) {
+        const struct json *row = json_item(roles, at);
+        if (span_equal(json_text(json_get(row, "role")), SPAN("queue")))
+            return span_equal(json_text(json_get(row, "state")), SPAN("serving"));
+    }
+    return false;
+}
+
+/* What the queue holds: nothing is known while it does not run, which the roles' states tell. */
+static void add_queue(const char *run_dir, struct json *status)
+{
+    struct json *counts = NULL;
+    struct buf answer;
+    struct error *err = NULL;
+
+    json_add_null(status, "queue");
+    if (!queue_serves(status))
+        return;
+    buf_init(&answer, ANSWER_MAX);
+    err = client_ask(run_dir, "queue counts", NULL, 0, on_piece_for_people, &answer);
+    if (!err)
+        err = parse_answer(&answer, &counts);
+    if (!err)
+        json_add(status, "queue", &counts);
+    error_free(&err);
+    buf_clear(&answer);
 }
 
 /* The exit status tells whether all is well, so that a watchdog need not read the text. */
@@ -220,6 +268,7 @@ static int run_status(const struct invocation *i)
     err = ask_for_people(i, run_dir, NULL, NULL, &status);
     if (err)
         return tell(err);
+    add_queue(run_dir, status);
     if (i->json)
         print_for_programs(status);
     else
@@ -238,9 +287,11 @@ static const struct command commands[] = {
       "Checks the configuration; with --list shows every setting there is." },
     { "version", NULL, NULL, 0, run_version, NULL, "Shows the version." },
     { "status", NULL, NULL, OPTION_JSON, run_status, NULL,
-      "Shows whether the relay serves: each role's process, since when, and what died." },
+      "Shows whether the relay serves, what died, and how much the queue holds." },
     { "queue list", NULL, NULL, OPTION_JSON, run_ask, "The queue is empty.",
       "Lists the recipients that wait in the queue." },
+    { "queue summary", NULL, NULL, OPTION_JSON, run_ask, "The queue is empty.",
+      "Shows how much waits for each next hop, by age in minutes." },
     { "queue show", "QID", "id", OPTION_JSON, run_ask, NULL,
       "Shows a message: its envelope, its recipients, and what was tried." },
     { "queue retry", "QID", "id", OPTION_JSON | OPTION_ALL, run_ask, NULL,

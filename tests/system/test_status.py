@@ -1,7 +1,7 @@
 """waxseal status: what runs, since when, what died and why it stays down."""
 import json
 
-from client import Client
+from client import Client, send
 from services import wait_until
 from test_supervisor import ready
 
@@ -78,3 +78,27 @@ def test_after_a_reload_status_shows_the_new_generation_and_who_still_drains(rel
 def test_status_of_a_relay_that_is_not_running_says_so(make_relay):
     done = make_relay().cli("status", check=False)
     assert done.returncode == 1 and "no waxseal is running" in done.stderr and not done.stdout
+
+
+def test_status_says_how_much_the_queue_holds(make_relay):
+    relay = ready(make_relay(delivery="hold").start())
+    assert status(relay)["queue"]["messages"] == 0
+    send(["bob@good.test", "eve@good.test"])
+    send("bob@also-good.test")
+    held = status(relay)["queue"]
+    assert (held["messages"], held["recipients"], held["next_hops"]) == (2, 3, 2)
+    assert held["held_messages"] == 0 and held["deferred_hops"] == 0
+    assert 0 < held["bytes"] < held["bytes_max"]
+    assert "recipients: 3" in relay.cli("status").stdout
+
+
+def test_a_summary_shows_what_waits_for_each_next_hop_by_age(make_relay):
+    relay = ready(make_relay(delivery="hold").start())
+    assert "empty" in relay.cli("queue", "summary").stdout
+    send(["bob@good.test", "eve@good.test"])
+    send("bob@also-good.test")
+    rows = relay.cli_json("queue", "summary")
+    assert [(r["next_hop"], r["waiting"], r["5"], r["unknown"]) for r in rows] == [
+        ("also-good.test", 1, 1, 0), ("good.test", 2, 2, 0)]
+    text = relay.cli("queue", "summary").stdout
+    assert "next hop" in text.splitlines()[0] and "1280+" in text.splitlines()[0]
