@@ -163,6 +163,8 @@ static void on_secured(void *ctx, const struct tls_session *tls)
 
     span_to_string(span_of(tls->version), s->tls_version, sizeof(s->tls_version));
     span_to_string(span_of(tls->cipher), s->tls_cipher, sizeof(s->tls_cipher));
+    if (tls->cert != CERT_NONE)
+        session_log_certificate(&s->client, tls);
     conversation_secured(&s->talk);
     s->hold = HOLD_NONE;
     if (s->place->settings->tls == LISTENER_TLS_IMPLICIT)

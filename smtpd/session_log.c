@@ -94,6 +94,19 @@ void session_log_tls_failed(const struct endpoint *client, const char *reason)
     log_end(&line);
 }
 
+void session_log_certificate(const struct endpoint *client, const struct tls_session *tls)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "client-certificate");
+    put_endpoint(&line, "client", client);
+    log_string(&line, "certificate", tls->client.certificate_sha256);
+    log_string(&line, "key", tls->client.key_sha256);
+    log_text(&line, "subject", span_of(tls->subject));
+    log_string(&line, "verdict", tls->cert == CERT_OK ? "trusted" : tls->cert_reason);
+    log_end(&line);
+}
+
 void session_log_auth(const struct endpoint *client, struct span user,
                       enum auth_mechanism mechanism, const char *why)
 {

@@ -6,6 +6,7 @@
 #define WAXSEAL_SMTPD_SESSION_LOG_H
 
 #include "lib/base/network.h"
+#include "lib/io/tls.h"
 #include "smtpd/commands.h"
 
 void session_log_connect(const struct endpoint *client, const struct listener_settings *listener);
@@ -26,6 +27,9 @@ void session_log_refuse(const struct endpoint *client, const struct conversation
 /* Somebody logged in, or failed to; `why` is NULL for success. */
 void session_log_auth(const struct endpoint *client, struct span user,
                       enum auth_mechanism mechanism, const char *why);
+
+/* The client has shown a certificate; whether it is worth anything, others judge. */
+void session_log_certificate(const struct endpoint *client, const struct tls_session *tls);
 
 void session_log_tls_failed(const struct endpoint *client, const char *reason);
 

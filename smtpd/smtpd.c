@@ -12,6 +12,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "lib/io/tls_server.h"
 #include "lib/ipc/queue_client.h"
 #include "smtpd/entrance.h"
 #include "smtpd/session.h"
@@ -135,20 +136,50 @@ static void on_client(void *ctx, bool readable, bool writable)
 
 /* --- certificates */
 
-/* Loads what was handed over; trouble leaves the listener with what it has. */
-static void load_certificate(struct smtpd *smtpd, unsigned index)
+/* Makes the context of what was handed over. */
+static struct error *make_context(const struct smtpd *smtpd, unsigned index,
+                                  const struct tls_pair *pair, struct tls_context **out_context)
 {
-    struct span chain = role_content(smtpd->role, CONTENT_CERTIFICATE, index);
-    struct span key = role_content(smtpd->role, CONTENT_KEY, index);
-    struct listener *listener = &smtpd->listeners[index];
-    struct tls_context *fresh = NULL;
+    static const enum tls_client_certificate clients[] = {
+        [CLIENTS_NONE] = TLS_CLIENT_UNASKED,
+        [CLIENTS_REQUEST] = TLS_CLIENT_ASKED,
+        [CLIENTS_REQUIRE] = TLS_CLIENT_REQUIRED,
+    };
+    const struct listener_settings *settings = &smtpd->settings->listeners[index];
+    struct span client_ca = role_content(smtpd->role, CONTENT_CLIENT_CA, index);
+    struct tls_trust *trust = NULL;
+    struct error *err = NULL;
     char session_id[32];
 
-    listener->has_new_files = false;
-    if (!chain.data || !key.data)
-        return;
     snprintf(session_id, sizeof(session_id), "waxseal-listener-%u", index);
-    struct error *err = tls_server_context_new(chain, key, span_of(session_id), &fresh);
+    if (settings->tls_client_ca[0] != '\0')
+        err = tls_trust_new(client_ca, &trust);
+    if (!err)
+        err = tls_server_context_new(
+            &(struct tls_server_wish){
+                .pairs = pair,
+                .pair_count = 1,
+                .session_id = span_of(session_id),
+                .client = clients[settings->tls_client_certificates],
+                .client_trust = trust,
+            },
+            out_context);
+    tls_trust_free(&trust);
+    return err;
+}
+
+/* Trouble leaves the listener with what it has. */
+static void load_certificate(struct smtpd *smtpd, unsigned index)
+{
+    const struct tls_pair pair = { role_content(smtpd->role, CONTENT_CERTIFICATE, index),
+                                   role_content(smtpd->role, CONTENT_KEY, index) };
+    struct listener *listener = &smtpd->listeners[index];
+    struct tls_context *fresh = NULL;
+
+    listener->has_new_files = false;
+    if (!pair.chain_pem.data || !pair.key_pem.data)
+        return;
+    struct error *err = make_context(smtpd, index, &pair, &fresh);
     if (err) {
         log_failure(LOG_ERROR, "certificate-unusable", err);
         error_free(&err);
@@ -172,7 +203,7 @@ static void on_content(void *ctx, enum role_content kind, unsigned index)
 {
     struct smtpd *smtpd = ctx;
 
-    if (kind != CONTENT_CERTIFICATE && kind != CONTENT_KEY)
+    if (kind != CONTENT_CERTIFICATE && kind != CONTENT_KEY && kind != CONTENT_CLIENT_CA)
         return;
     smtpd->listeners[index].has_new_files = true;
     loop_timer_start(smtpd->renew, SMTPD_RENEW_MS);

@@ -68,6 +68,8 @@ static unsigned line_of(const char *config, enum role_content kind, unsigned lis
         return settings_find_line(config, "listeners", listener, "tls-certificate");
     case CONTENT_KEY:
         return settings_find_line(config, "listeners", listener, "tls-key");
+    case CONTENT_CLIENT_CA:
+        return settings_find_line(config, "listeners", listener, "tls-client-ca");
     case CONTENT_USERS:
         return settings_find_line(config, NULL, 0, "users-file");
     case CONTENT_RESOLV_CONF:

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum {
-    FILES_MAX = 3 + 2 * SETTINGS_LISTENERS_MAX,
+    FILES_MAX = 3 + 3 * SETTINGS_LISTENERS_MAX,
     COUNTERS_SIZE = 4 * 1024 * 1024, /* address space; only what is written takes memory */
 };
 
@@ -68,8 +68,6 @@ static void open_certificate(struct handover *h, unsigned index, const struct fa
     struct error *err;
     bool both;
 
-    if (l->tls_certificate[0] == '\0' || l->tls == LISTENER_TLS_NONE)
-        return;
     both = open_file(h, CONTENT_CERTIFICATE, index, l->tls_certificate, faults);
     both = open_file(h, CONTENT_KEY, index, l->tls_key, faults) && both;
     if (!both)
@@ -79,6 +77,18 @@ static void open_certificate(struct handover *h, unsigned index, const struct fa
         faults->tell(faults->ctx, CONTENT_CERTIFICATE, index, &err);
 }
 
+/* All that a listener needs for TLS. */
+static void open_listener_files(struct handover *h, unsigned index, const struct faults *faults)
+{
+    const struct listener_settings *l = &h->settings.listeners[index];
+
+    if (l->tls_certificate[0] == '\0' || l->tls == LISTENER_TLS_NONE)
+        return;
+    if (l->tls_client_ca[0] != '\0')
+        open_file(h, CONTENT_CLIENT_CA, index, l->tls_client_ca, faults);
+    open_certificate(h, index, faults);
+}
+
 static void open_files(struct handover *h, const struct faults *faults)
 {
     open_file(h, CONTENT_CA_BUNDLE, 0, h->settings.ca_file, faults);
@@ -86,7 +96,7 @@ static void open_files(struct handover *h, const struct faults *faults)
     if (h->settings.users_file[0] != '\0')
         open_file(h, CONTENT_USERS, 0, h->settings.users_file, faults);
     for (unsigned i = 0; i < h->settings.listener_count; i++)
-        open_certificate(h, i, faults);
+        open_listener_files(h, i, faults);
 }
 
 /* One error of all that is wrong. */
@@ -288,6 +298,7 @@ bool handover_is_for(enum role_content kind, const struct role_row *row)
         return row->has_resolv_conf;
     case CONTENT_CERTIFICATE:
     case CONTENT_KEY:
+    case CONTENT_CLIENT_CA:
         return row->has_listeners;
     case CONTENT_USERS:
         return row->has_users;

@@ -3,7 +3,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
-#include "lib/io/tls.h"
+#include "lib/io/tls_server.h"
 #include "smtpd/auth/users.h"
 
 #include <errno.h>
@@ -34,6 +34,7 @@ static const char *const names[CONTENT_COUNT] = {
     [CONTENT_CERTIFICATE] = "tls-certificate",
     [CONTENT_KEY] = "tls-key",
     [CONTENT_USERS] = "users-file",
+    [CONTENT_CLIENT_CA] = "tls-client-ca",
 };
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -149,22 +150,27 @@ static struct error *check_bundle(const struct watched *file)
     tls_trust_free(&trust);
     if (!err)
         return NULL;
-    return error_wrap(err, "ca-file %s" CA_ADVICE, file->path);
+    return error_wrap(err, "%s %s%s", names[file->kind], file->path,
+                      file->kind == CONTENT_CA_BUNDLE ? CA_ADVICE : "");
 }
 
 struct error *watched_check(const struct watched *file)
 {
     if (file->kind == CONTENT_USERS)
         return check_users(file);
-    return file->kind == CONTENT_CA_BUNDLE ? check_bundle(file) : NULL;
+    if (file->kind == CONTENT_CA_BUNDLE || file->kind == CONTENT_CLIENT_CA)
+        return check_bundle(file);
+    return NULL;
 }
 
 struct error *watched_pair_check(const struct watched *certificate, const struct watched *key)
 {
+    const struct tls_pair pair = { latest(certificate), latest(key) };
     struct tls_context *context = NULL;
     struct error *err;
 
-    err = tls_server_context_new(latest(certificate), latest(key), SPAN("check"), &context);
+    err = tls_server_context_new(&(struct tls_server_wish){ .pairs = &pair, .pair_count = 1 },
+                                 &context);
     tls_context_free(&context);
     return err ? error_wrap(err, "tls-certificate %s with tls-key %s", certificate->path, key->path)
                : NULL;

@@ -61,6 +61,12 @@ const struct setting settings_table[] = {
       "The certificate chain for STARTTLS, in PEM form. Empty: STARTTLS is not offered." },
     { "listeners", "tls-key", &setting_path, "\"\"", "", IN(tls_key),
       "The private key of that certificate, in PEM form, not readable by others." },
+    { "listeners", "tls-client-certificates", &setting_word, "\"none\"", "none, request, require",
+      IN(tls_client_certificates),
+      "Whether clients are asked for a certificate inside TLS, or must show one." },
+    { "listeners", "tls-client-ca", &setting_path, "\"\"", "", IN(tls_client_ca),
+      "The authorities that vouch for certificates of clients, in PEM form. Empty: none; only their"
+      " fingerprints count." },
     { "listeners", "auth", &setting_word, "\"optional\"", "off, optional, required", IN(auth),
       "Whether clients may log in, or must; only inside TLS, and not without users-file." },
     { "listeners", "banner", &setting_banner, "\"ESMTP waxseal\"", "", IN(banner),

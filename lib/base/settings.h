@@ -22,6 +22,7 @@ enum listener_tls {
     LISTENER_TLS_IMPLICIT
 };
 enum local_submission { LOCAL_SUBMISSION_ON, LOCAL_SUBMISSION_OFF };
+enum listener_client_certificates { CLIENTS_NONE, CLIENTS_REQUEST, CLIENTS_REQUIRE };
 enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYPT };
 
 enum {
@@ -55,6 +56,8 @@ struct listener_settings {
     enum listener_tls tls;
     char tls_certificate[SETTINGS_PATH_SIZE]; /* PEM chain; empty: no TLS */
     char tls_key[SETTINGS_PATH_SIZE];
+    enum listener_client_certificates tls_client_certificates;
+    char tls_client_ca[SETTINGS_PATH_SIZE]; /* who vouches for them; empty: nobody */
     enum listener_auth auth;           /* AUTH, inside TLS; nobody can log in without users_file */
     char banner[SETTINGS_BANNER_SIZE]; /* behind our name in the greeting */
 };

@@ -175,6 +175,13 @@ static bool listener_is_whole(const struct settings_reading *reading, const stru
     if (l->tls >= LISTENER_TLS_REQUIRED && !is_given(node, "tls-certificate"))
         fine = setting_refuse(reading, setting, node->line,
                               "has an entry that requires TLS and names no tls-certificate");
+    if (l->tls_client_ca[0] != '\0' && l->tls_client_certificates == CLIENTS_NONE)
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry with tls-client-ca that asks no client for a "
+                              "certificate (tls-client-certificates)");
+    if (l->tls_client_certificates == CLIENTS_REQUIRE && l->tls < LISTENER_TLS_REQUIRED)
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry that requires certificates of clients, but not TLS");
     return fine;
 }
 

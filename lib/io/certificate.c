@@ -1,32 +1,16 @@
 #include "lib/io/certificate.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <time.h>
 
 #include "lib/base/clock.h"
-#include "lib/io/tls.h"
-
-/* Nobody is asked at the terminal. */
-static int no_passphrase(char *room, int size, int writing, void *ctx)
-{
-    (void)room;
-    (void)size;
-    (void)writing;
-    (void)ctx;
-    return -1;
-}
+#include "lib/io/tls_openssl.h"
 
 static X509 *first_of(struct span chain_pem)
 {
-    BIO *bio;
-    X509 *certificate;
+    BIO *bio = tls_pem_open(chain_pem);
+    X509 *certificate = tls_pem_certificate(bio);
 
-    ensure(chain_pem.len <= INT32_MAX);
-    bio = BIO_new_mem_buf(chain_pem.len > 0 ? chain_pem.data : "", (int)chain_pem.len);
-    ensure(bio);
-    certificate = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
     BIO_free(bio);
     ERR_clear_error();
     return certificate;

@@ -1,7 +1,7 @@
 /*
- * tls - contexts, verification, and what a session came to; OpenSSL behind it (pitfalls.md
- * section 5).  Names in certificates: subjectAltName DNS-IDs only, a wildcard stands for the
- * complete left-most label (RFC 6125, RFC 8461 s.4.2).
+ * tls - clients' contexts, verification, and what a session came to (servers: tls_server.h);
+ * OpenSSL behind it (pitfalls.md section 5).  Names in certificates: subjectAltName DNS-IDs only, a
+ * wildcard stands for the complete left-most label (RFC 6125, RFC 8461 s.4.2).
  */
 #ifndef WAXSEAL_IO_TLS_H
 #define WAXSEAL_IO_TLS_H
@@ -31,10 +31,6 @@ enum tls_floor {
 struct tls_context;
 struct error *tls_client_context_new(struct tls_trust *trust, enum tls_floor floor,
                                      struct tls_context **out_context) MUST_CHECK;
-/* A server's, from PEM text of chain and key; `session_id` keeps tickets of listeners apart. */
-struct error *tls_server_context_new(struct span chain_pem, struct span key_pem,
-                                     struct span session_id,
-                                     struct tls_context **out_context) MUST_CHECK;
 void tls_context_free(struct tls_context **context);
 
 /* What came of the checks of the peer's certificate (rfc/tls-rpt.md RPT-32). */
@@ -54,19 +50,35 @@ enum tls_binding {
 };
 enum { TLS_BINDING_MAX = 64 };
 
-enum { TLS_NAME_SIZE = 256, TLS_REASON_SIZE = 96 };
+enum { TLS_NAME_SIZE = 256, TLS_NAMES_SIZE = 512, TLS_REASON_SIZE = 96, TLS_DIGEST_SIZE = 65 };
+
+/*
+ * What a client's certificate says of it, once the handshake has proved that it holds the key.
+ * Texts are printable ASCII, '?' for all else; what does not fit is left out whole.
+ */
+struct tls_client_facts {
+    char certificate_sha256[TLS_DIGEST_SIZE]; /* of the DER form; lower-case hex */
+    char key_sha256[TLS_DIGEST_SIZE];         /* of the SubjectPublicKeyInfo (RFC 7469 s.2.4) */
+    char common_name[TLS_NAME_SIZE];          /* the last one of the subject, or "" */
+    char mailboxes[TLS_NAMES_SIZE];           /* rfc822Names, separated by blanks */
+};
 
 /* A session as it stands after the handshake; a plain value. */
 struct tls_session {
     char version[16];                  /* "TLSv1.3" */
     char cipher[64];                   /* the IANA name */
-    enum cert_verdict cert;            /* judged against the name given at the start */
+    enum cert_verdict cert;            /* judged against the name given at the start, if any */
     char cert_reason[TLS_REASON_SIZE]; /* OpenSSL's macro name, "" for CERT_OK */
     char subject[TLS_NAME_SIZE];
     char issuer[TLS_NAME_SIZE];
-    char names[512]; /* the DNS-IDs, separated by blanks, cut at the end */
+    char names[TLS_NAMES_SIZE]; /* the DNS-IDs, separated by blanks, only whole ones */
     int64_t not_after_utc_ms;
     bool resumed;
+    /*
+     * At servers: the client's, all "" without a certificate.  `cert` is CERT_NONE then; CERT_OK
+     * when one of the authorities vouches for it and its dates and purpose are in order.
+     */
+    struct tls_client_facts client;
 };
 
 /*

@@ -1,6 +1,6 @@
 /*
  * tls_openssl - the OpenSSL objects behind lib/io/tls.h, for those in lib/io that speak TLS
- * themselves (wire, http).  Nobody outside lib/io includes it.
+ * themselves (wire, http) or read certificates.  Nobody outside lib/io includes it.
  */
 #ifndef WAXSEAL_IO_TLS_OPENSSL_H
 #define WAXSEAL_IO_TLS_OPENSSL_H
@@ -8,6 +8,37 @@
 #include "lib/io/tls.h"
 
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+/* --- PEM text: never asks a terminal for a pass phrase */
+
+BIO *tls_pem_open(struct span pem);
+X509 *tls_pem_certificate(BIO *bio);
+EVP_PKEY *tls_pem_key(BIO *bio);
+/* After a failed read: was there nothing more to read, or something broken? */
+bool tls_pem_ended(void);
+
+/* --- contexts */
+
+/* What the administrator's openssl.cnf could have said is said here again (pitfalls.md section 5).
+ */
+struct tls_ground {
+    int version; /* the least */
+    int level;
+    const char *ciphers; /* of TLS 1.2 and before */
+    const char *signatures;
+    uint64_t options;
+};
+
+#define TLS_SIGNATURES                                                                             \
+    "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:"                                        \
+    "RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:"                                                \
+    "rsa_pss_pss_sha256:rsa_pss_pss_sha384:rsa_pss_pss_sha512:"                                    \
+    "RSA+SHA256:RSA+SHA384:RSA+SHA512:ECDSA+SHA224:RSA+SHA224"
+
+SSL_CTX *tls_context_bare(const SSL_METHOD *method, const struct tls_ground *ground);
+/* Takes `ctx`. */
+void tls_context_wrap(SSL_CTX *ctx, struct tls_context **out_context);
 
 /* The store of what we trust; lent.  A user keeps a reference of its own (X509_STORE_up_ref). */
 X509_STORE *tls_trust_store(const struct tls_trust *trust);
@@ -27,6 +58,16 @@ void tls_session_describe(SSL *ssl, const char *name, struct tls_session *out_se
 /* Gives the binding's length; 0: this session has none. */
 size_t tls_session_binding(SSL *ssl, enum tls_binding kind, unsigned char room[TLS_BINDING_MAX]);
 
+/* RFC 8461 s.4.2: DNS-IDs only; RFC 6125 s.6.4.3: a wildcard is a complete label. */
+enum {
+    TLS_HOST_FLAGS = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS
+};
+
+/* Is this one of its DNS-IDs, as clients compare them?  Anything may be asked. */
+bool tls_certificate_bears(X509 *certificate, struct span reference);
+
+/* An error of ours with what OpenSSL has to say about it. */
+struct error *tls_error(const char *what) MUST_CHECK;
 /* The first error that OpenSSL queued, by its macro's name ("SSL_R_WRONG_VERSION_NUMBER"). */
 void tls_error_name(char text[TLS_REASON_SIZE]);
 

@@ -6,9 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-/* RFC 8461 s.4.2: DNS-IDs only; RFC 6125 s.6.4.3: a wildcard is a complete label. */
-enum { HOST_FLAGS = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS };
-
 enum { REFERENCE_MAX = 253, LABEL_MAX = 63 };
 
 static bool label_is_plain(struct span label)
@@ -49,17 +46,26 @@ static bool reference_host(struct span reference, struct span *out_host)
     return true;
 }
 
+bool tls_certificate_bears(X509 *certificate, struct span reference)
+{
+    struct span host;
+    bool bears = reference_host(reference, &host) &&
+                 X509_check_host(certificate, host.data, host.len, TLS_HOST_FLAGS, NULL) == 1;
+
+    ERR_clear_error();
+    return bears;
+}
+
 bool tls_certificate_names(struct span der, struct span reference)
 {
     const unsigned char *at = (const unsigned char *)der.data;
-    struct span host;
     X509 *certificate;
     bool fits;
 
-    if (der.len > INT32_MAX || !reference_host(reference, &host))
+    if (der.len > INT32_MAX)
         return false;
     certificate = d2i_X509(NULL, &at, (long)der.len);
-    fits = certificate && X509_check_host(certificate, host.data, host.len, HOST_FLAGS, NULL) == 1;
+    fits = certificate && tls_certificate_bears(certificate, reference);
     X509_free(certificate);
     ERR_clear_error();
     return fits;
@@ -72,7 +78,7 @@ static void session_expect(SSL *ssl, const char *name)
     char text[REFERENCE_MAX + 1];
     struct span host;
 
-    X509_VERIFY_PARAM_set_hostflags(param, HOST_FLAGS);
+    X509_VERIFY_PARAM_set_hostflags(param, TLS_HOST_FLAGS);
     if (!reference_host(span_of(name), &host))
         return;
     ensure(span_to_string(host, text, sizeof(text)));
@@ -94,13 +100,24 @@ SSL *tls_session_begin(struct tls_context *context, const char *name)
     return ssl;
 }
 
-/* Copies into room of `size` bytes what is printable; the rest shows as '?'. */
-static void put_printable(char *room, size_t size, struct span text)
+static struct span text_of(const ASN1_STRING *string)
+{
+    return (struct span){ (const char *)ASN1_STRING_get0_data(string),
+                          (size_t)ASN1_STRING_length(string) };
+}
+
+/* A name cut short could be another's: it is put whole, or not at all. */
+static void put_name(char *room, size_t size, struct span name)
 {
     size_t used = strlen(room);
+    size_t blank = used > 0 ? 1 : 0;
 
-    for (size_t i = 0; i < text.len && used + 1 < size; i++) {
-        char c = text.data[i];
+    if (name.len == 0 || name.len >= size - used - blank)
+        return;
+    memcpy(room + used, " ", blank);
+    used += blank;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.data[i];
         room[used++] = c > ' ' && c <= '~' ? c : '?';
     }
     room[used] = '\0';
@@ -122,22 +139,56 @@ static void describe_name(const X509_NAME *name, char text[TLS_NAME_SIZE])
     BIO_free(bio);
 }
 
-static void describe_dns_ids(X509 *certificate, char *text, size_t size)
+/* The alternative names of one type, all of which are IA5 strings. */
+static void describe_names(X509 *certificate, int type, char text[TLS_NAMES_SIZE])
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
 
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        if (name->type != GEN_DNS)
-            continue;
-        size_t used = strlen(text);
-        if (used > 0 && used + 1 < size)
-            memcpy(text + used, " ", 2);
-        put_printable(text, size,
-                      (struct span){ (const char *)ASN1_STRING_get0_data(name->d.dNSName),
-                                     (size_t)ASN1_STRING_length(name->d.dNSName) });
+        if (name->type == type)
+            put_name(text, TLS_NAMES_SIZE, text_of(name->d.ia5));
     }
     GENERAL_NAMES_free(names);
+}
+
+static void describe_common_name(X509 *certificate, char text[TLS_NAME_SIZE])
+{
+    const X509_NAME *subject = X509_get_subject_name(certificate);
+    int at = -1;
+
+    for (int next; (next = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;)
+        at = next;
+    if (at >= 0)
+        put_name(text, TLS_NAME_SIZE,
+                 text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at))));
+}
+
+static void put_digest(const unsigned char *der, int len, char text[TLS_DIGEST_SIZE])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+
+    if (len <= 0 || EVP_Digest(der, (size_t)len, digest, &size, EVP_sha256(), NULL) != 1)
+        return;
+    for (unsigned i = 0; i < size; i++)
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+}
+
+static void describe_client(X509 *certificate, struct tls_client_facts *client)
+{
+    unsigned char *der = NULL;
+
+    int len = i2d_X509(certificate, &der);
+
+    put_digest(der, len, client->certificate_sha256);
+    OPENSSL_free(der);
+    der = NULL;
+    len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
+    put_digest(der, len, client->key_sha256);
+    OPENSSL_free(der);
+    describe_common_name(certificate, client->common_name);
+    describe_names(certificate, GEN_EMAIL, client->mailboxes);
 }
 
 static int64_t utc_ms_of(const ASN1_TIME *when)
@@ -164,8 +215,10 @@ static void describe_certificate(SSL *ssl, const char *name, struct tls_session 
     snprintf(s->cert_reason, sizeof(s->cert_reason), "%s", tls_reason_of(result));
     describe_name(X509_get_subject_name(certificate), s->subject);
     describe_name(X509_get_issuer_name(certificate), s->issuer);
-    describe_dns_ids(certificate, s->names, sizeof(s->names));
+    describe_names(certificate, GEN_DNS, s->names);
     s->not_after_utc_ms = utc_ms_of(X509_get0_notAfter(certificate));
+    if (SSL_is_server(ssl))
+        describe_client(certificate, &s->client);
 }
 
 void tls_session_describe(SSL *ssl, const char *name, struct tls_session *out_session)

@@ -37,6 +37,7 @@ enum role_content {
     CONTENT_CERTIFICATE, /* smtpd, per listener */
     CONTENT_KEY,         /* smtpd, per listener */
     CONTENT_USERS,       /* auth */
+    CONTENT_CLIENT_CA,   /* smtpd, per listener */
     CONTENT_COUNT,
 };
 

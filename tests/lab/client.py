@@ -8,9 +8,12 @@ import time
 class Client:
     """One connection to the relay; replies are (code, text)."""
 
-    def __init__(self, address=("127.0.0.1", 25), source=None, timeout=30):
+    def __init__(self, address=("127.0.0.1", 25), source=None, timeout=30, wrap=None):
+        """`wrap` puts TLS around the socket before the greeting."""
         self.socket = socket.create_connection(address, timeout,
                                                source_address=(source, 0) if source else None)
+        if wrap:
+            self.socket = wrap(self.socket)
         self.reader = self.socket.makefile("rb")
         self.greeting = self.reply()
 

@@ -217,3 +217,13 @@ unsigned char *throwaway_leaf_der(const struct throwaway_ca *ca, const struct le
     EVP_PKEY_free(key);
     return der;
 }
+
+struct error *throwaway_server(struct span pem, struct span key_pem,
+                               struct tls_context **out_context)
+{
+    const struct tls_pair pair = { pem, key_pem };
+
+    return tls_server_context_new(
+        &(struct tls_server_wish){ .pairs = &pair, .pair_count = 1, .session_id = SPAN("test") },
+        out_context);
+}

@@ -5,7 +5,7 @@
 #ifndef WAXSEAL_TESTS_THROWAWAY_CA_H
 #define WAXSEAL_TESTS_THROWAWAY_CA_H
 
-#include "lib/base/span.h"
+#include "lib/io/tls_server.h"
 
 struct throwaway_ca;
 
@@ -34,5 +34,9 @@ void throwaway_leaf(const struct throwaway_ca *ca, const struct leaf_wish *wish,
 /* The certificate in DER form; *out_len is its length. */
 unsigned char *throwaway_leaf_der(const struct throwaway_ca *ca, const struct leaf_wish *wish,
                                   size_t *out_len);
+
+/* What a server needs to serve with one such certificate. */
+struct error *throwaway_server(struct span pem, struct span key_pem,
+                               struct tls_context **out_context) MUST_CHECK;
 
 #endif

@@ -690,8 +690,7 @@ static void give_certificate(struct rig *rig)
     char *chain = NULL, *key = NULL;
 
     throwaway_leaf(ca, &wish, &chain, &key);
-    struct error *err =
-        tls_server_context_new(span_of(chain), span_of(key), SPAN("test"), &rig->place.tls);
+    struct error *err = throwaway_server(span_of(chain), span_of(key), &rig->place.tls);
     assert_null(err);
     free(chain);
     free(key);

@@ -402,6 +402,10 @@ static void random_listeners(struct settings *s)
             random_text(s->listeners[i].tls_key, SETTINGS_PATH_SIZE, "/", "ab/{}()'@");
             s->listeners[i].tls = (enum listener_tls)random_below(4);
             s->listeners[i].preset = (enum listener_preset)random_below(3);
+            if (s->listeners[i].tls >= LISTENER_TLS_REQUIRED)
+                s->listeners[i].tls_client_certificates = CLIENTS_REQUIRE;
+            if (s->listeners[i].tls_client_certificates != CLIENTS_NONE)
+                random_text(s->listeners[i].tls_client_ca, SETTINGS_PATH_SIZE, "/", "ca/ .\\");
         }
         random_networks(&s->listeners[i].proxy_from);
         snprintf(s->listeners[i].name, SETTINGS_LABEL_SIZE, "place-%u", i);

@@ -77,7 +77,7 @@ static struct tls_context *server_of(const struct throwaway_ca *ca, const struct
     char *key;
 
     throwaway_leaf(ca, wish, &pem, &key);
-    err = tls_server_context_new(span_of(pem), span_of(key), SPAN("test"), &context);
+    err = throwaway_server(span_of(pem), span_of(key), &context);
     free(pem);
     free(key);
     if (err)
@@ -384,14 +384,14 @@ static void key_must_fit_the_certificate(void **state)
 
     throwaway_leaf(f->ca, &wish, &pem, NULL);
     throwaway_leaf(f->ca, &wish, NULL, &key);
-    err = tls_server_context_new(span_of(pem), span_of(key), SPAN("a"), &context);
+    err = throwaway_server(span_of(pem), span_of(key), &context);
     assert_non_null(err);
     assert_non_null(strstr(error_text(err), "does not fit"));
     error_free(&err);
-    err = tls_server_context_new(span_of(pem), SPAN(""), SPAN("a"), &context);
+    err = throwaway_server(span_of(pem), SPAN(""), &context);
     assert_non_null(err);
     error_free(&err);
-    err = tls_server_context_new(SPAN(""), span_of(key), SPAN("a"), &context);
+    err = throwaway_server(SPAN(""), span_of(key), &context);
     assert_non_null(err);
     error_free(&err);
     assert_null(context);
