@@ -3,23 +3,22 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "supervisor/deaths.h"
+#include "supervisor/pairs.h"
+#include "supervisor/quarrels.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 enum {
     WAIT_FIRST_MS = 100,
     WAIT_MOST_MS = 30 * SECOND_MS,
     SERVED_MS =
-        SECOND_MS / 2, /* one that served so long is missed: it is back after WAIT_FIRST_MS */
-    ALARM_DEATHS = 5,
-    ALARM_WITHIN_MS = MINUTE_MS,
-    LAST_END_SIZE = 40,
+        SECOND_MS / 2,    /* one that served so long is missed: it is back after WAIT_FIRST_MS */
+    BLAME_TEXT_MAX = 200, /* of what a role says of another */
 };
 
 struct post {
@@ -31,11 +30,14 @@ struct post {
     struct loop_timer *again; /* starts it */
     int64_t wait_ms;
     int64_t started_ms;
-    int64_t deaths[ALARM_DEATHS]; /* the latest ones, as a ring */
-    unsigned death_count;
+    struct deaths deaths;
     unsigned restarts;
-    int64_t since_ms;             /* UTC: the last change of its state */
-    char last_end[LAST_END_SIZE]; /* of a process that was not asked to; empty: none */
+    int64_t since_ms;                /* UTC: the last change of its state */
+    char last_end[DEATHS_TEXT_SIZE]; /* of a process that was not asked to; empty: none */
+    char blame[DEATHS_TEXT_SIZE]; /* why we ended its process, which is not reaped yet; or empty */
+    unsigned blamed;              /* how often that was */
+    int64_t calm_ms;              /* until then another quarrel means a longer wait */
+    int64_t unheard_ms;           /* until then its word on a peer counts no more */
     bool relieved;                /* a successor takes its place */
     bool stays_down;
 };
@@ -45,25 +47,11 @@ struct posts {
     const struct handover *handover;
     uint64_t generation;
     struct list all;
+    struct pairs *pairs;
     bool stopping;
 };
 
 /* --- starting -------------------------------------------------------------------------------- */
-
-/* A socket pair between two processes that are peers. */
-static void join_peers(struct process *a, struct process *b)
-{
-    int pair[2];
-
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-        struct error *err = error_errno(ERROR_LOCAL, errno, "socket pair of two roles");
-        log_failure(LOG_ERROR, "roles-apart", err);
-        error_free(&err);
-        return;
-    }
-    process_hand_peer(a, b, pair[0]);
-    process_hand_peer(b, a, pair[1]);
-}
 
 static void join_all_peers(struct post *post)
 {
@@ -71,7 +59,7 @@ static void join_all_peers(struct post *post)
 
     LIST_EACH(other, &post->posts->all, struct post, others)
     if (other->process && other != post && roles_are_peers(other->row->id, post->row->id))
-        join_peers(post->process, other->process);
+        pairs_join(post->posts->pairs, post->process, other->process);
 }
 
 /* Ends a line with what post and process it is about. */
@@ -159,12 +147,29 @@ static struct post *post_new(struct posts *posts, const struct role_row *row)
     return post;
 }
 
+static void process_forget(struct post *post)
+{
+    if (post->process)
+        pairs_forget(post->posts->pairs, post->process);
+    process_free(&post->process);
+}
+
 static void post_free(struct post *post)
 {
     list_remove(&post->others);
     loop_timer_free(&post->again);
-    process_free(&post->process);
+    process_forget(post);
     free(post);
+}
+
+static struct post *post_of(struct posts *posts, const struct process *process)
+{
+    struct post *post;
+
+    LIST_EACH(post, &posts->all, struct post, others)
+    if (post->process == process)
+        return post;
+    return NULL;
 }
 
 static void fill_role(struct posts *posts, const struct role_row *row)
@@ -175,11 +180,79 @@ static void fill_role(struct posts *posts, const struct role_row *row)
         post_start(post_new(posts, row));
 }
 
+/* --- quarrels -------------------------------------------------------------------------------- */
+
+static void log_broken(const struct post *teller, const struct post *peer, struct span why,
+                       const struct post *ended)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_ERROR, "roles-quarrel");
+    log_text(&line, "why", span_first(why, BLAME_TEXT_MAX));
+    log_string(&line, "peer", role_name(peer->row->id));
+    log_number(&line, "peer-instance", peer->instance);
+    log_string(&line, "ends", ended == peer ? "peer" : "teller");
+    log_end_with(&line, teller);
+}
+
+/* Ends its process; the next one waits longer when there was a quarrel not long ago. */
+static void end_blamed(struct post *post, const char *because, enum role_id by)
+{
+    int64_t now = loop_now(post->posts->plan->loop);
+
+    snprintf(post->blame, sizeof(post->blame), "%s %s", because, role_name(by));
+    post->blamed++;
+    if (now >= post->calm_ms)
+        post->wait_ms = WAIT_FIRST_MS;
+    post->calm_ms = now + QUARREL_MS;
+    process_kill(post->process);
+}
+
+static bool is_ending(const struct post *post)
+{
+    return post->blame[0] != '\0' || process_is_draining(post->process);
+}
+
+/* Two processes that live can no longer hear each other: one of them ends and is started anew. */
+static void on_broken(void *ctx, struct process *teller_process, struct process *peer_process,
+                      struct span why)
+{
+    struct posts *posts = ctx;
+    struct post *teller = post_of(posts, teller_process);
+    struct post *peer = post_of(posts, peer_process);
+    int64_t now = loop_now(posts->plan->loop);
+    struct quarrel_verdict verdict;
+
+    if (is_ending(teller) || is_ending(peer))
+        return;
+    verdict = quarrel_judge(&(struct quarrel){
+        .teller_is_exposed = teller->row->has_successors,
+        .peer_is_exposed = peer->row->has_successors,
+        .teller_was_heard = now < teller->unheard_ms,
+    });
+    if (verdict.word_spent)
+        teller->unheard_ms = now + QUARREL_MS;
+    log_broken(teller, peer, why, verdict.ends_peer ? peer : teller);
+    if (verdict.ends_peer)
+        end_blamed(peer, "refused by", teller->row->id);
+    else
+        end_blamed(teller, "keeps refusing", peer->row->id);
+}
+
+void posts_on_peer_lost(struct posts *posts, struct process *teller, unsigned pair, struct span why)
+{
+    if (!posts->stopping)
+        pairs_lost(posts->pairs, teller, pair, why);
+}
+
+/* --- all of them ----------------------------------------------------------------------------- */
+
 struct posts *posts_new(const struct process_plan *plan)
 {
     struct posts *posts = memory_new(sizeof(*posts));
 
     posts->plan = plan;
+    posts->pairs = pairs_new(plan->loop, on_broken, posts);
     list_init(&posts->all);
     return posts;
 }
@@ -190,6 +263,7 @@ void posts_free(struct posts **posts)
         return;
     while (!list_empty(&(*posts)->all))
         post_free(LIST_FIRST(&(*posts)->all, struct post, others));
+    pairs_free(&(*posts)->pairs);
     free(*posts);
     *posts = NULL;
 }
@@ -262,16 +336,6 @@ static bool role_is_complete(struct posts *posts, enum role_id id)
     return true;
 }
 
-static struct post *post_of(struct posts *posts, const struct process *process)
-{
-    struct post *post;
-
-    LIST_EACH(post, &posts->all, struct post, others)
-    if (post->process == process)
-        return post;
-    return NULL;
-}
-
 /* Asks its process to end what is begun. */
 static void drain(struct post *post, int64_t wait_ms)
 {
@@ -322,19 +386,12 @@ static void log_death(const struct post *post, int wait_status)
     log_end(&line);
 }
 
-/* The fifth death within a minute is told to the administrator, then the counting begins anew. */
 static void count_death(struct post *post)
 {
-    int64_t now = loop_now(post->posts->plan->loop);
-    int64_t fifth_last;
     struct log_line line;
 
-    post->deaths[post->death_count % ALARM_DEATHS] = now;
-    post->death_count++;
-    fifth_last = post->deaths[post->death_count % ALARM_DEATHS];
-    if (post->death_count < ALARM_DEATHS || now - fifth_last > ALARM_WITHIN_MS)
+    if (!deaths_add(&post->deaths, loop_now(post->posts->plan->loop)))
         return;
-    post->death_count = 0;
     log_begin(&line, LOG_ERROR, "role-keeps-dying");
     log_end_with(&line, post);
 }
@@ -358,14 +415,12 @@ static enum post_fate fate_of(struct post *post, int wait_status)
 
 static void note_end(struct post *post, int wait_status)
 {
-    if (is_storage_failure(post, wait_status))
+    if (post->blame[0] != '\0')
+        memcpy(post->last_end, post->blame, sizeof(post->last_end));
+    else if (is_storage_failure(post, wait_status))
         snprintf(post->last_end, sizeof(post->last_end), "storage failing");
-    else if (WIFSIGNALED(wait_status))
-        snprintf(post->last_end, sizeof(post->last_end), "signal %s",
-                 sigabbrev_np(WTERMSIG(wait_status)));
     else
-        snprintf(post->last_end, sizeof(post->last_end), "exit status %d",
-                 WEXITSTATUS(wait_status));
+        death_describe(wait_status, post->last_end);
 }
 
 static bool has_served(const struct post *post)
@@ -404,11 +459,12 @@ enum post_fate posts_on_death(struct posts *posts, pid_t pid, int wait_status,
             continue;
         log_death(post, wait_status);
         before_free(ctx, post->process);
-        if (has_served(post))
+        if (has_served(post) && post->blame[0] == '\0')
             post->wait_ms = WAIT_FIRST_MS;
-        process_free(&post->process);
+        process_forget(post);
         fate = fate_of(post, wait_status);
         note_end(post, wait_status);
+        post->blame[0] = '\0';
         follow_fate(post, fate);
         return fate;
     }
@@ -442,6 +498,7 @@ void posts_visit(const struct posts *posts, posts_visit_fn *visit, void *ctx)
               .pid = post->process ? process_pid(post->process) : 0,
               .generation = post->process ? process_generation(post->process) : posts->generation,
               .restarts = post->restarts,
+              .blamed = post->blamed,
               .last_end = post->last_end[0] != '\0' ? post->last_end : NULL,
           });
 }

@@ -35,6 +35,13 @@ void posts_on_ready(struct posts *posts, struct process *process);
 /* True when every post that is not down has a process that is ready. */
 bool posts_are_ready(const struct posts *posts);
 
+/*
+ * A role says that its channel of a socket pair has ended; unless its peer dies or drains, one of
+ * the two is ended and started anew, on which they get a new pair (see supervisor/quarrels.h).
+ */
+void posts_on_peer_lost(struct posts *posts, struct process *teller, unsigned pair,
+                        struct span why);
+
 /* A process ended; `before_free` hears of it while it is still there. */
 typedef void posts_gone_fn(void *ctx, const struct process *process);
 enum post_fate posts_on_death(struct posts *posts, pid_t pid, int wait_status,
@@ -57,6 +64,7 @@ struct post_facts {
     pid_t pid;        /* 0: none */
     uint64_t generation;
     unsigned restarts;
+    unsigned blamed;      /* how often we ended its process in a quarrel with a peer */
     const char *last_end; /* how the last process that was not asked to ended; NULL: none did */
 };
 

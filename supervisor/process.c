@@ -59,6 +59,18 @@ static void on_reply(struct process *p, const struct channel_frame *frame)
     ipc__control_reply__free_unpacked(reply, NULL);
 }
 
+static void on_peer_lost(struct process *p, const struct channel_frame *frame)
+{
+    Ipc__PeerLost *lost = channel_decode(frame, &ipc__peer_lost__descriptor);
+
+    if (!lost) {
+        channel_refuse(p->channel, "a lost peer does not decode");
+        return;
+    }
+    p->plan->events->peer_lost(p->plan->ctx, p, lost->pair, span_of_bytes(lost->why));
+    ipc__peer_lost__free_unpacked(lost, NULL);
+}
+
 static void on_frame(void *ctx, struct channel_frame *frame)
 {
     struct process *p = ctx;
@@ -67,6 +79,8 @@ static void on_frame(void *ctx, struct channel_frame *frame)
         on_ready(p, frame);
     else if (frame->type == FRAME_CONTROL_REPLY)
         on_reply(p, frame);
+    else if (frame->type == FRAME_PEER_LOST)
+        on_peer_lost(p, frame);
     else
         channel_refuse(p->channel, "a role may not send this frame");
 }
@@ -235,13 +249,14 @@ void process_hand_listener(struct process *p, unsigned index, int fd)
     say_with_fd(p, FRAME_LISTENER, &listener.base, another_fd(fd));
 }
 
-void process_hand_peer(struct process *p, const struct process *peer, int fd)
+void process_hand_peer(struct process *p, const struct process *peer, unsigned pair, int fd)
 {
     Ipc__Peer message = IPC__PEER__INIT;
 
     message.role = peer->row->id;
     message.instance = peer->instance;
     message.generation = peer->generation;
+    message.pair = pair;
     say_with_fd(p, FRAME_PEER, &message.base, fd);
 }
 

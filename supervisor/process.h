@@ -18,6 +18,8 @@ struct process_events {
     /* A piece of an answer to process_ask; the reply is lent. */
     void (*reply)(void *ctx, struct process *process, const Ipc__ControlReply *reply,
                   struct span body);
+    /* Its channel of a socket pair has ended; `why` is what its peer did wrong, or empty. */
+    void (*peer_lost)(void *ctx, struct process *process, unsigned pair, struct span why);
 };
 
 /* What all processes of one supervisor have in common; outlives them. */
@@ -40,9 +42,10 @@ void process_free(struct process **process);
 
 void process_hand_content(struct process *p, enum role_content kind, unsigned index,
                           struct span content);
-void process_hand_listener(struct process *p, unsigned index, int fd);         /* lent */
-void process_hand_peer(struct process *p, const struct process *peer, int fd); /* taken */
-void process_hand_shared(struct process *p, int fd, uint32_t size);            /* lent */
+void process_hand_listener(struct process *p, unsigned index, int fd); /* lent */
+/* One end of a socket pair, taken, and the pair's number. */
+void process_hand_peer(struct process *p, const struct process *peer, unsigned pair, int fd);
+void process_hand_shared(struct process *p, int fd, uint32_t size); /* lent */
 void process_go(struct process *p);
 
 void process_give_settings(struct process *p, uint64_t generation, struct span settings);

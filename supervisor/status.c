@@ -36,6 +36,7 @@ static void add_post(void *ctx, const struct post_facts *facts)
     add_pid(row, facts->pid);
     json_add_number(row, "generation", (int64_t)facts->generation);
     json_add_number(row, "restarts", facts->restarts);
+    json_add_number(row, "blamed", facts->blamed);
     json_add_string(row, "last_end", facts->last_end);
 }
 

@@ -107,7 +107,14 @@ static void on_role_reply(void *ctx, struct process *process, const Ipc__Control
     control_on_reply(s->control, process, reply, body);
 }
 
-static const struct process_events role_events = { on_role_ready, on_role_reply };
+static void on_peer_lost(void *ctx, struct process *process, unsigned pair, struct span why)
+{
+    struct supervisor *s = ctx;
+
+    posts_on_peer_lost(s->posts, process, pair, why);
+}
+
+static const struct process_events role_events = { on_role_ready, on_role_reply, on_peer_lost };
 
 static void on_role_gone(void *ctx, const struct process *process)
 {

@@ -20,6 +20,7 @@ struct loop {
     bool awake; /* now_ms was taken since the loop last slept */
     bool stopped;
     char *scratch;
+    void *attached;
 };
 
 struct loop_timer {
@@ -132,6 +133,16 @@ void loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
     loop->stopped = true;
+}
+
+void loop_attach(struct loop *loop, void *thing)
+{
+    loop->attached = thing;
+}
+
+void *loop_attached(const struct loop *loop)
+{
+    return loop->attached;
 }
 
 int64_t loop_now(const struct loop *loop)

@@ -31,6 +31,11 @@ void loop_refresh(struct loop *loop);
 enum { LOOP_SCRATCH_SIZE = 64 * 1024 };
 char *loop_scratch(struct loop *loop);
 
+/* One thing that hangs from the loop for those that have only the loop; lent, NULL to begin with.
+ */
+void loop_attach(struct loop *loop, void *thing);
+void *loop_attached(const struct loop *loop);
+
 /* A timer: one shot, armed and disarmed as often as wanted. */
 typedef void loop_timer_fn(void *ctx);
 struct loop_timer;

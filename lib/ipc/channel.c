@@ -68,6 +68,19 @@ static void on_end(void *ctx)
     c->events->closed(c->ctx, c->fault);
 }
 
+void channel_oversee(struct loop *loop, struct channel_overseer *overseer)
+{
+    loop_attach(loop, overseer);
+}
+
+static void tell_overseer(const struct channel *c)
+{
+    const struct channel_overseer *overseer = loop_attached(c->loop);
+
+    if (overseer)
+        overseer->ended(overseer->ctx, c->fd, c->fault);
+}
+
 static void channel_stop(struct channel *c, struct error *fault)
 {
     if (c->ended) {
@@ -79,6 +92,7 @@ static void channel_stop(struct channel *c, struct error *fault)
     loop_watch_want(c->watch, false, false);
     loop_task_cancel(&c->flush);
     loop_defer(c->loop, &c->end);
+    tell_overseer(c);
 }
 
 struct channel *channel_open(struct loop *loop, int fd, const struct channel_events *events,

@@ -32,6 +32,17 @@ struct channel_events {
     void (*closed)(void *ctx, const struct error *err);
 };
 
+/*
+ * Who hears, of all channels of a loop, of each that ends by itself; in a role that is
+ * lib/ipc/role, which tells the supervisor.  `fd` is the number that channel_open was given, not
+ * closed yet.
+ */
+struct channel_overseer {
+    void (*ended)(void *ctx, int fd, const struct error *fault); /* NULL: the peer closed it */
+    void *ctx;
+};
+void channel_oversee(struct loop *loop, struct channel_overseer *overseer); /* lent */
+
 /* Takes the socket.  Callbacks come from the loop only; the channel may be freed in them. */
 struct channel *channel_open(struct loop *loop, int fd, const struct channel_events *events,
                              void *ctx);

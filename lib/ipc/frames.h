@@ -15,6 +15,7 @@ enum frame_type {
     FRAME_READY = 9,
     FRAME_CONTROL_REQUEST = 10,
     FRAME_CONTROL_REPLY = 11, /* body: JSON or a sentence */
+    FRAME_PEER_LOST = 12,
 
     /* queue.proto, smtpd's part */
     FRAME_ACCEPT_BEGIN = 20,

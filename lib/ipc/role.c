@@ -2,6 +2,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/base/clock.h"
+#include "lib/base/map.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 #include "lib/ipc/supervisor.pb-c.h"
@@ -39,6 +40,7 @@ struct waiting_fd {
     bool is_listener;
     unsigned index; /* of the listener; else the peer's instance */
     enum role_id peer;
+    unsigned pair;
     int fd;
 };
 
@@ -48,6 +50,8 @@ struct role {
     uint64_t generation;
     struct loop *loop;
     struct channel *supervisor;
+    struct channel_overseer overseer; /* of the channels to our peers */
+    struct map *pairs;                /* the number of a peer's socket pair, by its descriptor */
     struct settings settings;
     struct file_content files[CONTENT_COUNT][SETTINGS_LISTENERS_MAX];
     int shared;
@@ -127,15 +131,46 @@ static void on_content(struct role *role, const struct channel_frame *frame)
         role->events->content(role->ctx, kind, index);
 }
 
+/* --- channels to peers --- */
+
+/* The map holds pointers; a number that is not zero makes one. */
+static void note_pair(struct role *role, int fd, unsigned pair)
+{
+    if (pair == 0)
+        (void)map_remove_number(role->pairs, (uint64_t)fd);
+    else
+        (void)map_put_number(role->pairs, (uint64_t)fd, (void *)(uintptr_t)pair);
+}
+
+/* The supervisor alone can see to it that there is a new channel. */
+static void on_channel_ended(void *ctx, int fd, const struct error *fault)
+{
+    struct role *role = ctx;
+    Ipc__PeerLost lost = IPC__PEER_LOST__INIT;
+
+    lost.pair = (uint32_t)(uintptr_t)map_remove_number(role->pairs, (uint64_t)fd);
+    if (lost.pair == 0)
+        return;
+    if (fault)
+        lost.why = bytes_of_span(span_of(error_text(fault)));
+    channel_send(role->supervisor, FRAME_PEER_LOST, &lost.base, (struct span){ NULL, 0 });
+}
+
+static void give_peer(struct role *role, const struct waiting_fd *w)
+{
+    note_pair(role, w->fd, w->pair);
+    role->events->peer(role->ctx, w->peer, w->index, w->fd);
+}
+
 /* Gives a listener or a peer to the role, or closes it when the role has no use for it. */
 static void give_fd(struct role *role, const struct waiting_fd *w)
 {
     if (w->is_listener && role->events->listener)
         role->events->listener(role->ctx, w->index, w->fd);
-    else if (!w->is_listener && role->events->peer)
-        role->events->peer(role->ctx, w->peer, w->index, w->fd);
-    else
+    else if (w->is_listener || !role->events->peer)
         close(w->fd);
+    else
+        give_peer(role, w);
 }
 
 static void take_fd(struct role *role, struct channel_frame *frame, struct waiting_fd w)
@@ -171,6 +206,7 @@ static void on_peer(struct role *role, struct channel_frame *frame)
     if (!peer || peer->role >= ROLE_COUNT)
         role_die(ROLE_EXIT_TROUBLE, error_new(ERROR_LOCAL, "a peer does not decode"));
     struct waiting_fd w = { .peer = (enum role_id)peer->role, .index = peer->instance };
+    w.pair = peer->pair;
     ipc__peer__free_unpacked(peer, NULL);
     take_fd(role, frame, w);
 }
@@ -297,6 +333,9 @@ struct role *role_open(int fd)
             buf_init(&role->files[kind][i].whole, CONTENT_MAX);
         }
     role->loop = loop_new();
+    role->pairs = map_new();
+    role->overseer = (struct channel_overseer){ on_channel_ended, role };
+    channel_oversee(role->loop, &role->overseer);
     role->supervisor = channel_open(role->loop, fd, &supervisor_events, role);
     loop_run(role->loop);
     ensure(role->started);
@@ -311,6 +350,7 @@ void role_free(struct role **role)
     if (!r)
         return;
     channel_free(&r->supervisor);
+    map_free(&r->pairs);
     LIST_EACH(w, &r->waiting, struct waiting_fd, others)
     {
         close(w->fd);

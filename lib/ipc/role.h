@@ -1,7 +1,8 @@
 /*
  * role - the inside of every role process: its channel to the supervisor, the settings and files
  * handed over, its peers, and the operator's requests.  A role's entry sets itself up and calls
- * role_serve.  The process ends when the supervisor's channel reads EOF.
+ * role_serve.  The process ends when the supervisor's channel reads EOF.  Of a peer's channel that
+ * ends the supervisor is told: it ends who is to blame, and `peer` comes again.
  */
 #ifndef WAXSEAL_IPC_ROLE_H
 #define WAXSEAL_IPC_ROLE_H

@@ -26,6 +26,10 @@ struct ends {
     bool closed_with_error;
     bool free_in_frame;
     struct loop_timer *stop;
+    struct channel_overseer overseer;
+    unsigned overseen;
+    int overseen_fd;
+    bool overseen_fault;
 };
 
 static void on_stop(void *ctx)
@@ -291,6 +295,64 @@ static void the_channel_may_be_freed_in_a_frame(void **state)
     ends_close(&ends);
 }
 
+static void on_overseen(void *ctx, int fd, const struct error *fault)
+{
+    struct ends *ends = ctx;
+
+    ends->overseen++;
+    ends->overseen_fd = fd;
+    ends->overseen_fault = fault != NULL;
+}
+
+static void oversee(struct ends *ends)
+{
+    ends->overseer = (struct channel_overseer){ on_overseen, ends };
+    channel_oversee(ends->loop, &ends->overseer);
+}
+
+static void who_oversees_hears_of_a_channel_that_was_refused_once(void **state)
+{
+    struct ends ends;
+    (void)state;
+    ends_open(&ends, true);
+    oversee(&ends);
+    assert_int_equal(write(ends.raw_a, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12), 12);
+    ends_run(&ends, 20);
+    channel_refuse(ends.b, "once more");
+    ends_run(&ends, 20);
+    assert_int_equal(ends.overseen, 1);
+    assert_true(ends.overseen_fault);
+    assert_true(ends.overseen_fd > 2 && ends.overseen_fd != ends.raw_a);
+    ends_close(&ends);
+}
+
+static void who_oversees_hears_of_a_peer_that_closed(void **state)
+{
+    struct ends ends;
+    (void)state;
+    ends_open(&ends, true);
+    oversee(&ends);
+    close(ends.raw_a);
+    ends.raw_a = -1;
+    ends_run(&ends, 20);
+    assert_int_equal(ends.overseen, 1);
+    assert_false(ends.overseen_fault);
+    assert_true(ends.closed);
+    ends_close(&ends);
+}
+
+static void who_oversees_hears_nothing_of_a_channel_that_its_owner_frees(void **state)
+{
+    struct ends ends;
+    (void)state;
+    ends_open(&ends, true);
+    oversee(&ends);
+    channel_free(&ends.b);
+    ends_run(&ends, 20);
+    assert_int_equal(ends.overseen, 0);
+    ends_close(&ends);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -309,6 +371,12 @@ int main(void)
         { "channel: half a frame waits for the rest", half_a_frame_waits_for_the_rest, 0, 0, 0 },
         { "channel: the channel may be freed in a frame", the_channel_may_be_freed_in_a_frame, 0, 0,
           0 },
+        { "channel: who oversees hears of a channel that was refused, once",
+          who_oversees_hears_of_a_channel_that_was_refused_once, 0, 0, 0 },
+        { "channel: who oversees hears of a peer that closed",
+          who_oversees_hears_of_a_peer_that_closed, 0, 0, 0 },
+        { "channel: who oversees hears nothing of a channel that its owner frees",
+          who_oversees_hears_nothing_of_a_channel_that_its_owner_frees, 0, 0, 0 },
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
