@@ -87,16 +87,21 @@ static void on_stop_signal(void *ctx, int signal_number)
 
 /* --- the roles ------------------------------------------------------------------------------- */
 
+static void tell_when_ready(struct supervisor *s)
+{
+    if (s->stopping || !posts_are_ready(s->posts))
+        return;
+    log_event(LOG_INFO, "ready");
+    readiness_say("READY=1");
+}
+
 static void on_role_ready(void *ctx, struct process *process)
 {
     struct supervisor *s = ctx;
 
     posts_on_ready(s->posts, process);
     control_on_ready(s->control);
-    if (!s->stopping && posts_are_ready(s->posts)) {
-        log_event(LOG_INFO, "ready");
-        readiness_say("READY=1");
-    }
+    tell_when_ready(s);
 }
 
 static void on_role_reply(void *ctx, struct process *process, const Ipc__ControlReply *reply,
@@ -130,9 +135,13 @@ static void on_child(void *ctx, int signal_number)
     pid_t pid;
 
     (void)signal_number;
-    while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0)
-        if (posts_on_death(s->posts, pid, wait_status, on_role_gone, s) == POST_REFUSED)
+    while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
+        enum post_fate fate = posts_on_death(s->posts, pid, wait_status, on_role_gone, s);
+        if (fate == POST_REFUSED)
             stop(s, 1);
+        else if (fate == POST_STAYS_DOWN) /* it may be the only one that ready still waited for */
+            tell_when_ready(s);
+    }
     stop_on(s);
 }
 

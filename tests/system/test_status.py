@@ -1,4 +1,5 @@
 """waxseal status: what runs, since when, what died and why it stays down."""
+import fcntl
 import json
 
 from client import Client, send
@@ -59,6 +60,26 @@ def test_status_says_that_the_queue_is_down_and_why(make_relay):
     assert row["state"] == "down" and row["pid"] is None and row["last_end"] == "storage failing"
     done = relay.cli("status", check=False)
     assert done.returncode == 1 and "storage failing" in done.stdout
+
+
+def test_ready_is_said_even_when_the_last_role_that_was_waited_for_stays_down(make_relay):
+    relay = ready(make_relay().start())
+    relay.stop()
+    with open(f"{relay.folder}/state/queue/data.mdb", "r+b") as f:
+        f.write(b"\xff" * 8192 * 2)
+    with open(f"{relay.folder}/state/queue/lock", "r+b") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        relay.launch()
+        wait_until(lambda: starting(relay) == {"queue"}, 10, "all but the queue to serve")
+        assert not relay.said_ready()
+    wait_until(relay.said_ready, 5, "the supervisor to say ready")
+
+
+def starting(relay):
+    """The roles that do not serve yet; nothing while the supervisor does not answer."""
+    done = relay.cli("status", "--json", check=False)
+    rows = json.loads(done.stdout)["roles"] if done.stdout else []
+    return {r["role"] for r in rows if r["state"] != "serving"}
 
 
 def test_after_a_reload_status_shows_the_new_generation_and_who_still_drains(relay):
