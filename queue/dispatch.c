@@ -74,8 +74,10 @@ static void on_moved(struct operation *operation, enum operation_outcome outcome
     struct move *move = (struct move *)operation;
     struct dispatch *d = move->ctx;
 
-    (void)outcome; /* moved or not, their rows say where they wait */
-    dispatch_end(d, &move->lease, false);
+    if (outcome == OPERATION_COMMITTED)
+        dispatch_end(d, &move->lease, false);
+    else
+        dispatch_return(d, &move->lease, false);
     dispatch_look(d);
     free(move);
 }
@@ -591,6 +593,30 @@ void dispatch_end(struct dispatch *dispatch, struct lease **lease, bool hop_fail
     if (hop_failed)
         hop->failing--;
     hop->look_again_ms = 0;
+    hop_enter(&dispatch->ring, hop);
+    run_soon(dispatch);
+}
+
+/* A mark says that all rows up to it are leased, which is true no more.  Which hop a lease of an
+ * earlier queue is about is not known. */
+void dispatch_return(struct dispatch *dispatch, struct lease **lease, bool hop_failed)
+{
+    struct hop *hop = (*lease)->hop;
+
+    if (hop)
+        hop->has_mark = false;
+    else
+        dispatch_forget_marks(dispatch);
+    dispatch_end(dispatch, lease, hop_failed);
+}
+
+void dispatch_set_aside(struct dispatch *dispatch, struct lease *lease, bool hop_failed)
+{
+    struct hop *hop = lease->hop;
+
+    if (!hop || !hop_failed)
+        return;
+    hop->failing--;
     hop_enter(&dispatch->ring, hop);
     run_soon(dispatch);
 }

@@ -67,7 +67,12 @@ void dispatch_forget_marks(struct dispatch *dispatch);
 /* The worker is done with a lease: its place is free, its rows are not yet settled. */
 void dispatch_leave(struct dispatch *dispatch, struct lease *lease, struct worker_slot *slot,
                     bool hop_failed);
-/* Its rows are settled, or due as before: ends the lease. */
+/* Its rows are settled: ends the lease. */
 void dispatch_end(struct dispatch *dispatch, struct lease **lease, bool hop_failed);
+/* The same when rows of it are due as before: they are to be found where they were. */
+void dispatch_return(struct dispatch *dispatch, struct lease **lease, bool hop_failed);
+/* It cannot be settled, for a record is damaged: its rows stay leased to nobody until the next
+ * start, and the hop goes on with its other mail. */
+void dispatch_set_aside(struct dispatch *dispatch, struct lease *lease, bool hop_failed);
 
 #endif

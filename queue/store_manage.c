@@ -112,8 +112,9 @@ static struct error *move_place(struct store_txn *txn, struct row_place at)
     struct span hop = schedule_route(&txn->rules, domain);
     if (span_equal(hop, span_of_bytes(recipient->next_hop)))
         return NULL;
-    return recipient_move(txn, at.id, at.number, recipient, hop, class_of(recipient),
-                          recipient->due_utc_ms);
+    /* Now, not before: behind all that dispatch has passed at the other hop. */
+    int64_t due_ms = recipient->due_utc_ms < txn->now_ms ? txn->now_ms : recipient->due_utc_ms;
+    return recipient_move(txn, at.id, at.number, recipient, hop, class_of(recipient), due_ms);
 }
 
 static struct error *apply_move(struct operation *operation, struct store_txn *txn)

@@ -131,7 +131,13 @@ static void acknowledge(struct worker *worker, uint64_t lease)
     channel_send(worker->channel, FRAME_OUTCOME_ACK, &ack.base, nothing);
 }
 
-static void end_lease(struct workers *w, struct lease *lease, bool hop_failed)
+/* Are some of its rows due as before: returned, or not in the outcome? */
+static bool leaves_rows(const struct lease *lease, const struct settle *settle)
+{
+    return lease->covers_all || settle->count < lease->count;
+}
+
+static void end_lease(struct workers *w, struct lease *lease, const struct settle *settle)
 {
     struct worker *worker = lease->holder;
 
@@ -139,7 +145,10 @@ static void end_lease(struct workers *w, struct lease *lease, bool hop_failed)
         worker->leases_count--;
         acknowledge(worker, lease->number);
     }
-    dispatch_end(w->dispatch, &lease, hop_failed);
+    if (leaves_rows(lease, settle))
+        dispatch_return(w->dispatch, &lease, settle->outcome->hop_failed);
+    else
+        dispatch_end(w->dispatch, &lease, settle->outcome->hop_failed);
 }
 
 static void on_settle_again(void *ctx)
@@ -180,8 +189,10 @@ static void on_settled(struct operation *operation, enum operation_outcome outco
         delivery_log(&settling->settle);
         if (changes_times(&settling->settle))
             dispatch_look(w->dispatch);
-        end_lease(w, settling->lease, settling->settle.outcome->hop_failed);
-    } /* else it stays leased: the role ends, or the record is damaged and the log says so */
+        end_lease(w, settling->lease, &settling->settle);
+    } else { /* the role ends, or a record is damaged and the log says so */
+        dispatch_set_aside(w->dispatch, settling->lease, settling->settle.outcome->hop_failed);
+    }
     settle_clear(&settling->settle);
     free(settling);
 }
@@ -385,7 +396,7 @@ static void on_deaths_counted(struct operation *operation, enum operation_outcom
     LIST_EACH(lease, &burial->leases, struct lease, of_worker)
     {
         list_remove(&lease->of_worker);
-        dispatch_end(burial->workers->dispatch, &lease, false);
+        dispatch_return(burial->workers->dispatch, &lease, false);
     }
     dispatch_look(burial->workers->dispatch);
     deaths_free(&burial->deaths);
@@ -457,7 +468,7 @@ static void take_back(struct worker *worker)
         if (lease->settling)
             continue; /* ends when it is settled */
         dispatch_leave(w->dispatch, lease, NULL, false);
-        dispatch_end(w->dispatch, &lease, false);
+        dispatch_return(w->dispatch, &lease, false);
     }
 }
 

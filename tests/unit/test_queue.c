@@ -2,6 +2,7 @@
 
 #include "tests/support/queue_rig.h"
 
+#include <lmdb.h>
 #include <string.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include "lib/base/json.h"
 #include "lib/base/log.h"
 #include "lib/ipc/role.h"
+#include "queue/records.h"
 
 static const char quiet[] = "log-level = \"error\";";
 static struct queue_rig rig;
@@ -297,6 +299,77 @@ static void a_worker_gets_no_more_jobs_than_it_has_room_for(void **state)
     next_job();
 }
 
+/* The rows of a job that comes back stand before those of jobs given since. */
+static void a_returned_job_goes_before_what_came_later(void **state)
+{
+    (void)state;
+    uint64_t first = send_and_wait(100);
+    for (int i = 0; i < 10; i++)
+        send_and_wait(100);
+    rig_attach_worker(&rig, 2, NULL, 0);
+    const struct rig_job *job = next_job();
+    assert_int_equal(job->id, first);
+    next_job();
+    rig_outcome(&rig, job, IPC__RESULT_KIND__RETURNED, "", "", false);
+    const struct rig_job *third = next_job(); /* given while the return is written */
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    rig_outcome(&rig, third, IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    assert_int_equal(next_job()->id, first);
+}
+
+static void what_a_dead_worker_held_goes_first(void **state)
+{
+    (void)state;
+    uint64_t first = send_and_wait(100);
+    for (int i = 0; i < 10; i++)
+        send_and_wait(100);
+    rig_attach_worker(&rig, 2, NULL, 0);
+    next_job();
+    next_job();
+    rig_detach_worker(&rig); /* it dies: a first death only, its mail is due as before */
+    rig_idle(&rig, 200);
+    rig_attach_worker(&rig, 2, NULL, 0);
+    assert_int_equal(next_job()->id, first);
+}
+
+static void damage_envelope(uint64_t id)
+{
+    struct record_key key = key_of_id(id);
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi table;
+    MDB_val at = { key.len, key.bytes };
+    MDB_val value;
+    char record[4096];
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_maxdbs(env, 32), 0);
+    assert_int_equal(mdb_env_open(env, rig.folder, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, queue_tables[TABLE_MESSAGE], 0, &table), 0);
+    assert_int_equal(mdb_get(txn, table, &at, &value), 0);
+    assert_true(value.mv_size <= sizeof(record));
+    memcpy(record, value.mv_data, value.mv_size);
+    record[value.mv_size / 2] ^= 1;
+    value.mv_data = record;
+    assert_int_equal(mdb_put(txn, table, &at, &value, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void a_message_damaged_while_leased_does_not_stop_its_hop(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 10, NULL, 0);
+    uint64_t id = send_and_wait(100);
+    const struct rig_job *job = next_job();
+    damage_envelope(id);
+    rig_outcome(&rig, job, IPC__RESULT_KIND__DEFERRED, "4.4.1", "no host answers", true);
+    rig_idle(&rig, 200);
+    uint64_t other = send_and_wait(100);
+    assert_int_equal(next_job()->id, other);
+    assert_int_equal(rig.ack_count, 0); /* the worker keeps the outcome of the damaged one */
+}
+
 /* Processor time that the queue has used. */
 static int64_t queue_cpu_ms(void)
 {
@@ -467,6 +540,11 @@ int main(void)
         TEST("after two deaths a message is tried alone", a_suspect_is_tried_alone),
         TEST("a worker gets no more jobs than it has room for",
              a_worker_gets_no_more_jobs_than_it_has_room_for),
+        TEST("a returned job goes before what came later",
+             a_returned_job_goes_before_what_came_later),
+        TEST("what a dead worker held goes first", what_a_dead_worker_held_goes_first),
+        TEST("a message damaged while it was leased does not stop its hop",
+             a_message_damaged_while_leased_does_not_stop_its_hop),
         TEST("more hops than take turns wait quietly while the workers are full",
              many_hops_wait_quietly_while_workers_are_full),
         TEST("an outcome under a lease that nobody gave settles nothing",
