@@ -1,6 +1,36 @@
 #include "smtpd/intake.h"
 
-#include "lib/base/limits.h"
+#include <stdlib.h>
+
+#include "lib/base/memory.h"
+
+/* A header on its way through its duties: first gathered, then, as they left it, given away. */
+struct intake_header {
+    struct duties duties;
+    struct buf block;  /* what has come of it */
+    struct buf edited; /* with the content that came with its end; waits for the queue's credit */
+    bool is_whole;     /* nothing is gathered any more */
+};
+
+static struct intake_header *header_new(const struct duties *duties)
+{
+    struct intake_header *header = memory_new(sizeof(*header));
+
+    header->duties = *duties;
+    buf_init(&header->block, HEADER_BYTES_MAX);
+    buf_init(&header->edited, INTAKE_EDITED_MAX);
+    return header;
+}
+
+static void header_free(struct intake_header **header)
+{
+    if (!*header)
+        return;
+    buf_clear(&(*header)->block);
+    buf_clear(&(*header)->edited);
+    free(*header);
+    *header = NULL;
+}
 
 /* From here on the message is only counted, up to its true end. */
 static void refuse(struct intake *intake, enum reply_id why)
@@ -8,13 +38,50 @@ static void refuse(struct intake *intake, enum reply_id why)
     if (intake->refusal == REPLY_WAIT)
         intake->refusal = why;
     queue_accept_abort(&intake->accept);
+    header_free(&intake->header);
+}
+
+/* The queue has all of it; `settled` will come. */
+static void finish(struct intake *intake)
+{
+    intake->has_ended = true;
+    queue_accept_end(intake->accept, intake->data.eight_bit, intake->sent);
+}
+
+static void give(struct intake *intake, struct span content)
+{
+    if (!intake->accept || content.len == 0)
+        return;
+    intake->sent += content.len;
+    queue_accept_content(intake->accept, content);
+}
+
+/* Gives away what waits behind the header's end, as there is credit; false while some is left. */
+static bool drain(struct intake *intake)
+{
+    struct intake_header *header = intake->header;
+
+    if (!header || !header->is_whole)
+        return true;
+    struct span piece = span_first(buf_span(&header->edited), queue_accept_room(intake->accept));
+    give(intake, piece);
+    buf_consume(&header->edited, piece.len);
+    if (buf_len(&header->edited) > 0)
+        return false;
+    header_free(&intake->header);
+    return true;
 }
 
 static void on_room(void *ctx)
 {
     struct intake *intake = ctx;
 
-    intake->events->room(intake->ctx);
+    if (!drain(intake))
+        return;
+    if (intake->is_whole && !intake->has_ended)
+        finish(intake);
+    else
+        intake->events->room(intake->ctx);
 }
 
 static enum reply_id reply_of(enum accept_outcome outcome)
@@ -42,7 +109,10 @@ static void on_done(void *ctx, enum accept_outcome outcome, uint64_t id)
     }
     /* A queue that took what was not whole is not to be believed. */
     refuse(intake, outcome == ACCEPT_FULL ? REPLY_QUEUE_FULL : REPLY_QUEUE_TROUBLE);
-    intake->events->room(intake->ctx);
+    if (intake->is_whole)
+        intake->events->settled(intake->ctx, intake->refusal, 0);
+    else
+        intake->events->room(intake->ctx);
 }
 
 static const struct queue_accept_events accept_events = { on_room, on_done };
@@ -75,6 +145,8 @@ void intake_begin(struct intake *intake, const struct intake_start *start,
         .events = events,
         .ctx = ctx,
     };
+    if (start->duties && duties_are_any(start->duties))
+        intake->header = header_new(start->duties);
     if (start->is_chunked)
         data_stream_init_chunked(&intake->data, on_content, intake);
     else
@@ -97,13 +169,42 @@ static void judge(struct intake *intake)
         refuse(intake, REPLY_TOO_MANY_HOPS);
 }
 
+/* The header is whole: it goes through its duties, and on with what came behind it. */
+static void end_header(struct intake *intake, struct span behind)
+{
+    struct intake_header *header = intake->header;
+
+    header->is_whole = true;
+    if (duties_apply(&header->duties, buf_span(&header->block), &header->edited) &&
+        buf_append(&header->edited, behind))
+        drain(intake);
+    else
+        refuse(intake, REPLY_HEADER_TOO_LARGE);
+}
+
+/* The content of a piece while the header is gathered: the counts say where that ends. */
+static void gather(struct intake *intake, struct span content)
+{
+    struct buf *block = &intake->header->block;
+    size_t more = content.len;
+
+    if (!intake->data.in_header)
+        more = (size_t)intake->data.header_bytes - buf_len(block);
+    if (!buf_append(block, span_first(content, more))) /* one line may be beyond all bounds */
+        refuse(intake, REPLY_HEADER_TOO_LARGE);
+    else if (!intake->data.in_header)
+        end_header(intake, span_from(content, more));
+}
+
 /* Gives the queue the content of the present piece, or nobody when there is a refusal. */
 static void hand_on(struct intake *intake)
 {
     struct span content = intake->held.len > 0 ? intake->held : buf_span(intake->joined);
 
-    if (intake->accept && content.len > 0)
-        queue_accept_content(intake->accept, content);
+    if (intake->header)
+        gather(intake, content);
+    else
+        give(intake, content);
     intake->held = (struct span){ NULL, 0 };
     buf_reset(intake->joined);
 }
@@ -120,6 +221,8 @@ size_t intake_take(struct intake *intake, struct span input)
 {
     struct span piece = span_first(input, INTAKE_PIECE_MAX);
 
+    if (!drain(intake))
+        return 0;
     if (intake->accept)
         piece = span_first(piece, queue_accept_room(intake->accept));
     size_t used = data_stream_take(&intake->data, piece);
@@ -136,12 +239,18 @@ enum reply_id intake_end(struct intake *intake)
     }
     if (intake->refusal != REPLY_WAIT)
         return intake->refusal;
-    intake->has_ended = true;
-    queue_accept_end(intake->accept, intake->data.eight_bit, intake->data.bytes);
+    if (intake->header && !intake->header->is_whole) /* there is no body */
+        end_header(intake, (struct span){ NULL, 0 });
+    if (intake->refusal != REPLY_WAIT)
+        return intake->refusal;
+    intake->is_whole = true;
+    if (drain(intake))
+        finish(intake);
     return REPLY_WAIT;
 }
 
 void intake_abort(struct intake *intake)
 {
     queue_accept_abort(&intake->accept);
+    header_free(&intake->header);
 }

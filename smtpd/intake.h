@@ -2,16 +2,22 @@
  * intake - the content of one message on its way from DATA or BDAT to the queue, in the pieces it
  * comes in; never held whole.  Called by smtpd/session.  It unstuffs, counts and judges (size,
  * hops, bare line ends), gives the queue no more than its credit allows, and knows the reply to the
- * final dot. Rules: RFC 5321 s.4.1.1.4, s.4.5.2, s.6.3; RFC 1870 s.6.3; rfc/smtp-server.md section
+ * final dot.  Where the listener has duties for the header (smtpd/duties), that alone is held until
+ * it is whole, and goes on as they left it; where it has none, nothing is held.
+ * Rules: RFC 5321 s.4.1.1.4, s.4.5.2, s.6.3; RFC 1870 s.6.3; rfc/smtp-server.md section
  * 3; pitfalls.md section 7.1.
  */
 #ifndef WAXSEAL_SMTPD_INTAKE_H
 #define WAXSEAL_SMTPD_INTAKE_H
 
 #include "lib/base/buf.h"
+#include "lib/base/limits.h"
 #include "lib/ipc/queue_client.h"
 #include "lib/mail/data_stream.h"
+#include "smtpd/duties.h"
 #include "smtpd/replies.h"
+
+struct intake_header;
 
 struct intake_events {
     /* Content can be taken again, after intake_take had taken none. */
@@ -28,22 +34,30 @@ struct intake_start {
     struct span trace_tail;
     uint64_t max_bytes;
     unsigned max_hops;
-    bool is_chunked;    /* BDAT: the caller says where it ends */
-    struct buf *joined; /* INTAKE_PIECE_MAX, empty between calls: one for all intakes */
+    bool is_chunked;             /* BDAT: the caller says where it ends */
+    const struct duties *duties; /* NULL: none; what it points to is lent for longer */
+    struct buf *joined;          /* INTAKE_PIECE_MAX, empty between calls: one for all intakes */
 };
 
-enum { INTAKE_PIECE_MAX = FRAME_BODY_MAX };
+enum {
+    INTAKE_PIECE_MAX = FRAME_BODY_MAX,
+    /* a header as duties left it, and what came with its end */
+    INTAKE_EDITED_MAX = 4 * HEADER_BYTES_MAX + INTAKE_PIECE_MAX,
+};
 
 /* A plain value, part of a session. */
 struct intake {
     struct data_stream data;
     uint64_t max_bytes;
     unsigned max_hops;
-    struct queue_accept *accept; /* NULL when there is none, or no more */
-    enum reply_id refusal;       /* what the final dot will be answered; REPLY_WAIT: open */
-    bool has_ended;              /* the queue has all of it */
-    struct span held;            /* content of the present piece, not handed on yet */
-    struct buf *joined;          /* the same, when it came apart */
+    struct queue_accept *accept;  /* NULL when there is none, or no more */
+    struct intake_header *header; /* NULL: the content passes as it comes */
+    uint64_t sent;                /* bytes that the queue was given */
+    enum reply_id refusal;        /* what the final dot will be answered; REPLY_WAIT: open */
+    bool is_whole;                /* intake_end was called */
+    bool has_ended;               /* the queue has all of it */
+    struct span held;             /* content of the present piece, not handed on yet */
+    struct buf *joined;           /* the same, when it came apart */
     const struct intake_events *events;
     void *ctx;
 };

@@ -5,6 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/base/random.h"
 #include "smtpd/session_log.h"
 #include "smtpd/trace.h"
 
@@ -111,8 +112,23 @@ static struct trace_facts trace_facts_of(const struct session *s)
     };
 }
 
+/* What the listener does to headers, in `room`, or NULL for nothing. */
+static const struct duties *duties_of(const struct session *s, struct duties *room)
+{
+    unsigned char random[DUTIES_RANDOM_SIZE];
+
+    duties_init(room, s->host->settings, s->place->settings);
+    if (!duties_are_any(room))
+        return NULL;
+    random_bytes(random, sizeof(random));
+    duties_name_message(room, s->host->settings->hostname, s->talk.envelope.received_utc_ms,
+                        random);
+    return room;
+}
+
 static void content_begin(struct session *s)
 {
+    struct duties duties;
     char head[TRACE_PART_SIZE], tail[TRACE_PART_SIZE];
 
     complete_envelope(s, clock_utc_ms());
@@ -126,6 +142,7 @@ static void content_begin(struct session *s)
         .max_hops = s->host->settings->received_hops_max,
         .is_chunked = s->talk.phase == PHASE_CHUNKS,
         .joined = &s->host->joined,
+        .duties = duties_of(s, &duties),
     };
     intake_begin(&s->intake, &start, &intake_events, s);
     s->data_begun_ms = loop_now(s->host->loop);
@@ -136,7 +153,7 @@ static void content_settled(struct session *s, enum reply_id reply, uint64_t id)
 {
     session_log_reply(s, reply, (struct span){ NULL, 0 });
     if (reply == REPLY_QUEUED) {
-        session_log_accept(&s->talk, id, s->intake.data.bytes, s->tls_version);
+        session_log_accept(&s->talk, id, s->intake.sent, s->tls_version);
         s->messages++;
         s->host->messages++;
         conversation_delivered(&s->talk);

@@ -33,6 +33,12 @@ const struct setting settings_table[] = {
       "The least level of the events that are logged." },
     { NULL, "postmaster", &setting_mailbox, "\"\"", "", AT(postmaster),
       "The mailbox of the human behind our notifications. Empty: postmaster at the hostname." },
+    { NULL, "origin", &setting_host, "\"\"", "", AT(origin),
+      "The domain of bare names, where they are completed. Empty: what /etc/mailname says, else the"
+      " hostname." },
+    { NULL, "rewrite", &setting_rewrites, "[ ]", "", AT(rewrites),
+      "Addresses and domains that others take the place of, in the envelope and in From, Sender and"
+      " Reply-To." },
     { NULL, "users-file", &setting_path, "\"\"", "", AT(users_file),
       "The users who may log in, and their password hashes, not readable by others. Empty: nobody." },
     { NULL, "listeners", &setting_listeners,
@@ -71,6 +77,14 @@ const struct setting settings_table[] = {
       "Whether clients may log in, or must; only inside TLS, and not without users-file." },
     { "listeners", "banner", &setting_banner, "\"ESMTP waxseal\"", "", IN(banner),
       "The text behind our name in the greeting." },
+    { "listeners", "submission-fixes", &setting_word, "\"off\"", "off, on", IN(submission_fixes),
+      "Whether messages get the Date and Message-ID that they lack, and lose Bcc and Return-Path"
+      " (RFC 6409)." },
+    { "listeners", "complete-addresses", &setting_word, "\"off\"", "off, on",
+      IN(complete_addresses),
+      "Whether names without a domain get that of origin, in the envelope and in the header." },
+    { "listeners", "remove-headers", &setting_field_names, "[ ]", "", IN(remove_headers),
+      "The header fields that are taken out of messages." },
 
     { NULL, "local-submission", &setting_word, "\"on\"", "on, off", AT(local_submission),
       "Whether users of this machine may hand in mail with sendmail(1): through a socket in run-dir,"
@@ -200,6 +214,20 @@ static void machine_name(char name[SETTINGS_NAME_SIZE])
     }
 }
 
+/* The first line of Debian's file, as far as it may be a domain; false when it is none. */
+static bool mail_name(char name[SETTINGS_NAME_SIZE])
+{
+    int fd = open("/etc/mailname", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char text[SETTINGS_NAME_SIZE];
+    ssize_t len = fd < 0 ? 0 : read(fd, text, sizeof(text));
+
+    if (fd >= 0)
+        close(fd);
+    struct span line = { text, len > 0 ? (size_t)len : 0 };
+    line = span_trim(span_first(line, span_find(line, '\n')));
+    return setting_host.valid(line) && span_to_string(line, name, SETTINGS_NAME_SIZE);
+}
+
 void settings_complete(struct settings *s)
 {
     if (s->hostname[0] == '\0')
@@ -209,6 +237,10 @@ void settings_complete(struct settings *s)
     s->local.relay_from.count = 0; /* a user needs no network */
     s->local.tls = LISTENER_TLS_NONE;
     s->local.auth = LISTENER_AUTH_OFF;
+    s->local.submission_fixes = SWITCH_ON;
+    s->local.complete_addresses = SWITCH_ON; /* as sendmail(1) does */
+    if (s->origin[0] == '\0' && !mail_name(s->origin))
+        memcpy(s->origin, s->hostname, sizeof(s->origin));
     if (s->postmaster[0] == '\0')
         ensure(span_to_string(SPAN("postmaster@"), s->postmaster, sizeof(s->postmaster)) &&
                span_to_string(span_of(s->hostname), s->postmaster + strlen("postmaster@"),

@@ -23,6 +23,7 @@ enum listener_tls {
 };
 enum local_submission { LOCAL_SUBMISSION_ON, LOCAL_SUBMISSION_OFF };
 enum listener_client_certificates { CLIENTS_NONE, CLIENTS_REQUEST, CLIENTS_REQUIRE };
+enum listener_switch { SWITCH_OFF, SWITCH_ON };
 enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYPT };
 
 enum {
@@ -33,6 +34,9 @@ enum {
     SETTINGS_NETWORKS_MAX = 64,
     SETTINGS_LISTENERS_MAX = 32,
     SETTINGS_RESOLVERS_MAX = 8,
+    SETTINGS_FIELD_NAMES_MAX = 32,
+    SETTINGS_FIELD_NAME_SIZE = 64,
+    SETTINGS_REWRITES_MAX = 128,
     SETTINGS_TEXT_MAX = 1024 * 1024, /* a configuration that is longer is refused */
 };
 
@@ -45,6 +49,23 @@ struct network_list {
 enum { SETTINGS_LISTENER_LOCAL = SETTINGS_LISTENERS_MAX };
 
 bool network_list_contains(const struct network_list *list, const struct ip_address *address);
+
+/* Names of header fields. */
+struct field_names {
+    char items[SETTINGS_FIELD_NAMES_MAX][SETTINGS_FIELD_NAME_SIZE];
+    unsigned count;
+};
+
+/* An address that becomes another one, or a domain (".x": all below x); see lib/mail/rewrite. */
+struct rewrite {
+    char from[SETTINGS_NAME_SIZE];
+    char to[SETTINGS_NAME_SIZE];
+};
+
+struct rewrite_list {
+    struct rewrite items[SETTINGS_REWRITES_MAX];
+    unsigned count;
+};
 
 /* One entry of `listeners`: where clients connect and who may relay there. */
 struct listener_settings {
@@ -60,6 +81,9 @@ struct listener_settings {
     char tls_client_ca[SETTINGS_PATH_SIZE]; /* who vouches for them; empty: nobody */
     enum listener_auth auth;           /* AUTH, inside TLS; nobody can log in without users_file */
     char banner[SETTINGS_BANNER_SIZE]; /* behind our name in the greeting */
+    enum listener_switch submission_fixes;   /* Date, Message-ID; Bcc, Return-Path */
+    enum listener_switch complete_addresses; /* bare names, with `origin` */
+    struct field_names remove_headers;
 };
 
 struct settings {
@@ -70,6 +94,8 @@ struct settings {
     char ca_file[SETTINGS_PATH_SIZE];
     enum log_level log_level;
     char postmaster[SETTINGS_NAME_SIZE]; /* the human behind our notifications */
+    char origin[SETTINGS_NAME_SIZE];     /* the domain of bare names; never empty */
+    struct rewrite_list rewrites;        /* of senders, and of where mail goes */
     char users_file[SETTINGS_PATH_SIZE]; /* who may log in; empty: nobody */
 
     struct listener_settings listeners[SETTINGS_LISTENERS_MAX];

@@ -188,8 +188,10 @@ static bool listener_is_whole(const struct settings_reading *reading, const stru
 /* The members that a preset sets otherwise than the defaults do: relaying is for users then. */
 static const char *const presets[] = {
     [PRESET_RELAY] = "",
-    [PRESET_SUBMISSION] = "tls = \"required\"; auth = \"required\"; relay-from = [ ];",
-    [PRESET_SUBMISSIONS] = "tls = \"implicit\"; auth = \"required\"; relay-from = [ ];",
+    [PRESET_SUBMISSION] = "tls = \"required\"; auth = \"required\"; relay-from = [ ];"
+                          " submission-fixes = \"on\";",
+    [PRESET_SUBMISSIONS] = "tls = \"implicit\"; auth = \"required\"; relay-from = [ ];"
+                           " submission-fixes = \"on\";",
 };
 
 static void apply_preset(struct listener_settings *l)

@@ -225,7 +225,73 @@ static void a_preset_sets_what_is_not_written(void **state)
     assert_int_equal(s->listeners[2].preset, PRESET_RELAY);
     assert_int_equal(s->listeners[2].tls, LISTENER_TLS_OPTIONAL);
     assert_int_equal(s->listeners[2].relay_from.count, 2);
+    assert_int_equal(s->listeners[0].submission_fixes, SWITCH_ON);
+    assert_int_equal(s->listeners[1].submission_fixes, SWITCH_ON);
+    assert_int_equal(s->listeners[2].submission_fixes, SWITCH_OFF);
+    assert_int_equal(s->local.submission_fixes, SWITCH_ON);
+    assert_int_equal(s->local.complete_addresses, SWITCH_ON);
     free(s);
+}
+
+static void rewrites_and_field_names_are_read(void **state)
+{
+    struct settings *s = settings_of(
+        "rewrite = [ \"a@b.internal->ops@example.net\", \" .internal  ->  example.net \" ];\n"
+        "origin = \"example.com\";\n"
+        "listeners = ( { address = \"127.0.0.1:25\"; remove-headers = [ \"X-Mailer\" ]; } );");
+
+    (void)state;
+    assert_int_equal(s->rewrites.count, 2);
+    assert_string_equal(s->rewrites.items[0].from, "a@b.internal");
+    assert_string_equal(s->rewrites.items[0].to, "ops@example.net");
+    assert_string_equal(s->rewrites.items[1].from, ".internal");
+    assert_string_equal(s->rewrites.items[1].to, "example.net");
+    assert_string_equal(s->origin, "example.com");
+    assert_string_equal(s->listeners[0].remove_headers.items[0], "X-Mailer");
+    free(s);
+    s = settings_of("");
+    assert_true(s->origin[0] != '\0'); /* of this machine */
+    free(s);
+}
+
+static void rewrites_and_field_names_must_make_sense(void **state)
+{
+    static const char *const bad[] = {
+        "rewrite = [ \"a@b.internal\" ];", "rewrite = [ \"a@b -> c\" ];",
+        "rewrite = [ \"b -> a@c\" ];",     "rewrite = [ \"b -> .c\" ];",
+        "rewrite = [ \" -> c\" ];",        "rewrite = [ \"b ->\" ];",
+        "rewrite = [ \". -> c\" ];",       "rewrite = [ 1 ];",
+        "rewrite = \"b -> c\";",
+    };
+    static const char *const bad_names[] = { "\"Received\"", "\"a b\"", "\"\"", "\"a:\"", "3" };
+    char text[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_says(bad[i], "rewrite cannot be");
+    for (size_t i = 0; i < sizeof(bad_names) / sizeof(bad_names[0]); i++) {
+        snprintf(text, sizeof(text),
+                 "listeners = ( { address = \"127.0.0.1:25\"; remove-headers = [ %s ]; } );",
+                 bad_names[i]);
+        assert_says(text, "remove-headers cannot be");
+    }
+    snprintf(text, sizeof(text),
+             "listeners = ( { address = \"127.0.0.1:25\"; remove-headers = [ \"%064d\" ]; } );", 0);
+    assert_says(text, "remove-headers cannot be");
+}
+
+static void lists_have_a_length(void **state)
+{
+    struct buf text;
+
+    (void)state;
+    buf_init(&text, SETTINGS_TEXT_MAX);
+    assert_true(buf_printf(&text, "rewrite = [ \"a -> b\""));
+    for (int i = 0; i < SETTINGS_REWRITES_MAX; i++)
+        assert_true(buf_printf(&text, ", \"a%d -> b\"", i));
+    assert_true(buf_append(&text, (struct span){ " ];", 4 }));
+    assert_says(buf_span(&text).data, "rewrite has too many entries");
+    buf_clear(&text);
 }
 
 static void listeners_that_cannot_do_what_they_ask_are_refused(void **state)
@@ -408,6 +474,8 @@ static void random_listeners(struct settings *s)
                 random_text(s->listeners[i].tls_client_ca, SETTINGS_PATH_SIZE, "/", "ca/ .\\");
         }
         random_networks(&s->listeners[i].proxy_from);
+        s->listeners[i].submission_fixes = (enum listener_switch)random_below(2);
+        s->listeners[i].complete_addresses = (enum listener_switch)random_below(2);
         snprintf(s->listeners[i].name, SETTINGS_LABEL_SIZE, "place-%u", i);
         random_text(s->listeners[i].banner, SETTINGS_BANNER_SIZE, "E", "ab \"\\;#%");
     }
@@ -415,9 +483,13 @@ static void random_listeners(struct settings *s)
 
 static void whatever_is_set_survives_writing_and_reading(void **state)
 {
-    struct settings *s = settings_of("");
+    struct settings *s = settings_of("rewrite = [ \"a@b -> c@d\", \".e -> f\" ];");
 
     (void)state;
+    assert_round_trip(s);
+    strcpy(s->listeners[0].remove_headers.items[0], "X-Mailer");
+    strcpy(s->listeners[0].remove_headers.items[1], "x");
+    s->listeners[0].remove_headers.count = 2;
     assert_round_trip(s);
     for (int round = 0; round < 50; round++) {
         random_text(s->hostname, 60, "x", "abcXYZ019");
@@ -488,6 +560,10 @@ int main(void)
         TEST("unknown names get the nearest known one", unknown_names_get_the_nearest_known_one),
         TEST("a listener that would be an open relay is refused", open_relays_are_refused),
         TEST("a listener's preset sets what is not written", a_preset_sets_what_is_not_written),
+        TEST("rewrites and names of header fields are read", rewrites_and_field_names_are_read),
+        TEST("rewrites and names of header fields must make sense, and Received stays",
+             rewrites_and_field_names_must_make_sense),
+        TEST("lists of texts have a length", lists_have_a_length),
         TEST("a listener that cannot do what it asks is refused",
              listeners_that_cannot_do_what_they_ask_are_refused),
         TEST("no error hides behind another", no_error_hides_behind_another),
