@@ -46,11 +46,26 @@ size_t notify_failures(const struct notify_facts *facts)
 
 /* ---- the fields of the status part (RFC 3464 s.2) ------------------------------------------- */
 
+static bool is_ascii(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] > 0x7f)
+            return false;
+    return true;
+}
+
 static bool write_field(struct buf *out, const char *name, const char *type, struct span text)
 {
     return buf_append(out, span_of(name)) && buf_append(out, SPAN(": ")) &&
            buf_append(out, span_of(type)) && notify_clean(out, text, FIELD_MAX) &&
            buf_append(out, SPAN("\r\n"));
+}
+
+/* An address, in UTF-8 where it is that (RFC 6533 s.3). */
+static bool write_address_field(struct buf *out, const char *name, struct span address)
+{
+    return buf_printf(out, "%s: %s", name, is_ascii(address) ? "rfc822; " : "utf-8; ") &&
+           notify_clean_utf8(out, address, FIELD_MAX) && buf_append(out, SPAN("\r\n"));
 }
 
 /* What an xtext stands for (RFC 3461 s.4); what is no xtext stays as it is. */
@@ -103,20 +118,39 @@ static bool write_message_fields(const struct notify_facts *facts, struct buf *o
            write_date(out, "Arrival-Date", facts->message->accepted_utc_ms);
 }
 
-/* RFC 3461 s.4.2: "rfc822;Bob+2Blist@example.com". */
-static bool write_original_recipient(const Ipc__Recipient *recipient, struct buf *out)
+/* Of a message without SMTPUTF8 it stays in its form in ASCII (RFC 6533 s.3). */
+static bool write_utf8_address(const struct notify_facts *facts, struct span coded, struct buf *out)
+{
+    struct buf address;
+    bool ok;
+
+    if (!facts->message->envelope->smtputf8)
+        return notify_clean(out, coded, FIELD_MAX);
+    buf_init(&address, ORCPT_MAX);
+    ok = xtext_utf8_decode(coded, &address) ? notify_clean_utf8(out, buf_span(&address), FIELD_MAX)
+                                            : notify_clean(out, coded, FIELD_MAX);
+    buf_clear(&address);
+    return ok;
+}
+
+/* RFC 3461 s.4.2: "rfc822;Bob+2Blist@example.com"; RFC 6533 s.3: "utf-8;b\x{E4}r@example.com". */
+static bool write_original_recipient(const struct notify_facts *facts,
+                                     const Ipc__Recipient *recipient, struct buf *out)
 {
     struct span orcpt = span_of_bytes(recipient->orcpt);
-    size_t type_len = span_find(orcpt, ';');
+    struct span type = span_first(orcpt, span_find(orcpt, ';'));
+    struct span address = span_from(orcpt, type.len + 1);
     char room[ORCPT_MAX + 1];
 
-    if (type_len == orcpt.len)
+    if (type.len == orcpt.len)
         return true;
-    return buf_append(out, SPAN("Original-Recipient: ")) &&
-           notify_clean(out, span_first(orcpt, type_len), FIELD_MAX) &&
-           buf_append(out, SPAN("; ")) &&
-           notify_clean(out, decode(span_from(orcpt, type_len + 1), room), FIELD_MAX) &&
-           buf_append(out, SPAN("\r\n"));
+    bool ok = buf_append(out, SPAN("Original-Recipient: ")) && notify_clean(out, type, FIELD_MAX) &&
+              buf_append(out, SPAN("; "));
+    if (ok && span_equal_nocase(type, SPAN("utf-8")))
+        ok = write_utf8_address(facts, address, out);
+    else
+        ok = ok && notify_clean(out, decode(address, room), FIELD_MAX);
+    return ok && buf_append(out, SPAN("\r\n"));
 }
 
 /* "c.s.d": digits only, no leading zeros (RFC 3463 s.2). */
@@ -174,9 +208,8 @@ static bool write_recipient_fields(const struct notify_facts *facts,
 
     qid_format(facts->original_id, id);
     bool ok =
-        buf_append(out, SPAN("\r\n")) && write_original_recipient(address, out) &&
-        write_field(out, "Final-Recipient", "rfc822; ",
-                    span_of_bytes(address->forward_path->text)) &&
+        buf_append(out, SPAN("\r\n")) && write_original_recipient(facts, address, out) &&
+        write_address_field(out, "Final-Recipient", span_of_bytes(address->forward_path->text)) &&
         write_field(out, "Action", "", recipient->relayed ? SPAN("relayed") : SPAN("failed")) &&
         write_field(out, "Status", "", status_of(recipient));
     if (ok && recipient->result->remote && host.len > 0)
@@ -242,30 +275,45 @@ static bool write_quoted(struct buf *out, struct span s)
     return ok;
 }
 
-/* RFC 3461 s.6.2: only what has failed comes back whole; RFC 8689 s.5 wants headers alone. */
+/*
+ * RFC 3461 s.6.2: only what has failed comes back whole; RFC 8689 s.5 wants headers alone.  Eight
+ * bits of a message without SMTPUTF8 may not go where the notification goes.
+ */
 static bool returns_whole(const struct notify_facts *facts)
 {
-    return notify_failures(facts) > 0 && facts->original_is_whole &&
-           facts->message->envelope->ret != 2 && !facts->message->envelope->requiretls &&
-           is_seven_bit(facts->original);
+    const Ipc__Envelope *envelope = facts->message->envelope;
+
+    return notify_failures(facts) > 0 && facts->original_is_whole && envelope->ret != 2 &&
+           !envelope->requiretls && (envelope->smtputf8 || is_seven_bit(facts->original));
+}
+
+/* A part as it is, or, where it is not 7-bit, quoted, which any host takes (RFC 6533 s.4.5). */
+static bool write_body(struct buf *out, struct span body)
+{
+    if (is_seven_bit(body))
+        return buf_append(out, SPAN("\r\n")) && buf_append(out, body);
+    return buf_append(out, SPAN("Content-Transfer-Encoding: quoted-printable\r\n\r\n")) &&
+           write_quoted(out, body);
 }
 
 static bool write_original(const struct notify_facts *facts, struct buf *out)
 {
     struct span headers = headers_of(facts->original);
+    bool is_utf8 = facts->message->envelope->smtputf8;
 
     if (returns_whole(facts))
-        return buf_append(out, SPAN("Content-Type: message/rfc822\r\n"
-                                    "Content-Description: Undelivered message\r\n\r\n")) &&
-               buf_append(out, facts->original);
-    if (is_seven_bit(headers))
-        return buf_append(out, SPAN("Content-Type: text/rfc822-headers\r\n"
-                                    "Content-Description: Headers of the message\r\n\r\n")) &&
-               buf_append(out, headers);
-    return buf_append(out, SPAN("Content-Type: text/rfc822-headers; charset=utf-8\r\n"
-                                "Content-Transfer-Encoding: quoted-printable\r\n"
-                                "Content-Description: Headers of the message\r\n\r\n")) &&
-           write_quoted(out, headers);
+        return buf_printf(out,
+                          "Content-Type: message/%s\r\n"
+                          "Content-Description: Undelivered message\r\n",
+                          is_utf8 && !is_seven_bit(facts->original) ? "global" : "rfc822") &&
+               write_body(out, facts->original);
+    return buf_printf(out,
+                      "Content-Type: %s\r\n"
+                      "Content-Description: Headers of the message\r\n",
+                      is_seven_bit(headers) ? "text/rfc822-headers"
+                      : is_utf8             ? "message/global-headers"
+                                            : "text/rfc822-headers; charset=utf-8") &&
+           write_body(out, headers);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -286,7 +334,21 @@ static void choose_boundary(const struct notify_facts *facts, char boundary[BOUN
     } while (memmem(facts->original.data, facts->original.len, boundary, strlen(boundary)));
 }
 
-static bool write_header(const struct notify_facts *facts, const char *boundary, struct buf *out)
+/* The sender; in ASCII where it has such a form, so that any host takes the notification. */
+static bool write_to(const struct notify_facts *facts, struct buf *out)
+{
+    struct span sender = span_of_bytes(facts->message->envelope->reverse_path->text);
+    char ascii[ADDRESS_ASCII_SIZE];
+    struct address address;
+
+    if (address_parse_utf8(sender, &address) == ADDRESS_FINE && address_to_ascii(&address, ascii))
+        sender = span_of(ascii);
+    return buf_append(out, SPAN("To: <")) && notify_clean_utf8(out, sender, sizeof(ascii)) &&
+           buf_append(out, SPAN(">\r\n"));
+}
+
+static bool write_header(const struct notify_facts *facts, const char *type, const char *boundary,
+                         struct buf *out)
 {
     const char *postmaster = facts->identity->postmaster;
     char date[CLOCK_TEXT_SIZE];
@@ -296,45 +358,60 @@ static bool write_header(const struct notify_facts *facts, const char *boundary,
     qid_format(facts->id, id);
     return buf_printf(out,
                       "Date: %s\r\n"
-                      "From: Mail Delivery System <%s%s>\r\n"
-                      "To: <",
+                      "From: Mail Delivery System <%s%s>\r\n",
                       date, postmaster[0] ? "" : "MAILER-DAEMON@",
                       postmaster[0] ? postmaster : facts->identity->hostname) &&
-           notify_clean(out, span_of_bytes(facts->message->envelope->reverse_path->text),
-                        ADDRESS_MAX) &&
+           write_to(facts, out) &&
            buf_printf(out,
-                      ">\r\n"
                       "Subject: %s\r\n"
                       "Message-ID: <%s.%llx@%s>\r\n"
                       "Auto-Submitted: auto-replied\r\n"
                       "MIME-Version: 1.0\r\n"
-                      "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+                      "Content-Type: multipart/report; report-type=%s;\r\n"
                       "\tboundary=\"%s\"\r\n\r\n",
                       notify_failures(facts) > 0 ? "Your message could not be delivered"
                                                  : "Your message was passed on",
-                      id, (unsigned long long)facts->now_ms, facts->identity->hostname, boundary);
+                      id, (unsigned long long)facts->now_ms, facts->identity->hostname, type,
+                      boundary);
 }
 
 static bool write_status(const struct notify_facts *facts, struct buf *out)
 {
-    bool ok = buf_append(out, SPAN("Content-Type: message/delivery-status\r\n"
-                                   "Content-Description: Delivery report\r\n\r\n")) &&
-              write_message_fields(facts, out);
+    bool ok = write_message_fields(facts, out);
 
     for (size_t i = 0; i < facts->count && ok; i++)
         ok = write_recipient_fields(facts, &facts->recipients[i], out);
     return ok;
 }
 
-bool notify_write(const struct notify_facts *facts, struct buf *out)
+static bool write_parts(const struct notify_facts *facts, struct span words, struct span status,
+                        struct buf *out)
 {
+    const char *type = is_ascii(status) ? "delivery-status" : "global-delivery-status";
     char boundary[BOUNDARY_SIZE];
 
     choose_boundary(facts, boundary);
-    return write_header(facts, boundary, out) &&
-           buf_printf(out, "--%s\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n",
-                      boundary) &&
-           notify_write_words(facts, out) && buf_printf(out, "\r\n--%s\r\n", boundary) &&
-           write_status(facts, out) && buf_printf(out, "\r\n--%s\r\n", boundary) &&
+    return write_header(facts, type, boundary, out) &&
+           buf_printf(out, "--%s\r\nContent-Type: text/plain; charset=%s\r\n", boundary,
+                      is_ascii(words) ? "us-ascii" : "utf-8") &&
+           write_body(out, words) &&
+           buf_printf(out,
+                      "\r\n--%s\r\nContent-Type: message/%s\r\n"
+                      "Content-Description: Delivery report\r\n",
+                      boundary, type) &&
+           write_body(out, status) && buf_printf(out, "\r\n--%s\r\n", boundary) &&
            write_original(facts, out) && buf_printf(out, "\r\n--%s--\r\n", boundary);
+}
+
+bool notify_write(const struct notify_facts *facts, struct buf *out)
+{
+    struct buf words, status;
+
+    buf_init(&words, NOTIFY_TEXT_MAX);
+    buf_init(&status, NOTIFY_TEXT_MAX);
+    bool ok = notify_write_words(facts, &words) && write_status(facts, &status) &&
+              write_parts(facts, buf_span(&words), buf_span(&status), out);
+    buf_clear(&words);
+    buf_clear(&status);
+    return ok;
 }

@@ -1,8 +1,8 @@
 /*
  * notify - builds delivery status notifications: what a sender is told about recipients that will
  * not get the message, and about those, if asked for, of whom nothing more will be heard.  Called
- * by store_settle; pure: writes text from facts. Rules: RFC 3464, RFC 6522, RFC 3461 s.5.2 and s.6;
- * rfc/bounces-dsn.md.
+ * by store_settle; pure: writes text from facts. Rules: RFC 3464, RFC 6522, RFC 6533, RFC 3461
+ * s.5.2 and s.6; rfc/bounces-dsn.md.
  */
 #ifndef WAXSEAL_QUEUE_NOTIFY_H
 #define WAXSEAL_QUEUE_NOTIFY_H

@@ -4,9 +4,17 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/base/utf8.h"
 #include "lib/ipc/channel.h"
 
 enum { REPLY_SHOWN_MAX = 1000, NAME_SHOWN_MAX = 300, WRAP_AT = 72 };
+
+static char clean_byte(char c)
+{
+    if (c == '\n' || c == '\r' || c == '\t')
+        return ' ';
+    return c >= ' ' && c <= '~' ? c : '?';
+}
 
 bool notify_clean(struct buf *out, struct span text, size_t most)
 {
@@ -15,15 +23,26 @@ bool notify_clean(struct buf *out, struct span text, size_t most)
 
     while (s.len > 0) {
         size_t len = s.len < sizeof(piece) ? s.len : sizeof(piece);
-        for (size_t i = 0; i < len; i++) {
-            char c = s.data[i];
-            piece[i] = c == '\n' || c == '\r' || c == '\t' ? ' ' : c >= ' ' && c <= '~' ? c : '?';
-        }
+        for (size_t i = 0; i < len; i++)
+            piece[i] = clean_byte(s.data[i]);
         if (!buf_append(out, (struct span){ piece, len }))
             return false;
         s = span_from(s, len);
     }
     return true;
+}
+
+bool notify_clean_utf8(struct buf *out, struct span text, size_t most)
+{
+    struct span s = span_first(text, most);
+    bool ok = true;
+
+    while (s.len > 0 && ok) {
+        size_t len = utf8_character(s);
+        ok = len > 1 ? buf_append(out, span_first(s, len)) : notify_clean(out, span_first(s, 1), 1);
+        s = span_from(s, len > 1 ? len : 1);
+    }
+    return ok;
 }
 
 struct span notify_host(const struct notify_recipient *recipient)
@@ -179,7 +198,7 @@ static bool write_address(const struct notify_recipient *recipient, struct buf *
 {
     struct span address = span_of_bytes(recipient->record->recipient->forward_path->text);
 
-    return buf_append(out, SPAN("<")) && notify_clean(out, address, NAME_SHOWN_MAX) &&
+    return buf_append(out, SPAN("<")) && notify_clean_utf8(out, address, NAME_SHOWN_MAX) &&
            buf_append(out, SPAN(">\r\n"));
 }
 

@@ -11,6 +11,8 @@ bool notify_write_words(const struct notify_facts *facts, struct buf *out) MUST_
 
 /* Shared with notify: bytes from outside as printable ASCII on one line, at most `most` of them. */
 bool notify_clean(struct buf *out, struct span text, size_t most) MUST_CHECK;
+/* The same for an address of a message with SMTPUTF8: well-formed UTF-8 stays. */
+bool notify_clean_utf8(struct buf *out, struct span text, size_t most) MUST_CHECK;
 /* The MX host that the result is about; empty when none was reached. */
 struct span notify_host(const struct notify_recipient *recipient);
 

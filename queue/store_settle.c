@@ -225,23 +225,26 @@ static struct error *put_notification(struct settling *s, struct span text)
 {
     struct envelope envelope;
     struct address sender;
+    char ascii[ADDRESS_ASCII_SIZE];
 
     envelope_init(&envelope);
     envelope.received_utc_ms = s->txn->now_ms;
     envelope.requiretls = s->message->envelope->requiretls; /* RFC 8689 s.5 */
-    if (address_parse(span_of_bytes(s->message->envelope->reverse_path->text), &sender) !=
+    if (address_parse_utf8(span_of_bytes(s->message->envelope->reverse_path->text), &sender) !=
         ADDRESS_FINE) {
         envelope_clear(&envelope);
         s->settle->sender_is_null = true; /* an address nothing can be sent to */
         return NULL;
     }
     envelope_add(&envelope, &sender);
+    envelope.smtputf8 = envelope.utf8_header = !address_to_ascii(&sender, ascii); /* in To */
     struct new_message message = {
         .id = s->settle->reserved_id,
         .envelope = &envelope,
         .size = text.len,
         .chunks = content_chunks(text.len),
         .content_cost = content_cost(text.len),
+        .eight_bit = envelope.utf8_header,
         .notification = true,
     };
     struct error *err = content_put(s->txn, message.id, 0, text);

@@ -365,6 +365,7 @@ static const char *on_end(struct inlet *inlet, const struct channel_frame *frame
         return "the end of a message does not decode";
     struct stream *stream = map_get_number(inlet->by_number, end->stream);
     bool eight_bit = end->eight_bit;
+    bool utf8_header = end->utf8_header;
     ipc__accept_end__free_unpacked(end, NULL);
     if (!stream)
         return NULL;
@@ -372,6 +373,7 @@ static const char *on_end(struct inlet *inlet, const struct channel_frame *frame
         return "a message that ends twice";
     stream->ended = true;
     stream->eight_bit = eight_bit;
+    stream->envelope.utf8_header = utf8_header;
     commit_more(inlet->streams, stream);
     return NULL;
 }

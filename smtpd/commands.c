@@ -109,6 +109,7 @@ static enum reply_id take_mail(struct conversation *talk, struct span argument)
     memcpy(talk->envelope.user, talk->user, sizeof(talk->envelope.user));
     talk->envelope.reverse_path = mail.reverse_path;
     talk->envelope.body = mail.body;
+    talk->envelope.smtputf8 = mail.smtputf8;
     talk->envelope.declared_size = mail.size;
     talk->envelope.dsn = mail.dsn;
     talk->phase = PHASE_MAIL;
@@ -161,7 +162,7 @@ static void add_recipient(struct conversation *talk, const struct rcpt_command *
 static enum reply_id take_rcpt(struct conversation *talk, struct span argument)
 {
     struct rcpt_command rcpt;
-    enum command_fault fault = command_parse_rcpt(argument, &rcpt);
+    enum command_fault fault = command_parse_rcpt(argument, talk->envelope.smtputf8, &rcpt);
     enum reply_id verdict;
 
     if (fault)

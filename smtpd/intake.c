@@ -44,8 +44,14 @@ static void refuse(struct intake *intake, enum reply_id why)
 /* The queue has all of it; `settled` will come. */
 static void finish(struct intake *intake)
 {
+    const struct queue_content content = {
+        .size = intake->sent,
+        .eight_bit = intake->data.eight_bit,
+        .utf8_header = intake->data.eight_bit_header,
+    };
+
     intake->has_ended = true;
-    queue_accept_end(intake->accept, intake->data.eight_bit, intake->sent);
+    queue_accept_end(intake->accept, content);
 }
 
 static void give(struct intake *intake, struct span content)

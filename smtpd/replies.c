@@ -175,7 +175,8 @@ static void write_ehlo(struct writer *w, const struct reply_facts *facts)
         put(w, "\r\n250-STARTTLS");
     write_mechanisms(w, facts->mechanisms);
     put(w, limits);
-    put(w, "\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 CHUNKING\r\n");
+    put(w, "\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 "
+           "CHUNKING\r\n");
 }
 
 size_t reply_write(enum reply_id id, const struct reply_facts *facts, char room[REPLY_ROOM])

@@ -94,7 +94,15 @@ static void complete_envelope(struct session *s, int64_t now_utc_ms)
     memcpy(envelope->client_name, s->talk.client_name, sizeof(envelope->client_name));
 }
 
-static struct trace_facts trace_facts_of(const struct session *s)
+/* Its mailbox in ASCII: the header of a message is not to become UTF-8 by our field alone. */
+static const char *only_recipient(const struct envelope *envelope, char room[ADDRESS_ASCII_SIZE])
+{
+    bool is_one = envelope->recipient_count == 1;
+
+    return is_one && address_to_ascii(&envelope->recipients[0].forward_path, room) ? room : NULL;
+}
+
+static struct trace_facts trace_facts_of(const struct session *s, char room[ADDRESS_ASCII_SIZE])
 {
     const struct envelope *envelope = &s->talk.envelope;
 
@@ -106,8 +114,8 @@ static struct trace_facts trace_facts_of(const struct session *s)
         .is_user = s->talk.user[0] != '\0',
         .tls_version = s->tls_version,
         .tls_cipher = s->tls_cipher,
-        .only_recipient =
-            envelope->recipient_count == 1 ? envelope->recipients[0].forward_path.text : NULL,
+        .is_utf8 = envelope->smtputf8,
+        .only_recipient = only_recipient(envelope, room),
         .now_utc_ms = envelope->received_utc_ms,
     };
 }
@@ -129,10 +137,10 @@ static const struct duties *duties_of(const struct session *s, struct duties *ro
 static void content_begin(struct session *s)
 {
     struct duties duties;
-    char head[TRACE_PART_SIZE], tail[TRACE_PART_SIZE];
+    char head[TRACE_PART_SIZE], tail[TRACE_PART_SIZE], recipient[ADDRESS_ASCII_SIZE];
 
     complete_envelope(s, clock_utc_ms());
-    struct trace_facts trace = trace_facts_of(s);
+    struct trace_facts trace = trace_facts_of(s, recipient);
     struct intake_start start = {
         .queue = s->host->queue,
         .envelope = &s->talk.envelope,

@@ -23,14 +23,17 @@ static bool is_secure(const struct trace_facts *facts)
     return facts->tls_version[0] != '\0';
 }
 
-/* RFC 3848; HELO within TLS has no word of its own. */
+/* RFC 3848, RFC 6531 s.4.3; HELO within TLS has no word of its own. */
 static const char *protocol(const struct trace_facts *facts)
 {
-    if (is_secure(facts))
-        return facts->is_user ? "ESMTPSA" : "ESMTPS";
-    if (facts->is_user)
-        return "ESMTPA";
-    return facts->is_esmtp ? "ESMTP" : "SMTP";
+    static const char *const words[2][2][2] = {
+        { { "ESMTP", "ESMTPA" }, { "ESMTPS", "ESMTPSA" } },
+        { { "UTF8SMTP", "UTF8SMTPA" }, { "UTF8SMTPS", "UTF8SMTPSA" } },
+    };
+
+    if (!facts->is_esmtp && !facts->is_user && !is_secure(facts))
+        return "SMTP";
+    return words[facts->is_utf8][is_secure(facts)][facts->is_user];
 }
 
 /* An address literal (RFC 5321 s.4.4), or which user of this machine it was. */

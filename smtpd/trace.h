@@ -1,7 +1,7 @@
 /*
  * trace - the Received field that we put in front of every message (RFC 5321 s.4.4, RFC 3848,
- * rfc/smtp-server.md section 7).  Called by smtpd/session.  Pure.  It comes in two parts, for the
- * queue id between them is not known here.
+ * RFC 6531 s.4.3, rfc/smtp-server.md section 7).  Called by smtpd/session.  Pure.  It comes in two
+ * parts, for the queue id between them is not known here.
  */
 #ifndef WAXSEAL_SMTPD_TRACE_H
 #define WAXSEAL_SMTPD_TRACE_H
@@ -15,9 +15,11 @@ struct trace_facts {
     const char *hostname; /* our own name */
     bool is_esmtp;
     bool is_user;            /* has authenticated */
+    bool is_utf8;            /* SMTPUTF8 was said */
     const char *tls_version; /* "" in clear */
     const char *tls_cipher;
-    const char *only_recipient; /* NULL when there are several: nobody learns of the others */
+    /* ASCII.  NULL when there are several: nobody learns of the others. */
+    const char *only_recipient;
     int64_t now_utc_ms;
 };
 

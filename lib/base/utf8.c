@@ -36,6 +36,28 @@ size_t utf8_character(struct span s)
     return 0;
 }
 
+uint32_t utf8_point(struct span character)
+{
+    uint32_t point = (uint8_t)character.data[0];
+
+    if (character.len > 1)
+        point &= 0x7fU >> character.len;
+    for (size_t i = 1; i < character.len; i++)
+        point = point << 6 | ((uint8_t)character.data[i] & 0x3fU);
+    return point;
+}
+
+size_t utf8_write(uint32_t point, char room[UTF8_CHARACTER_MAX])
+{
+    static const uint8_t marks[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+    size_t len = point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+
+    for (size_t i = len; i-- > 1; point >>= 6)
+        room[i] = (char)(0x80 | (point & 0x3f));
+    room[0] = (char)(marks[len] | point);
+    return len;
+}
+
 bool utf8_is_valid(struct span s)
 {
     while (s.len > 0) {

@@ -1,6 +1,7 @@
 #include "lib/ipc/envelope_codec.h"
 
 #include "lib/base/memory.h"
+#include "lib/base/utf8.h"
 #include "lib/ipc/channel.h"
 #include "lib/mail/domain.h"
 #include "lib/mail/dsn.h"
@@ -66,6 +67,7 @@ Ipc__Envelope *envelope_to_message(const struct envelope *e)
     m->reverse_path = &whole->reverse_path;
     m->body = e->body;
     m->smtputf8 = e->smtputf8;
+    m->utf8_header = e->utf8_header;
     m->requiretls = e->requiretls;
     m->ret = e->dsn.ret_full ? 1 : e->dsn.ret_headers ? 2 : 0;
     m->envid = text_bytes(e->dsn.envid);
@@ -124,7 +126,8 @@ static bool domain_is_fit(const struct address *a)
 static bool mailbox_from(const Ipc__Mailbox *m, struct address *out)
 {
     *out = (struct address){ 0 };
-    if (!m || !text_from(m->text, out->text, sizeof(out->text)) ||
+    if (!m || !utf8_is_valid(span_of_bytes(m->text)) ||
+        !text_from(m->text, out->text, sizeof(out->text)) ||
         !text_from(m->domain, out->domain, sizeof(out->domain)) ||
         !ip_from(m->literal, &out->literal) || m->local_len > strlen(out->text))
         return false;
@@ -158,6 +161,7 @@ bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out)
         return false;
     out->body = (enum body_type)message->body;
     out->smtputf8 = message->smtputf8;
+    out->utf8_header = message->utf8_header;
     out->requiretls = message->requiretls;
     out->dsn.ret_full = message->ret == 1;
     out->dsn.ret_headers = message->ret == 2;

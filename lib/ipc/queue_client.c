@@ -273,15 +273,16 @@ void queue_accept_content(struct queue_accept *accept, struct span bytes)
     }
 }
 
-void queue_accept_end(struct queue_accept *accept, bool eight_bit, uint64_t size)
+void queue_accept_end(struct queue_accept *accept, struct queue_content content)
 {
     Ipc__AcceptEnd end = IPC__ACCEPT_END__INIT;
 
     if (accept_is_lost(accept))
         return;
     end.stream = accept->stream;
-    end.eight_bit = eight_bit;
-    end.size = size;
+    end.eight_bit = content.eight_bit;
+    end.utf8_header = content.utf8_header;
+    end.size = content.size;
     channel_send(accept->client->channel, FRAME_ACCEPT_END, &end.base, nothing);
 }
 

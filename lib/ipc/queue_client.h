@@ -42,8 +42,14 @@ struct queue_accept *queue_accept_begin(struct queue_client *client,
 size_t queue_accept_room(const struct queue_accept *accept);
 /* Hands in content, at most the room. */
 void queue_accept_content(struct queue_accept *accept, struct span bytes);
+/* What is known of content that has come. */
+struct queue_content {
+    uint64_t size;    /* without the trace field */
+    bool eight_bit;   /* bytes above 127 ... */
+    bool utf8_header; /* ... in its header */
+};
 /* The content is whole; `done` comes after the commit. */
-void queue_accept_end(struct queue_accept *accept, bool eight_bit, uint64_t size);
+void queue_accept_end(struct queue_accept *accept, struct queue_content content);
 /* Throws it away; `done` does not come.  Accepts NULL inside. */
 void queue_accept_abort(struct queue_accept **accept);
 

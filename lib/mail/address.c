@@ -1,14 +1,24 @@
 #include "lib/mail/address.h"
 
+#include "lib/base/utf8.h"
 #include "lib/mail/domain.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* RFC 5322 s.3.2.3 */
+static bool is_ascii(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.data[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* RFC 5322 s.3.2.3, RFC 6532 s.3.2; what is not ASCII is well-formed here. */
 static bool is_atext(char c)
 {
-    return ascii_is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+    return ascii_is_alnum(c) || (unsigned char)c >= 0x80 ||
+           (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
 /* Bytes of the dot-string at the front of `text`; 0 for none. */
@@ -87,22 +97,29 @@ static bool parse_domain(struct span domain, struct address *out)
 {
     if (domain.len > 2 && domain.data[0] == '[' && domain.data[domain.len - 1] == ']')
         return parse_literal(domain, out);
-    return domain_is_host(domain) && domain_normalize(domain, out->domain);
+    if (is_ascii(domain) && !domain_is_host(domain))
+        return false;
+    return domain_normalize(domain, out->domain);
+}
+
+/* U+0080 to U+009F, which terminals may obey. */
+static bool is_upper_control(struct span character)
+{
+    return character.len == 2 && (unsigned char)character.data[0] == 0xc2 &&
+           (unsigned char)character.data[1] < 0xa0;
 }
 
 /* What no mailbox may hold, before its form is looked at. */
-static enum address_fault check_bytes(struct span text)
+static bool has_bad_bytes(struct span text)
 {
-    enum address_fault fault = ADDRESS_FINE;
-
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c < 0x20 || c == 0x7f)
-            return ADDRESS_SYNTAX;
-        if (c >= 0x80)
-            fault = ADDRESS_NON_ASCII;
+    while (text.len > 0) {
+        size_t len = utf8_character(text);
+        unsigned char first = (unsigned char)text.data[0];
+        if (len == 0 || first < 0x20 || first == 0x7f || is_upper_control(span_first(text, len)))
+            return true;
+        text = span_from(text, len);
     }
-    return fault;
+    return false;
 }
 
 static enum address_fault parse_mailbox(struct span text, struct address *out)
@@ -120,16 +137,13 @@ static enum address_fault parse_mailbox(struct span text, struct address *out)
     return parse_domain(span_from(text, local + 1), out) ? ADDRESS_FINE : ADDRESS_BAD_DOMAIN;
 }
 
-enum address_fault address_parse(struct span text, struct address *out)
+enum address_fault address_parse_utf8(struct span text, struct address *out)
 {
     struct address parsed = { .is_literal = false };
     enum address_fault fault;
 
     *out = parsed;
-    fault = check_bytes(text);
-    if (fault != ADDRESS_FINE)
-        return fault;
-    if (!strip_route(&text))
+    if (has_bad_bytes(text) || !strip_route(&text))
         return ADDRESS_SYNTAX;
     fault = parse_mailbox(text, &parsed);
     if (fault != ADDRESS_FINE)
@@ -140,6 +154,14 @@ enum address_fault address_parse(struct span text, struct address *out)
     return ADDRESS_FINE;
 }
 
+enum address_fault address_parse(struct span text, struct address *out)
+{
+    *out = (struct address){ .is_literal = false };
+    if (has_bad_bytes(text))
+        return ADDRESS_SYNTAX;
+    return is_ascii(text) ? address_parse_utf8(text, out) : ADDRESS_NON_ASCII;
+}
+
 enum address_fault address_parse_reverse(struct span text, struct address *out)
 {
     enum address_fault fault;
@@ -148,10 +170,28 @@ enum address_fault address_parse_reverse(struct span text, struct address *out)
         *out = (struct address){ .is_literal = false };
         return ADDRESS_FINE;
     }
-    fault = address_parse(text, out);
+    fault = address_parse_utf8(text, out);
     if (fault == ADDRESS_FINE && out->domain[0] == '\0') {
         *out = (struct address){ .is_literal = false };
         return ADDRESS_SYNTAX;
     }
     return fault;
+}
+
+bool address_is_ascii(const struct address *address)
+{
+    return is_ascii(span_of(address->text));
+}
+
+bool address_to_ascii(const struct address *address, char room[ADDRESS_ASCII_SIZE])
+{
+    struct span local = span_first(span_of(address->text), address->local_len);
+
+    room[0] = '\0';
+    if (!is_ascii(local))
+        return false;
+    if (address_is_ascii(address))
+        return span_to_string(span_of(address->text), room, ADDRESS_ASCII_SIZE);
+    snprintf(room, ADDRESS_ASCII_SIZE, SPAN_FMT "@%s", SPAN_ARG(local), address->domain);
+    return true;
 }

@@ -1,5 +1,7 @@
 /*
- * address - mailboxes of the envelope: local-part and domain (RFC 5321 s.4.1.2).  Pure.
+ * address - mailboxes of the envelope: local-part and domain (RFC 5321 s.4.1.2, RFC 6531 s.3.3).
+ * Pure.  Nothing here or elsewhere compares local-parts that are not ASCII: they are kept as they
+ * came and never brought into another form (RFC 6532 s.3.1).
  */
 #ifndef WAXSEAL_MAIL_ADDRESS_H
 #define WAXSEAL_MAIL_ADDRESS_H
@@ -22,7 +24,7 @@ enum address_fault {
     ADDRESS_FINE,
     ADDRESS_SYNTAX, /* not a mailbox */
     ADDRESS_TOO_LONG,
-    ADDRESS_NON_ASCII,  /* needs SMTPUTF8 */
+    ADDRESS_NON_ASCII,  /* of address_parse: needs SMTPUTF8 */
     ADDRESS_BAD_DOMAIN, /* labels, IDNA */
 };
 
@@ -30,8 +32,21 @@ enum address_fault {
  * stripped. */
 enum address_fault address_parse(struct span text, struct address *out);
 
+/* The same, and UTF-8 in local-part and domain, well-formed and without control characters. */
+enum address_fault address_parse_utf8(struct span text, struct address *out);
+
 /* The path of MAIL FROM: the same, or empty for the null reverse-path; "postmaster" alone is none.
  */
 enum address_fault address_parse_reverse(struct span text, struct address *out);
+
+/* Is all of it ASCII as it came?  Else it goes where SMTPUTF8 was said (RFC 6531 s.3.4). */
+bool address_is_ascii(const struct address *address);
+
+/*
+ * The mailbox for hosts without SMTPUTF8: the domain in A-labels (RFC 6531 s.3.2).  False: its
+ * local-part is not ASCII, there is none.
+ */
+enum { ADDRESS_ASCII_SIZE = ADDRESS_MAX + DOMAIN_MAX + 2 };
+bool address_to_ascii(const struct address *address, char room[ADDRESS_ASCII_SIZE]);
 
 #endif

@@ -1,6 +1,7 @@
 #include "lib/mail/command.h"
 
 #include "lib/base/error.h"
+#include "lib/base/utf8.h"
 #include "lib/mail/domain.h"
 #include "lib/mail/dsn.h"
 
@@ -120,10 +121,24 @@ static bool is_keyword(struct span s)
     return true;
 }
 
-/* RFC 5321 s.4.1.2: esmtp-value; a "=" in it is tolerated, as AUTH= and others have one. */
+static bool is_ascii(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.data[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/*
+ * RFC 5321 s.4.1.2: esmtp-value; RFC 6531 s.3.3 adds UTF-8.  A "=" in it is tolerated, as AUTH= and
+ * others have one.
+ */
 static bool is_value(struct span s)
 {
-    return s.len > 0 && span_is_printable(s) && span_find(s, ' ') == s.len;
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.data[i] <= ' ' || s.data[i] == 0x7f)
+            return false;
+    return s.len > 0 && utf8_is_valid(s);
 }
 
 struct parameter {
@@ -207,6 +222,15 @@ static enum command_fault take_auth(struct span value, struct mail_command *out)
     return value.len > 0 ? COMMAND_FINE : COMMAND_PARAMETER_SYNTAX;
 }
 
+/* RFC 6531 s.3.4: SMTPUTF8 takes no value. */
+static enum command_fault take_flag(const struct parameter *parameter, bool *flag)
+{
+    enum command_fault fault = once(*flag, parameter->value.data == NULL);
+
+    *flag = true;
+    return fault;
+}
+
 static enum command_fault take_mail_parameter(const struct parameter *parameter,
                                               struct mail_command *out)
 {
@@ -216,6 +240,8 @@ static enum command_fault take_mail_parameter(const struct parameter *parameter,
         return take_body(parameter->value, out);
     if (span_equal_nocase(parameter->keyword, SPAN("AUTH")))
         return take_auth(parameter->value, out);
+    if (span_equal_nocase(parameter->keyword, SPAN("SMTPUTF8")))
+        return take_flag(parameter, &out->smtputf8);
     if (span_equal_nocase(parameter->keyword, SPAN("RET"))) {
         bool is_given = out->dsn.ret_full || out->dsn.ret_headers;
         return once(is_given, dsn_parse_ret(parameter->value, &out->dsn));
@@ -243,48 +269,55 @@ static enum command_fault take_rcpt_parameter(const struct parameter *parameter,
     return COMMAND_PARAMETER_UNKNOWN;
 }
 
-static enum command_fault path_fault(enum address_fault fault, enum command_fault bad,
-                                     enum command_fault non_ascii)
+/* What is not ASCII wants SMTPUTF8 to have been said (RFC 6531 s.3.2, s.3.5). */
+static enum command_fault check_ascii(const struct address *path, enum command_fault non_ascii,
+                                      struct span parameters)
 {
-    if (fault == ADDRESS_FINE)
-        return COMMAND_FINE;
-    return fault == ADDRESS_NON_ASCII ? non_ascii : bad;
+    if (!address_is_ascii(path))
+        return non_ascii;
+    return is_ascii(parameters) ? COMMAND_FINE : COMMAND_PARAMETER_SYNTAX;
 }
 
 enum command_fault command_parse_mail(struct span argument, struct mail_command *out)
 {
     enum command_fault fault = COMMAND_FINE;
     struct parameter parameter;
-    struct span path, rest;
+    struct span path, rest, parameters;
 
     *out = (struct mail_command){ .body = BODY_7BIT };
     if (!cut_path(argument, SPAN("FROM:<"), &path, &rest))
         return COMMAND_SYNTAX;
-    fault = path_fault(address_parse_reverse(path, &out->reverse_path), COMMAND_BAD_REVERSE_PATH,
-                       COMMAND_NON_ASCII_REVERSE);
+    if (address_parse_reverse(path, &out->reverse_path) != ADDRESS_FINE)
+        return COMMAND_BAD_REVERSE_PATH;
+    parameters = rest;
     while (fault == COMMAND_FINE && cut_parameter(&rest, &parameter, &fault)) {
         out->parameters++;
         fault = take_mail_parameter(&parameter, out);
     }
-    return fault;
+    if (fault || out->smtputf8)
+        return fault;
+    return check_ascii(&out->reverse_path, COMMAND_NON_ASCII_REVERSE, parameters);
 }
 
-enum command_fault command_parse_rcpt(struct span argument, struct rcpt_command *out)
+enum command_fault command_parse_rcpt(struct span argument, bool smtputf8, struct rcpt_command *out)
 {
     enum command_fault fault = COMMAND_FINE;
     struct parameter parameter;
-    struct span path, rest;
+    struct span path, rest, parameters;
 
     *out = (struct rcpt_command){ .parameters = 0 };
     if (!cut_path(argument, SPAN("TO:<"), &path, &rest))
         return COMMAND_SYNTAX;
-    fault = path_fault(address_parse(path, &out->forward_path), COMMAND_BAD_FORWARD_PATH,
-                       COMMAND_NON_ASCII_FORWARD);
+    if (address_parse_utf8(path, &out->forward_path) != ADDRESS_FINE)
+        return COMMAND_BAD_FORWARD_PATH;
+    parameters = rest;
     while (fault == COMMAND_FINE && cut_parameter(&rest, &parameter, &fault)) {
         out->parameters++;
         fault = take_rcpt_parameter(&parameter, out);
     }
-    return fault;
+    if (fault || smtputf8)
+        return fault;
+    return check_ascii(&out->forward_path, COMMAND_NON_ASCII_FORWARD, parameters);
 }
 
 enum command_fault command_parse_bdat(struct span argument, struct bdat_command *out)

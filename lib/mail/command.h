@@ -73,19 +73,24 @@ struct mail_command {
     uint64_t size; /* UINT64_MAX for what does not fit */
     bool body_given;
     enum body_type body;
+    bool smtputf8;   /* RFC 6531 s.3.4 */
     bool auth_given; /* AUTH=: nobody is trusted to say it, so it is "<>" (RFC 4954 s.5) */
     struct dsn_request dsn;
 };
 enum command_fault command_parse_mail(struct span argument, struct mail_command *out);
 
-/* "RCPT": a path, or "<postmaster>" alone, whose domain is then "". */
+/*
+ * "RCPT": a path, or "<postmaster>" alone, whose domain is then "".  With `smtputf8`, said at MAIL,
+ * path and ORCPT may be UTF-8.
+ */
 struct rcpt_command {
     struct address forward_path;
     unsigned parameters;
     uint32_t notify;           /* 0: not given */
     char orcpt[ORCPT_MAX + 1]; /* "" for none */
 };
-enum command_fault command_parse_rcpt(struct span argument, struct rcpt_command *out);
+enum command_fault command_parse_rcpt(struct span argument, bool smtputf8,
+                                      struct rcpt_command *out);
 
 /*
  * The argument of BDAT: how many octets follow, and whether they are the last (RFC 3030 s.2).

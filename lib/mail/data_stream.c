@@ -87,10 +87,12 @@ static void refuse(struct data_stream *data, struct span run, enum data_fault fa
         data->fault = fault;
 }
 
-/* Counts bytes of the line begun, and remembers its first ones while it may be a header field. */
+/* Counts bytes of the line begun, and remembers its first ones: it may be a header field. */
 static void count_in_line(struct data_stream *data, struct span part)
 {
-    if (data->in_header && data->line_bytes < DATA_FIELD_NAME_SIZE) {
+    if ((data->in_header || data->in_part) && !data->eight_bit_header)
+        data->eight_bit_header = has_eight_bit(part);
+    if (data->line_bytes < DATA_FIELD_NAME_SIZE) {
         size_t have = (size_t)data->line_bytes;
         size_t room = DATA_FIELD_NAME_SIZE - have;
         memcpy(data->name + have, part.data, part.len < room ? part.len : room);
@@ -111,11 +113,26 @@ static void count_header_line(struct data_stream *data)
         data->received++;
 }
 
+/*
+ * The header of a MIME part begins behind a boundary (RFC 2046 s.5.1.1) and ends with an empty
+ * line.  Which lines are boundaries only their header says, so each that could be one counts; the
+ * "-- " above a signature could not.
+ */
+static void count_body_line(struct data_stream *data)
+{
+    if (data->line_bytes == 0)
+        data->in_part = false;
+    else if (data->line_bytes > 2 && memcmp(data->name, "--", 2) == 0)
+        data->in_part = data->line_bytes > 3 || data->name[2] != ' ';
+}
+
 static void end_line(struct data_stream *data)
 {
     data->lines++;
     if (data->in_header)
         count_header_line(data);
+    else
+        count_body_line(data);
     data->line_bytes = 0;
 }
 

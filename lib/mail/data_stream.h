@@ -40,6 +40,7 @@ struct data_stream {
     unsigned received;     /* Received fields in the header */
     bool in_header;        /* the empty line has not come */
     bool eight_bit;        /* in what was handed on */
+    bool eight_bit_header; /* in the header, or in what may be that of a MIME part */
 
     /* Its own. */
     data_emit_fn *emit;
@@ -47,7 +48,8 @@ struct data_stream {
     bool is_chunked;
     int state;
     uint64_t line_bytes;             /* of the line begun */
-    char name[DATA_FIELD_NAME_SIZE]; /* the first bytes of the line begun, while in the header */
+    bool in_part;                    /* behind a line that may be a MIME boundary */
+    char name[DATA_FIELD_NAME_SIZE]; /* the first bytes of the line begun */
 };
 
 /* Ready for the first byte behind the CRLF of DATA. */

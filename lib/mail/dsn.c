@@ -70,7 +70,7 @@ bool dsn_parse_notify(struct span value, uint32_t *out_notify)
     return true;
 }
 
-/* RFC 3461 s.4.2: addr-type ";" xtext; the type is an atom. */
+/* RFC 3461 s.4.2: addr-type ";" xtext; the type is an atom.  RFC 6533 s.3: "utf-8" may be UTF-8. */
 bool dsn_orcpt_is_valid(struct span orcpt)
 {
     struct span type = span_first(orcpt, span_find(orcpt, ';'));
@@ -83,13 +83,30 @@ bool dsn_orcpt_is_valid(struct span orcpt)
     for (size_t i = 0; i < type.len; i++)
         if (!ascii_is_alnum(type.data[i]) && type.data[i] != '-')
             return false;
-    return xtext_is_valid(address);
+    return span_equal_nocase(type, SPAN("utf-8")) ? xtext_utf8_is_valid(address)
+                                                  : xtext_is_valid(address);
 }
 
 bool dsn_parse_orcpt(struct span value, char out_orcpt[ORCPT_MAX + 1])
 {
     return value.len > 0 && dsn_orcpt_is_valid(value) &&
            span_to_string(value, out_orcpt, ORCPT_MAX + 1);
+}
+
+bool dsn_orcpt_to_ascii(struct span orcpt, char room[ORCPT_MAX + 1])
+{
+    size_t type_len = span_find(orcpt, ';') + 1;
+    struct buf text;
+    bool fits;
+
+    if (span_is_printable(orcpt))
+        return span_to_string(orcpt, room, ORCPT_MAX + 1);
+    buf_init(&text, ORCPT_MAX);
+    fits = buf_append(&text, span_first(orcpt, type_len)) &&
+           xtext_utf8_to_ascii(span_from(orcpt, type_len), &text) &&
+           span_to_string(buf_span(&text), room, ORCPT_MAX + 1);
+    buf_clear(&text);
+    return fits;
 }
 
 void dsn_format_notify(uint32_t notify, char room[DSN_NOTIFY_SIZE])

@@ -28,7 +28,8 @@ enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_D
 struct envelope {
     struct address reverse_path;
     enum body_type body;
-    bool smtputf8;
+    bool smtputf8;    /* was said (RFC 6531 s.3.4) */
+    bool utf8_header; /* is in the content; known once that has come */
     bool requiretls;
     struct dsn_request dsn;
     int64_t received_utc_ms;

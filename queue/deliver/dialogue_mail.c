@@ -1,7 +1,6 @@
 #include "queue/deliver/dialogue_private.h"
 
 #include "lib/base/clock.h"
-#include "lib/mail/dsn.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -9,7 +8,6 @@
 
 enum {
     DOT_WAIT_MS = 10 * MINUTE_MS, /* RFC 5321 s.4.5.3.2.6 */
-    MAIL_DSN_SIZE = ENVID_MAX + sizeof(" RET=FULL ENVID="),
 };
 
 static struct reply_facts facts_of(const struct dialogue *d, enum stage stage,
@@ -33,47 +31,29 @@ static void on_more_content(void *ctx)
 
 /* --- beginning */
 
-static bool is_ascii(const char *text)
+static struct outcome outcome_of_unfit(const struct unfit *unfit)
 {
-    for (; *text; text++)
-        if ((unsigned char)*text > 0x7e)
-            return false;
-    return true;
+    struct outcome o = { .kind = OUTCOME_FAILED, .elsewhere = unfit->elsewhere };
+
+    snprintf(o.status, sizeof(o.status), "%s", unfit->status);
+    return o;
 }
 
-/* Paths outside ASCII go to servers that offer SMTPUTF8 only (RFC 6531 s.3.2). */
-static bool paths_are_ascii(const struct envelope *e)
-{
-    bool fine = is_ascii(e->reverse_path.text);
-
-    for (unsigned i = 0; i < e->recipient_count; i++)
-        fine = fine && is_ascii(e->recipients[i].forward_path.text);
-    return fine;
-}
-
-/* What this server has said it will not take; NULL when there is nothing. */
-static const char *not_for_this_server(const struct dialogue *d, const struct job *job,
-                                       char status[STATUS_TEXT_SIZE])
-{
-    if (d->offered.size && d->offered.size_max > 0 && job->size > d->offered.size_max) {
-        strcpy(status, "5.3.4");
-        return "the message is larger than the server takes (RFC 1870)";
-    }
-    if (!d->offered.smtputf8 && !paths_are_ascii(&job->envelope)) {
-        strcpy(status, "5.6.7");
-        return "the server does not take addresses outside ASCII (RFC 6531)";
-    }
-    return NULL;
-}
-
-/* Those the server takes at a time (RFC 9422); the others follow in a new transaction. */
+/*
+ * Those the server can take, and takes at a time (RFC 9422); the others follow in a new transaction
+ * or go elsewhere.
+ */
 static void mark_recipients(const struct dialogue *d, struct job *job)
 {
     unsigned room = d->offered.recipients_max > 0 ? d->offered.recipients_max : UINT_MAX;
+    struct outcome unfit = outcome_of_unfit(&unfit_recipient);
 
     for (unsigned i = 0; i < job->envelope.recipient_count; i++) {
         struct job_result *result = &job->results[i];
-        result->in_transaction = result->state == RECIPIENT_OPEN && room > 0;
+        bool is_fit = dialogue_takes_recipient(d, job, i);
+        if (result->state == RECIPIENT_OPEN && !is_fit)
+            job_settle_one(job, i, &unfit, span_of(unfit_recipient.why), false);
+        result->in_transaction = result->state == RECIPIENT_OPEN && is_fit && room > 0;
         room -= result->in_transaction;
     }
 }
@@ -103,64 +83,35 @@ void dialogue_send(struct dialogue *d, struct job *job)
     dialogue_enter(d, d->dirty ? PH_RSET : PH_MAIL);
 }
 
-/* RFC 3461 s.5.2.1: as received, and only to those who know it. */
-static void write_mail_dsn(const struct dialogue *d, const struct dsn_request *dsn,
-                           char room[MAIL_DSN_SIZE])
-{
-    room[0] = '\0';
-    if (!d->offered.dsn)
-        return;
-    snprintf(room, MAIL_DSN_SIZE, "%s%s%s",
-             dsn->ret_full      ? " RET=FULL"
-             : dsn->ret_headers ? " RET=HDRS"
-                                : "",
-             dsn->envid[0] ? " ENVID=" : "", dsn->envid);
-}
-
-static void put_mail(struct dialogue *d, const struct job *job)
-{
-    char size[32] = "";
-    char dsn[MAIL_DSN_SIZE];
-
-    if (d->offered.size)
-        snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)job->size);
-    write_mail_dsn(d, &job->envelope.dsn, dsn);
-    dialogue_say(d, "MAIL FROM:<%s>%s%s%s%s\r\n", job->envelope.reverse_path.text, size,
-                 job->eight_bit && d->offered.eightbitmime ? " BODY=8BITMIME" : "",
-                 job->envelope.smtputf8 && d->offered.smtputf8 ? " SMTPUTF8" : "", dsn);
-}
-
-static void put_rcpt(struct dialogue *d, const struct job *job, unsigned i)
-{
-    const struct envelope_recipient *recipient = &job->envelope.recipients[i];
-    char notify[DSN_NOTIFY_SIZE];
-    const char *orcpt = d->offered.dsn ? recipient->orcpt : "";
-
-    dsn_format_notify(d->offered.dsn ? recipient->notify : 0, notify);
-    dialogue_say(d, "RCPT TO:<%s>%s%s%s%s\r\n", recipient->forward_path.text,
-                 notify[0] ? " NOTIFY=" : "", notify, orcpt[0] ? " ORCPT=" : "", orcpt);
-}
-
 /* RFC 2920 s.3.1: MAIL, all RCPT and DATA in one go. */
 static void put_group(struct dialogue *d, struct job *job)
 {
-    put_mail(d, job);
+    dialogue_put_mail(d, job);
     for (unsigned i = recipient_from(job, 0); i < job->envelope.recipient_count;
          i = recipient_from(job, i + 1))
-        put_rcpt(d, job, i);
+        dialogue_put_rcpt(d, job, i);
     dialogue_say(d, "DATA\r\n");
     content_start(&job->content, on_more_content, d); /* it comes while the answers do */
+}
+
+static bool has_nobody(const struct job *job)
+{
+    return recipient_from(job, 0) == job->envelope.recipient_count;
 }
 
 /* A job that need not be tried here ends at the end of the turn, never inside dialogue_send. */
 static bool refuse_unsuitable(struct dialogue *d)
 {
-    struct outcome o = { .kind = OUTCOME_FAILED };
-    const char *why = not_for_this_server(d, d->job, o.status);
+    const struct unfit *unfit = dialogue_unfit(d, d->job);
+    struct outcome o;
 
-    if (!why)
+    if (!unfit && !has_nobody(d->job))
         return false;
-    job_settle(d->job, RECIPIENT_OPEN, &o, span_of(why), false);
+    if (unfit) {
+        o = outcome_of_unfit(unfit);
+        job_settle(d->job, RECIPIENT_OPEN, &o, span_of(unfit->why), false);
+        d->elsewhere = unfit->elsewhere;
+    }
     loop_defer(d->loop, &d->later);
     return true;
 }
@@ -183,7 +134,7 @@ void say_mail_from(struct dialogue *d)
     if (refuse_unsuitable(d))
         return;
     if (!d->offered.pipelining) {
-        put_mail(d, d->job);
+        dialogue_put_mail(d, d->job);
         return;
     }
     put_group(d, d->job);
@@ -192,7 +143,7 @@ void say_mail_from(struct dialogue *d)
 
 void say_rcpt_to(struct dialogue *d)
 {
-    put_rcpt(d, d->job, d->rcpt);
+    dialogue_put_rcpt(d, d->job, d->rcpt);
 }
 
 void say_data(struct dialogue *d)
@@ -203,11 +154,20 @@ void say_data(struct dialogue *d)
 
 /* --- the end of a transaction */
 
+/* Is anybody left whom this server could take? */
+static bool has_fit_recipient(const struct dialogue *d, const struct job *job)
+{
+    for (unsigned i = 0; i < job->envelope.recipient_count; i++)
+        if (job->results[i].state == RECIPIENT_OPEN && dialogue_takes_recipient(d, job, i))
+            return true;
+    return false;
+}
+
 static enum mail_end mail_end_of(const struct dialogue *d, const struct job *job)
 {
     if (job_open_count(job) == 0)
         return MAIL_DONE;
-    return d->elsewhere ? MAIL_ELSEWHERE : MAIL_AGAIN;
+    return d->elsewhere || !has_fit_recipient(d, job) ? MAIL_ELSEWHERE : MAIL_AGAIN;
 }
 
 static enum phase transaction_over(struct dialogue *d)
@@ -387,15 +347,13 @@ static void content_is_bad(struct dialogue *d)
 /* Design.md section 10: the next message's commands leave in the same write as this one's end. */
 static void say_next_along(struct dialogue *d)
 {
-    char status[STATUS_TEXT_SIZE];
-
     if (!d->offered.pipelining || d->facts.messages + 1 >= dialogue_messages_max(d))
         return;
     d->next_job = d->events->next(d->ctx, d);
     if (!d->next_job)
         return;
     mark_recipients(d, d->next_job);
-    d->next_said = !not_for_this_server(d, d->next_job, status);
+    d->next_said = !dialogue_unfit(d, d->next_job) && !has_nobody(d->next_job);
     if (d->next_said)
         put_group(d, d->next_job);
 }

@@ -1,6 +1,7 @@
 /*
- * dialogue_private - what the two halves of the dialogue share: dialogue.c has the table and the
- * session (greeting to TLS, QUIT, loss), dialogue_mail.c has the transaction (MAIL to final dot).
+ * dialogue_private - what the parts of the dialogue share: dialogue.c has the table and the
+ * session (greeting to TLS, QUIT, loss), dialogue_mail.c has the transaction (MAIL to final dot),
+ * dialogue_words.c has what can be said to this server of a message.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_DIALOGUE_PRIVATE_H
 #define WAXSEAL_QUEUE_DELIVER_DIALOGUE_PRIVATE_H
@@ -78,6 +79,22 @@ enum phase dialogue_protocol_error(struct dialogue *d, enum stage stage, const c
 /* The wrapping of every call from below: what is freed meanwhile is freed at its end. */
 void dialogue_hold(struct dialogue *d);
 void dialogue_release(struct dialogue *d);
+
+/* --- dialogue_words.c */
+
+/* Why this server, by its own words, takes no such message. */
+struct unfit {
+    const char *status;
+    const char *why;
+    bool elsewhere; /* another candidate may */
+};
+extern const struct unfit unfit_recipient;
+/* Of the message; NULL: there is nothing. */
+const struct unfit *dialogue_unfit(const struct dialogue *d, const struct job *job);
+bool dialogue_takes_recipient(const struct dialogue *d, const struct job *job, unsigned i);
+
+void dialogue_put_mail(struct dialogue *d, const struct job *job);
+void dialogue_put_rcpt(struct dialogue *d, const struct job *job, unsigned i);
 
 /* --- dialogue_mail.c: the cells of the table */
 void say_rset(struct dialogue *d);

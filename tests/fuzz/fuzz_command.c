@@ -1,6 +1,7 @@
 /* fuzz_command - a line from a client: whatever passes is harmless in a command, a log, a header.
  */
 #include "lib/base/error.h"
+#include "lib/base/utf8.h"
 #include "lib/mail/command.h"
 
 #include <string.h>
@@ -10,7 +11,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_address(const struct address *a)
 {
     ensure(strlen(a->text) <= ADDRESS_MAX && strlen(a->domain) <= DOMAIN_MAX);
-    ensure(span_is_printable(span_of(a->text)) && span_is_printable(span_of(a->domain)));
+    ensure(span_is_printable(span_of(a->domain)));
+    for (const char *c = a->text; *c; c++)
+        ensure((unsigned char)*c >= ' ' && *c != 0x7f);
+    ensure(utf8_is_valid(span_of(a->text)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -24,12 +28,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (command_parse(line, &command) != COMMAND_FINE)
         return 0;
-    if (command_parse_mail(command.argument, &mail) == COMMAND_FINE)
+    if (command_parse_mail(command.argument, &mail) == COMMAND_FINE) {
         check_address(&mail.reverse_path);
-    if (command_parse_rcpt(command.argument, &rcpt) == COMMAND_FINE) {
+        ensure(mail.smtputf8 || address_is_ascii(&mail.reverse_path));
+    }
+    if (command_parse_rcpt(command.argument, true, &rcpt) == COMMAND_FINE) {
         check_address(&rcpt.forward_path);
         ensure(rcpt.forward_path.text[0] != '\0');
     }
+    if (command_parse_rcpt(command.argument, false, &rcpt) == COMMAND_FINE)
+        ensure(address_is_ascii(&rcpt.forward_path) && span_is_printable(span_of(rcpt.orcpt)));
     if (command_parse_bdat(command.argument, &bdat) == COMMAND_FINE)
         ensure(command.argument.data[0] >= '0' && command.argument.data[0] <= '9');
     if (command_parse_hello(command.argument, name) == COMMAND_FINE)

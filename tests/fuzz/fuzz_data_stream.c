@@ -33,7 +33,8 @@ static void check_same(const struct data_stream *a, const struct data_stream *b)
     ensure(a->ended == b->ended && a->fault == b->fault && a->bytes == b->bytes);
     ensure(a->lines == b->lines && a->longest_line == b->longest_line);
     ensure(a->header_bytes == b->header_bytes && a->received == b->received);
-    ensure(a->in_header == b->in_header && a->eight_bit == b->eight_bit);
+    ensure(a->in_header == b->in_header && a->eight_bit == b->eight_bit &&
+           a->eight_bit_header == b->eight_bit_header);
 }
 
 /* The end is exactly the first CRLF.CRLF, the beginning counting as a line's. */

@@ -187,6 +187,7 @@ ROUTES = [
     domain("bogus.test", "its signatures do not fit", txt="", mx={"name": "mx.nopolicy.test"}),
     domain("insecure.test", "is not signed", "enforce"),
     domain("silentdns.test", "its name servers never answer", txt="", mx=[]),
+    domain("xn--bcher-kva.test", "has a name outside ASCII, b\u00fccher.test", txt=""),
 ]
 
 REPLIES = [

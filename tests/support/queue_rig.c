@@ -366,7 +366,7 @@ static void send_more(void *ctx)
         s->left -= len;
     }
     if (s->left == 0)
-        queue_accept_end(s->accept, false, 0);
+        queue_accept_end(s->accept, (struct queue_content){ .size = 0 });
 }
 
 static void on_room(void *ctx)

@@ -140,6 +140,59 @@ static void eight_bit_needs_smtputf8(void **state)
     check_fault("a@\xc3\xa4.test", ADDRESS_NON_ASCII);
 }
 
+static void check_utf8(const char *path, const char *domain, const char *ascii)
+{
+    struct address a;
+    char room[ADDRESS_ASCII_SIZE];
+
+    assert_int_equal(address_parse_utf8(span_of(path), &a), ADDRESS_FINE);
+    assert_string_equal(a.text, path);
+    assert_string_equal(a.domain, domain);
+    assert_false(address_is_ascii(&a));
+    assert_int_equal(address_to_ascii(&a, room), ascii != NULL);
+    assert_string_equal(room, ascii ? ascii : "");
+}
+
+/* RFC 6531 s.3.3; DNS gets A-labels (s.3.2) */
+static void utf8_is_taken_where_asked_for(void **state)
+{
+    struct address a;
+    char room[ADDRESS_ASCII_SIZE];
+    (void)state;
+    check_utf8("ada@b\xc3\xbc"
+               "cher.test",
+               "xn--bcher-kva.test", "ada@xn--bcher-kva.test");
+    check_utf8("j\xc3\xb6rg@example.net", "example.net", NULL);
+    check_utf8("\"j\xc3\xb6 rg\"@example.net", "example.net", NULL);
+    check_utf8("\xe7\x94\xa8\xe6\x88\xb7@\xe4\xbe\x8b\xe5\xad\x90.test", "xn--fsqu00a.test", NULL);
+    assert_int_equal(address_parse_utf8(SPAN("ada@example.net"), &a), ADDRESS_FINE);
+    assert_true(address_is_ascii(&a) && address_to_ascii(&a, room));
+    assert_string_equal(room, "ada@example.net");
+    assert_int_equal(address_parse_reverse(SPAN("\xc3\xa4@c.test"), &a), ADDRESS_FINE);
+}
+
+static void utf8_out_of_form_is_refused(void **state)
+{
+    static const char *const bad[] = { "\xc3@c.test",
+                                       "\xc3\x28@c.test",
+                                       "\xed\xa0\x80@c.test",
+                                       "a\xc2\x9b"
+                                       "b@c.test",
+                                       "\xc0\xafx@c.test",
+                                       "\xff@c.test",
+                                       "@\xc3:a@c.test" };
+    struct address a;
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(address_parse_utf8(span_of(bad[i]), &a), ADDRESS_SYNTAX);
+    /* no domain of IDNA2008: capitals, symbols, a leading combining mark, too long */
+    assert_int_equal(address_parse_utf8(SPAN("a@B\xc3\x9c.test"), &a), ADDRESS_BAD_DOMAIN);
+    assert_int_equal(address_parse_utf8(SPAN("a@\xe2\x98\x83.test"), &a), ADDRESS_BAD_DOMAIN);
+    assert_int_equal(address_parse_utf8(SPAN("a@\xcc\x81x.test"), &a), ADDRESS_BAD_DOMAIN);
+    assert_int_equal(address_parse_utf8(SPAN("a@x\xc3\xa4..test"), &a), ADDRESS_BAD_DOMAIN);
+    assert_string_equal(a.text, "");
+}
+
 /* RFC 5321 s.4.5.3.1.1 asks for at least 64; VERP and SRS make longer ones. */
 static void a_local_part_may_fill_the_path(void **state)
 {
@@ -189,6 +242,10 @@ int main(void)
         { "address: bad forms are refused", bad_forms_are_refused, 0, 0, 0 },
         { "address: no control byte passes (pitfalls.md 7.4)", no_control_byte_passes, 0, 0, 0 },
         { "address: 8-bit needs SMTPUTF8", eight_bit_needs_smtputf8, 0, 0, 0 },
+        { "address: with SMTPUTF8 a local-part may be UTF-8, and a domain has its A-labels",
+          utf8_is_taken_where_asked_for, 0, 0, 0 },
+        { "address: UTF-8 out of form, controls and domains that IDNA refuses are no address",
+          utf8_out_of_form_is_refused, 0, 0, 0 },
         { "address: a local-part may be as long as the path allows", a_local_part_may_fill_the_path,
           0, 0, 0 },
         { "address: paths are bounded", paths_are_bounded, 0, 0, 0 },

@@ -31,7 +31,7 @@ static void check_rcpt(const char *argument, enum command_fault fault)
 {
     struct rcpt_command r;
 
-    assert_int_equal(command_parse_rcpt(span_of(argument), &r), fault);
+    assert_int_equal(command_parse_rcpt(span_of(argument), false, &r), fault);
 }
 
 static void verbs_are_known_in_any_case(void **state)
@@ -105,12 +105,27 @@ static void a_size_too_great_to_count_is_the_greatest(void **state)
 static void parameters_out_of_form_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "SIZE",       "SIZE=",    "SIZE=-1",
-        "SIZE=+1",    "SIZE=1k",  "SIZE=123456789012345678901",
-        "BODY=",      "BODY",     "BODY=BINARYMIME",
-        "BODY=8BIT",  "=5",       "-X=5",
-        "X_Y=5",      "SIZE=1 =", "X=\x01",
-        "X=\xc3\xa4", "X=",       "SIZE\t=1",
+        "SIZE",
+        "SIZE=",
+        "SIZE=-1",
+        "SIZE=+1",
+        "SIZE=1k",
+        "SIZE=123456789012345678901",
+        "BODY=",
+        "BODY",
+        "BODY=BINARYMIME",
+        "BODY=8BIT",
+        "=5",
+        "-X=5",
+        "X_Y=5",
+        "SIZE=1 =",
+        "X=\x01",
+        "X=\xc3",
+        "X=",
+        "SIZE\t=1",
+        "RET=FULL\xc3\xa4",
+        "AUTH=\xc3\xa4",
+        "SMTPUTF8=yes",
     };
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -145,7 +160,8 @@ static void unknown_parameters_are_refused_as_such(void **state)
 {
     (void)state;
     check_mail("FROM:<> FOO=bar", COMMAND_PARAMETER_UNKNOWN);
-    check_mail("FROM:<> SMTPUTF8", COMMAND_PARAMETER_UNKNOWN);
+    check_mail("FROM:<> X=\xc3\xa4", COMMAND_PARAMETER_UNKNOWN);
+    check_rcpt("TO:<a@b.test> SMTPUTF8", COMMAND_PARAMETER_UNKNOWN);
     check_rcpt("TO:<a@b.test> RET=FULL", COMMAND_PARAMETER_UNKNOWN);
     check_mail("FROM:<> NOTIFY=NEVER", COMMAND_PARAMETER_UNKNOWN);
     check_mail("FROM:<> AUTHOR=a=b", COMMAND_PARAMETER_UNKNOWN);
@@ -183,7 +199,8 @@ static void a_quoted_local_part_may_hold_an_angle_bracket(void **state)
 {
     struct rcpt_command r;
     (void)state;
-    assert_int_equal(command_parse_rcpt(SPAN("TO:<\"a> \\\" b\"@c.test>"), &r), COMMAND_FINE);
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<\"a> \\\" b\"@c.test>"), false, &r),
+                     COMMAND_FINE);
     assert_string_equal(r.forward_path.text, "\"a> \\\" b\"@c.test");
     assert_string_equal(r.forward_path.domain, "c.test");
 }
@@ -203,13 +220,42 @@ static void bad_paths_are_told_apart(void **state)
     assert_int_equal(command_refusal(COMMAND_NON_ASCII_FORWARD)->code, 553);
 }
 
+/* RFC 6531 s.3.2 to s.3.5: said once at MAIL, it opens paths and ORCPT to UTF-8. */
+static void smtputf8_opens_paths_to_utf8(void **state)
+{
+    struct mail_command m;
+    struct rcpt_command r;
+    (void)state;
+    assert_int_equal(command_parse_mail(SPAN("FROM:<\xc3\xa4@b\xc3\xbc"
+                                             "cher.test> smtputf8 SIZE=1"),
+                                        &m),
+                     COMMAND_FINE);
+    assert_true(m.smtputf8);
+    assert_string_equal(m.reverse_path.domain, "xn--bcher-kva.test");
+    assert_false(mail("FROM:<a@b.test>").smtputf8);
+    check_mail("FROM:<> SMTPUTF8 SMTPUTF8", COMMAND_PARAMETER_TWICE);
+    check_mail("FROM:<\xc3@b.test> SMTPUTF8", COMMAND_BAD_REVERSE_PATH);
+    check_mail("FROM:<\xc3\xa4@b\xc3.test> SMTPUTF8", COMMAND_BAD_REVERSE_PATH);
+    assert_int_equal(
+        command_parse_rcpt(SPAN("TO:<\xc3\xa4@b.test> ORCPT=utf-8;\xc3\xa4@b.test"), true, &r),
+        COMMAND_FINE);
+    assert_string_equal(r.forward_path.text, "\xc3\xa4@b.test");
+    assert_string_equal(r.orcpt, "utf-8;\xc3\xa4@b.test");
+    assert_int_equal(
+        command_parse_rcpt(SPAN("TO:<a@b.test> ORCPT=rfc822;\xc3\xa4@b.test"), true, &r),
+        COMMAND_PARAMETER_SYNTAX);
+    check_rcpt("TO:<a@b.test> ORCPT=utf-8;\xc3\xa4@b.test", COMMAND_PARAMETER_SYNTAX);
+    check_rcpt("TO:<a@b.test> ORCPT=utf-8;\\x{E4}@b.test", COMMAND_FINE);
+}
+
 static void rcpt_takes_source_routes_and_postmaster(void **state)
 {
     struct rcpt_command r;
     (void)state;
-    assert_int_equal(command_parse_rcpt(SPAN("TO:<@a.test,@b.test:u@c.test>"), &r), COMMAND_FINE);
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<@a.test,@b.test:u@c.test>"), false, &r),
+                     COMMAND_FINE);
     assert_string_equal(r.forward_path.text, "u@c.test");
-    assert_int_equal(command_parse_rcpt(SPAN("TO:<Postmaster>"), &r), COMMAND_FINE);
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<Postmaster>"), false, &r), COMMAND_FINE);
     assert_string_equal(r.forward_path.domain, "");
     assert_int_equal(r.parameters, 0);
 }
@@ -260,7 +306,7 @@ static void what_is_said_about_notifications_is_kept(void **state)
     assert_string_equal(mail.dsn.envid, "QQ+20314");
     assert_int_equal(command_parse_rcpt(SPAN("TO:<a@b.test> NOTIFY=SUCCESS,delay "
                                              "ORCPT=rfc822;A+2B@b.test"),
-                                        &rcpt),
+                                        false, &rcpt),
                      COMMAND_FINE);
     assert_int_equal(rcpt.notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
     assert_string_equal(rcpt.orcpt, "rfc822;A+2B@b.test");
@@ -344,6 +390,8 @@ int main(void)
           a_hello_name_is_a_domain_or_a_literal, 0, 0, 0 },
         { "command: what is said about notifications is kept, read strictly (RFC 3461 s.4)",
           what_is_said_about_notifications_is_kept, 0, 0, 0 },
+        { "command: SMTPUTF8 opens paths and ORCPT to UTF-8 (RFC 6531 s.3.2)",
+          smtputf8_opens_paths_to_utf8, 0, 0, 0 },
         { "command: BDAT takes a size and perhaps LAST (RFC 3030 s.2)",
           bdat_takes_a_size_and_perhaps_last, 0, 0, 0 },
     };

@@ -3,6 +3,7 @@
 #include "lib/base/buf.h"
 #include "lib/mail/data_stream.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void collect(void *ctx, struct span content)
@@ -33,6 +34,7 @@ static void check_same_facts(const struct data_stream *a, const struct data_stre
     assert_int_equal(a->received, b->received);
     assert_int_equal(a->in_header, b->in_header);
     assert_int_equal(a->eight_bit, b->eight_bit);
+    assert_int_equal(a->eight_bit_header, b->eight_bit_header);
 }
 
 /* The input cut at every place, and byte by byte, gives the same as whole. */
@@ -202,6 +204,26 @@ static void eight_bit_content_is_noted(void **state)
     assert_false(check_cuts(SPAN("\x7f\x01\r\n.\r\n"), SPAN("\x7f\x01\r\n")).eight_bit);
 }
 
+static bool header_is_eight_bit(const char *content)
+{
+    char text[200];
+
+    snprintf(text, sizeof(text), "%s.\r\n", content);
+    return check_cuts(span_of(text), span_of(content)).eight_bit_header;
+}
+
+/* RFC 6531 s.3.5: such a message goes to no host without SMTPUTF8; of a body it may be anything. */
+static void eight_bit_headers_are_noted_at_every_level(void **state)
+{
+    (void)state;
+    assert_true(header_is_eight_bit("Subject: \xc3\xa4\r\n\r\nx\r\n"));
+    assert_false(header_is_eight_bit("Subject: x\r\n\r\n\xc3\xa4\r\n"));
+    assert_true(header_is_eight_bit("A: b\r\n\r\n--b\r\nX: \xc3\xa4\r\n\r\nx\r\n"));
+    assert_false(header_is_eight_bit("A: b\r\n\r\n--b\r\nX: y\r\n\r\n\xc3\xa4\r\n"));
+    assert_false(header_is_eight_bit("A: b\r\n\r\nx\r\n-- \r\n\xc3\xa4\r\n"));
+    assert_false(header_is_eight_bit("A: b\r\n\r\n--\r\n\xc3\xa4\r\n"));
+}
+
 static void an_input_without_an_end_is_handed_on_whole(void **state)
 {
     static const struct span input = { "one\r\ntwo\r\n..three\r\nfour\r\n", 25 };
@@ -299,6 +321,8 @@ int main(void)
         { "data_stream: without an empty line all is header", a_header_without_an_end_is_all_header,
           0, 0, 0 },
         { "data_stream: 8-bit content is noted", eight_bit_content_is_noted, 0, 0, 0 },
+        { "data_stream: 8-bit headers are noted, those of MIME parts too",
+          eight_bit_headers_are_noted_at_every_level, 0, 0, 0 },
         { "data_stream: an input without an end is handed on whole",
           an_input_without_an_end_is_handed_on_whole, 0, 0, 0 },
         { "data_stream: chunks have no dots to take away and no end of their own (RFC 3030 s.2)",

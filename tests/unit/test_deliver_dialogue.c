@@ -299,7 +299,7 @@ static void add_job(struct play *p, const char *value)
     envelope_init(&e);
     assert_int_equal(address_parse_reverse(span_of(from), &e.reverse_path), ADDRESS_FINE);
     for (unsigned n = 0; (path = strsep(&to, ",")) != NULL; n++) {
-        assert_int_equal(address_parse(span_of(path), &address), ADDRESS_FINE);
+        assert_int_equal(address_parse_utf8(span_of(path), &address), ADDRESS_FINE);
         envelope_add(&e, &address)->number = n;
     }
     p->content[i].data = content;
@@ -336,6 +336,17 @@ static void change_dsn(struct envelope *e, const char *value)
 static void set_dsn(struct play *p, const char *value)
 {
     change_envelope(p, change_dsn, value);
+}
+
+static void change_smtputf8(struct envelope *e, const char *value)
+{
+    e->smtputf8 = true;
+    e->utf8_header = strcmp(value, "header") == 0;
+}
+
+static void set_smtputf8(struct play *p, const char *value)
+{
+    change_envelope(p, change_smtputf8, value);
 }
 
 /* The last job's content becomes so many lines of 100 octets. */
@@ -402,6 +413,7 @@ static const struct {
     { "lines", set_lines },         /* the last mail's content: so many lines of 100 octets */
     { "eight-bit", set_eight_bit }, /* the last mail's content */
     { "dsn", set_dsn },             /* RET ENVID NOTIFY ORCPT, of the last mail's first recipient */
+    { "smtputf8", set_smtputf8 },   /* was said of the last mail; "header": it is needed there */
     { "along", set_along },         /* the next mail leaves with the end of the one before */
     { "hold", set_hold },           /* on: the queue gives no content; off: it does */
     { "damaged", set_damaged },     /* the queue says that the first mail's next chunk is damaged */

@@ -112,6 +112,56 @@ static void an_orcpt_is_a_type_and_an_xtext(void **state)
     assert_false(dsn_parse_orcpt((struct span){ text, ORCPT_MAX + 1 }, orcpt));
 }
 
+static void check_utf8(const char *text, const char *decoded, const char *ascii)
+{
+    char orcpt[ORCPT_MAX + 1] = "utf-8;", room[ORCPT_MAX + 1];
+    struct buf out;
+
+    strcat(orcpt, text);
+    buf_init(&out, ORCPT_MAX);
+    assert_true(dsn_orcpt_is_valid(span_of(orcpt)));
+    assert_true(xtext_utf8_decode(span_of(text), &out));
+    assert_true(span_equal(buf_span(&out), span_of(decoded)));
+    assert_true(dsn_orcpt_to_ascii(span_of(orcpt), room));
+    assert_string_equal(room + 6, ascii);
+    buf_clear(&out);
+}
+
+/* RFC 6533 s.3 */
+static void an_orcpt_of_type_utf_8_may_be_utf_8(void **state)
+{
+    static const char *const bad[] = { "utf-8;\xc3",
+                                       "utf-8;a b",
+                                       "utf-8;a=b",
+                                       "utf-8;a+b",
+                                       "utf-8;\xc2\x9b"
+                                       "a",
+                                       "utf-8;" };
+    char room[ORCPT_MAX + 1];
+    char text[ORCPT_MAX + 1] = "utf-8;";
+    struct buf out;
+    (void)state;
+    check_utf8("b\xc3\xa4r@example.com", "b\xc3\xa4r@example.com", "b\\x{E4}r@example.com");
+    check_utf8("b\\x{E4}r", "b\xc3\xa4r", "b\\x{E4}r");
+    check_utf8("\\x{1F600}\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80\xf0\x9f\x98\x80",
+               "\\x{1F600}\\x{1F600}");
+    check_utf8("\\x{20AC}+2B\\x{5c}\\x{20}", "\xe2\x82\xac+\\ ", "\\x{20AC}+2B\\x{5c}\\x{20}");
+    /* what codes no character of an address stands for itself */
+    check_utf8("\\x{41}\\x{D800}\\x{9B}", "\\x{41}\\x{D800}\\x{9B}", "\\x{41}\\x{D800}\\x{9B}");
+    check_utf8("\\x{E4\\y\\x{}\\x{GG}\\x{1234567}", "\\x{E4\\y\\x{}\\x{GG}\\x{1234567}",
+               "\\x{E4\\y\\x{}\\x{GG}\\x{1234567}");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(dsn_orcpt_is_valid(span_of(bad[i])));
+    for (size_t i = 6; i + 2 < sizeof(text); i += 2)
+        memcpy(text + i, "\xc3\xa4", 3);
+    assert_true(dsn_orcpt_is_valid(span_of(text)));
+    assert_false(dsn_orcpt_to_ascii(span_of(text), room)); /* six times as long */
+    buf_init(&out, 100);
+    assert_false(xtext_utf8_decode(SPAN("a b"), &out));
+    assert_false(xtext_utf8_to_ascii(SPAN("a b"), &out));
+    buf_clear(&out);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -122,6 +172,8 @@ int main(void)
           an_envid_is_kept_byte_for_byte_up_to_100, 0, 0, 0 },
         { "dsn: NOTIFY is NEVER, or a list in which nothing stands twice",
           notify_is_never_or_a_list, 0, 0, 0 },
+        { "dsn: ORCPT of type utf-8 may be UTF-8, and has a form in ASCII (RFC 6533 s.3)",
+          an_orcpt_of_type_utf_8_may_be_utf_8, 0, 0, 0 },
         { "dsn: ORCPT is a type and an xtext, up to 500", an_orcpt_is_a_type_and_an_xtext, 0, 0,
           0 },
     };

@@ -202,7 +202,7 @@ static void done_comes_only_from_the_queue(void **state)
     queue_client_attach(client, end_open(&end));
     struct queue_accept *accept = begin(client, &heard);
     queue_accept_content(accept, SPAN("x\r\n"));
-    queue_accept_end(accept, false, 3);
+    queue_accept_end(accept, (struct queue_content){ .size = 3, .utf8_header = true });
     run();
     assert_int_equal(end.frames[FRAME_ACCEPT_END], 1);
     assert_int_equal(heard.dones, 0);
@@ -226,7 +226,7 @@ static void a_queue_that_goes_away_loses_what_was_under_way_and_nobody_hears_250
     (void)state;
     queue_client_attach(client, end_open(&end));
     struct queue_accept *accept = begin(client, &heard);
-    queue_accept_end(accept, false, 0);
+    queue_accept_end(accept, (struct queue_content){ .size = 0 });
     run();
     channel_free(&end.channel);
     run();
@@ -410,7 +410,7 @@ static void an_envelope_that_has_no_room_left_still_fits_a_frame(void **state)
 static void an_envelope_with_a_control_byte_or_a_lie_is_none(void **state)
 {
     (void)state;
-    for (int wrong = 0; wrong < 8; wrong++) {
+    for (int wrong = 0; wrong < 9; wrong++) {
         struct envelope e;
         struct envelope back;
         struct address a = { .text = "ada@example.net", .local_len = 3, .domain = "example.net" };
@@ -429,6 +429,8 @@ static void an_envelope_with_a_control_byte_or_a_lie_is_none(void **state)
             m->client_address = bytes_of_span(SPAN("12345"));
         else if (wrong == 4)
             m->recipients[0]->forward_path = NULL;
+        else if (wrong == 8)
+            forward->text = bytes_of_span(SPAN("\xc3@example.net")); /* no UTF-8 */
         else if (wrong == 5)
             forward->domain = bytes_of_span(SPAN("example.net/../x"));
         else if (wrong == 6)

@@ -295,6 +295,70 @@ static void eight_bit_headers_are_quoted(void **state)
     assert_false(has(buf_span(&f->text), "body"));
 }
 
+/* A message with SMTPUTF8 and addresses that need it. */
+static struct facts *international(void **state)
+{
+    struct facts *f = *state;
+
+    f->envelope.smtputf8 = true;
+    f->forward_path.text = text_bytes("j\xc3\xb6rg@example.net");
+    f->recipient.orcpt = text_bytes("utf-8;J\\x{F6}rg@example.net");
+    return f;
+}
+
+static void addresses_outside_ascii_make_a_global_report(void **state)
+{
+    struct facts *f = international(state);
+    says(f, "report-type=global-delivery-status;");
+    says(f, "Content-Type: message/global-delivery-status\r\n"
+            "Content-Description: Delivery report\r\n"
+            "Content-Transfer-Encoding: quoted-printable\r\n\r\n");
+    says(f, "Original-Recipient: utf-8; J=C3=B6rg@example.net\r\n"
+            "Final-Recipient: utf-8; j=C3=B6rg@example.net\r\n");
+    says(f, "Content-Type: text/plain; charset=utf-8\r\n"
+            "Content-Transfer-Encoding: quoted-printable\r\n");
+    says(f, "<j=C3=B6rg@example.net>\r\n");
+    says(f, "To: <ada@sender.test>\r\n");
+    for (size_t i = 0; i < buf_len(&f->text); i++)
+        assert_true((unsigned char)buf_span(&f->text).data[i] < 0x80);
+}
+
+static void a_utf8_orcpt_stays_coded_in_a_report_in_ascii(void **state)
+{
+    struct facts *f = *state;
+    f->recipient.orcpt = text_bytes("utf-8;J\\x{F6}rg@example.net");
+    says(f, "report-type=delivery-status;");
+    says(f, "Original-Recipient: utf-8; J\\x{F6}rg@example.net\r\n");
+    f->envelope.smtputf8 = true;
+    f->recipient.orcpt = text_bytes("utf-8;no\xc3utf8 at all");
+    says(f, "Original-Recipient: utf-8; no?utf8 at all\r\n");
+}
+
+static void a_sender_outside_ascii_is_told_in_utf8(void **state)
+{
+    struct facts *f = international(state);
+    f->reverse_path.text = text_bytes("\xc3\xa1"
+                                      "da@sender.test");
+    says(f, "To: <\xc3\xa1"
+            "da@sender.test>\r\n");
+    f->reverse_path.text = text_bytes("ada@b\xc3\xbc"
+                                      "cher.test");
+    says(f, "To: <ada@xn--bcher-kva.test>\r\n");
+}
+
+static void the_original_of_smtputf8_comes_back_as_message_global(void **state)
+{
+    struct facts *f = international(state);
+    buf_reset(&f->original);
+    assert_true(buf_append(&f->original, SPAN("Subject: caf\xc3\xa9\r\n\r\nb\xc3\xb6"
+                                              "dy\r\n")));
+    says(f, "Content-Type: message/global\r\n");
+    says(f, "Subject: caf=C3=A9\r\n\r\nb=C3=B6dy\r\n");
+    f->envelope.ret = 2;
+    says(f, "Content-Type: message/global-headers\r\n");
+    assert_false(has(buf_span(&f->text), "dy\r\n"));
+}
+
 static void the_boundary_does_not_occur_in_the_original(void **state)
 {
     struct facts *f = *state;
@@ -420,6 +484,14 @@ int main(void)
         TEST("RET=HDRS and REQUIRETLS return headers only", ret_hdrs_and_requiretls_return_headers),
         TEST("headers with 8-bit bytes are returned quoted-printable",
              eight_bit_headers_are_quoted),
+        TEST("addresses outside ASCII make a global delivery report, in 7 bits (RFC 6533)",
+             addresses_outside_ascii_make_a_global_report),
+        TEST("an ORCPT in UTF-8 stays coded in a report in ASCII (RFC 6533 s.3)",
+             a_utf8_orcpt_stays_coded_in_a_report_in_ascii),
+        TEST("a sender outside ASCII is told in UTF-8, one with such a domain in A-labels",
+             a_sender_outside_ascii_is_told_in_utf8),
+        TEST("the original of SMTPUTF8 comes back as message/global, or its headers",
+             the_original_of_smtputf8_comes_back_as_message_global),
         TEST("the boundary does not occur in the original",
              the_boundary_does_not_occur_in_the_original),
         TEST("nobody is told when a notification fails", nobody_is_told_of_a_bounce_of_a_bounce),

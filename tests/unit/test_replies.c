@@ -50,9 +50,8 @@ static void enhanced_status_fits_the_code(void **state)
         if (!has_fault(id))
             continue;
         struct span text = written((enum reply_id)id, &plain, room);
-        bool wants_one =
-            id != REPLY_GREETING && id != REPLY_HELO && id != REPLY_EHLO && id != REPLY_SEND_DATA &&
-            id != REPLY_BEGIN_AUTH;
+        bool wants_one = id != REPLY_GREETING && id != REPLY_HELO && id != REPLY_EHLO &&
+                         id != REPLY_SEND_DATA && id != REPLY_BEGIN_AUTH;
         assert_int_equal(ascii_is_digit(text.data[4]) && text.data[5] == '.', wants_one);
         if (wants_one)
             assert_int_equal(text.data[4], text.data[0]);
@@ -75,17 +74,17 @@ static void ehlo_lists_what_there_is(void **state)
     struct span text = written(REPLY_EHLO, &facts, room);
 
     (void)state;
-    assert_true(span_equal(
-        text,
-        SPAN("250-relay.example\r\n250-PIPELINING\r\n250-SIZE 26214400\r\n"
-             "250-LIMITS RCPTMAX=1000\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 "
-             "CHUNKING\r\n")));
+    assert_true(span_equal(text, SPAN("250-relay.example\r\n250-PIPELINING\r\n250-SIZE 26214400\r\n"
+                                      "250-LIMITS "
+                                      "RCPTMAX=1000\r\n250-ENHANCEDSTATUSCODES\r\n250-"
+                                      "8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 "
+                                      "CHUNKING\r\n")));
     facts.offers_starttls = true;
     text = written(REPLY_EHLO, &facts, room);
     assert_true(span_equal(
         text, SPAN("250-relay.example\r\n250-PIPELINING\r\n250-SIZE 26214400\r\n"
                    "250-STARTTLS\r\n250-LIMITS RCPTMAX=1000\r\n250-ENHANCEDSTATUSCODES\r\n250-"
-                   "8BITMIME\r\n250-DSN\r\n250 CHUNKING\r\n")));
+                   "8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 CHUNKING\r\n")));
 }
 
 static void details_stand_behind_the_text(void **state)

@@ -81,8 +81,8 @@ static void a_message_is_the_same_however_it_comes(void **state)
     assert_true(
         span_ends_with_nocase(content, SPAN("+0000\r\nSubject: x\r\n\r\n.\r\n..two\r\n\t\r\n"
                                             "\r\nend\r\n")));
-    assert_int_equal(fake_queue.size, 34);
-    assert_false(fake_queue.eight_bit);
+    assert_int_equal(fake_queue.facts.size, 34);
+    assert_false(fake_queue.facts.eight_bit);
 }
 
 static void the_trace_field_stands_in_front(void **state)
@@ -97,7 +97,7 @@ static void the_trace_field_stands_in_front(void **state)
                                  SPAN("Received: from client.test ([192.0.2.7])\r\n"
                                       "\tby relay.example with ESMTP id 3f9c22\r\n"
                                       "\tfor <b@example.com>;\r\n\t")));
-    assert_true(fake_queue.eight_bit);
+    assert_true(fake_queue.facts.eight_bit);
     assert_string_equal(fake_queue.reverse_path, "a@example.net");
     assert_string_equal(fake_queue.recipients, "b@example.com");
 }
@@ -123,7 +123,7 @@ static void content_never_exceeds_the_credit(void **state)
     fake_queue_credit(500);
     rig_say(rig, "\r\n.\r\n");
     hear(rig, "250 2.0.0");
-    assert_int_equal(fake_queue.size, 100002);
+    assert_int_equal(fake_queue.facts.size, 100002);
     free(text);
 }
 
@@ -745,13 +745,14 @@ static void starttls_secures_and_begins_anew(void **state)
     stream_printf(c.stream, "MAIL FROM:<a@example.net>\r\nEHLO client.test\r\nSTARTTLS\r\n"
                             "MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n");
     hear_text(&c, "<CR><LF>.<CR><LF>\r\n");
-    assert_true(span_starts_with(
-        buf_span(&c.heard),
-        SPAN("503 5.5.1 Say EHLO or HELO first\r\n250-relay.example\r\n"
-             "250-PIPELINING\r\n250-SIZE 26214400\r\n"
-             "250-LIMITS RCPTMAX=1000\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 "
-             "CHUNKING\r\n"
-             "503 5.5.1 TLS is active already\r\n")));
+    assert_true(span_starts_with(buf_span(&c.heard),
+                                 SPAN("503 5.5.1 Say EHLO or HELO first\r\n250-relay.example\r\n"
+                                      "250-PIPELINING\r\n250-SIZE 26214400\r\n"
+                                      "250-LIMITS "
+                                      "RCPTMAX=1000\r\n250-ENHANCEDSTATUSCODES\r\n250-"
+                                      "8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 "
+                                      "CHUNKING\r\n"
+                                      "503 5.5.1 TLS is active already\r\n")));
     stream_printf(c.stream, "hello\r\n.\r\n");
     hear_text(&c, "queued as 3f9c22\r\n");
     assert_non_null(memmem(fake_queue.content.base, buf_len(&fake_queue.content),

@@ -94,6 +94,28 @@ static void helo_is_smtp_and_v6_has_its_tag(void **state)
                          "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
 }
 
+static void assert_protocol(bool is_secure, bool is_user, const char *expected)
+{
+    struct trace_facts facts = plain();
+    char head[TRACE_PART_SIZE], end[40];
+
+    facts.is_utf8 = true;
+    facts.is_user = is_user;
+    facts.tls_version = is_secure ? "TLSv1.3" : "";
+    struct span text = trace_head(&facts, head);
+    snprintf(end, sizeof(end), " with %s id ", expected);
+    assert_true(span_ends_with_nocase(text, span_of(end)));
+}
+
+static void smtputf8_has_protocols_of_its_own(void **state)
+{
+    (void)state;
+    assert_protocol(false, false, "UTF8SMTP");
+    assert_protocol(false, true, "UTF8SMTPA");
+    assert_protocol(true, false, "UTF8SMTPS");
+    assert_protocol(true, true, "UTF8SMTPSA");
+}
+
 static void the_longest_names_fit(void **state)
 {
     struct trace_facts facts = plain();
@@ -124,6 +146,8 @@ int main(void)
           NULL, NULL, NULL },
         { "HELO is SMTP; an IPv6 address has its tag", helo_is_smtp_and_v6_has_its_tag, NULL, NULL,
           NULL },
+        { "SMTPUTF8 has protocols of its own (RFC 6531 s.4.3)", smtputf8_has_protocols_of_its_own,
+          NULL, NULL, NULL },
         { "the longest names fit", the_longest_names_fit, NULL, NULL, NULL },
     };
     return cmocka_run_group_tests_name("trace", tests, NULL, NULL);

@@ -186,13 +186,12 @@ void queue_accept_content(struct queue_accept *accept, struct span bytes)
     loop_defer(accept->loop, &accept->work);
 }
 
-void queue_accept_end(struct queue_accept *accept, bool eight_bit, uint64_t size)
+void queue_accept_end(struct queue_accept *accept, struct queue_content content)
 {
     ensure(!accept->ended);
     accept->ended = true;
     fake_queue.ended++;
-    fake_queue.eight_bit = eight_bit;
-    fake_queue.size = size;
+    fake_queue.facts = content;
     loop_defer(accept->loop, &accept->work);
 }
 

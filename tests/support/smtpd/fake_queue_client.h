@@ -20,8 +20,7 @@ struct fake_queue {
     struct buf content; /* of the last message, with its trace field in front */
     char reverse_path[ADDRESS_MAX + 1];
     char recipients[1024]; /* separated by blanks */
-    bool eight_bit;
-    uint64_t size;
+    struct queue_content facts;
     uint64_t next_id;
 };
 
