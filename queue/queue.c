@@ -6,15 +6,14 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "queue/clock_steps.h"
 #include "queue/control.h"
-#include "queue/store_manage.h"
 #include "queue/streams.h"
 #include "queue/workers.h"
 
 enum {
-    LOCK_WAIT_MS = 30 * SECOND_MS,  /* for a predecessor that is ending */
-    CHECK_MS = SECOND_MS,           /* room, clock */
-    CLOCK_SLACK_MS = 2 * SECOND_MS, /* what is no step */
+    LOCK_WAIT_MS = 30 * SECOND_MS, /* for a predecessor that is ending */
+    CHECK_MS = SECOND_MS,          /* room, clock */
     DRAIN_CHECK_MS = 20,
     FLUSH_MS = SECOND_MS,    /* for replies, before the process ends */
     JOBS_PER_CONNECTION = 2, /* so that a worker can pipeline */
@@ -28,13 +27,12 @@ struct queue {
     struct leases *leases;
     struct streams *streams;
     struct workers *workers;
+    struct clock_steps *clock_steps;
     struct control control;
     struct loop_timer *check_timer;
     struct loop_timer *drain_timer;
     struct loop_task start_task;
     int64_t drain_until_ms;
-    int64_t clock_offset_ms; /* UTC less monotonic */
-    bool sweeping;
 };
 
 /* ---- settings ---------------------------------------------------------------------------------
@@ -68,68 +66,17 @@ static void on_settings(void *ctx)
     take_settings(ctx);
 }
 
-/* ---- the clock --------------------------------------------------------------------------------
+/* ---- events -----------------------------------------------------------------------------------
  */
-
-struct pulling {
-    struct sweep sweep;
-    struct queue *queue;
-};
-
-static void on_pulled_in(struct operation *operation, enum operation_outcome outcome)
-{
-    struct pulling *pulling = (struct pulling *)operation;
-    struct queue *q = pulling->queue;
-
-    dispatch_look(workers_dispatch(q->workers));
-    if (outcome == OPERATION_COMMITTED && pulling->sweep.more) {
-        sweep_advance(&pulling->sweep);
-        committer_add(q->committer, &pulling->sweep.operation);
-        return;
-    }
-    q->sweeping = false;
-    free(pulling);
-}
-
-/* After a step back of the clock, due times beyond the longest wait are pulled in. */
-static void pull_in(struct queue *q)
-{
-    if (q->sweeping)
-        return;
-    struct pulling *pulling = memory_new(sizeof(*pulling));
-    q->sweeping = true;
-    pulling->queue = q;
-    pulling->sweep.kind = SWEEP_PULL_IN;
-    pulling->sweep.operation.done = on_pulled_in;
-    sweep_prepare(&pulling->sweep);
-    committer_add(q->committer, &pulling->sweep.operation);
-}
-
-static void check_clock(struct queue *q)
-{
-    int64_t offset_ms = clock_utc_ms() - clock_monotonic_ms();
-    int64_t step_ms = offset_ms - q->clock_offset_ms;
-
-    q->clock_offset_ms = offset_ms;
-    if (step_ms > -CLOCK_SLACK_MS && step_ms < CLOCK_SLACK_MS)
-        return;
-    log_event(LOG_WARNING, "clock-stepped");
-    dispatch_forget_marks(workers_dispatch(q->workers));
-    if (step_ms < 0)
-        pull_in(q);
-}
 
 static void on_check(void *ctx)
 {
     struct queue *q = ctx;
 
-    check_clock(q);
+    clock_steps_check(q->clock_steps, clock_utc_ms(), clock_monotonic_ms());
     streams_check_room(q->streams);
     loop_timer_start(q->check_timer, CHECK_MS);
 }
-
-/* ---- events -----------------------------------------------------------------------------------
- */
 
 static void on_accepted(void *ctx, const struct envelope *envelope)
 {
@@ -244,6 +191,14 @@ static void open_store(struct queue *q)
     store_set_rules(q->store, &rules);
 }
 
+static struct clock_steps *open_clock_steps(struct queue *q)
+{
+    const struct dispatch_parts parts = { q->loop, q->store, q->committer, q->leases };
+
+    return clock_steps_new(&parts, workers_dispatch(q->workers), clock_utc_ms(),
+                           clock_monotonic_ms());
+}
+
 static void open_parts(struct queue *q)
 {
     static const struct streams_events streams_events = { on_accepted };
@@ -260,9 +215,7 @@ static void open_parts(struct queue *q)
     struct error *err = sweep_unfinished(q);
     if (err)
         role_die(ROLE_EXIT_STORAGE, err);
-    if (store_clock_stepped_back(q->store))
-        pull_in(q);
-    q->clock_offset_ms = clock_utc_ms() - clock_monotonic_ms();
+    q->clock_steps = open_clock_steps(q);
     q->check_timer = loop_timer_new(q->loop, on_check, q);
     loop_timer_start(q->check_timer, CHECK_MS);
     q->drain_timer = loop_timer_new(q->loop, on_drain_check, q);
@@ -278,6 +231,7 @@ static void close_parts(struct queue *q)
     loop_task_cancel(&q->start_task);
     loop_timer_free(&q->check_timer);
     loop_timer_free(&q->drain_timer);
+    clock_steps_free(&q->clock_steps);
     workers_free(&q->workers);
     streams_free(&q->streams);
     leases_free(&q->leases);

@@ -63,10 +63,17 @@ static struct error *sweep_place(struct sweep *sweep, struct store_txn *txn, str
     Queue__RecipientRecord *recipient;
     struct error *err = recipient_get(txn, at.id, at.number, &recipient);
 
-    if (err || !recipient)
-        return err;
-    sweep->changed++;
-    return sweep->kind == SWEEP_RETRY ? retry_now(txn, at, recipient) : pull_in(txn, at, recipient);
+    if (!err && !recipient)
+        return NULL;
+    if (!err && sweep->kind == SWEEP_RETRY)
+        err = retry_now(txn, at, recipient);
+    else if (!err)
+        err = pull_in(txn, at, recipient);
+    if (!err)
+        sweep->changed++;
+    if (store_txn_trouble(txn) == KV_FINE)
+        error_free(&err); /* a damaged record costs its own message only */
+    return err;
 }
 
 static struct error *apply_sweep(struct operation *operation, struct store_txn *txn)
