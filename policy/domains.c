@@ -10,6 +10,7 @@
 #include "lib/base/map.h"
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
+#include "policy/failures.h"
 #include "policy/refresh.h"
 
 enum {
@@ -24,6 +25,7 @@ struct domains {
     struct sts_cache *cache;
     struct resolver *resolver;
     struct sts_fetcher *fetcher;
+    struct failures *failures;
     const struct domains_events *events;
     void *ctx;
     struct map *by_name;
@@ -47,11 +49,6 @@ struct domain {
     int64_t txt_silent_until; /* monotonic: the last lookup failed */
     bool tried;               /* a fetch, since the clock was set last ... */
     unsigned tried_clock;     /* ... for the so-manieth time */
-    bool failed;
-    char failed_id[STS_ID_MAX + 1];
-    int64_t failed_at; /* monotonic */
-    enum tls_result failed_result;
-    char failed_reason[200];
 };
 
 struct domain_asker {
@@ -140,8 +137,12 @@ struct domains *domains_new(struct loop *loop, struct sts_cache *cache, struct r
     domains->events = events;
     domains->ctx = ctx;
     domains->by_name = map_new();
+    domains->failures = failures_new(loop, cache);
     list_init(&domains->idle);
     domains->pull_in = true;
+    struct error *err = failures_load(domains->failures);
+    if (err)
+        events->broken(ctx, err);
     return domains;
 }
 
@@ -155,6 +156,7 @@ void domains_free(struct domains **domains)
     for (size_t cursor = 0; (domain = map_next(d->by_name, &cursor, NULL)); cursor = 0)
         domain_free(domain);
     map_free(&d->by_name);
+    failures_free(&d->failures);
     free(d);
 }
 
@@ -183,8 +185,14 @@ static enum policy_wish strongest_wish(const struct domain *domain)
     return wish;
 }
 
+static const struct failure *last_failure(const struct domain *domain)
+{
+    return failures_find(domain->domains->failures, domain->name);
+}
+
 static struct sts_situation situation_of(const struct domain *domain)
 {
+    const struct failure *failure = last_failure(domain);
     const struct sts_entry *entry = &domain->entry;
     enum policy_wish wish = strongest_wish(domain);
     struct sts_situation s = {
@@ -193,8 +201,8 @@ static struct sts_situation situation_of(const struct domain *domain)
         .fetched_utc_ms = entry->fetched_utc_ms,
         .tried = domain->tried && domain->tried_clock == domain->domains->clock,
         .txt = &domain->txt,
-        .failed_id = domain->failed ? domain->failed_id : NULL,
-        .failed_ago_ms = loop_now(domain->domains->loop) - domain->failed_at,
+        .failed_id = failure ? failure->id : NULL,
+        .failed_ago_ms = failure ? loop_now(domain->domains->loop) - failure->at_ms : 0,
         .fresh = wish >= WISH_FRESH,
         .forced = wish >= WISH_FORCED,
         .now_utc_ms = clock_utc_ms(),
@@ -309,7 +317,7 @@ static bool failure_counts(const struct domain *domain)
 {
     struct sts_situation s = situation_of(domain);
     bool mode_none = s.cached && s.mode == STS_NONE;
-    return domain->failed && !mode_none && strcmp(domain->failed_id, sts_refresh_id(&s)) == 0;
+    return s.failed_id && !mode_none && strcmp(s.failed_id, sts_refresh_id(&s)) == 0;
 }
 
 static enum policy_state state_of(enum sts_step step)
@@ -327,8 +335,8 @@ static void explain(const struct domain *domain, enum sts_step step, struct poli
         silent && step == STS_STEP_NOT_KNOWN ? "the TXT record cannot be looked up" : "";
     if (!failure_counts(domain) || (step == STS_STEP_NO_POLICY && domain->txt.id[0] == '\0'))
         return;
-    a->fetch_result = domain->failed_result;
-    a->fetch_reason = domain->failed_reason;
+    a->fetch_result = last_failure(domain)->result;
+    a->fetch_reason = last_failure(domain)->reason;
 }
 
 /* `step` is any but STS_STEP_FETCH. */
@@ -353,11 +361,9 @@ static void answer(struct domain *domain, enum sts_step step)
 static void remember_failure(struct domain *domain, const struct sts_fetched *fetched)
 {
     struct sts_situation s = situation_of(domain);
-    domain->failed = true;
-    snprintf(domain->failed_id, sizeof(domain->failed_id), "%s", sts_refresh_id(&s));
-    domain->failed_at = loop_now(domain->domains->loop);
-    domain->failed_result = fetched->local ? TLS_RESULT_SUCCESS : fetched->result;
-    memcpy(domain->failed_reason, fetched->reason, sizeof(domain->failed_reason));
+    written(domain->domains,
+            failures_note(domain->domains->failures, domain->name, sts_refresh_id(&s),
+                          fetched->local ? TLS_RESULT_SUCCESS : fetched->result, fetched->reason));
 }
 
 static unsigned roll(void)
@@ -419,7 +425,7 @@ static void fetch_succeeded(struct domain *domain, struct sts_policy *policy)
     log_weakened(&entry, &domain->entry);
     sts_entry_clear(&domain->entry);
     domain->entry = entry;
-    domain->failed = false;
+    written(domain->domains, failures_forget(domain->domains->failures, domain->name));
     keep(domain, &domain->entry);
     answer(domain, STS_STEP_USE); /* even with max_age 0 it is good for those who asked */
 }

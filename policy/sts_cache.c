@@ -1,4 +1,4 @@
-#include "policy/sts_cache.h"
+#include "policy/sts_cache_private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,47 +10,25 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
-#include "lib/io/kv.h"
 #include "policy/sts_export.h"
 
 enum {
-    TABLE_META,
-    TABLE_POLICY, /* domain: checksum, record */
-    TABLE_DUE,    /* refresh time, domain: nothing */
-    TABLE_COUNT,
     VERSION = 1,
-    CHECKSUM_SIZE = 4,
-    TIME_SIZE = 8,
-    PATH_SIZE = 1024,
     EXPORT_AT_ONCE = 64, /* records in one piece */
     OPENINGS_MAX = 3,    /* starts that may die while they read before the database is blamed */
     RESERVE_BYTES = 4 * 1024 * 1024, /* of disk, so that policies can change while it is full */
 };
 #define MAP_BYTES ((uint64_t)4 << 30) /* address space */
 
-static const char *const tables[TABLE_COUNT] = { "meta", "policy", "due" };
+static const char *const tables[TABLE_COUNT] = { "meta", "policy", "due", "failed" };
 static const char export_name[] = "export";
 static const char salvage_name[] = "salvaged";
 
-struct sts_cache {
-    struct kv *kv;
-    char folder[PATH_SIZE];
-    enum kv_trouble trouble;   /* of the last call that failed */
-    bool changed;              /* since the last export began */
-    struct sts_export *export; /* being written */
-    char exported_to[DOMAIN_MAX + 1];
-};
-
 /* ---- keys and values ---------------------------------------------------------------------- */
 
-struct due_key {
-    char bytes[TIME_SIZE + DOMAIN_MAX];
-    size_t len;
-};
-
-static struct due_key due_key_of(int64_t utc_ms, const char *domain)
+struct sts_time_key sts_time_key(int64_t utc_ms, const char *domain)
 {
-    struct due_key key = { .len = TIME_SIZE + strlen(domain) };
+    struct sts_time_key key = { .len = TIME_SIZE + strlen(domain) };
     uint64_t time = utc_ms > 0 ? (uint64_t)utc_ms : 0;
     for (unsigned i = 0; i < TIME_SIZE; i++)
         key.bytes[i] = (char)(time >> (56 - 8 * i) & 0xff);
@@ -58,12 +36,12 @@ static struct due_key due_key_of(int64_t utc_ms, const char *domain)
     return key;
 }
 
-static struct span due_span(const struct due_key *key)
+struct span sts_time_key_span(const struct sts_time_key *key)
 {
     return (struct span){ key->bytes, key->len };
 }
 
-static int64_t time_of_due(struct span key)
+int64_t sts_time_of(struct span key)
 {
     uint64_t time = 0;
     for (unsigned i = 0; i < TIME_SIZE; i++)
@@ -71,25 +49,24 @@ static int64_t time_of_due(struct span key)
     return (int64_t)time;
 }
 
-static uint32_t checksum_of(struct span domain, struct span record)
+uint32_t sts_checksum(struct span domain, struct span record)
 {
     return kv_checksum(kv_checksum(0, domain), record);
 }
 
-/* The record within a value; data NULL when the checksum does not fit. */
-static struct span record_of(struct span domain, struct span value)
+struct span sts_record_of(struct span domain, struct span value)
 {
     uint32_t sum;
     if (value.len <= CHECKSUM_SIZE)
         return (struct span){ NULL, 0 };
     memcpy(&sum, value.data, sizeof(sum));
     struct span record = span_from(value, CHECKSUM_SIZE);
-    return sum == checksum_of(domain, record) ? record : (struct span){ NULL, 0 };
+    return sum == sts_checksum(domain, record) ? record : (struct span){ NULL, 0 };
 }
 
 static bool unpack_value(struct span domain, struct span value, struct sts_entry *out)
 {
-    struct span record = record_of(domain, value);
+    struct span record = sts_record_of(domain, value);
     if (!record.data || !sts_entry_unpack(record, out))
         return false;
     if (span_equal(span_of(out->domain), domain))
@@ -118,9 +95,9 @@ static struct error *txn_forget_due(struct kv_txn *txn, struct span domain)
     struct error *err = kv_get(txn, TABLE_POLICY, domain, &value);
     if (err || !value.data || !unpack_value(domain, value, &old))
         return err;
-    struct due_key key = due_key_of(old.refresh_utc_ms, old.domain);
+    struct sts_time_key key = sts_time_key(old.refresh_utc_ms, old.domain);
     sts_entry_clear(&old);
-    return kv_remove(txn, TABLE_DUE, due_span(&key));
+    return kv_remove(txn, TABLE_DUE, sts_time_key_span(&key));
 }
 
 static struct error *txn_put_record(struct kv_txn *txn, const struct sts_entry *entry)
@@ -131,7 +108,7 @@ static struct error *txn_put_record(struct kv_txn *txn, const struct sts_entry *
     char *packed = sts_entry_pack(entry, &len);
     struct error *err = kv_put_room(txn, TABLE_POLICY, domain, CHECKSUM_SIZE + len, &room);
     if (!err) {
-        uint32_t sum = checksum_of(domain, (struct span){ packed, len });
+        uint32_t sum = sts_checksum(domain, (struct span){ packed, len });
         memcpy(room, &sum, sizeof(sum));
         memcpy(room + CHECKSUM_SIZE, packed, len);
     }
@@ -141,11 +118,11 @@ static struct error *txn_put_record(struct kv_txn *txn, const struct sts_entry *
 
 static struct error *txn_store(struct kv_txn *txn, const struct sts_entry *entry)
 {
-    struct due_key key = due_key_of(entry->refresh_utc_ms, entry->domain);
+    struct sts_time_key key = sts_time_key(entry->refresh_utc_ms, entry->domain);
     struct error *err = txn_forget_due(txn, span_of(entry->domain));
     if (!err)
         err = txn_put_record(txn, entry);
-    return err ? err : kv_put(txn, TABLE_DUE, due_span(&key), SPAN(""));
+    return err ? err : kv_put(txn, TABLE_DUE, sts_time_key_span(&key), SPAN(""));
 }
 
 /* On a disk that is full already there is none to be had. */
@@ -155,8 +132,7 @@ static void reserve(struct sts_cache *cache)
     error_free(&err);
 }
 
-/* Ends a write transaction: commits it, or gives it up when `err` says so. */
-static struct error *end_write(struct sts_cache *cache, struct kv_txn **txn, struct error *err)
+struct error *sts_end_write(struct sts_cache *cache, struct kv_txn **txn, struct error *err)
 {
     if (err) {
         cache->trouble = kv_txn_trouble(*txn);
@@ -190,7 +166,7 @@ struct error *sts_cache_store(struct sts_cache *cache, const struct sts_entry *e
     struct kv_txn *txn = NULL;
     struct error *err = kv_begin_write(cache->kv, &txn);
     if (!err)
-        err = end_write(cache, &txn, txn_store(txn, entry));
+        err = sts_end_write(cache, &txn, txn_store(txn, entry));
     return err ? error_wrap(err, "policy cache: store %s", entry->domain) : NULL;
 }
 
@@ -203,7 +179,7 @@ struct error *sts_cache_remove(struct sts_cache *cache, struct span domain)
     err = txn_forget_due(txn, domain);
     if (!err)
         err = kv_remove(txn, TABLE_POLICY, domain);
-    err = end_write(cache, &txn, err);
+    err = sts_end_write(cache, &txn, err);
     return err ? error_wrap(err, "policy cache: remove " SPAN_FMT, SPAN_ARG(domain)) : NULL;
 }
 
@@ -215,12 +191,12 @@ bool sts_cache_is_full(const struct sts_cache *cache)
 static struct error *walk_due(struct kv_cursor *cursor, struct sts_span_of_time when, unsigned max,
                               char (*domains)[DOMAIN_MAX + 1], unsigned *out_count)
 {
-    struct due_key first = due_key_of(when.from_utc_ms, "");
+    struct sts_time_key first = sts_time_key(when.from_utc_ms, "");
     struct span key;
     struct span value;
-    struct error *err = kv_cursor_seek(cursor, due_span(&first), &key, &value);
+    struct error *err = kv_cursor_seek(cursor, sts_time_key_span(&first), &key, &value);
     while (!err && key.data && *out_count < max && key.len > TIME_SIZE &&
-           time_of_due(key) <= when.to_utc_ms) {
+           sts_time_of(key) <= when.to_utc_ms) {
         if (span_to_string(span_from(key, TIME_SIZE), domains[*out_count], DOMAIN_MAX + 1))
             (*out_count)++;
         err = kv_cursor_next(cursor, &key, &value);
@@ -263,7 +239,7 @@ static struct error *export_some(struct sts_cache *cache, struct sts_export *exp
     if (!err)
         err = kv_cursor_seek(cursor, span_of(from), &key, &value);
     for (unsigned i = 0; !err && key.data && i < EXPORT_AT_ONCE; i++) {
-        struct span record = record_of(key, value);
+        struct span record = sts_record_of(key, value);
         if (!record.data)
             (*out_damaged)++;
         else if (export)
@@ -450,7 +426,7 @@ static struct error *refill_all(struct sts_cache *cache, struct refill *refill)
         err = sts_export_read(cache->folder, salvage_name, refill_one, refill);
     if (!err)
         err = kv_put(refill->txn, TABLE_META, version_key, SPAN("1"));
-    return end_write(cache, &refill->txn, err);
+    return sts_end_write(cache, &refill->txn, err);
 }
 
 /* Fills a new database: from the export, then from what was still readable, which is newer. */

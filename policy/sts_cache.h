@@ -29,14 +29,35 @@ struct error *sts_cache_load(struct sts_cache *cache, struct span domain,
 struct error *sts_cache_store(struct sts_cache *cache, const struct sts_entry *entry) MUST_CHECK;
 struct error *sts_cache_remove(struct sts_cache *cache, struct span domain) MUST_CHECK;
 
-/* True when the last failure was for want of room: the database is whole, and a policy less. */
-bool sts_cache_is_full(const struct sts_cache *cache);
-
 /* Both ends belong to it. */
 struct sts_span_of_time {
     int64_t from_utc_ms;
     int64_t to_utc_ms;
 };
+
+/* A fetch that failed. */
+struct sts_failed {
+    char domain[DOMAIN_MAX + 1];
+    char id[STS_ID_MAX + 1];
+    int64_t utc_ms;
+    unsigned result; /* enum tls_result */
+    char reason[STS_REASON_SIZE];
+};
+
+/* On disk when it returns; of the others, some that are older than `since_utc_ms` are forgotten. */
+struct error *sts_cache_note_failed(struct sts_cache *cache, const struct sts_failed *failed,
+                                    int64_t since_utc_ms) MUST_CHECK;
+/* A fetch succeeded: its domain's failure, of that time, is forgotten. */
+struct error *sts_cache_forget_failed(struct sts_cache *cache, int64_t utc_ms,
+                                      const char *domain) MUST_CHECK;
+/* Up to `max` failures of that time, the earliest first; each is lent.  Damaged ones are left out.
+ */
+typedef void sts_failed_fn(void *ctx, const struct sts_failed *failed);
+struct error *sts_cache_each_failed(struct sts_cache *cache, struct sts_span_of_time when,
+                                    unsigned max, sts_failed_fn *each, void *ctx) MUST_CHECK;
+
+/* True when the last failure was for want of room: the database is whole, and a policy less. */
+bool sts_cache_is_full(const struct sts_cache *cache);
 
 /* Up to `max` domains whose refresh_utc_ms lies in that time, the earliest first. */
 struct error *sts_cache_due(struct sts_cache *cache, struct sts_span_of_time when, unsigned max,

@@ -21,7 +21,7 @@ struct sts_fetched {
     struct sts_policy *policy; /* whoever wants it takes it and sets NULL */
     enum tls_result result;    /* why there is none, for reports (RFC 8460 s.4.3) */
     bool local; /* no fault of the domain's: nothing is reported, nothing concluded */
-    char reason[200];
+    char reason[STS_REASON_SIZE];
 };
 
 /* Resolver and http stay the caller's and outlive it. */

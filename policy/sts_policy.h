@@ -8,6 +8,8 @@
 
 #include "lib/base/span.h"
 
+enum { STS_REASON_SIZE = 200 }; /* of a sentence why a fetch failed */
+
 enum sts_mode { STS_NONE, STS_TESTING, STS_ENFORCE };
 
 struct sts_policy {

@@ -26,7 +26,10 @@ def sockets(pid):
     """The sockets of a process: inode to descriptor."""
     found = {}
     for fd in os.listdir(f"/proc/{pid}/fd"):
-        match = re.match(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}"))
+        try:
+            match = re.match(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except FileNotFoundError:  # closed meanwhile
+            continue
         if match:
             found[int(match[1])] = int(fd)
     return found

@@ -15,6 +15,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "policy/refresh.h"
 
 #define ENFORCE "version: STSv1\nmode: enforce\nmx: mx1.example.com\nmax_age: 604800\n"
 #define NONE "version: STSv1\nmode: none\nmax_age: 86400\n"
@@ -436,6 +437,50 @@ static void what_was_fetched_survives_a_restart(void **state)
     assert_int_equal(fetches, 1);
 }
 
+static void a_restart(struct world *world)
+{
+    close_domains(world);
+    open_domains(world);
+}
+
+static void the_wait_after_a_failed_fetch_survives_a_restart(void **state)
+{
+    struct world *world = *state;
+    ask(world, WISH_CURRENT);
+    txt_is("v=STSv1; id=A1;");
+    fetch_fails();
+    a_restart(world);
+    ask(world, WISH_CURRENT);
+    txt_is("v=STSv1; id=A1;");
+    assert_int_equal(fetches, 1);
+    assert_int_equal(world->state, POLICY_ABSENT);
+    assert_int_equal(world->fetch_result, TLS_RESULT_STS_POLICY_FETCH_ERROR);
+    assert_string_equal(world->reason, "HTTPS: status 404");
+    ask(world, WISH_FORCED);
+    txt_is("v=STSv1; id=A1;");
+    fetch_gives(ENFORCE); /* an operator need not wait; then nothing is left of the failure */
+    a_restart(world);
+    ask(world, WISH_FRESH);
+    txt_is("v=STSv1; id=A1;");
+    fetch_gives(ENFORCE);
+    assert_int_equal(fetches, 3);
+}
+
+static void an_old_failure_or_one_of_the_future_delays_nothing(void **state)
+{
+    struct world *world = *state;
+    const int64_t times[] = { clock_utc_ms() - STS_BACKOFF_MS - 1, clock_utc_ms() + DAY_MS };
+    for (int i = 0; i < 2; i++) {
+        struct sts_failed failed = { .domain = "example.com", .id = "A1", .utc_ms = times[i] };
+        assert_null(sts_cache_note_failed(world->cache, &failed, 0));
+    }
+    a_restart(world);
+    ask(world, WISH_CURRENT);
+    txt_is("v=STSv1; id=A1;");
+    fetch_gives(ENFORCE);
+    assert_enforced(world, "A1");
+}
+
 static void a_refresh_comes_by_itself_and_tells_of_its_failure(void **state)
 {
     struct world *world = *state;
@@ -557,6 +602,10 @@ int main(void)
         STORY("mode none replaces enforce, and is quiet about failures",
               mode_none_replaces_enforce_and_is_quiet_about_failures),
         STORY("what was fetched survives a restart", what_was_fetched_survives_a_restart),
+        STORY("the wait after a failed fetch survives a restart",
+              the_wait_after_a_failed_fetch_survives_a_restart),
+        STORY("an old failure, or one of the future, delays nothing",
+              an_old_failure_or_one_of_the_future_delays_nothing),
         STORY("a refresh comes by itself and tells of its failure",
               a_refresh_comes_by_itself_and_tells_of_its_failure),
         STORY("a refresh set too far off by a wrong clock is pulled in",

@@ -273,6 +273,59 @@ static void records_that_are_none_are_refused(void **state)
     assert_null(entry.policy);
 }
 
+static void count_failed(void *ctx, const struct sts_failed *failed)
+{
+    unsigned *count = ctx;
+    assert_string_equal(failed->id, "A1");
+    assert_string_equal(failed->reason, "because");
+    (*count)++;
+}
+
+static unsigned failures_in(struct sts_cache *cache, int64_t from, int64_t to)
+{
+    unsigned count = 0;
+    must(sts_cache_each_failed(cache, (struct sts_span_of_time){ from, to }, 100, count_failed,
+                               &count));
+    return count;
+}
+
+static void failures_are_kept_by_time_and_the_old_ones_forgotten(void **state)
+{
+    struct sts_cache *cache = opened(*state);
+    struct sts_failed failed = { .id = "A1", .reason = "because" };
+    for (bool done = false; !done;)
+        must(sts_cache_export(cache, &done));
+    for (int i = 0; i < 20; i++) {
+        snprintf(failed.domain, sizeof(failed.domain), "d%d.test", i);
+        failed.utc_ms = 1000 + i;
+        must(sts_cache_note_failed(cache, &failed, 0));
+    }
+    assert_int_equal(failures_in(cache, 1005, 1009), 5);
+    must(sts_cache_forget_failed(cache, 1007, "d7.test"));
+    must(sts_cache_forget_failed(cache, 1007, "other.test"));
+    assert_int_equal(failures_in(cache, 1005, 1009), 4);
+    for (int i = 0; i < 5; i++) {
+        failed.utc_ms = 2000 + i;
+        must(sts_cache_note_failed(cache, &failed, 2000));
+    }
+    assert_int_equal(failures_in(cache, 0, 1999), 0);
+    assert_int_equal(failures_in(cache, 0, 9999), 5);
+    assert_false(sts_cache_changed(cache));
+    sts_cache_close(&cache);
+}
+
+static void a_damaged_failure_is_left_out(void **state)
+{
+    struct sts_cache *cache = opened(*state);
+    struct sts_failed failed = { .domain = "a.test", .id = "A1", .reason = "because", .utc_ms = 7 };
+    must(sts_cache_note_failed(cache, &failed, 0));
+    sts_cache_close(&cache);
+    damage_record(*state, "a.test");
+    cache = opened(*state);
+    assert_int_equal(failures_in(cache, 0, 9999), 0);
+    sts_cache_close(&cache);
+}
+
 #define STORY(title, function)                                                                     \
     {                                                                                              \
         title, function, make_folder, remove_folder, NULL                                          \
@@ -294,6 +347,9 @@ int main(void)
         STORY("a database of a newer version is left alone",
               a_database_of_a_newer_version_is_left_alone),
         STORY("records that are none are refused", records_that_are_none_are_refused),
+        STORY("failures are kept by time, and the old ones forgotten",
+              failures_are_kept_by_time_and_the_old_ones_forgotten),
+        STORY("a damaged failure is left out", a_damaged_failure_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
