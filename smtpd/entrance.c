@@ -87,6 +87,10 @@ static void admit_or_turn_away(void *ctx, const struct session_place *place, int
 {
     struct entrance *entrance = ctx;
 
+    if (entrance->host->is_draining) { /* its proxy was slow to name it */
+        turn_away(entrance, fd, client, REPLY_SHUTTING_DOWN);
+        return;
+    }
     switch (admit(entrance, &client->address)) {
     case ADMISSION_GRANTED:
         session_open(entrance->host, place, fd, client);

@@ -266,7 +266,10 @@ static void on_leave(void *ctx)
 {
     struct smtpd *smtpd = ctx;
 
-    role_end(smtpd->role, ROLE_EXIT_DONE);
+    if (smtpd->entrance.proxies.count > 0) /* who they speak for hears 421; it takes no long */
+        loop_timer_start(smtpd->leave, SMTPD_LEAVE_MS);
+    else
+        role_end(smtpd->role, ROLE_EXIT_DONE);
 }
 
 /* The last replies are given a moment to leave. */

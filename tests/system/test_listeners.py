@@ -3,6 +3,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 
 import table
 from client import Client, Message
@@ -28,6 +29,13 @@ listen submissions
 def with_tls(lab, **members):
     certificate, key = lab.certificate(table.RELAY_NAME)
     return {"tls-certificate": certificate, "tls-key": key, **members}
+
+
+def accepted(port):
+    """Has a connection to that port been taken by a process?  One that waits has no inode yet."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in f]
+    return any(r[1].endswith(f":{port:04X}") and r[3] == "01" and r[9] != "0" for r in rows[1:])
 
 
 class SecureClient(Client):
@@ -104,6 +112,20 @@ def test_a_proxied_listener_serves_nobody_without_a_header(make_relay):
     assert "no PROXY header in time" in relay.wait_event("proxy-refused").text
     with socket.create_connection(("127.0.0.1", 2501), 30, source_address=("127.0.0.2", 0)) as s:
         assert s.recv(100) == b""
+
+
+def test_a_client_whose_header_is_late_hears_of_a_reload(make_relay):
+    relay = make_relay(smtpd_processes=1, listeners=(
+        PLAIN, {"address": "127.0.0.1:2501", "proxy-from": ["127.0.0.1/32"]})).start()
+    old = relay.role_pids("smtpd")
+    with socket.create_connection(("127.0.0.1", 2501), 30) as s:
+        wait_until(lambda: accepted(2501), 5, "the connection to be taken")
+        relay.reload()
+        wait_until(lambda: len(relay.role_pids("smtpd")) == 2, 10, "a successor")
+        time.sleep(1.5)
+        s.sendall(b"PROXY TCP4 127.0.0.9 127.0.0.1 4000 2501\r\n")
+        assert s.recv(100).startswith(b"421 4.3.2 ")
+    wait_until(lambda: not set(old) & set(relay.role_pids("smtpd")), 5, "the old one to end")
 
 
 def test_check_warns_of_a_certificate_with_another_name(lab, make_relay):

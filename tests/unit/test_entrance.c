@@ -323,6 +323,24 @@ static void those_without_a_header_are_bounded_in_number_and_time(void **state)
     assert_true(rig_has_logged(&gate->rig, "reason=\"no PROXY header in time\""));
 }
 
+static void a_header_that_comes_while_we_drain_gets_a_421(void **state)
+{
+    struct gate *gate = *state;
+
+    expect_proxies(gate);
+    unsigned client = arrive(gate, "198.51.100.1");
+    session_host_drain(&gate->rig.host);
+    rig_settle(&gate->rig);
+    assert_silent(gate, client);
+    assert_int_equal(gate->entrance.proxies.count, 1);
+    says(gate, client, SPAN("PROXY TCP4 192.0.2.7 198.51.100.1 4000 25\r\n"));
+    assert_hears(gate, client, "421 4.3.2 relay.example restarts, please connect again\r\n");
+    assert_closed(gate, client);
+    assert_int_equal(gate->entrance.proxies.count, 0);
+    assert_int_equal(counters_total(gate->entrance.counters), 0);
+    assert_true(rig_has_logged(&gate->rig, " turn-away client=192.0.2.7:4000"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +364,8 @@ int main(void)
         TEST("connections without a header are bounded in number and time",
              those_without_a_header_are_bounded_in_number_and_time),
         TEST("descriptors bound the connections", descriptors_bound_the_connections),
+        TEST("a header that comes while we drain gets a 421",
+             a_header_that_comes_while_we_drain_gets_a_421),
     };
     return cmocka_run_group_tests_name("entrance", tests, NULL, NULL);
 }
