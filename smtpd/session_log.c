@@ -29,7 +29,7 @@ void session_log_connect(const struct endpoint *client, const struct listener_se
     if (listener->name[0] != '\0')
         log_string(&line, "listener", listener->name);
     else
-        put_endpoint(&line, "listener", &listener->address);
+        put_endpoint(&line, "listener", &listener->addresses[0]);
     log_end(&line);
 }
 

@@ -12,17 +12,16 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
-#include "lib/io/tls_server.h"
 #include "lib/ipc/queue_client.h"
 #include "smtpd/entrance.h"
+#include "smtpd/places.h"
 #include "smtpd/session.h"
 
 struct listener {
     struct smtpd *smtpd;
     int fd; /* -1: not handed over */
     struct loop_watch *watch;
-    struct session_place place;
-    bool has_new_files; /* a certificate or a key, not loaded yet */
+    const struct session_place *place;
 };
 
 struct smtpd {
@@ -32,10 +31,10 @@ struct smtpd {
     struct queue_client *queue;
     struct session_host sessions;
     struct entrance entrance;
+    struct places *places;
     struct listener listeners[SETTINGS_LISTENER_LOCAL + 1];
     int spare_fd; /* given up to be able to turn a client away when there are no others */
     struct loop_timer *rest;
-    struct loop_timer *renew;
     int64_t complained_ms; /* about descriptors */
     bool is_draining;
     struct loop_timer *drain;
@@ -115,7 +114,7 @@ static bool accept_one(struct listener *listener)
     int fd = accept4(listener->fd, (struct sockaddr *)&address, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd >= 0) {
-        entrance_welcome(&listener->smtpd->entrance, &listener->place, fd,
+        entrance_welcome(&listener->smtpd->entrance, listener->place, fd,
                          (struct sockaddr *)&address);
         return true;
     }
@@ -134,106 +133,28 @@ static void on_client(void *ctx, bool readable, bool writable)
         ;
 }
 
-/* --- certificates */
+/* --- what the supervisor hands over */
 
-/* Makes the context of what was handed over. */
-static struct error *make_context(const struct smtpd *smtpd, unsigned index,
-                                  const struct tls_pair *pair, struct tls_context **out_context)
-{
-    static const enum tls_client_certificate clients[] = {
-        [CLIENTS_NONE] = TLS_CLIENT_UNASKED,
-        [CLIENTS_REQUEST] = TLS_CLIENT_ASKED,
-        [CLIENTS_REQUIRE] = TLS_CLIENT_REQUIRED,
-    };
-    const struct listener_settings *settings = &smtpd->settings->listeners[index];
-    struct span client_ca = role_content(smtpd->role, CONTENT_CLIENT_CA, index);
-    struct tls_trust *trust = NULL;
-    struct error *err = NULL;
-    char session_id[32];
-
-    snprintf(session_id, sizeof(session_id), "waxseal-listener-%u", index);
-    if (settings->tls_client_ca[0] != '\0')
-        err = tls_trust_new(client_ca, &trust);
-    if (!err)
-        err = tls_server_context_new(
-            &(struct tls_server_wish){
-                .pairs = pair,
-                .pair_count = 1,
-                .session_id = span_of(session_id),
-                .client = clients[settings->tls_client_certificates],
-                .client_trust = trust,
-            },
-            out_context);
-    tls_trust_free(&trust);
-    return err;
-}
-
-/* Trouble leaves the listener with what it has. */
-static void load_certificate(struct smtpd *smtpd, unsigned index)
-{
-    const struct tls_pair pair = { role_content(smtpd->role, CONTENT_CERTIFICATE, index),
-                                   role_content(smtpd->role, CONTENT_KEY, index) };
-    struct listener *listener = &smtpd->listeners[index];
-    struct tls_context *fresh = NULL;
-
-    listener->has_new_files = false;
-    if (!pair.chain_pem.data || !pair.key_pem.data)
-        return;
-    struct error *err = make_context(smtpd, index, &pair, &fresh);
-    if (err) {
-        log_failure(LOG_ERROR, "certificate-unusable", err);
-        error_free(&err);
-        return;
-    }
-    tls_context_free(&listener->place.tls);
-    listener->place.tls = fresh;
-}
-
-static void on_renew(void *ctx)
-{
-    struct smtpd *smtpd = ctx;
-
-    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
-        if (smtpd->listeners[i].has_new_files)
-            load_certificate(smtpd, i);
-}
-
-/* Certificate and key may come one after the other: only together do they fit. */
 static void on_content(void *ctx, enum role_content kind, unsigned index)
 {
     struct smtpd *smtpd = ctx;
 
-    if (kind != CONTENT_CERTIFICATE && kind != CONTENT_KEY && kind != CONTENT_CLIENT_CA)
-        return;
-    smtpd->listeners[index].has_new_files = true;
-    loop_timer_start(smtpd->renew, SMTPD_RENEW_MS);
-}
-
-/* --- what the supervisor hands over */
-
-/* NULL: the settings have no such listener. */
-static const struct listener_settings *find_settings(const struct smtpd *smtpd, unsigned index)
-{
-    if (index == SETTINGS_LISTENER_LOCAL)
-        return &smtpd->settings->local;
-    return index < smtpd->settings->listener_count ? &smtpd->settings->listeners[index] : NULL;
+    places_content(smtpd->places, kind, index);
 }
 
 static void on_listener(void *ctx, unsigned index, int fd)
 {
     struct smtpd *smtpd = ctx;
-    const struct listener_settings *settings = find_settings(smtpd, index);
+    const struct session_place *place = places_find(smtpd->places, index);
     struct listener *listener = &smtpd->listeners[index];
 
-    if (!settings || listener->fd >= 0) {
+    if (!place || listener->fd >= 0) {
         close(fd);
         return;
     }
     (void)fcntl(fd, F_SETFL, O_NONBLOCK); /* several processes race for each client */
     listener->fd = fd;
-    listener->place.settings = settings;
-    if (index != SETTINGS_LISTENER_LOCAL)
-        load_certificate(smtpd, index);
+    listener->place = place;
     listener->watch = loop_watch_new(smtpd->loop, fd, on_client, listener);
     loop_watch_want(listener->watch, !smtpd->is_draining, false);
     if (smtpd->spare_fd < 0)
@@ -357,6 +278,7 @@ static void smtpd_open(struct smtpd *smtpd, struct role *role)
     smtpd->spare_fd = -1;
     for (unsigned i = 0; i <= SETTINGS_LISTENER_LOCAL; i++)
         smtpd->listeners[i] = (struct listener){ .smtpd = smtpd, .fd = -1 };
+    smtpd->places = places_new(role);
     smtpd->queue = queue_client_new(smtpd->loop, on_queue_state, smtpd);
     session_host_init(&smtpd->sessions, smtpd->loop, smtpd->queue, smtpd->settings,
                       on_session_ended, smtpd);
@@ -365,7 +287,6 @@ static void smtpd_open(struct smtpd *smtpd, struct role *role)
     if (err)
         role_die(ROLE_EXIT_TROUBLE, err);
     smtpd->rest = loop_timer_new(smtpd->loop, on_rested, smtpd);
-    smtpd->renew = loop_timer_new(smtpd->loop, on_renew, smtpd);
     smtpd->drain = loop_timer_new(smtpd->loop, on_drain_over, smtpd);
     smtpd->leave = loop_timer_new(smtpd->loop, on_leave, smtpd);
     smtpd->drain_committing = loop_timer_new(smtpd->loop, on_drain_committing_over, smtpd);
@@ -374,7 +295,6 @@ static void smtpd_open(struct smtpd *smtpd, struct role *role)
 static void listener_close(struct listener *listener)
 {
     loop_watch_free(&listener->watch);
-    tls_context_free(&listener->place.tls);
     if (listener->fd >= 0)
         close(listener->fd);
 }
@@ -389,11 +309,11 @@ static void smtpd_close(struct smtpd *smtpd)
     if (smtpd->spare_fd >= 0)
         close(smtpd->spare_fd);
     loop_timer_free(&smtpd->rest);
-    loop_timer_free(&smtpd->renew);
     loop_timer_free(&smtpd->drain);
     loop_timer_free(&smtpd->drain_committing);
     loop_timer_free(&smtpd->leave);
     entrance_close(&smtpd->entrance);
+    places_free(&smtpd->places);
 }
 
 static const struct role_events events = {

@@ -39,7 +39,7 @@ void certificate_examine(struct span chain_pem, const char *path, struct span ho
         err = error_wrap(err, "tls-certificate %s", path);
         complain(ctx, is_fault, &err);
     }
-    if (!is_read || facts.names_host)
+    if (!is_read || facts.names_host || hostname.len == 0)
         return;
     err = error_new(ERROR_LOCAL, "tls-certificate %s does not bear our name, " SPAN_FMT, path,
                     SPAN_ARG(hostname));

@@ -16,7 +16,7 @@ enum { CERTIFICATE_WARNING_DAYS = 14 };
 /* One complaint; `is_fault`: clients that check certificates cannot accept it today. */
 typedef void certificate_complaint_fn(void *ctx, bool is_fault, struct error **taken);
 
-/* `path` is what the file is called, `hostname` the name that we say we are. */
+/* `path` is what the file is called, `hostname` the name that it should bear; empty: any. */
 void certificate_examine(struct span chain_pem, const char *path, struct span hostname,
                          int64_t now_utc_ms, certificate_complaint_fn *complain, void *ctx);
 

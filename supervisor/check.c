@@ -59,17 +59,19 @@ struct file_check {
     struct settings_errors *warnings;
 };
 
-static unsigned line_of(const char *config, enum role_content kind, unsigned listener)
+static unsigned line_of(const char *config, enum role_content kind, unsigned index)
 {
     switch (kind) {
     case CONTENT_CA_BUNDLE:
         return settings_find_line(config, NULL, 0, "ca-file");
     case CONTENT_CERTIFICATE:
-        return settings_find_line(config, "listeners", listener, "tls-certificate");
+        return settings_find_line(config, "listeners", index / SETTINGS_CERTIFICATES_MAX,
+                                  "tls-certificate");
     case CONTENT_KEY:
-        return settings_find_line(config, "listeners", listener, "tls-key");
+        return settings_find_line(config, "listeners", index / SETTINGS_CERTIFICATES_MAX,
+                                  "tls-key");
     case CONTENT_CLIENT_CA:
-        return settings_find_line(config, "listeners", listener, "tls-client-ca");
+        return settings_find_line(config, "listeners", index, "tls-client-ca");
     case CONTENT_USERS:
         return settings_find_line(config, NULL, 0, "users-file");
     case CONTENT_RESOLV_CONF:

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum {
-    FILES_MAX = 3 + 3 * SETTINGS_LISTENERS_MAX,
+    FILES_MAX = 3 + SETTINGS_LISTENERS_MAX * (1 + 2 * SETTINGS_CERTIFICATES_MAX),
     COUNTERS_SIZE = 4 * 1024 * 1024, /* address space; only what is written takes memory */
 };
 
@@ -23,7 +23,7 @@ static const char resolv_conf[] = "/etc/resolv.conf";
 struct handover {
     struct settings settings;
     struct buf text;
-    int listeners[SETTINGS_LISTENERS_MAX];
+    int sockets[SETTINGS_LISTENERS_MAX][SETTINGS_ADDRESSES_MAX]; /* -1: not on this machine */
     int local; /* the socket of local submission; -1: none */
     int counters;
     struct watched *files[FILES_MAX];
@@ -61,15 +61,17 @@ static const struct watched *find_file(const struct handover *h, enum role_conte
     return NULL;
 }
 
-/* The certificate and key of a listener, opened together and tried together. */
-static void open_certificate(struct handover *h, unsigned index, const struct faults *faults)
+/* A certificate of a listener and its key, opened together and tried together. */
+static void open_pair(struct handover *h, unsigned listener, unsigned n,
+                      const struct faults *faults)
 {
-    const struct listener_settings *l = &h->settings.listeners[index];
+    const struct listener_settings *l = &h->settings.listeners[listener];
+    unsigned index = role_pair_index(listener, n);
     struct error *err;
     bool both;
 
-    both = open_file(h, CONTENT_CERTIFICATE, index, l->tls_certificate, faults);
-    both = open_file(h, CONTENT_KEY, index, l->tls_key, faults) && both;
+    both = open_file(h, CONTENT_CERTIFICATE, index, path_list_item(&l->tls_certificate, n), faults);
+    both = open_file(h, CONTENT_KEY, index, path_list_item(&l->tls_key, n), faults) && both;
     if (!both)
         return;
     err = watched_pair_check(h->files[h->file_count - 2], h->files[h->file_count - 1]);
@@ -82,11 +84,12 @@ static void open_listener_files(struct handover *h, unsigned index, const struct
 {
     const struct listener_settings *l = &h->settings.listeners[index];
 
-    if (l->tls_certificate[0] == '\0' || l->tls == LISTENER_TLS_NONE)
+    if (l->tls_certificate.count == 0 || l->tls == LISTENER_TLS_NONE)
         return;
     if (l->tls_client_ca[0] != '\0')
         open_file(h, CONTENT_CLIENT_CA, index, l->tls_client_ca, faults);
-    open_certificate(h, index, faults);
+    for (unsigned n = 0; n < l->tls_certificate.count; n++)
+        open_pair(h, index, n, faults);
 }
 
 static void open_files(struct handover *h, const struct faults *faults)
@@ -125,7 +128,7 @@ static struct handover *handover_empty(const struct settings *settings)
     h->settings = *settings;
     h->counters = -1;
     h->local = -1;
-    memset(h->listeners, 0xff, sizeof(h->listeners));
+    memset(h->sockets, 0xff, sizeof(h->sockets));
     return h;
 }
 
@@ -146,15 +149,23 @@ static void on_complaint(void *ctx, bool is_fault, struct error **taken)
     (is_fault ? to->fault : to->warning)(to->ctx, CONTENT_CERTIFICATE, to->index, taken);
 }
 
+/* The first of a listener is what clients see who ask for no name; the others have their own. */
+static struct span expected_name(const struct handover *h, const struct watched *certificate)
+{
+    if (watched_index(certificate) % SETTINGS_CERTIFICATES_MAX > 0)
+        return (struct span){ NULL, 0 };
+    return span_of(h->settings.hostname);
+}
+
 static void examine_certificates(const struct handover *h, handover_fault_fn *fault,
                                  handover_fault_fn *warning, void *ctx)
 {
-    for (unsigned i = 0; i < h->settings.listener_count; i++) {
-        const struct watched *file = find_file(h, CONTENT_CERTIFICATE, i);
-        struct complaint to = { fault, warning, ctx, i };
-        if (file)
-            certificate_examine(watched_content(file), watched_path(file),
-                                span_of(h->settings.hostname), clock_utc_ms(), on_complaint, &to);
+    for (unsigned i = 0; i < h->file_count; i++) {
+        const struct watched *file = h->files[i];
+        struct complaint to = { fault, warning, ctx, watched_index(file) };
+        if (watched_kind(file) == CONTENT_CERTIFICATE)
+            certificate_examine(watched_content(file), watched_path(file), expected_name(h, file),
+                                clock_utc_ms(), on_complaint, &to);
     }
 }
 
@@ -188,30 +199,50 @@ void handover_check_files(const struct settings *settings, handover_fault_fn *fa
 
 /* --- sockets and the table of counters ------------------------------------------------------- */
 
+static int socket_in(const struct handover *h, unsigned listener, const struct endpoint *address)
+{
+    const struct listener_settings *l = &h->settings.listeners[listener];
+
+    for (unsigned n = 0; n < l->address_count; n++)
+        if (l->addresses[n].port == address->port &&
+            ip_address_equal(&l->addresses[n].address, &address->address))
+            return h->sockets[listener][n];
+    return -1;
+}
+
 static int socket_of(const struct handover *h, const struct endpoint *address)
 {
-    for (unsigned i = 0; h && i < h->settings.listener_count; i++) {
-        const struct endpoint *have = &h->settings.listeners[i].address;
-        if (have->port == address->port && ip_address_equal(&have->address, &address->address))
-            return h->listeners[i];
+    int fd = -1;
+
+    for (unsigned i = 0; h && fd < 0 && i < h->settings.listener_count; i++)
+        fd = socket_in(h, i, address);
+    return fd;
+}
+
+static struct error *open_sockets(struct handover *h, unsigned listener, const struct handover *old,
+                                  unsigned *open)
+{
+    const struct listener_settings *l = &h->settings.listeners[listener];
+    struct error *err = NULL;
+
+    for (unsigned n = 0; n < l->address_count && !err; n++) {
+        int *fd = &h->sockets[listener][n];
+        err = listener_open(&l->addresses[n], socket_of(old, &l->addresses[n]), fd);
+        *open += *fd >= 0;
     }
-    return -1;
+    return err;
 }
 
 static struct error *open_listeners(struct handover *h, const struct handover *old)
 {
+    struct error *err = NULL;
     unsigned open = 0;
 
-    for (unsigned i = 0; i < h->settings.listener_count; i++) {
-        const struct endpoint *address = &h->settings.listeners[i].address;
-        struct error *err = listener_open(address, socket_of(old, address), &h->listeners[i]);
-        if (err)
-            return err;
-        open += h->listeners[i] >= 0;
-    }
-    if (open == 0)
-        return error_new(ERROR_LOCAL, "none of the listeners' addresses is on this machine");
-    return NULL;
+    for (unsigned i = 0; i < h->settings.listener_count && !err; i++)
+        err = open_sockets(h, i, old, &open);
+    if (!err && open == 0)
+        err = error_new(ERROR_LOCAL, "none of the listeners' addresses is on this machine");
+    return err;
 }
 
 /* One table for all smtpd processes, old and new; its size never changes under a reader. */
@@ -259,6 +290,14 @@ struct error *handover_open_local(struct handover *h, const struct handover *old
     return local_socket_open(path, old ? old->local : -1, &h->local);
 }
 
+static void close_sockets(struct handover *h)
+{
+    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
+        for (unsigned n = 0; n < SETTINGS_ADDRESSES_MAX; n++)
+            if (h->sockets[i][n] >= 0)
+                close(h->sockets[i][n]);
+}
+
 void handover_free(struct handover **handover)
 {
     struct handover *h = *handover;
@@ -267,9 +306,7 @@ void handover_free(struct handover **handover)
         return;
     for (unsigned i = 0; i < h->file_count; i++)
         watched_free(&h->files[i]);
-    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
-        if (h->listeners[i] >= 0)
-            close(h->listeners[i]);
+    close_sockets(h);
     if (h->local >= 0)
         close(h->local);
     if (h->counters >= 0)
@@ -322,8 +359,9 @@ void handover_give(const struct handover *h, struct process *process)
         return;
     process_hand_shared(process, h->counters, COUNTERS_SIZE);
     for (unsigned i = 0; i < h->settings.listener_count; i++)
-        if (h->listeners[i] >= 0)
-            process_hand_listener(process, i, h->listeners[i]);
+        for (unsigned n = 0; n < SETTINGS_ADDRESSES_MAX; n++)
+            if (h->sockets[i][n] >= 0)
+                process_hand_listener(process, i * SETTINGS_ADDRESSES_MAX + n, h->sockets[i][n]);
     if (h->local >= 0)
         process_hand_listener(process, SETTINGS_LISTENER_LOCAL, h->local);
 }

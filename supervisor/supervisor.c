@@ -303,17 +303,23 @@ static void log_local_socket(const struct settings *settings)
     log_end(&line);
 }
 
+static void log_listener(const struct endpoint *address)
+{
+    char text[NETWORK_TEXT_SIZE];
+    struct log_line line;
+
+    endpoint_format(address, text);
+    log_begin(&line, LOG_INFO, "listening");
+    log_string(&line, "address", text);
+    log_end(&line);
+}
+
 static void log_listeners(const struct settings *settings)
 {
     log_local_socket(settings);
-    for (unsigned i = 0; i < settings->listener_count; i++) {
-        char text[NETWORK_TEXT_SIZE];
-        struct log_line line;
-        endpoint_format(&settings->listeners[i].address, text);
-        log_begin(&line, LOG_INFO, "listening");
-        log_string(&line, "address", text);
-        log_end(&line);
-    }
+    for (unsigned i = 0; i < settings->listener_count; i++)
+        for (unsigned n = 0; n < settings->listeners[i].address_count; n++)
+            log_listener(&settings->listeners[i].addresses[n]);
 }
 
 /* Everything that can be wrong with the machine or the configuration shows here, before a role

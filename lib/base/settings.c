@@ -52,8 +52,8 @@ const struct setting settings_table[] = {
       "What the other members are when they are not written: for the hosts of one's own networks,"
       " for mail programs with STARTTLS required (RFC 6409), or with TLS from the first byte on"
       " (RFC 8314)." },
-    { "listeners", "address", &setting_listen_address, "", "", IN(address),
-      "The address and port to listen on; every entry needs one." },
+    { "listeners", "address", &setting_listen_addresses, "", "", IN(addresses),
+      "The address and port to listen on, or a list of such; every entry needs one." },
     { "listeners", "relay-from", &setting_relay_networks, LOOPBACK, "", IN(relay_from),
       "The networks whose clients may relay here; none wider than /8 (IPv4) or /32 (IPv6)." },
     { "listeners", "proxy-from", &setting_relay_networks, "[ ]", "", IN(proxy_from),
@@ -63,10 +63,14 @@ const struct setting settings_table[] = {
       IN(tls),
       "TLS with clients: never, where they ask for it, before anything else, or from the first byte"
       " on." },
-    { "listeners", "tls-certificate", &setting_path, "\"\"", "", IN(tls_certificate),
-      "The certificate chain for STARTTLS, in PEM form. Empty: STARTTLS is not offered." },
-    { "listeners", "tls-key", &setting_path, "\"\"", "", IN(tls_key),
-      "The private key of that certificate, in PEM form, not readable by others." },
+    { "listeners", "tls-minimum", &setting_word, "\"1.2\"", "1.2, 1.3", IN(tls_minimum),
+      "The least version of TLS that clients must speak." },
+    { "listeners", "tls-certificate", &setting_paths, "\"\"", "", IN(tls_certificate),
+      "The certificate chain, in PEM form, or a list of such, of which a client is shown the one for"
+      " the name it asks for, or the first. Empty: STARTTLS is not offered." },
+    { "listeners", "tls-key", &setting_paths, "\"\"", "", IN(tls_key),
+      "The private key of that certificate, in PEM form, not readable by others; or a list of as"
+      " many." },
     { "listeners", "tls-client-certificates", &setting_word, "\"none\"", "none, request, require",
       IN(tls_client_certificates),
       "Whether clients are asked for a certificate inside TLS, or must show one." },

@@ -22,6 +22,7 @@ enum listener_tls {
     LISTENER_TLS_IMPLICIT
 };
 enum local_submission { LOCAL_SUBMISSION_ON, LOCAL_SUBMISSION_OFF };
+enum listener_tls_minimum { TLS_MINIMUM_12, TLS_MINIMUM_13 };
 enum listener_client_certificates { CLIENTS_NONE, CLIENTS_REQUEST, CLIENTS_REQUIRE };
 enum listener_switch { SWITCH_OFF, SWITCH_ON };
 enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYPT };
@@ -33,6 +34,9 @@ enum {
     SETTINGS_BANNER_SIZE = 128,
     SETTINGS_NETWORKS_MAX = 64,
     SETTINGS_LISTENERS_MAX = 32,
+    SETTINGS_ADDRESSES_MAX = 8,    /* of one listener */
+    SETTINGS_CERTIFICATES_MAX = 8, /* of one listener */
+    SETTINGS_PATHS_SIZE = 2048,    /* of all paths of one list together */
     SETTINGS_RESOLVERS_MAX = 8,
     SETTINGS_FIELD_NAMES_MAX = 32,
     SETTINGS_FIELD_NAME_SIZE = 64,
@@ -45,8 +49,20 @@ struct network_list {
     unsigned count;
 };
 
-/* How the socket of local submission is numbered among the listeners. */
-enum { SETTINGS_LISTENER_LOCAL = SETTINGS_LISTENERS_MAX };
+/*
+ * How the sockets of listeners are numbered: the n-th address of the i-th is
+ * i * SETTINGS_ADDRESSES_MAX + n; that of local submission comes behind.
+ */
+enum { SETTINGS_LISTENER_LOCAL = SETTINGS_LISTENERS_MAX * SETTINGS_ADDRESSES_MAX };
+
+/* One or more paths; empty: none. */
+struct path_list {
+    char text[SETTINGS_PATHS_SIZE]; /* each with its NUL, one behind the other */
+    unsigned count;
+};
+
+/* The n-th path; lent. */
+const char *path_list_item(const struct path_list *list, unsigned n);
 
 bool network_list_contains(const struct network_list *list, const struct ip_address *address);
 
@@ -71,12 +87,14 @@ struct rewrite_list {
 struct listener_settings {
     char name[SETTINGS_LABEL_SIZE]; /* in the log; empty: the address stands for it */
     enum listener_preset preset;    /* already worked into the other fields */
-    struct endpoint address;        /* address = "127.0.0.1:25" */
+    struct endpoint addresses[SETTINGS_ADDRESSES_MAX]; /* address = "127.0.0.1:25", or a list */
+    unsigned address_count;                            /* at least 1 */
     struct network_list relay_from; /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
     struct network_list proxy_from; /* none: no PROXY protocol */
     enum listener_tls tls;
-    char tls_certificate[SETTINGS_PATH_SIZE]; /* PEM chain; empty: no TLS */
-    char tls_key[SETTINGS_PATH_SIZE];
+    enum listener_tls_minimum tls_minimum;
+    struct path_list tls_certificate; /* PEM chains; none: no TLS */
+    struct path_list tls_key;         /* as many, in the same order */
     enum listener_client_certificates tls_client_certificates;
     char tls_client_ca[SETTINGS_PATH_SIZE]; /* who vouches for them; empty: nobody */
     enum listener_auth auth;           /* AUTH, inside TLS; nobody can log in without users_file */

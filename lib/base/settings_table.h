@@ -39,8 +39,8 @@ extern const size_t settings_table_count;
 extern const struct setting_type setting_number, setting_size, setting_duration, setting_word,
     setting_host, setting_user, setting_label, setting_banner, setting_path, setting_mailbox,
     setting_relayhost, setting_text, setting_networks, setting_relay_networks,
-    setting_listen_address, setting_resolvers, setting_listeners, setting_field_names,
-    setting_rewrites;
+    setting_listen_addresses, setting_paths, setting_resolvers, setting_listeners,
+    setting_field_names, setting_rewrites;
 
 /* "NAME: WHAT; write RIGHT", with the range where there is one. */
 bool setting_refuse(const struct settings_reading *reading, const struct setting *setting,
@@ -48,6 +48,13 @@ bool setting_refuse(const struct settings_reading *reading, const struct setting
 /* The same, "NAME: VALUE is not a TYPE; ...". */
 bool setting_refuse_value(const struct settings_reading *reading, const struct setting *setting,
                           const struct tree_node *node) MUST_CHECK;
+
+/* A text as it stands in a configuration, in quotes. */
+void setting_write_text(const char *text, struct buf *out);
+
+/* Refuses a list for its length. */
+bool setting_has_too_many(const struct settings_reading *reading, const struct setting *setting,
+                          const struct tree_node *node, unsigned most) MUST_CHECK;
 
 /* Reads the members of a group against the rows of that group; false when something is wrong. */
 bool settings_read_group(const struct settings_reading *reading, const char *group,

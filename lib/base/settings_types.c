@@ -127,9 +127,8 @@ static bool text_read(const struct settings_reading *reading, const struct setti
     return true;
 }
 
-static void text_write(const struct setting *setting, const void *group, struct buf *out)
+void setting_write_text(const char *text, struct buf *out)
 {
-    const char *text = (const char *)group + setting->offset;
     bool ok = buf_append(out, SPAN("\""));
 
     for (; *text && ok; text++) {
@@ -138,6 +137,11 @@ static void text_write(const struct setting *setting, const void *group, struct 
         ok = ok && buf_append(out, (struct span){ text, 1 });
     }
     ensure(ok && buf_append(out, SPAN("\"")));
+}
+
+static void text_write(const struct setting *setting, const void *group, struct buf *out)
+{
+    setting_write_text((const char *)group + setting->offset, out);
 }
 
 /* --- words: an enum whose values are the words of the range, in their order ------------------ */

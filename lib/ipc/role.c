@@ -29,6 +29,9 @@ static const char *const role_names[ROLE_COUNT] = {
 };
 
 struct file_content {
+    struct list others;
+    enum role_content kind;
+    unsigned index;
     struct buf arriving;
     struct buf whole;
     bool is_there;
@@ -53,7 +56,7 @@ struct role {
     struct channel_overseer overseer; /* of the channels to our peers */
     struct map *pairs;                /* the number of a peer's socket pair, by its descriptor */
     struct settings settings;
-    struct file_content files[CONTENT_COUNT][SETTINGS_LISTENERS_MAX];
+    struct list files;
     int shared;
     struct list waiting;
     bool greeted;
@@ -108,17 +111,44 @@ static void on_hello(struct role *role, const struct channel_frame *frame)
     ipc__hello__free_unpacked(hello, NULL);
 }
 
+static struct file_content *find_file(const struct role *role, enum role_content kind,
+                                      unsigned index)
+{
+    struct file_content *file;
+
+    LIST_EACH(file, &role->files, struct file_content, others)
+    {
+        if (file->kind == kind && file->index == index)
+            return file;
+    }
+    return NULL;
+}
+
+static struct file_content *new_file(struct role *role, enum role_content kind, unsigned index)
+{
+    struct file_content *file = memory_new(sizeof(*file));
+
+    file->kind = kind;
+    file->index = index;
+    buf_init(&file->arriving, CONTENT_MAX);
+    buf_init(&file->whole, CONTENT_MAX);
+    list_append(&role->files, &file->others);
+    return file;
+}
+
 static void on_content(struct role *role, const struct channel_frame *frame)
 {
     Ipc__Content *piece = channel_decode(frame, &ipc__content__descriptor);
 
-    if (!piece || piece->kind >= CONTENT_COUNT || piece->index >= SETTINGS_LISTENERS_MAX)
+    if (!piece || piece->kind >= CONTENT_COUNT || piece->index >= CONTENT_INDEX_MAX)
         role_die(ROLE_EXIT_TROUBLE, error_new(ERROR_LOCAL, "file content does not decode"));
     enum role_content kind = (enum role_content)piece->kind;
     unsigned index = piece->index;
     bool last = piece->last;
     ipc__content__free_unpacked(piece, NULL);
-    struct file_content *file = &role->files[kind][index];
+    struct file_content *file = find_file(role, kind, index);
+    if (!file)
+        file = new_file(role, kind, index);
     if (!buf_append(&file->arriving, frame->body))
         role_die(ROLE_EXIT_TROUBLE, error_new(ERROR_LOCAL, "file content is too large"));
     if (!last)
@@ -327,11 +357,7 @@ struct role *role_open(int fd)
     signal(SIGTERM, SIG_IGN);
     role->shared = -1;
     list_init(&role->waiting);
-    for (int kind = 0; kind < CONTENT_COUNT; kind++)
-        for (int i = 0; i < SETTINGS_LISTENERS_MAX; i++) {
-            buf_init(&role->files[kind][i].arriving, CONTENT_MAX);
-            buf_init(&role->files[kind][i].whole, CONTENT_MAX);
-        }
+    list_init(&role->files);
     role->loop = loop_new();
     role->pairs = map_new();
     role->overseer = (struct channel_overseer){ on_channel_ended, role };
@@ -340,6 +366,19 @@ struct role *role_open(int fd)
     loop_run(role->loop);
     ensure(role->started);
     return role;
+}
+
+static void forget_files(struct role *role)
+{
+    struct file_content *file;
+
+    LIST_EACH(file, &role->files, struct file_content, others)
+    {
+        buf_clear(&file->arriving);
+        buf_clear(&file->whole);
+        list_remove(&file->others);
+        free(file);
+    }
 }
 
 void role_free(struct role **role)
@@ -356,11 +395,7 @@ void role_free(struct role **role)
         close(w->fd);
         free(w);
     }
-    for (int kind = 0; kind < CONTENT_COUNT; kind++)
-        for (int i = 0; i < SETTINGS_LISTENERS_MAX; i++) {
-            buf_clear(&r->files[kind][i].arriving);
-            buf_clear(&r->files[kind][i].whole);
-        }
+    forget_files(r);
     if (r->shared >= 0)
         close(r->shared);
     loop_free(&r->loop);
@@ -390,9 +425,9 @@ const struct settings *role_settings(const struct role *role)
 
 struct span role_content(const struct role *role, enum role_content kind, unsigned index)
 {
-    ensure(kind < CONTENT_COUNT && index < SETTINGS_LISTENERS_MAX);
-    const struct file_content *file = &role->files[kind][index];
-    return file->is_there ? buf_span(&file->whole) : (struct span){ NULL, 0 };
+    const struct file_content *file = find_file(role, kind, index);
+
+    return file && file->is_there ? buf_span(&file->whole) : (struct span){ NULL, 0 };
 }
 
 int role_shared(const struct role *role)

@@ -35,12 +35,19 @@ enum {
 enum role_content {
     CONTENT_CA_BUNDLE,   /* deliver, policy */
     CONTENT_RESOLV_CONF, /* deliver, policy, tlsrpt */
-    CONTENT_CERTIFICATE, /* smtpd, per listener */
-    CONTENT_KEY,         /* smtpd, per listener */
+    CONTENT_CERTIFICATE, /* smtpd, per listener and pair, see role_pair_index */
+    CONTENT_KEY,         /* smtpd, the same */
     CONTENT_USERS,       /* auth */
     CONTENT_CLIENT_CA,   /* smtpd, per listener */
     CONTENT_COUNT,
 };
+
+/* How the n-th certificate of the i-th listener is numbered, and its key. */
+enum { CONTENT_INDEX_MAX = SETTINGS_LISTENERS_MAX * SETTINGS_CERTIFICATES_MAX };
+static inline unsigned role_pair_index(unsigned listener, unsigned n)
+{
+    return listener * SETTINGS_CERTIFICATES_MAX + n;
+}
 
 struct role;
 struct role_request;

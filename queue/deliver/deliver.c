@@ -401,20 +401,24 @@ static bool is_unspecified(const struct ip_address *address)
     return memcmp(address->bytes, zeros, sizeof(zeros)) == 0;
 }
 
+static void note_own_address(struct worker *worker, const struct endpoint *at)
+{
+    if (at->port != PORT_SMTP)
+        return; /* who serves port 25 there is somebody else */
+    if (is_unspecified(&at->address))
+        worker->all_own = true;
+    else
+        worker->own[worker->own_count++] = at->address;
+}
+
 /* Addresses that lead back to us are no next hop (CLI-13): where mail would go, on port 25. */
 static void note_own_addresses(struct worker *worker)
 {
     const struct settings *settings = worker->settings;
 
-    for (unsigned i = 0; i < settings->listener_count; i++) {
-        const struct endpoint *at = &settings->listeners[i].address;
-        if (at->port != PORT_SMTP)
-            continue; /* who serves port 25 there is somebody else */
-        if (is_unspecified(&at->address))
-            worker->all_own = true;
-        else
-            worker->own[worker->own_count++] = at->address;
-    }
+    for (unsigned i = 0; i < settings->listener_count; i++)
+        for (unsigned n = 0; n < settings->listeners[i].address_count; n++)
+            note_own_address(worker, &settings->listeners[i].addresses[n]);
 }
 
 static void open_worker(struct deliver *self)

@@ -146,3 +146,24 @@ def test_check_warns_of_a_container_bridge_among_the_networks_that_relay(make_re
         assert "172.17.0.1, our address on the bridge docker0" in relay.cli("check").stderr
     finally:
         subprocess.run(["ip", "link", "del", "docker0"], check=True)
+
+
+def test_a_listener_has_as_many_addresses_as_it_is_given(make_relay):
+    places = [("127.0.0.1", 25), ("::1", 25), ("127.0.0.1", 2525)]
+    relay = make_relay(listeners=({"address": ["127.0.0.1:25", "[::1]:25", "127.0.0.1:2525"],
+                                   "banner": "ESMTP many"},)).start()
+    for place in places:
+        with Client(place) as c:
+            assert c.greeting == (220, f"220 {table.RELAY_NAME} ESMTP many")
+    said = {e["address"] for e in relay.events("listening")}
+    assert said >= {"127.0.0.1:25", "[::1]:25", "127.0.0.1:2525"}
+    relay.write(listeners=({"address": ["127.0.0.1:2525", "127.0.0.1:25"], "banner": "ESMTP two"},))
+    relay.reload()
+    for place in (places[0], places[2]):
+        wait_until(lambda place=place: greeting_of(place).endswith("ESMTP two"), 10, "the new banner")
+    wait_until(lambda: not answers("::1", 25)(), 10, "the third address to be given up")
+
+
+def greeting_of(place):
+    with Client(place) as c:
+        return c.greeting[1]

@@ -59,8 +59,9 @@ static void an_empty_text_is_a_loopback_relay(void **state)
     assert_int_equal(s->listener_count, 2);
     for (unsigned i = 0; i < s->listener_count; i++) {
         const struct listener_settings *l = &s->listeners[i];
-        assert_true(ip_address_is_loopback(&l->address.address));
-        assert_int_equal(l->address.port, 25);
+        assert_true(ip_address_is_loopback(&l->addresses[0].address));
+        assert_int_equal(l->address_count, 1);
+        assert_int_equal(l->addresses[0].port, 25);
         assert_int_equal(l->relay_from.count, 2);
         for (unsigned j = 0; j < l->relay_from.count; j++)
             assert_true(ip_address_is_loopback(&l->relay_from.items[j].address));
@@ -99,9 +100,9 @@ static void every_kind_of_value_is_read(void **state)
     assert_int_equal(s->log_level, LOG_DEBUG);
     assert_int_equal(s->delivery, DELIVERY_HOLD);
     assert_int_equal(s->listener_count, 1);
-    assert_int_equal(s->listeners[0].address.port, 2525);
+    assert_int_equal(s->listeners[0].addresses[0].port, 2525);
     assert_int_equal(s->listeners[0].relay_from.count, 2);
-    assert_string_equal(s->listeners[0].tls_key, "/k.pem");
+    assert_string_equal(path_list_item(&s->listeners[0].tls_key, 0), "/k.pem");
     assert_string_equal(s->relayhost, "[mx.example.net]:587");
     assert_int_equal(s->tls_level, RELAYHOST_TLS_ENCRYPT);
     assert_int_equal(s->mx_allow.count, 1);
@@ -294,6 +295,59 @@ static void lists_have_a_length(void **state)
     buf_clear(&text);
 }
 
+static void a_listener_may_have_several_addresses_and_certificates(void **state)
+{
+    struct settings *s =
+        settings_of("listeners = ( { address = [ \"192.0.2.1:25\", \"[2001:db8::1]:25\" ];\n"
+                    "  tls-certificate = [ \"/rsa.pem\", \"/ec.pem\" ]; tls-key = ( \"/rsa.key\",\n"
+                    "  \"/ec.key\" ); tls-minimum = \"1.3\"; } );");
+    const struct listener_settings *l = &s->listeners[0];
+    char text[NETWORK_TEXT_SIZE];
+
+    (void)state;
+    assert_int_equal(l->address_count, 2);
+    endpoint_format(&l->addresses[1], text);
+    assert_string_equal(text, "[2001:db8::1]:25");
+    assert_int_equal(l->tls_certificate.count, 2);
+    assert_string_equal(path_list_item(&l->tls_certificate, 1), "/ec.pem");
+    assert_string_equal(path_list_item(&l->tls_key, 0), "/rsa.key");
+    assert_int_equal(l->tls_minimum, TLS_MINIMUM_13);
+    free(s);
+}
+
+static void lists_of_a_listener_that_do_not_fit_are_refused(void **state)
+{
+#define ENTRY(members) "listeners = ( { address = \"127.0.0.1:25\"; " members " } );"
+    (void)state;
+    assert_says("listeners = ( { address = [ ]; } );", "lacks an address");
+    assert_says("listeners = ( { address = [ \"127.0.0.1:25\", \"x\" ]; } );",
+                "address cannot be \"x\"");
+    assert_says("listeners = ( { address = [ \"127.0.0.1:25\", \"127.0.0.1:25\" ]; } );",
+                "two entries with this address");
+    assert_says("listeners = ( { address = [ \"127.0.0.1:25\", \"127.0.0.2:25\" ]; },\n"
+                "{ address = [ \"127.0.0.3:25\", \"127.0.0.2:25\" ]; } );",
+                "two entries with this address");
+    assert_says("listeners = ( { address = [ \"127.0.0.1:1\", \"127.0.0.1:2\", \"127.0.0.1:3\",\n"
+                "\"127.0.0.1:4\", \"127.0.0.1:5\", \"127.0.0.1:6\", \"127.0.0.1:7\",\n"
+                "\"127.0.0.1:8\", \"127.0.0.1:9\" ]; } );",
+                "more than 8 entries");
+    assert_says(ENTRY("tls-certificate = [ \"/a\", \"/b\" ]; tls-key = \"/k\";"),
+                "not as many of tls-key as of tls-certificate");
+    assert_says(ENTRY("tls-certificate = [ \"a\" ]; tls-key = \"/k\";"),
+                "tls-certificate cannot be \"a\"");
+    assert_says(ENTRY("tls-certificate = [ ]; tls-key = \"/k\";"), "only one of");
+    assert_says(ENTRY("tls-minimum = \"1.1\";"), "1.2, 1.3");
+}
+
+static void certificates_of_clients_need_tls(void **state)
+{
+    (void)state;
+    assert_says(ENTRY("tls-client-ca = \"/ca\";"), "asks no client for a certificate");
+    assert_says(ENTRY("tls-client-certificates = \"require\"; tls-certificate = \"/c\";\n"
+                      "tls-key = \"/k\";"),
+                "requires certificates of clients, but not TLS");
+}
+
 static void listeners_that_cannot_do_what_they_ask_are_refused(void **state)
 {
     (void)state;
@@ -456,16 +510,32 @@ static void random_text(char *room, size_t size, const char *start, const char *
         room[i] = i < strlen(start) ? start[i] : letters[random_below(strlen(letters))];
 }
 
+static void random_paths(struct path_list *list, unsigned count)
+{
+    size_t used = 0;
+
+    memset(list, 0, sizeof(*list));
+    for (unsigned i = 0; i < count; i++) {
+        random_text(list->text + used, SETTINGS_PATHS_SIZE / SETTINGS_CERTIFICATES_MAX, "/",
+                    "ab/ \"\\;#{}()'@");
+        used += strlen(list->text + used) + 1;
+    }
+    list->count = count;
+}
+
 static void random_listeners(struct settings *s)
 {
     memset(s->listeners, 0, sizeof(s->listeners));
     s->listener_count = 1 + (unsigned)random_below(SETTINGS_LISTENERS_MAX);
     for (unsigned i = 0; i < s->listener_count; i++) {
-        random_endpoint(&s->listeners[i].address, 1000 + i);
+        s->listeners[i].address_count = 1 + (unsigned)random_below(SETTINGS_ADDRESSES_MAX);
+        for (unsigned n = 0; n < s->listeners[i].address_count; n++)
+            random_endpoint(&s->listeners[i].addresses[n], 1000 + 10 * i + n);
         random_networks(&s->listeners[i].relay_from);
         if (random_below(2)) {
-            random_text(s->listeners[i].tls_certificate, SETTINGS_PATH_SIZE, "/", "ab/ \"\\;#");
-            random_text(s->listeners[i].tls_key, SETTINGS_PATH_SIZE, "/", "ab/{}()'@");
+            random_paths(&s->listeners[i].tls_certificate, 1 + i % SETTINGS_CERTIFICATES_MAX);
+            random_paths(&s->listeners[i].tls_key, 1 + i % SETTINGS_CERTIFICATES_MAX);
+            s->listeners[i].tls_minimum = (enum listener_tls_minimum)random_below(2);
             s->listeners[i].tls = (enum listener_tls)random_below(4);
             s->listeners[i].preset = (enum listener_preset)random_below(3);
             if (s->listeners[i].tls >= LISTENER_TLS_REQUIRED)
@@ -564,6 +634,11 @@ int main(void)
         TEST("rewrites and names of header fields must make sense, and Received stays",
              rewrites_and_field_names_must_make_sense),
         TEST("lists of texts have a length", lists_have_a_length),
+        TEST("a listener may have several addresses and certificates",
+             a_listener_may_have_several_addresses_and_certificates),
+        TEST("lists of a listener that do not fit are refused",
+             lists_of_a_listener_that_do_not_fit_are_refused),
+        TEST("certificates of clients need TLS", certificates_of_clients_need_tls),
         TEST("a listener that cannot do what it asks is refused",
              listeners_that_cannot_do_what_they_ask_are_refused),
         TEST("no error hides behind another", no_error_hides_behind_another),

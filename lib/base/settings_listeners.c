@@ -1,0 +1,305 @@
+#include "lib/base/settings_table.h"
+
+#include <string.h>
+
+/* --- one or several: a text, or a list of texts ---------------------------------------------- */
+
+/* Reads one item into the group; false when it cannot be one. */
+typedef bool item_read_fn(struct span text, const struct setting *setting, void *group);
+
+static bool one_or_several_read(const struct settings_reading *reading,
+                                const struct setting *setting, const struct tree_node *node,
+                                unsigned most, item_read_fn *read, void *group)
+{
+    size_t count = node->kind == TREE_LIST ? node->count : 1;
+    const struct tree_node *items = node->kind == TREE_LIST ? node->children : node;
+    bool fine = true;
+
+    if (count > most)
+        return setting_has_too_many(reading, setting, node, most);
+    for (size_t i = 0; i < count; i++)
+        if (items[i].kind != TREE_TEXT || !read(items[i].text, setting, group))
+            fine = setting_refuse_value(reading, setting, &items[i]);
+    return fine;
+}
+
+/* --- addresses ------------------------------------------------------------------------------- */
+
+static bool listen_address_read(struct span text, const struct setting *setting, void *group)
+{
+    struct listener_settings *l = group;
+
+    (void)setting;
+    if (!endpoint_parse(text, 0, &l->addresses[l->address_count]))
+        return false;
+    l->address_count++;
+    return true;
+}
+
+static bool listen_addresses_read(const struct settings_reading *reading,
+                                  const struct setting *setting, const struct tree_node *node,
+                                  void *group)
+{
+    struct listener_settings *l = group;
+
+    memset(l->addresses, 0, sizeof(l->addresses));
+    l->address_count = 0;
+    return one_or_several_read(reading, setting, node, SETTINGS_ADDRESSES_MAX, listen_address_read,
+                               group);
+}
+
+static void listen_addresses_write(const struct setting *setting, const void *group,
+                                   struct buf *out)
+{
+    const struct listener_settings *l = group;
+    char text[NETWORK_TEXT_SIZE];
+
+    (void)setting;
+    ensure(buf_append(out, SPAN("[ ")));
+    for (unsigned i = 0; i < l->address_count; i++) {
+        endpoint_format(&l->addresses[i], text);
+        ensure(buf_printf(out, "%s\"%s\"", i > 0 ? ", " : "", text));
+    }
+    ensure(buf_append(out, SPAN(" ]")));
+}
+
+/* --- paths ----------------------------------------------------------------------------------- */
+
+static size_t paths_length(const struct path_list *list)
+{
+    size_t len = 0;
+
+    for (unsigned i = 0; i < list->count; i++)
+        len += strlen(list->text + len) + 1;
+    return len;
+}
+
+const char *path_list_item(const struct path_list *list, unsigned n)
+{
+    const char *item = list->text;
+
+    ensure(n < list->count);
+    while (n-- > 0)
+        item += strlen(item) + 1;
+    return item;
+}
+
+static bool path_read(struct span text, const struct setting *setting, void *group)
+{
+    struct path_list *list = (void *)((char *)group + setting->offset);
+    size_t used = paths_length(list);
+
+    if (!setting_path.valid(text) || text.len >= SETTINGS_PATH_SIZE ||
+        text.len >= sizeof(list->text) - used)
+        return false;
+    memcpy(list->text + used, text.data, text.len);
+    list->count++;
+    return true;
+}
+
+static bool paths_read(const struct settings_reading *reading, const struct setting *setting,
+                       const struct tree_node *node, void *group)
+{
+    memset((char *)group + setting->offset, 0, sizeof(struct path_list));
+    if (node->kind == TREE_TEXT && node->text.len == 0)
+        return true;
+    return one_or_several_read(reading, setting, node, SETTINGS_CERTIFICATES_MAX, path_read, group);
+}
+
+static void paths_write(const struct setting *setting, const void *group, struct buf *out)
+{
+    const struct path_list *list = (const void *)((const char *)group + setting->offset);
+
+    ensure(buf_append(out, SPAN("[ ")));
+    for (unsigned i = 0; i < list->count; i++) {
+        ensure(buf_append(out, i > 0 ? SPAN(", ") : SPAN("")));
+        setting_write_text(path_list_item(list, i), out);
+    }
+    ensure(buf_append(out, SPAN(" ]")));
+}
+
+/* --- listeners ------------------------------------------------------------------------------- */
+
+static bool is_filled(const struct tree_node *node)
+{
+    if (node->kind == TREE_LIST)
+        return node->count > 0;
+    return node->kind != TREE_TEXT || node->text.len > 0;
+}
+
+/* Is this member written, and not as an empty text?  Asked also when its value is wrong. */
+static bool is_given(const struct tree_node *node, const char *name)
+{
+    for (size_t i = 0; i < node->count; i++)
+        if (strcmp(node->children[i].name, name) == 0)
+            return is_filled(&node->children[i]);
+    return false;
+}
+
+/* Facts about one listener as a whole. */
+static bool listener_is_whole(const struct settings_reading *reading, const struct setting *setting,
+                              const struct tree_node *node, const struct listener_settings *l)
+{
+    bool fine = true;
+
+    if (!is_given(node, "address"))
+        fine = setting_refuse(reading, setting, node->line, "lacks an address in this entry");
+    if (is_given(node, "tls-certificate") != is_given(node, "tls-key"))
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry with only one of tls-certificate and tls-key");
+    else if (l->tls_certificate.count != l->tls_key.count)
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry with not as many of tls-key as of tls-certificate");
+    if (l->auth == LISTENER_AUTH_REQUIRED && !is_given(node, "tls-certificate"))
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry with auth = \"required\" and no tls-certificate, but "
+                              "passwords are taken inside TLS only");
+    if (l->tls >= LISTENER_TLS_REQUIRED && !is_given(node, "tls-certificate"))
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry that requires TLS and names no tls-certificate");
+    if (l->tls_client_ca[0] != '\0' && l->tls_client_certificates == CLIENTS_NONE)
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry with tls-client-ca that asks no client for a "
+                              "certificate (tls-client-certificates)");
+    if (l->tls_client_certificates == CLIENTS_REQUIRE && l->tls < LISTENER_TLS_REQUIRED)
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry that requires certificates of clients, but not TLS");
+    return fine;
+}
+
+/* The members that a preset sets otherwise than the defaults do: relaying is for users then. */
+static const char *const presets[] = {
+    [PRESET_RELAY] = "",
+    [PRESET_SUBMISSION] = "tls = \"required\"; auth = \"required\"; relay-from = [ ];"
+                          " submission-fixes = \"on\";",
+    [PRESET_SUBMISSIONS] = "tls = \"implicit\"; auth = \"required\"; relay-from = [ ];"
+                           " submission-fixes = \"on\";",
+};
+
+static void apply_preset(struct listener_settings *l)
+{
+    struct settings_errors errors;
+    struct settings_reading reading = { "preset", &errors };
+    struct tree *tree;
+
+    settings_errors_init(&errors);
+    tree = tree_parse(span_of(presets[l->preset]), reading.file, &errors);
+    ensure(settings_read_group(&reading, "listeners", tree_root(tree), l) && errors.count == 0);
+    tree_free(&tree);
+    settings_errors_clear(&errors);
+}
+
+/* What is not written is as the preset has it; reading the entry twice finds the preset first. */
+static bool listener_members_read(const struct settings_reading *reading,
+                                  const struct tree_node *node, struct listener_settings *l)
+{
+    struct settings_errors unsaid;
+
+    settings_group_defaults("listeners", l);
+    settings_errors_init(&unsaid);
+    settings_read_group(&(struct settings_reading){ "", &unsaid }, "listeners", node, l);
+    settings_errors_clear(&unsaid);
+    apply_preset(l);
+    return settings_read_group(reading, "listeners", node, l);
+}
+
+static bool is_called(const struct settings *s, const char *name)
+{
+    for (unsigned i = 0; i < s->listener_count; i++)
+        if (name[0] != '\0' && strcmp(s->listeners[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool has_address(const struct listener_settings *l, unsigned count,
+                        const struct endpoint *address)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (l->addresses[i].port == address->port &&
+            ip_address_equal(&l->addresses[i].address, &address->address))
+            return true;
+    return false;
+}
+
+/* Is one of its addresses there twice, among its own or with those before it? */
+static bool shares_an_address(const struct settings *s, const struct listener_settings *l)
+{
+    for (unsigned n = 0; n < l->address_count; n++) {
+        if (has_address(l, n, &l->addresses[n]))
+            return true;
+        for (unsigned i = 0; i < s->listener_count; i++)
+            if (has_address(&s->listeners[i], s->listeners[i].address_count, &l->addresses[n]))
+                return true;
+    }
+    return false;
+}
+
+static bool listener_read(const struct settings_reading *reading, const struct setting *setting,
+                          const struct tree_node *node, struct settings *s)
+{
+    struct listener_settings *l = &s->listeners[s->listener_count];
+    bool fine;
+
+    if (node->kind != TREE_GROUP)
+        return setting_refuse_value(reading, setting, node);
+    memset(l, 0, sizeof(*l));
+    fine = listener_members_read(reading, node, l);
+    if (!listener_is_whole(reading, setting, node, l) || !fine)
+        return false;
+    if (is_called(s, l->name))
+        return setting_refuse(reading, setting, node->line, "has two entries with this name");
+    if (shares_an_address(s, l))
+        return setting_refuse(reading, setting, node->line, "has two entries with this address");
+    s->listener_count++;
+    return true;
+}
+
+static bool listeners_read(const struct settings_reading *reading, const struct setting *setting,
+                           const struct tree_node *node, void *group)
+{
+    struct settings *s = group;
+    bool fine = true;
+
+    if (node->kind != TREE_LIST || node->count == 0)
+        return setting_refuse_value(reading, setting, node);
+    if (node->count > SETTINGS_LISTENERS_MAX)
+        return setting_has_too_many(reading, setting, node, SETTINGS_LISTENERS_MAX);
+    memset(s->listeners, 0, sizeof(s->listeners));
+    s->listener_count = 0;
+    for (size_t i = 0; i < node->count; i++)
+        fine = listener_read(reading, setting, &node->children[i], s) && fine;
+    return fine;
+}
+
+static void listeners_write(const struct setting *setting, const void *group, struct buf *out)
+{
+    const struct settings *s = group;
+
+    (void)setting;
+    ensure(buf_append(out, SPAN("(")));
+    for (unsigned i = 0; i < s->listener_count; i++) {
+        ensure(buf_printf(out, "%s { ", i > 0 ? "," : ""));
+        settings_write_group("listeners", &s->listeners[i], " ", out);
+        ensure(buf_append(out, SPAN("}")));
+    }
+    ensure(buf_append(out, SPAN(" )")));
+}
+
+/* --- the types ------------------------------------------------------------------------------- */
+
+const struct setting_type setting_listen_addresses = {
+    "addresses",
+    "an address and a port, \"192.0.2.1:25\" or \"[2001:db8::1]:25\", or a list of them",
+    listen_addresses_read,
+    listen_addresses_write,
+    NULL,
+    NULL,
+};
+const struct setting_type setting_paths = {
+    "paths", "a path that begins with /, or a list of them", paths_read, paths_write, NULL, NULL,
+};
+const struct setting_type setting_listeners = {
+    "listeners",    "( { address = \"127.0.0.1:25\"; relay-from = [ \"127.0.0.0/8\" ]; } )",
+    listeners_read, listeners_write,
+    NULL,           NULL,
+};
