@@ -180,6 +180,10 @@ static struct error *open_locked(struct kv *kv, const char *folder, uint64_t map
 {
     struct error *err;
     int dead;
+    if (kv_folder_has_no_file(folder, "data.mdb")) {
+        atomic_store(&kv->trouble, KV_BROKEN);
+        return error_new(ERROR_LOCAL, "database: data.mdb is no file");
+    }
     if (kv_folder_was_made(kv->lock_fd) && kv_folder_file_is_empty(folder, "data.mdb")) {
         atomic_store(&kv->trouble, KV_BROKEN);
         return error_new(ERROR_LOCAL, "database: the file has lost its content");
@@ -215,8 +219,9 @@ struct error *kv_open(const char *folder, uint64_t map_bytes, const char *const 
         err = open_locked(kv, folder, map_bytes, tables);
     *out_trouble = kv_trouble(kv);
     if (err) {
+        char room[KV_FOLDER_NAME_SIZE];
         kv_close(&kv);
-        return error_wrap(err, "store %s", folder);
+        return error_wrap(err, "store %s", kv_folder_name(folder, room));
     }
     *out_kv = kv;
     return NULL;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -37,11 +38,19 @@ static bool path_in(const char *folder, const char *name, char path[PATH_SIZE])
     return len > 0 && len < PATH_SIZE;
 }
 
+const char *kv_folder_name(const char *folder, char room[KV_FOLDER_NAME_SIZE])
+{
+    if (strcmp(folder, ".") == 0 && getcwd(room, KV_FOLDER_NAME_SIZE))
+        return room;
+    return folder;
+}
+
 static void warn_of_volatile(const char *folder, const char *name)
 {
+    char room[KV_FOLDER_NAME_SIZE];
     struct log_line line;
     log_begin(&line, LOG_WARNING, "store-volatile");
-    log_string(&line, "folder", folder);
+    log_string(&line, "folder", kv_folder_name(folder, room));
     log_string(&line, "file-system", name);
     log_string(&line, "advice", "what is stored here is lost when the machine stops");
     log_end(&line);
@@ -51,14 +60,15 @@ struct error *kv_folder_check(const char *folder)
 {
     struct statfs fs;
     if (statfs(folder, &fs))
-        return error_errno(ERROR_LOCAL, errno, "%s", folder);
+        return error_errno(ERROR_LOCAL, errno, "the folder");
     for (size_t i = 0; i < sizeof(file_systems) / sizeof(file_systems[0]); i++) {
         if ((uint32_t)fs.f_type != file_systems[i].magic)
             continue;
         if (file_systems[i].refused)
             return error_new(ERROR_LOCAL,
-                             "%s is on a network file system (%s): it must be on a local disk",
-                             folder, file_systems[i].name);
+                             "the folder is on a network file system (%s): it must be on a local "
+                             "disk",
+                             file_systems[i].name);
         warn_of_volatile(folder, file_systems[i].name);
     }
     return NULL;
@@ -105,6 +115,13 @@ bool kv_folder_was_made(int lock_fd)
 {
     struct stat st;
     return fstat(lock_fd, &st) == 0 && st.st_size > 0;
+}
+
+bool kv_folder_has_no_file(const char *folder, const char *name)
+{
+    char path[PATH_SIZE];
+    struct stat st;
+    return path_in(folder, name, path) && stat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
 bool kv_folder_file_is_empty(const char *folder, const char *name)

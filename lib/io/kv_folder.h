@@ -10,6 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The folder's whole path, for people: a role works in its folder and calls it ".". */
+enum { KV_FOLDER_NAME_SIZE = 4096 };
+const char *kv_folder_name(const char *folder, char room[KV_FOLDER_NAME_SIZE]);
+
 /* Refuses network file systems; warns in the log of those that forget everything. */
 struct error *kv_folder_check(const char *folder) MUST_CHECK;
 
@@ -25,6 +29,9 @@ struct error *kv_folder_lock(const char *folder, int64_t wait_ms, int *out_lock_
  */
 struct error *kv_folder_mark_made(int lock_fd) MUST_CHECK;
 bool kv_folder_was_made(int lock_fd);
+
+/* True when `name` is in the folder and is no plain file: nothing LMDB could open. */
+bool kv_folder_has_no_file(const char *folder, const char *name);
 
 /* True when `name` in the folder is an empty file. */
 bool kv_folder_file_is_empty(const char *folder, const char *name);

@@ -30,8 +30,7 @@ def test_the_fifth_death_within_a_minute_is_an_alarm_and_the_role_goes_on(relay)
 def test_a_role_that_never_serves_is_started_later_and_later_and_the_others_serve(make_relay):
     relay = ready(make_relay().start())
     relay.stop()
-    os.unlink(f"{relay.folder}/state/tlsrpt/data.mdb")
-    os.mkdir(f"{relay.folder}/state/tlsrpt/data.mdb")
+    os.chmod(f"{relay.folder}/state/tlsrpt/data.mdb", 0)
     starts = len(relay.events("role-started", name="tlsrpt"))
     relay.launch()
     time.sleep(4.5)
@@ -41,7 +40,7 @@ def test_a_role_that_never_serves_is_started_later_and_later_and_the_others_serv
     with Client() as c:
         c.begin("a@sender.test", "you@nopolicy.test")
         assert c.data(b"Subject: hello\r\n\r\n")[0] == 250
-    os.rmdir(f"{relay.folder}/state/tlsrpt/data.mdb")
+    os.chmod(f"{relay.folder}/state/tlsrpt/data.mdb", 0o600)
     relay.reload()
     wait_until(lambda: relay.cli("status", check=False).returncode == 0, 5, "a reload to try at once")
 
@@ -64,6 +63,20 @@ def test_a_damaged_queue_stays_down_untouched_and_clients_are_put_off(make_relay
         assert f.read() == damaged
     with socket.create_connection(relay.address, timeout=15) as s:
         assert s.recv(4)[:3] in (b"421", b"220")
+
+
+def test_a_folder_in_the_place_of_the_queues_file_is_storage_trouble(make_relay):
+    relay = ready(make_relay().start())
+    relay.stop()
+    os.unlink(f"{relay.folder}/state/queue/data.mdb")
+    os.mkdir(f"{relay.folder}/state/queue/data.mdb")
+    relay.start()
+    relay.wait_event("role-stays-down", name="queue")
+    ends = [e for e in relay.events("role-ends") if "salvage" in e.text]
+    assert len(ends) == 1
+    assert f"store {relay.folder}/state/queue" in ends[0].text and "no file" in ends[0].text
+    time.sleep(1)
+    assert len(relay.events("role-stays-down", name="queue")) == 1
 
 
 def test_what_is_decided_at_the_start_is_refused_at_a_reload(relay):

@@ -322,6 +322,32 @@ static void a_file_of_another_kind_is_damage(void **state)
     assert_int_equal(open_fails(*state), KV_BROKEN);
 }
 
+static void a_folder_in_the_files_place_is_damage(void **state)
+{
+    char path[256];
+    path_of(*state, "data.mdb", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(open_fails(*state), KV_BROKEN);
+}
+
+/* A role works in its folder; who reads its log does not know where that is. */
+static void an_error_names_the_whole_path_of_the_folder(void **state)
+{
+    char path[256], before[4096];
+    struct kv *kv;
+    enum kv_trouble trouble;
+    path_of(*state, "data.mdb", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_non_null(getcwd(before, sizeof(before)));
+    assert_int_equal(chdir(*state), 0);
+    struct error *err = kv_open(".", MAP_BYTES, tables, 2, 0, &kv, &trouble);
+    assert_int_equal(chdir(before), 0);
+    assert_non_null(err);
+    assert_non_null(strstr(error_text(err), *state));
+    assert_null(strstr(error_text(err), "store ."));
+    error_free(&err);
+}
+
 static void a_folder_that_is_not_there_is_no_damage(void **state)
 {
     char path[256];
@@ -401,6 +427,9 @@ int main(void)
         STORY("an emptied file is damage and not a new store",
               an_emptied_file_is_damage_and_not_a_new_store),
         STORY("a file of another kind is damage", a_file_of_another_kind_is_damage),
+        STORY("a folder in the file's place is damage", a_folder_in_the_files_place_is_damage),
+        STORY("an error names the whole path of the folder",
+              an_error_names_the_whole_path_of_the_folder),
         STORY("a folder that is not there is no damage", a_folder_that_is_not_there_is_no_damage),
         STORY("the reserve is allocated ahead of what is used",
               the_reserve_is_allocated_ahead_of_what_is_used),
