@@ -7,6 +7,7 @@
 #include "lib/ipc/supervisor.pb-c.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -158,7 +159,7 @@ static void a_descriptor_nobody_takes_is_closed(void **state)
     char byte;
     (void)state;
     ends_open(&ends, false);
-    assert_int_equal(pipe(pipe_fds), 0);
+    assert_int_equal(pipe2(pipe_fds, O_NONBLOCK), 0);
     channel_send_fd(ends.a, FRAME_START, &start.base, pipe_fds[1]);
     ends_run(&ends, 100);
     assert_int_equal(ends.frames, 1);
@@ -230,17 +231,28 @@ static void the_end_of_the_peer_is_told_once(void **state)
     ends_close(&ends);
 }
 
-static void a_frame_too_large_ends_the_channel_before_anything_is_kept(void **state)
+/* Says how long a frame will be, without sending it; did that alone end the channel? */
+static bool header_ends_channel(uint32_t message_len, uint32_t body_len)
 {
     struct ends ends;
-    uint32_t header[3] = { 0xffffffff, 0xffffffff, FRAME_ACCEPT_CONTENT };
-    (void)state;
+    uint32_t header[3] = { message_len, body_len, FRAME_ACCEPT_CONTENT };
     ends_open(&ends, true);
     assert_int_equal(write(ends.raw_a, header, sizeof(header)), sizeof(header));
     ends_run(&ends, 50);
     assert_int_equal(ends.frames, 0);
-    assert_true(ends.closed && ends.closed_with_error);
+    assert_int_equal(ends.closed, ends.closed_with_error);
+    bool ended = ends.closed;
     ends_close(&ends);
+    return ended;
+}
+
+static void a_frame_too_large_ends_the_channel_before_anything_is_kept(void **state)
+{
+    (void)state;
+    assert_false(header_ends_channel(FRAME_MESSAGE_MAX, FRAME_BODY_MAX));
+    assert_true(header_ends_channel(FRAME_MESSAGE_MAX + 1, 0));
+    assert_true(header_ends_channel(0, FRAME_BODY_MAX + 1));
+    assert_true(header_ends_channel(UINT32_MAX, UINT32_MAX));
 }
 
 static void a_message_that_does_not_decode_ends_the_channel(void **state)

@@ -562,6 +562,21 @@ static void a_full_disk_costs_no_policy_and_ends_nothing(void **state)
     }
 }
 
+static void a_policy_that_finds_no_room_binds_who_asked(void **state)
+{
+    struct world *world = *state;
+    ask(world, WISH_CURRENT);
+    txt_is("v=STSv1; id=A1;");
+    disk_is_full = true;
+    fetch_gives(ENFORCE);
+    disk_is_full = false;
+    assert_enforced(world, "A1");
+    ask(world, WISH_CURRENT);
+    txt_is("v=STSv1; id=A1;");
+    fetch_gives(ENFORCE); /* it was not kept: had again */
+    assert_enforced(world, "A1");
+}
+
 static void a_cancelled_question_is_not_answered_but_its_policy_kept(void **state)
 {
     struct world *world = *state;
@@ -612,6 +627,8 @@ int main(void)
               a_refresh_set_too_far_off_by_a_wrong_clock_is_pulled_in),
         STORY("a full disk costs no policy, and ends nothing",
               a_full_disk_costs_no_policy_and_ends_nothing),
+        STORY("a policy for which the disk has no room binds who asked",
+              a_policy_that_finds_no_room_binds_who_asked),
         STORY("what nobody used in a month is forgotten when it has lapsed",
               what_nobody_used_in_a_month_is_forgotten_when_it_has_lapsed),
         STORY("a cancelled question is not answered, but its policy kept",
