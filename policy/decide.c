@@ -17,6 +17,13 @@ static bool mx_is_unlisted(struct sts_facts f)
     return f.source == POLICY_SOURCE_STS && f.mode != STS_NONE && !f.mx_listed;
 }
 
+/* RFC 8689 s.2: by DNSSEC, or by a policy; one under test names its hosts, too (STS-143). */
+static bool mx_is_valid(struct sts_facts f)
+{
+    return f.mx_is_sure || f.source == POLICY_SOURCE_DANE ||
+           (f.source == POLICY_SOURCE_STS && f.mode != STS_NONE && f.mx_listed);
+}
+
 static void set_result(struct sts_decision *d, enum tls_result result, const char *reason)
 {
     d->result = result;
@@ -27,12 +34,14 @@ static void set_result(struct sts_decision *d, enum tls_result result, const cha
  */
 static struct sts_decision decision_of(struct sts_facts f)
 {
-    bool binds = policy_binds(f);
+    bool binds = policy_binds(f) || f.require_tls;
+    bool is_strict = policy_speaks(f) || f.require_tls;
     return (struct sts_decision){
         .deliver = true,
-        .use_tls = binds || f.route != ROUTE_TLS_NONE,
+        .use_tls = policy_binds(f) || f.route != ROUTE_TLS_NONE,
         .must_verify = binds,
-        .floor = policy_speaks(f) ? TLS_FLOOR_STRICT : TLS_FLOOR_OPPORTUNISTIC,
+        .mx_is_valid = mx_is_valid(f),
+        .floor = is_strict ? TLS_FLOOR_STRICT : TLS_FLOOR_OPPORTUNISTIC,
         .lower_allowed = !binds,
         .clear_allowed = !binds && f.route != ROUTE_TLS_ENCRYPT,
         .report = true,
@@ -48,6 +57,11 @@ struct sts_decision sts_decide_candidate(struct sts_facts f)
     if (mx_is_unlisted(f)) { /* RFC 8461 s.4.1 */
         set_result(&d, TLS_RESULT_VALIDATION_FAILURE, "not in policy");
         d.deliver = !policy_binds(f); /* RFC 8461 s.5 */
+    }
+    if (d.deliver && f.require_tls && !(d.mx_is_valid && d.use_tls)) {
+        d.deliver = false;
+        d.report = d.result != TLS_RESULT_SUCCESS; /* of the policy's business nothing failed */
+        d.reason = d.mx_is_valid ? "TLS not tried" : "MX name not validated";
     }
     return d;
 }
@@ -78,20 +92,15 @@ static void judge_certificate(struct sts_decision *d, enum cert_verdict cert)
 
 static void judge_secured(struct sts_decision *d, struct sts_facts f)
 {
-    if (!policy_speaks(f))
-        return; /* opportunistic TLS asks for no certificate */
     if (f.floor != TLS_FLOOR_STRICT)
         set_result(d, TLS_RESULT_VALIDATION_FAILURE, "TLS too weak");
     else
         judge_certificate(d, f.cert);
 }
 
-static void judge_session(struct sts_decision *d, struct sts_facts f)
+/* Is it as secure as can be asked for? */
+static void judge_protection(struct sts_decision *d, struct sts_facts f)
 {
-    if (mx_is_unlisted(f)) {
-        set_result(d, TLS_RESULT_VALIDATION_FAILURE, "not in policy");
-        return;
-    }
     switch (f.tls) {
     case SESSION_TLS_ON:
         judge_secured(d, f);
@@ -109,6 +118,26 @@ static void judge_session(struct sts_decision *d, struct sts_facts f)
         break;
     }
     set_result(d, TLS_RESULT_VALIDATION_FAILURE, "TLS not tried");
+}
+
+static void judge_session(struct sts_decision *d, struct sts_facts f)
+{
+    if (mx_is_unlisted(f))
+        set_result(d, TLS_RESULT_VALIDATION_FAILURE, "not in policy");
+    else if (policy_speaks(f) || f.tls != SESSION_TLS_ON)
+        judge_protection(d, f); /* opportunistic TLS asks for no certificate */
+}
+
+/* What a message with REQUIRETLS wants of a session is nobody else's failure: not reported. */
+static void require_tls(struct sts_decision *d, struct sts_facts f)
+{
+    struct sts_decision wanted = { .result = TLS_RESULT_SUCCESS };
+
+    judge_protection(&wanted, f);
+    if (wanted.result == TLS_RESULT_SUCCESS)
+        return;
+    d->deliver = false;
+    d->reason = wanted.reason;
 }
 
 /* May mail go over a session that no policy binds? */
@@ -135,6 +164,8 @@ struct sts_decision sts_decide_session(struct sts_facts f)
     d.deliver =
         policy_binds(f) ? d.result == TLS_RESULT_SUCCESS : session_carries(&d, f.tls); /* s.5 */
     d.report = session_counts(&d, f);
+    if (d.deliver && f.require_tls)
+        require_tls(&d, f);
     return d;
 }
 

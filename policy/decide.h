@@ -2,7 +2,7 @@
  * decide - the facts of an MX candidate and of a session with it to what we do.  Called by deliver
  * twice for each candidate: before it connects, and when the session is as secure as it will be.
  * Pure.  The decision table is docs/policy.md; every row of it is a test.
- * Rules: RFC 8461 s.4 and s.5; what counts in reports: RFC 8460 s.4.3.
+ * Rules: RFC 8461 s.4 and s.5; RFC 8689 s.2 and s.4.2.1; what counts in reports: RFC 8460 s.4.3.
  */
 #ifndef WAXSEAL_POLICY_DECIDE_H
 #define WAXSEAL_POLICY_DECIDE_H
@@ -36,6 +36,8 @@ struct sts_facts {
     enum sts_mode mode; /* with POLICY_SOURCE_STS */
     bool mx_listed;     /* with POLICY_SOURCE_STS: a pattern matches the candidate's name */
     enum route_tls route;
+    bool mx_is_sure;  /* its name came with DNSSEC, or from the administrator */
+    bool require_tls; /* the message asks for REQUIRETLS, and fails without (RFC 8689 s.4.2.1) */
     /* after */
     enum session_tls tls;
     enum tls_floor floor;   /* of the context that the handshake was tried with */
@@ -48,7 +50,8 @@ struct sts_decision {
     bool deliver;
     /* How to connect, or to connect again after SESSION_TLS_FAILED. */
     bool use_tls;         /* say STARTTLS where it is offered */
-    bool must_verify;     /* the binding policy wants a good certificate */
+    bool must_verify;     /* the binding policy, or the message, wants a good certificate */
+    bool mx_is_valid;     /* the name is validated: REQUIRETLS may be said (RFC 8689 s.2) */
     enum tls_floor floor; /* the first context to try */
     bool lower_allowed;   /* after a failed handshake, the next lower floor on a new connection */
     bool clear_allowed;   /* and at last, or without STARTTLS, in clear */

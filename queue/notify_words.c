@@ -86,6 +86,8 @@ static const struct advice advices[] = {
       "Send a smaller message, for instance without attachments." },
     { "4.6", "The message went round in circles between mail servers.", SIDE_EITHER,
       "Ask the administrator named below to look into it." },
+    { "7.10", "Encryption that the message asked for could not be had on the way.", SIDE_EITHER,
+      "Send it without asking for REQUIRETLS, or by other means." },
     { "7.30", "The message asked for protection (REQUIRETLS) that the next server cannot give.",
       SIDE_EITHER, "Send it without asking for REQUIRETLS, or by other means." },
     { "7.", "The recipient's mail system did not accept the message for reasons of policy.",

@@ -99,6 +99,8 @@ static enum reply_id take_mail(struct conversation *talk, struct span argument)
         return REPLY_NO_PARAMETERS_AFTER_HELO;
     if (mail.size_given && mail.size > talk->settings->max_message_bytes) /* RFC 1870 s.6.1 */
         return REPLY_TOO_LARGE;
+    if (mail.requiretls && !talk->is_secure) /* RFC 8689 s.4.1 */
+        return REPLY_REQUIRETLS_WANTS_TLS;
     if (mail.auth_given && talk->mechanisms == 0)
         return reply_of_fault(COMMAND_PARAMETER_UNKNOWN);
     if (talk->listener->auth == LISTENER_AUTH_REQUIRED && talk->user[0] == '\0')
@@ -110,6 +112,7 @@ static enum reply_id take_mail(struct conversation *talk, struct span argument)
     talk->envelope.reverse_path = mail.reverse_path;
     talk->envelope.body = mail.body;
     talk->envelope.smtputf8 = mail.smtputf8;
+    talk->envelope.requiretls = mail.requiretls;
     talk->envelope.declared_size = mail.size;
     talk->envelope.dsn = mail.dsn;
     talk->phase = PHASE_MAIL;

@@ -75,6 +75,8 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_HEADER_TOO_LARGE] = { 552, "5.3.4", "Message header is too large", NEXT_COMMAND },
     [REPLY_TLS_FIRST] = { 530, "5.7.0", "Must issue a STARTTLS command first", NEXT_COMMAND },
     [REPLY_RELAYING_DENIED] = { 550, "5.7.1", "Relaying denied: ", NEXT_COMMAND },
+    [REPLY_REQUIRETLS_WANTS_TLS] = { 530, "5.7.10", "REQUIRETLS is for messages inside TLS",
+                                     NEXT_COMMAND },
     [REPLY_AUTH_FIRST] = { 530, "5.7.0", "Authentication required", NEXT_COMMAND },
     [REPLY_AUTH_FAILED] = { 535, "5.7.8", "User or password wrong", NEXT_COMMAND },
     [REPLY_AUTH_ALREADY] = { 503, "5.5.1", "You are authenticated already", NEXT_COMMAND },
@@ -174,6 +176,8 @@ static void write_ehlo(struct writer *w, const struct reply_facts *facts)
     if (facts->offers_starttls)
         put(w, "\r\n250-STARTTLS");
     write_mechanisms(w, facts->mechanisms);
+    if (facts->is_secure)
+        put(w, "\r\n250-REQUIRETLS");
     put(w, limits);
     put(w, "\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 "
            "CHUNKING\r\n");

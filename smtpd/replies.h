@@ -64,6 +64,7 @@ enum reply_id {
     REPLY_HEADER_TOO_LARGE,
     REPLY_TLS_FIRST,
     REPLY_RELAYING_DENIED,
+    REPLY_REQUIRETLS_WANTS_TLS,
     REPLY_AUTH_FIRST,
     REPLY_AUTH_FAILED,
     REPLY_AUTH_ALREADY,
@@ -100,6 +101,7 @@ struct reply_facts {
     const char *detail;      /* behind the text; "" for nothing */
     uint64_t size_max;       /* EHLO's SIZE */
     bool offers_starttls;    /* EHLO's STARTTLS */
+    bool is_secure;          /* EHLO's REQUIRETLS */
     unsigned mechanisms;     /* EHLO's AUTH, a bit each; 0: none */
     unsigned recipients_max; /* EHLO's LIMITS */
 };

@@ -39,6 +39,7 @@ static size_t reply_text(const struct session *s, enum reply_id reply, uint64_t 
         .size_max = s->host->settings->max_message_bytes,
         .recipients_max = s->host->settings->max_recipients,
         .offers_starttls = s->talk.has_certificate && !s->talk.is_secure,
+        .is_secure = s->talk.is_secure,
         .mechanisms = s->talk.mechanisms,
     };
 

@@ -222,7 +222,7 @@ static enum command_fault take_auth(struct span value, struct mail_command *out)
     return value.len > 0 ? COMMAND_FINE : COMMAND_PARAMETER_SYNTAX;
 }
 
-/* RFC 6531 s.3.4: SMTPUTF8 takes no value. */
+/* RFC 6531 s.3.4, RFC 8689 s.2: these take no value. */
 static enum command_fault take_flag(const struct parameter *parameter, bool *flag)
 {
     enum command_fault fault = once(*flag, parameter->value.data == NULL);
@@ -242,6 +242,8 @@ static enum command_fault take_mail_parameter(const struct parameter *parameter,
         return take_auth(parameter->value, out);
     if (span_equal_nocase(parameter->keyword, SPAN("SMTPUTF8")))
         return take_flag(parameter, &out->smtputf8);
+    if (span_equal_nocase(parameter->keyword, SPAN("REQUIRETLS")))
+        return take_flag(parameter, &out->requiretls);
     if (span_equal_nocase(parameter->keyword, SPAN("RET"))) {
         bool is_given = out->dsn.ret_full || out->dsn.ret_headers;
         return once(is_given, dsn_parse_ret(parameter->value, &out->dsn));

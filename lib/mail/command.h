@@ -74,6 +74,7 @@ struct mail_command {
     bool body_given;
     enum body_type body;
     bool smtputf8;   /* RFC 6531 s.3.4 */
+    bool requiretls; /* RFC 8689 s.4.1 */
     bool auth_given; /* AUTH=: nobody is trusted to say it, so it is "<>" (RFC 4954 s.5) */
     struct dsn_request dsn;
 };

@@ -71,10 +71,13 @@ static void attempt_leave_session(struct attempt *a)
         lane_take_back(a->lane, &a->session);
 }
 
-/* No candidate was fit for mail, and that was not our own trouble. */
+/*
+ * No candidate was fit for mail, and that was not our own trouble.  What a message with REQUIRETLS
+ * finds says nothing about others.
+ */
 static bool has_failed(const struct attempt *a)
 {
-    return !a->was_ready && a->blames_hop;
+    return !a->was_ready && a->blames_hop && !job_requires_tls(a->job);
 }
 
 /* Attempts of the lane that have a connection of their own, or are about to. */
@@ -142,16 +145,23 @@ void attempt_discard(struct attempt *a)
 
 /* --- before connecting */
 
+struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, const struct job *job)
+{
+    struct sts_facts f = plan_facts(plan, candidate);
+
+    f.require_tls = job_requires_tls(job);
+    return f;
+}
+
 static bool is_unmet(struct attempt *a)
 {
-    struct sts_facts f = plan_facts(a->plan, a->candidate);
-
-    a->decision = sts_decide_candidate(f);
+    a->decision = sts_decide_candidate(attempt_facts(a->plan, a->candidate, a->job));
     if (a->decision.deliver)
         return false;
     attempt_add_line(a, a->decision.reason);
     attempt_settle_policy(a, "");
-    report_session(attempt_worker(a)->reports, a->plan, attempt_mx(a), &a->decision, NULL);
+    if (a->decision.report)
+        report_session(attempt_worker(a)->reports, a->plan, attempt_mx(a), &a->decision, NULL);
     return true;
 }
 
@@ -262,6 +272,8 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
     struct worker *worker = attempt_worker(a);
     struct dialogue_plan plan = { .helo = worker->settings->hostname,
                                   .mx = attempt_mx(a),
+                                  .mx_is_valid =
+                                      a->decision.mx_is_valid && a->floor == TLS_FLOOR_STRICT,
                                   .context = a->use_tls ? worker->contexts[a->floor] : NULL };
 
     session_wait(a->session, true);
@@ -318,11 +330,12 @@ void attempt_start_over(struct lane *lane, struct job *job, struct session **ses
     dialogue_send(s->dialogue, job);
 }
 
-bool attempt_needs(const struct lane *lane, const struct plan *plan, unsigned candidate,
+bool attempt_needs(const struct lane *lane, const struct job *job, unsigned candidate,
                    struct pool_key *out)
 {
+    const struct plan *plan = lane->plan;
     const char *mx = plan->route.candidates[candidate].name;
-    struct sts_decision d = sts_decide_candidate(plan_facts(plan, candidate));
+    struct sts_decision d = sts_decide_candidate(attempt_facts(plan, candidate, job));
 
     *out = (struct pool_key){ .trust_generation = lane->worker->trust_generation };
     out->remote.port = plan->target.port;

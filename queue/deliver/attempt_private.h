@@ -58,6 +58,8 @@ void attempt_discard(struct attempt *a);
 /* Each candidate in turn, each of its addresses, within bounds (pitfalls.md section 7.10). */
 void attempt_walk(struct attempt *a);
 bool attempt_may_connect(const struct attempt *a);
+/* What is known of a candidate, and what the job wants, before connecting. */
+struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, const struct job *job);
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count);
 
 /* --- attempt_session.c */
@@ -75,7 +77,10 @@ void attempt_line_session(struct attempt *a);
 void attempt_line_result(struct attempt *a, enum stage stage);
 void attempt_settle(struct attempt *a, const struct outcome *outcome, struct span words,
                     bool remote);
-/* The candidate does not meet what binds: never final before the end (RFC 8461 s.5). */
+/*
+ * The candidate does not meet what binds: never final before the end (RFC 8461 s.5), but with
+ * REQUIRETLS final when there is no other (RFC 8689 s.4.2.1).
+ */
 void attempt_settle_policy(struct attempt *a, const char *detail);
 
 #endif

@@ -49,11 +49,16 @@ void attempt_settle(struct attempt *a, const struct outcome *outcome, struct spa
 
 void attempt_settle_policy(struct attempt *a, const char *detail)
 {
-    struct outcome o = outcome_of_policy(a->job->last_attempt);
+    bool is_unprotected = job_requires_tls(a->job);
+    struct outcome o =
+        is_unprotected ? outcome_of_unprotected() : outcome_of_policy(a->job->last_attempt);
     char words[VERDICT_WORDS_SIZE];
 
     a->blames_hop = true;
-    verdict_of_policy(a->plan, attempt_mx(a), a->decision.reason, detail, words);
+    if (is_unprotected)
+        verdict_of_unprotected(attempt_mx(a), a->decision.reason, detail, words);
+    else
+        verdict_of_policy(a->plan, attempt_mx(a), a->decision.reason, detail, words);
     attempt_line(a)->verdict = a->decision.reason;
     attempt_line(a)->reply = job_keep(a->job, span_of(words));
     attempt_settle(a, &o, span_of(words), false);

@@ -29,7 +29,7 @@ static void log_session(const struct attempt *a, const struct dialogue_facts *fa
 static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
 {
     struct worker *worker = attempt_worker(a);
-    struct sts_facts f = plan_facts(a->plan, a->candidate);
+    struct sts_facts f = attempt_facts(a->plan, a->candidate, a->job);
     bool strict = a->floor == TLS_FLOOR_STRICT && facts->tls == SESSION_TLS_ON &&
                   facts->session.cert == CERT_OK;
 

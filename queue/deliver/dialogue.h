@@ -32,6 +32,7 @@ struct dialogue_plan {
     const char *helo;            /* our own name */
     const char *mx;              /* the candidate's: SNI and reference identity; copied */
     struct tls_context *context; /* NULL: never say STARTTLS */
+    bool mx_is_valid; /* a notification may say REQUIRETLS over a verified session (RFC 8689 s.2) */
 };
 
 /* What is known of the session, for decisions, reports and records. */

@@ -18,6 +18,13 @@ static const struct unfit non_ascii_header = {
     "5.6.9", "the server does not take headers outside ASCII (RFC 6531)", true
 };
 
+static const struct unfit no_requiretls = {
+    "5.7.30", "the server does not offer REQUIRETLS, which the message asks for (RFC 8689)", true
+};
+static const struct unfit not_in_tls = {
+    "5.7.10", "the session is not inside TLS, which the message asks for (RFC 8689)", true
+};
+
 /* Can the path be said to this server?  A domain has a form in ASCII, a local-part has none. */
 static bool path_is_fit(const struct dialogue *d, const struct address *path)
 {
@@ -30,6 +37,10 @@ const struct unfit *dialogue_unfit(const struct dialogue *d, const struct job *j
 {
     const struct envelope *e = &job->envelope;
 
+    if (job_requires_tls(job) && d->facts.tls != SESSION_TLS_ON)
+        return &not_in_tls; /* never: the decision about the session comes before */
+    if (job_requires_tls(job) && !d->offered.requiretls)
+        return &no_requiretls; /* RFC 8689 s.4.2.1 */
     if (d->offered.size && d->offered.size_max > 0 && job->size > d->offered.size_max)
         return &too_large;
     if (!path_is_fit(d, &e->reverse_path))
@@ -74,6 +85,16 @@ static bool says_utf8(const struct dialogue *d, const struct job *job)
            (job->eight_bit || !paths_are_ascii(&job->envelope));
 }
 
+/* What the sender asked for holds on the way on; so does what a notification tells of it (s.5). */
+static bool says_requiretls(const struct dialogue *d, const struct job *job)
+{
+    bool is_verified = d->facts.tls == SESSION_TLS_ON && d->facts.session.cert == CERT_OK;
+
+    if (!job->envelope.requiretls || !d->offered.requiretls)
+        return false;
+    return job_requires_tls(job) || (is_verified && d->plan.mx_is_valid);
+}
+
 static const char *path_text(const struct dialogue *d, const struct job *job,
                              const struct address *path, char room[ADDRESS_ASCII_SIZE])
 {
@@ -89,10 +110,10 @@ void dialogue_put_mail(struct dialogue *d, const struct job *job)
     if (d->offered.size)
         snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)job->size);
     write_mail_dsn(d, &job->envelope.dsn, dsn);
-    dialogue_say(d, "MAIL FROM:<%s>%s%s%s%s\r\n",
-                 path_text(d, job, &job->envelope.reverse_path, path), size,
-                 job->eight_bit && d->offered.eightbitmime ? " BODY=8BITMIME" : "",
-                 says_utf8(d, job) ? " SMTPUTF8" : "", dsn);
+    dialogue_say(
+        d, "MAIL FROM:<%s>%s%s%s%s%s\r\n", path_text(d, job, &job->envelope.reverse_path, path),
+        size, job->eight_bit && d->offered.eightbitmime ? " BODY=8BITMIME" : "",
+        says_utf8(d, job) ? " SMTPUTF8" : "", says_requiretls(d, job) ? " REQUIRETLS" : "", dsn);
 }
 
 /* RFC 3461 s.5.2.1: as received; RFC 6533 s.3: in ASCII where SMTPUTF8 was not said. */

@@ -65,6 +65,11 @@ void job_free(struct job **job)
     *job = NULL;
 }
 
+bool job_requires_tls(const struct job *job)
+{
+    return job->envelope.requiretls && job->envelope.reverse_path.text[0] != '\0';
+}
+
 static struct job_words *words_room(struct job *job, size_t len)
 {
     struct job_words *block = job->words;

@@ -80,6 +80,12 @@ struct job {
 struct job *job_new(const Ipc__Job *message, const struct content_source *source);
 void job_free(struct job **job);
 
+/*
+ * Does it go over protected sessions only, or come back (RFC 8689 s.4.2.1)?  A notification asks
+ * for REQUIRETLS where it is to be had, and goes without all the same (s.5).
+ */
+bool job_requires_tls(const struct job *job);
+
 /* Keeps a copy of a text as long as the job lives. */
 const char *job_keep(struct job *job, struct span text);
 

@@ -177,7 +177,7 @@ static bool is_settled_by_plan(struct lane *lane, struct job *job)
     job_take_plan(job, lane->plan);
     if (lane->plan->route.verdict != ROUTE_FOUND)
         refuse_without_route(lane, job);
-    else if (plan_must_wait(lane->plan, job->skip_policy))
+    else if (plan_must_wait(lane->plan, job->skip_policy && !job_requires_tls(job)))
         give_back_unknown(lane, job);
     else
         return false;
@@ -266,7 +266,7 @@ void lane_more_seats(struct lane *lane)
 }
 
 /* An idle session with one of the candidates that are to be tried first. */
-static struct session *lane_idle_session(struct lane *lane)
+static struct session *lane_idle_session(struct lane *lane, const struct job *job)
 {
     const struct route *route = &lane->plan->route;
     struct pool_key needs;
@@ -275,7 +275,7 @@ static struct session *lane_idle_session(struct lane *lane)
     for (unsigned i = 0; i < route->count && !session; i++) {
         if (route->candidates[i].preference != route->candidates[0].preference)
             break;
-        if (attempt_needs(lane, lane->plan, i, &needs))
+        if (attempt_needs(lane, job, i, &needs))
             session = pool_take(lane->worker->pool, &needs);
     }
     return session;
@@ -295,7 +295,7 @@ enum beginning { BEGUN, HOP_IS_FULL, NO_SEAT };
 
 static enum beginning lane_begin(struct lane *lane, struct job *job)
 {
-    struct session *session = job->next_candidate == 0 ? lane_idle_session(lane) : NULL;
+    struct session *session = job->next_candidate == 0 ? lane_idle_session(lane, job) : NULL;
 
     if (!session && !lane_may_connect(lane)) {
         lane_be_patient(lane);
@@ -393,10 +393,11 @@ struct job *lane_next_for(struct lane *lane, const struct session *session)
         return NULL;
     job = LIST_FIRST(&lane->waiting, struct job, others);
     if (!plan_is_good(lane, job) || job->next_candidate > 0 ||
-        lane->plan->route.verdict != ROUTE_FOUND || plan_must_wait(lane->plan, job->skip_policy))
+        lane->plan->route.verdict != ROUTE_FOUND ||
+        plan_must_wait(lane->plan, job->skip_policy && !job_requires_tls(job)))
         return NULL;
     i = candidate_of(lane->plan, session->key.mx);
-    if (i < 0 || !attempt_needs(lane, lane->plan, (unsigned)i, &needs) ||
+    if (i < 0 || !attempt_needs(lane, job, (unsigned)i, &needs) ||
         !pool_key_serves(&session->key, &needs))
         return NULL;
     job_take_plan(job, lane->plan);

@@ -189,3 +189,12 @@ struct outcome outcome_of_policy(bool last_attempt)
     o.hang_up = true;
     return o;
 }
+
+struct outcome outcome_of_unprotected(void)
+{
+    struct outcome o = outcome_make(OUTCOME_FAILED, "5.7.10");
+
+    o.elsewhere = true;
+    o.hang_up = true;
+    return o;
+}

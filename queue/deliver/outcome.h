@@ -74,6 +74,9 @@ struct outcome outcome_of_addresses(enum address_verdict verdict);
 /* The candidate does not meet the policy (RFC 8461 s.5: never final before the end). */
 struct outcome outcome_of_policy(bool last_attempt);
 
+/* The candidate does not give what REQUIRETLS asks for (RFC 8689 s.4.2.1); others may. */
+struct outcome outcome_of_unprotected(void);
+
 /* "while waiting for the greeting", ... */
 const char *stage_words(enum stage stage);
 const char *loss_words(enum loss loss);

@@ -79,7 +79,11 @@ static enum sts_mode mode_of(const Ipc__Policy *policy)
 struct sts_facts plan_facts(const struct plan *plan, unsigned i)
 {
     const Ipc__Policy *policy = plan_policy(plan);
-    struct sts_facts f = { .source = POLICY_SOURCE_NONE, .route = plan->target.tls };
+    struct sts_facts f = {
+        .source = POLICY_SOURCE_NONE,
+        .route = plan->target.tls,
+        .mx_is_sure = plan->route.secure || plan->target.kind != TARGET_DOMAIN,
+    };
 
     if (!policy)
         return f;

@@ -22,6 +22,15 @@ void verdict_of_policy(const struct plan *plan, const char *mx, const char *reas
             mx, reason, open, detail, close);
 }
 
+void verdict_of_unprotected(const char *mx, const char *reason, const char *detail,
+                            char words[VERDICT_WORDS_SIZE])
+{
+    snprintf(words, VERDICT_WORDS_SIZE,
+             "the message asks for REQUIRETLS, but the session with MX host %s is not protected: "
+             "%s%s%s%s",
+             mx, reason, detail[0] ? " (" : "", detail, detail[0] ? ")" : "");
+}
+
 void verdict_of_addresses(enum address_verdict verdict, const char *mx, const char *reason,
                           char words[VERDICT_WORDS_SIZE])
 {

@@ -14,6 +14,10 @@ enum { VERDICT_WORDS_SIZE = 1024 };
 void verdict_of_policy(const struct plan *plan, const char *mx, const char *reason,
                        const char *detail, char words[VERDICT_WORDS_SIZE]);
 
+/* The same, of what the message itself asks for with REQUIRETLS (RFC 8689). */
+void verdict_of_unprotected(const char *mx, const char *reason, const char *detail,
+                            char words[VERDICT_WORDS_SIZE]);
+
 /* Why a host has no address that can be used. */
 void verdict_of_addresses(enum address_verdict verdict, const char *mx, const char *reason,
                           char words[VERDICT_WORDS_SIZE]);

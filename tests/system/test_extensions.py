@@ -3,8 +3,11 @@ import email
 import email.policy
 import quopri
 
-from client import Client, Message, stuffed
+import pytest
+from client import Client, Message, send, stuffed
+from services import wait_until
 from test_bounces import wait_bounce
+from test_listeners import with_tls
 from test_policy import arrived, wait_arrived
 
 HOST = "mx.nopolicy.test"
@@ -118,3 +121,106 @@ def test_a_sender_outside_ascii_without_smtputf8_at_home_cannot_be_told(lab, sha
     shared_relay.wait_delivery("refuse-too@nopolicy.test", "failed")
     shared_relay.wait_event("delivery", status="5.6.9", rcpt="<j\\xc3\\xbcrgen@sender.test>")
     shared_relay.wait_queue(0, 10)
+
+
+# ------------------------------------------------------------ REQUIRETLS (RFC 8689)
+
+REQUIRETLS = "PIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nREQUIRETLS"
+
+
+@pytest.fixture(name="secure_relay")
+def fixture_secure_relay(lab, make_relay):
+    """A relay with STARTTLS."""
+    return make_relay(retry_first="2s", listeners=(
+        with_tls(lab, address="127.0.0.1:25", **{"relay-from": ["127.0.0.0/8"]}),)).start()
+
+
+def secure_client(lab):
+    c = Client()
+    c.ehlo()
+    c.starttls(lab.ca_file)
+    return c
+
+
+def hand_in_required(lab, sender, *recipients):
+    with secure_client(lab) as c:
+        return hand_in(Message(), f"<{sender}> REQUIRETLS", *(f"<{r}>" for r in recipients), client=c)
+
+
+def test_requiretls_is_offered_and_taken_inside_tls_only(lab, secure_relay):
+    with Client() as c:
+        assert "REQUIRETLS" not in c.ehlo()[1]
+        assert c.say("MAIL FROM:<a@sender.test> REQUIRETLS")[1].startswith("530 5.7.10")
+        c.starttls(lab.ca_file)
+        assert "REQUIRETLS" in c.ehlo()[1]
+        assert c.say("MAIL FROM:<a@sender.test> REQUIRETLS")[0] == 250
+
+
+def test_requiretls_goes_on_over_a_verified_session(lab, secure_relay):
+    lab.mx("mx.good.test", extensions=REQUIRETLS)
+    message = hand_in_required(lab, "asks-tls@sender.test", "you@good.test")
+    assert wait_arrived(lab, message)["tls"]
+    assert any(c.startswith("MAIL FROM:<asks-tls@sender.test>") and " REQUIRETLS" in c
+               for c in said(lab, "mx.good.test"))
+
+
+@pytest.mark.parametrize("domain, status, why", [
+    ("good.test", "5.7.30", "does not offer REQUIRETLS"),
+    ("nopolicy.test", "5.7.30", "does not offer REQUIRETLS"),
+    ("expired.test", "5.7.10", "certificate expired"),
+    ("notls.test", "5.7.10", "no STARTTLS offered"),
+    ("unlisted.test", "5.7.10", "not in policy"),
+    ("testing-notls.test", "5.7.10", "no STARTTLS offered")])
+def test_requiretls_that_cannot_be_kept_comes_back_at_once(lab, secure_relay, domain, status, why):
+    """And what comes back has the headers only; nothing was sent."""
+    sender = f"back-{domain}@sender.test".replace(".test@", "@")
+    message = hand_in_required(lab, sender, f"you@{domain}")
+    event = secure_relay.wait_delivery(f"you@{domain}", "failed")
+    assert event["status"] == status and why in event["reply"], event.text
+    _, report = wait_bounce(lab, sender)
+    assert list(report.iter_parts())[2].get_content_type() == "text/rfc822-headers"
+    assert not arrived(lab, message)
+
+
+def test_requiretls_wants_the_name_of_the_host_validated(lab, secure_relay):
+    """By DNSSEC, which nopolicy.test has, or by a policy, which insecure.test has no more."""
+    for host in ("mx.nopolicy.test", "mx.insecure.test"):
+        lab.mx(host, extensions=REQUIRETLS)
+    lab.web.publish("insecure.test", "version: STSv1\nmode: none\nmax_age: 86400\n")
+    try:
+        wait_arrived(lab, hand_in_required(lab, "signed@sender.test", "you@nopolicy.test"))
+        hand_in_required(lab, "unsigned@sender.test", "you@insecure.test")
+        event = secure_relay.wait_delivery("you@insecure.test", "failed")
+        assert event["status"] == "5.7.10" and "MX name not validated" in event["reply"], event.text
+    finally:
+        lab.web.restore("insecure.test")
+
+
+def test_requiretls_goes_to_the_second_host_when_the_first_does_not_offer_it(lab, secure_relay):
+    lab.mx("mx1.secondmx.test", certificate="good")
+    lab.mx("mx2.secondmx.test", extensions=REQUIRETLS)
+    message = hand_in_required(lab, "second@sender.test", "you@secondmx.test")
+    assert wait_arrived(lab, message)["host"] == "mx2.secondmx.test"
+
+
+def test_what_requiretls_finds_does_not_hold_up_other_mail(lab, secure_relay):
+    hand_in_required(lab, "held-up@sender.test", "you@nopolicy.test")
+    secure_relay.wait_delivery("you@nopolicy.test", "failed")
+    wait_arrived(lab, send("other@nopolicy.test"), 3)
+
+
+def test_requiretls_waits_for_a_host_that_cannot_be_reached(lab, secure_relay):
+    lab.mx("mx.good.test", greeting="421 4.3.2 busy")
+    message = hand_in_required(lab, "patient@sender.test", "patient@good.test")
+    secure_relay.wait_delivery("patient@good.test", "deferred")
+    lab.mx("mx.good.test", extensions=REQUIRETLS)
+    wait_arrived(lab, message, 15)
+
+
+def test_a_notification_asks_for_requiretls_where_it_is_to_be_had(lab, secure_relay):
+    lab.mx("mx.also-good.test", extensions=REQUIRETLS)
+    hand_in_required(lab, "boss@also-good.test", "you@nopolicy.test")
+    wait_until(lambda: lab.messages(host="mx.also-good.test", recipients=["<boss@also-good.test>"]),
+               15, "the notification")
+    assert any(c.startswith("MAIL FROM:<>") and " REQUIRETLS" in c
+               for c in said(lab, "mx.also-good.test"))

@@ -391,6 +391,86 @@ static void a_failed_handshake_lowers_the_floor_only_where_nothing_binds(void **
         title, function, NULL, NULL, NULL                                                          \
     }
 
+/* REQUIRETLS (RFC 8689 s.4.2.1): what is known of the name, and what the session came to. */
+static const struct required_row {
+    const char *row;
+    struct sts_facts facts;
+    const char *reason; /* NULL: mail goes */
+} required_rows[] = {
+    { "Q1", { NO_POLICY }, "MX name not validated" },
+    { "Q2", { STS(STS_NONE, true) }, "MX name not validated" },
+    { "Q3", { STS(STS_TESTING, false) }, "MX name not validated" },
+    { "Q4", { STS(STS_ENFORCE, false) }, "not in policy" },
+    { "Q5", { NO_POLICY, .mx_is_sure = true, .route = ROUTE_TLS_NONE }, "TLS not tried" },
+    { "Q6", { STS(STS_TESTING, true) }, NULL },
+    { "Q6", { STS(STS_ENFORCE, true) }, NULL },
+    { "Q6", { NO_POLICY, .mx_is_sure = true }, NULL },
+    { "Q6", { DANE }, NULL },
+}, required_sessions[] = {
+    { "R1", { STS(STS_ENFORCE, true), SECURE(CERT_OK) }, NULL },
+    { "R1", { STS(STS_TESTING, true), SECURE(CERT_OK) }, NULL },
+    { "R1", { NO_POLICY, .mx_is_sure = true, SECURE(CERT_OK) }, NULL },
+    { "R2", { STS(STS_TESTING, true), SECURE(CERT_EXPIRED) }, "certificate expired" },
+    { "R2", { NO_POLICY, .mx_is_sure = true, SECURE(CERT_NOT_TRUSTED) }, "certificate not trusted" },
+    { "R3", { NO_POLICY, .mx_is_sure = true, .tls = SESSION_TLS_NOT_OFFERED },
+      "no STARTTLS offered" },
+    { "R3", { STS(STS_TESTING, true), .tls = SESSION_TLS_REFUSED }, "STARTTLS refused" },
+    { "R4", { STS(STS_TESTING, true), .tls = SESSION_TLS_FAILED }, "TLS handshake failed" },
+    { "R5", { STS(STS_TESTING, true), SECURE_AT(TLS_FLOOR_LEGACY) }, "TLS too weak" },
+};
+
+static void required_tls_fails_closed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(required_rows) / sizeof(required_rows[0]); i++) {
+        struct sts_facts f = required_rows[i].facts;
+        f.require_tls = true;
+        struct sts_decision d = sts_decide_candidate(f);
+        const char *reason = required_rows[i].reason;
+        if (d.deliver != !reason || (reason && strcmp(d.reason, reason) != 0))
+            fail_msg("row %s: %s", required_rows[i].row, d.reason);
+        assert_true(d.must_verify && !d.lower_allowed && !d.clear_allowed);
+        assert_int_equal(d.floor, TLS_FLOOR_STRICT);
+    }
+    for (size_t i = 0; i < sizeof(required_sessions) / sizeof(required_sessions[0]); i++) {
+        struct sts_facts f = required_sessions[i].facts;
+        f.require_tls = true;
+        struct sts_decision d = sts_decide_session(f);
+        const char *reason = required_sessions[i].reason;
+        if (d.deliver != !reason || (reason && strcmp(d.reason, reason) != 0))
+            fail_msg("row %s: %s", required_sessions[i].row, d.reason);
+        f.require_tls = false; /* the domain is told what it would be told of any mail */
+        struct sts_decision plain = sts_decide_session(f);
+        assert_int_equal(d.report, plain.report);
+        assert_int_equal(d.result, plain.result);
+        assert_int_equal(d.counted_under, plain.counted_under);
+    }
+}
+
+/* A session that was never made counts only for what the policy says of it (RFC 8460 s.4.3). */
+static void what_a_message_asks_for_is_not_reported(void **state)
+{
+    struct sts_facts f = { NO_POLICY, .require_tls = true };
+    (void)state;
+    assert_false(sts_decide_candidate(f).report);
+    f = (struct sts_facts){ STS(STS_TESTING, false), .require_tls = true };
+    assert_true(sts_decide_candidate(f).report);
+    f = (struct sts_facts){ STS(STS_ENFORCE, false), .require_tls = true };
+    assert_true(sts_decide_candidate(f).report);
+}
+
+/* RFC 8689 s.2: what a notification needs to know before it says REQUIRETLS. */
+static void a_valid_name_is_told(void **state)
+{
+    struct sts_facts f = { NO_POLICY };
+    (void)state;
+    assert_false(sts_decide_candidate(f).mx_is_valid);
+    f.mx_is_sure = true;
+    assert_true(sts_decide_candidate(f).mx_is_valid);
+    f = (struct sts_facts){ STS(STS_TESTING, true) };
+    assert_true(sts_decide_session(f).mx_is_valid);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +483,12 @@ int main(void)
               a_policy_by_dane_never_yields_to_clear_text),
         STORY("a failed handshake lowers the floor only where nothing binds",
               a_failed_handshake_lowers_the_floor_only_where_nothing_binds),
+        { "REQUIRETLS: no name that is not validated, no session that is not protected",
+          required_tls_fails_closed, NULL, NULL, NULL },
+        { "REQUIRETLS: what only the message asks for is not reported",
+          what_a_message_asks_for_is_not_reported, NULL, NULL, NULL },
+        { "REQUIRETLS: a name is validated by DNSSEC, the administrator or a policy",
+          a_valid_name_is_told, NULL, NULL, NULL },
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -286,7 +286,7 @@ static struct job *make_job(const struct envelope *e, uint64_t lease, size_t siz
     return job;
 }
 
-/* "a@example.org b@example.net,c@example.net content": one job. */
+/* "a@example.org b@example.net,c@example.net content": one job.  "<>" is the null sender. */
 static void add_job(struct play *p, const char *value)
 {
     struct envelope e;
@@ -297,6 +297,8 @@ static void add_job(struct play *p, const char *value)
     unsigned i = p->job_count++;
 
     envelope_init(&e);
+    if (strcmp(from, "<>") == 0)
+        from += 2;
     assert_int_equal(address_parse_reverse(span_of(from), &e.reverse_path), ADDRESS_FINE);
     for (unsigned n = 0; (path = strsep(&to, ",")) != NULL; n++) {
         assert_int_equal(address_parse_utf8(span_of(path), &address), ADDRESS_FINE);
@@ -347,6 +349,17 @@ static void change_smtputf8(struct envelope *e, const char *value)
 static void set_smtputf8(struct play *p, const char *value)
 {
     change_envelope(p, change_smtputf8, value);
+}
+
+static void change_requiretls(struct envelope *e, const char *value)
+{
+    (void)value;
+    e->requiretls = true;
+}
+
+static void set_requiretls(struct play *p, const char *value)
+{
+    change_envelope(p, change_requiretls, value);
 }
 
 /* The last job's content becomes so many lines of 100 octets. */
@@ -414,11 +427,12 @@ static const struct {
     { "eight-bit", set_eight_bit }, /* the last mail's content */
     { "dsn", set_dsn },             /* RET ENVID NOTIFY ORCPT, of the last mail's first recipient */
     { "smtputf8", set_smtputf8 },   /* was said of the last mail; "header": it is needed there */
-    { "along", set_along },         /* the next mail leaves with the end of the one before */
-    { "hold", set_hold },           /* on: the queue gives no content; off: it does */
-    { "damaged", set_damaged },     /* the queue says that the first mail's next chunk is damaged */
-    { "judge", set_judge },         /* no: the session is not good enough for mail */
-    { "wait", pass_time },          /* seconds */
+    { "requiretls", set_requiretls }, /* was said of the last mail */
+    { "along", set_along },           /* the next mail leaves with the end of the one before */
+    { "hold", set_hold },             /* on: the queue gives no content; off: it does */
+    { "damaged", set_damaged }, /* the queue says that the first mail's next chunk is damaged */
+    { "judge", set_judge },     /* no: the session is not good enough for mail */
+    { "wait", pass_time },      /* seconds */
 };
 
 static void take_fact(struct play *p, char *text)

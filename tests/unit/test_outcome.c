@@ -247,6 +247,8 @@ static void policy_bounces_at_the_end_only(void **state)
     assert_outcome(outcome_of_policy(false), OUTCOME_DEFERRED, "4.7.5");
     assert_outcome(outcome_of_policy(true), OUTCOME_FAILED, "5.7.5");
     assert_true(outcome_of_policy(true).elsewhere);
+    assert_outcome(outcome_of_unprotected(), OUTCOME_FAILED, "5.7.10");
+    assert_true(outcome_of_unprotected().elsewhere);
 }
 
 #define T(title, function)                                                                         \

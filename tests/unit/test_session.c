@@ -748,10 +748,9 @@ static void starttls_secures_and_begins_anew(void **state)
     assert_true(span_starts_with(buf_span(&c.heard),
                                  SPAN("503 5.5.1 Say EHLO or HELO first\r\n250-relay.example\r\n"
                                       "250-PIPELINING\r\n250-SIZE 26214400\r\n"
-                                      "250-LIMITS "
-                                      "RCPTMAX=1000\r\n250-ENHANCEDSTATUSCODES\r\n250-"
-                                      "8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 "
-                                      "CHUNKING\r\n"
+                                      "250-REQUIRETLS\r\n250-LIMITS RCPTMAX=1000\r\n"
+                                      "250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n"
+                                      "250-SMTPUTF8\r\n250-DSN\r\n250 CHUNKING\r\n"
                                       "503 5.5.1 TLS is active already\r\n")));
     stream_printf(c.stream, "hello\r\n.\r\n");
     hear_text(&c, "queued as 3f9c22\r\n");

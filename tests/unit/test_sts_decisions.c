@@ -1,7 +1,7 @@
 /*
  * Whole decisions: the known answers of tests/vectors/sts_decisions.json, played through refresh,
- * mx_match and decide as the role and deliver put them together.  Those about DANE, REQUIRETLS and
- * TLS-Required wait for the modules that will decide them and are not counted.
+ * mx_match and decide as the role and deliver put them together.  Those about DANE and TLS-Required
+ * wait for the modules that will decide them and are not counted.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,6 +51,7 @@ struct play {
     char actions[8][16];
     unsigned action_count;
     const char *message;
+    const char *status;      /* with REQUIRETLS, of what was refused last */
     struct tally tallies[2]; /* no-policy-found, sts */
 };
 
@@ -217,6 +218,7 @@ static const char *play_candidate(struct play *p, struct sts_facts f, const stru
     struct sts_decision d = sts_decide_candidate(f);
     bool use_tls = d.use_tls;
     f.floor = d.floor;
+    p->status = "5.7.10";
     if (!d.deliver) {
         count(p, &d);
         return "skip";
@@ -228,6 +230,10 @@ static const char *play_candidate(struct play *p, struct sts_facts f, const stru
         f.cert = cert_of(json_get(mx, "cert"));
         d = sts_decide_session(f);
         count(p, &d);
+        if (d.deliver && f.require_tls && !json_bool(json_get(mx, "requiretls_offered"))) {
+            p->status = "5.7.30"; /* dialogue's part */
+            return "skip";
+        }
         if (d.deliver)
             return action_of(&f);
         f.failed_before = true;
@@ -242,13 +248,15 @@ static void play_delivery(struct play *p)
         p->fetch_tried && p->fetch_result == TLS_RESULT_SUCCESS ? &p->fetched : &p->cached;
     const struct json *mx = json_get(p->given, "mx");
     bool final = text_is(json_get(p->given, "event"), "final_attempt");
+    bool require_tls = json_bool(json_get(json_get(p->given, "message"), "requiretls"));
     bool over = false;
-    p->message = final ? "bounced" : "deferred";
+    p->message = final || require_tls ? "bounced" : "deferred";
     for (size_t i = 0; i < json_count(mx); i++) {
         const struct json *candidate = json_item(mx, i);
         struct sts_facts f = { .source =
                                    p->step == STS_STEP_USE ? POLICY_SOURCE_STS : POLICY_SOURCE_NONE,
-                               .mode = policy->mode };
+                               .mode = policy->mode,
+                               .require_tls = require_tls };
         f.mx_listed =
             f.source == POLICY_SOURCE_STS && is_listed(policy, json_get(candidate, "host"));
         const char *action = over ? "not_tried" : play_candidate(p, f, candidate);
@@ -290,7 +298,9 @@ static bool actions_fit(const struct play *p)
     for (size_t i = 0; i < json_count(attempts); i++)
         if (!one_of(json_get(json_item(attempts, i), "action"), p->actions[i]))
             return false;
-    return !attempts || one_of(json_get(p->expect, "message"), p->message);
+    const struct json *status = json_get(p->expect, "enhanced_status");
+    return (!attempts || one_of(json_get(p->expect, "message"), p->message)) &&
+           (!status || one_of(status, p->status));
 }
 
 static bool fetch_fits(const struct play *p)
@@ -368,8 +378,7 @@ static bool is_for_later(const struct json *given)
         if (!text_is(tlsa, "none") && !text_is(tlsa, "insecure"))
             return true;
     }
-    return json_bool(json_get(message, "requiretls")) ||
-           is_kind(json_get(message, "tls_required_header"), JSON_KIND_TEXT);
+    return is_kind(json_get(message, "tls_required_header"), JSON_KIND_TEXT);
 }
 
 static const char *play(const struct json *vector)
