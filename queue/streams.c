@@ -18,6 +18,8 @@ enum {
     FULL_MS = 5 * SECOND_MS,        /* after the disk was full */
     FULL_MARGIN = 64 * 1024,        /* the queue is full before the last byte */
     EMPTIER_PART = 64,              /* and has room again when so small a part of it is free */
+    WIDER_BYTES = STREAM_WINDOW - STREAM_FIRST_CREDIT,
+    LOW_CREDIT = STREAM_FIRST_CREDIT / 4, /* a longer message: it gets all of a window */
 };
 
 struct streams {
@@ -32,17 +34,24 @@ struct streams {
     bool full;
 };
 
-/* One smtpd instance. */
+/* One smtpd instance.  A captured one cannot make us hold more than its share. */
 struct inlet {
     struct list others;
     struct streams *streams;
     struct channel *channel;
     struct map *by_number;
+    struct list charged; /* streams, also those that it is not interested in any more */
+    unsigned charged_count;
+    uint64_t held; /* bytes: envelopes, and windows beyond the first credit */
 };
 
 /* One message on its way in.  At most one operation is under way for it at a time. */
 struct stream {
-    struct inlet *inlet; /* NULL: nobody waits for it any more */
+    struct inlet *inlet;      /* NULL: nobody waits for it any more */
+    struct inlet *charged_to; /* NULL: that one is gone */
+    struct list of_charged;
+    size_t envelope_bytes; /* these count for its inlet */
+    bool is_wide;          /* has all of a window, which counts, too */
     uint64_t number;
     uint64_t id;
     struct envelope envelope;
@@ -116,8 +125,28 @@ static bool has_room_for(const struct streams *s, uint64_t bytes)
 
 /* ---- the end of a stream ------------------------------------------------------------------ */
 
+static void charge(struct inlet *inlet, struct stream *stream)
+{
+    stream->charged_to = inlet;
+    list_append(&inlet->charged, &stream->of_charged);
+    inlet->charged_count++;
+}
+
+static void discharge(struct stream *stream)
+{
+    struct inlet *inlet = stream->charged_to;
+
+    if (!inlet)
+        return;
+    inlet->held -= stream->envelope_bytes + (stream->is_wide ? WIDER_BYTES : 0);
+    inlet->charged_count--;
+    list_remove(&stream->of_charged);
+    stream->charged_to = NULL;
+}
+
 static void stream_free(struct streams *s, struct stream *stream)
 {
+    discharge(stream);
     s->in_flight -= buf_len(&stream->content);
     if (stream->inlet)
         map_remove_number(stream->inlet->by_number, stream->number);
@@ -174,15 +203,31 @@ static void refuse_stream(struct streams *s, struct stream *stream, Ipc__AcceptO
 
 /* ---- parts on their way to disk ------------------------------------------------------------- */
 
+/* Half of an inlet's share is for envelopes: without a wide window a message comes in all the same,
+ * a chunk at a time. */
+static size_t window_of(struct stream *stream)
+{
+    struct inlet *inlet = stream->inlet;
+
+    if (!stream->is_wide && inlet->held + WIDER_BYTES <= INLET_BYTES_MAX / 2) {
+        stream->is_wide = true;
+        inlet->held += WIDER_BYTES;
+    }
+    return stream->is_wide ? STREAM_WINDOW : STREAM_FIRST_CREDIT;
+}
+
 static void grant_credit(struct stream *stream)
 {
     Ipc__AcceptCredit credit = IPC__ACCEPT_CREDIT__INIT;
     size_t held = buf_len(&stream->content) + stream->credit;
 
-    if (!stream->inlet || stream->ended || held >= STREAM_WINDOW)
+    if (!stream->inlet || stream->ended)
+        return;
+    size_t window = window_of(stream);
+    if (held >= window)
         return;
     credit.stream = stream->number;
-    credit.bytes = (uint32_t)(STREAM_WINDOW - held);
+    credit.bytes = (uint32_t)(window - held);
     stream->credit += credit.bytes;
     channel_send(stream->inlet->channel, FRAME_ACCEPT_CREDIT, &credit.base, nothing);
 }
@@ -238,9 +283,17 @@ static void cut_part(struct stream *stream, struct part *part)
     ensure(buf_append(&stream->content, span_from(held, len)));
 }
 
+/* Is there a part that should go to disk now?  What has no credit left can become no larger. */
+static bool has_part(const struct stream *stream)
+{
+    size_t len = buf_len(&stream->content);
+
+    return stream->ended || len >= PART_BYTES || (stream->credit == 0 && len >= CHUNK_BYTES);
+}
+
 static void commit_more(struct streams *s, struct stream *stream)
 {
-    if (stream->committing || (!stream->ended && buf_len(&stream->content) < PART_BYTES))
+    if (stream->committing || !has_part(stream))
         return;
     struct part *part = memory_new(sizeof(*part));
     part->streams = s;
@@ -269,10 +322,11 @@ static struct stream *stream_new(struct inlet *inlet, uint64_t number)
     stream->inlet = inlet;
     stream->number = number;
     stream->id = store_new_id(inlet->streams->store);
-    stream->credit = STREAM_WINDOW;
+    stream->credit = STREAM_FIRST_CREDIT;
     envelope_init(&stream->envelope);
     buf_init(&stream->content, STREAM_WINDOW + TRACE_MAX);
     map_put_number(inlet->by_number, number, stream);
+    charge(inlet, stream);
     return stream;
 }
 
@@ -300,6 +354,8 @@ static bool take_envelope(struct stream *stream, const Ipc__AcceptBegin *begin)
         return false;
     for (unsigned i = 0; i < envelope->recipient_count; i++)
         envelope->recipients[i].number = i; /* they are keys: each its own */
+    stream->envelope_bytes = envelope->recipient_count * sizeof(envelope->recipients[0]);
+    stream->inlet->held += stream->envelope_bytes;
     return true;
 }
 
@@ -307,15 +363,14 @@ static const char *begin_stream(struct inlet *inlet, const Ipc__AcceptBegin *beg
 {
     struct streams *s = inlet->streams;
 
-    if (map_get_number(inlet->by_number, begin->stream) ||
-        map_count(inlet->by_number) >= STREAMS_MAX)
+    if (map_get_number(inlet->by_number, begin->stream) || inlet->charged_count >= STREAMS_MAX)
         return "a stream too many";
     struct stream *stream = stream_new(inlet, begin->stream);
     if (!take_envelope(stream, begin) || !take_trace(s, stream, begin)) {
         stream_free(s, stream);
         return "an envelope that is none";
     }
-    if (!has_room_for(s, begin->envelope->declared_size))
+    if (!has_room_for(s, begin->envelope->declared_size) || inlet->held > INLET_BYTES_MAX)
         refuse_stream(s, stream, IPC__ACCEPT_OUTCOME__FULL);
     else if (stream->id == 0)
         refuse_stream(s, stream, IPC__ACCEPT_OUTCOME__TROUBLE);
@@ -350,10 +405,13 @@ static const char *on_content(struct inlet *inlet, const struct channel_frame *f
     stream->credit -= frame->body.len;
     stream->received += frame->body.len;
     s->in_flight += frame->body.len;
-    if (has_room_for(s, 0))
-        commit_more(s, stream);
-    else
+    if (!has_room_for(s, 0)) {
         refuse_stream(s, stream, IPC__ACCEPT_OUTCOME__FULL);
+        return NULL;
+    }
+    if (!stream->is_wide && stream->credit < LOW_CREDIT)
+        grant_credit(stream);
+    commit_more(s, stream);
     return NULL;
 }
 
@@ -419,6 +477,8 @@ static void inlet_free(struct inlet *inlet)
             break;
         abandon(inlet->streams, stream);
     }
+    while (!list_empty(&inlet->charged))
+        discharge(LIST_FIRST(&inlet->charged, struct stream, of_charged));
     list_remove(&inlet->others);
     map_free(&inlet->by_number);
     channel_free(&inlet->channel);
@@ -438,6 +498,7 @@ void streams_attach(struct streams *streams, int fd)
 
     inlet->streams = streams;
     inlet->by_number = map_new();
+    list_init(&inlet->charged);
     list_append(&streams->inlets, &inlet->others);
     inlet->channel = channel_open(streams->loop, fd, &events, inlet);
     say_state(streams, inlet);

@@ -1,7 +1,8 @@
 /*
  * streams - the queue's side of smtpd: takes messages in as they arrive, in parts when they are
  * large, and answers when they are committed and synced.  Called by queue; owns the channels to the
- * smtpd instances.  A message is never wholly in memory: a stream holds at most STREAM_WINDOW.
+ * smtpd instances.  A message is never wholly in memory: a stream
+ * holds at most STREAM_WINDOW, those of one smtpd at most INLET_BYTES_MAX and a chunk each.
  */
 #ifndef WAXSEAL_QUEUE_STREAMS_H
 #define WAXSEAL_QUEUE_STREAMS_H

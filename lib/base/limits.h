@@ -78,6 +78,8 @@ enum {
     BATCH_BYTES_MAX = 16 * 1024 * 1024,                 /* table */
     BATCH_OPERATIONS_MAX = 4096,                        /* table */
     STREAM_WINDOW = 256 * 1024,                         /* design.md section 2 */
+    STREAM_FIRST_CREDIT = 16 * 1024,                    /* unasked; a chunk at least */
+    INLET_BYTES_MAX = 256 * 1024 * 1024,                /* what an smtpd may make the queue hold */
     FRAME_MESSAGE_MAX = 1024 * 1024,                    /* the protobuf part of a frame */
     FRAME_BODY_MAX = 64 * 1024,                         /* the raw bytes behind it */
     ENVELOPE_BYTES_MAX = FRAME_MESSAGE_MAX - 16 * 1024, /* of a frame; more recipients get 452 */

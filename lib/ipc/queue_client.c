@@ -232,7 +232,7 @@ struct queue_accept *queue_accept_begin(struct queue_client *client,
     ensure(client->channel != NULL);
     accept->client = client;
     accept->stream = ++client->last_stream;
-    accept->room = STREAM_WINDOW;
+    accept->room = STREAM_FIRST_CREDIT;
     accept->events = events;
     accept->ctx = ctx;
     list_init(&accept->lost);

@@ -127,7 +127,7 @@ static const struct queue_accept_events accept_events = { on_room, on_done };
 
 static void be_told_of_a_message(const uint8_t *data, size_t size)
 {
-    static const char content[STREAM_WINDOW];
+    static const char content[STREAM_FIRST_CREDIT];
     struct queue_client *client = queue_client_new(loop, NULL, NULL);
     struct queue_accept *accept = NULL;
     struct envelope e;

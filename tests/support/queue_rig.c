@@ -97,7 +97,7 @@ static void make_pair(int pair[2])
 }
 
 /* Gives the queue one end of a new channel; gives the other. */
-static int hand_over_peer(struct queue_rig *rig, enum role_id role)
+int rig_peer(struct queue_rig *rig, enum role_id role)
 {
     Ipc__Peer peer = IPC__PEER__INIT;
     int pair[2];
@@ -130,7 +130,7 @@ static void say_hello(struct queue_rig *rig, const char *settings)
     hello.role = ROLE_QUEUE;
     hello.settings = bytes_of_span(span_of(settings));
     channel_send(rig->supervisor, FRAME_HELLO, &hello.base, nothing);
-    queue_client_attach(rig->smtpd, hand_over_peer(rig, ROLE_SMTPD));
+    queue_client_attach(rig->smtpd, rig_peer(rig, ROLE_SMTPD));
     channel_send(rig->supervisor, FRAME_START, &start.base, nothing);
 }
 
@@ -275,7 +275,7 @@ void rig_attach_silent_worker(struct queue_rig *rig)
 {
     channel_free(&rig->worker);
     rig->worker_closed = false;
-    rig->worker = channel_open(rig->loop, hand_over_peer(rig, ROLE_DELIVER), &worker_events, rig);
+    rig->worker = channel_open(rig->loop, rig_peer(rig, ROLE_DELIVER), &worker_events, rig);
 }
 
 void rig_attach_worker(struct queue_rig *rig, unsigned job_room, const uint64_t *leases,

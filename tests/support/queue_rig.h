@@ -10,6 +10,7 @@
 #include "lib/ipc/channel.h"
 #include "lib/ipc/queue.pb-c.h"
 #include "lib/ipc/queue_client.h"
+#include "lib/ipc/role.h"
 
 #include <sys/types.h>
 
@@ -61,6 +62,9 @@ void rig_start(struct queue_rig *rig, const char *settings);
 void rig_kill(struct queue_rig *rig);
 /* Waits for it to end by itself; gives the exit status. */
 int rig_wait_end(struct queue_rig *rig);
+
+/* A channel to the queue as another role; gives its other end. */
+int rig_peer(struct queue_rig *rig, enum role_id role);
 
 /* A worker connects and reports; `leases` are those it holds from before. */
 void rig_attach_worker(struct queue_rig *rig, unsigned job_room, const uint64_t *leases,

@@ -135,7 +135,7 @@ static struct queue_accept *begin(struct queue_client *client, struct heard *hea
 
 static void content_is_handed_in_only_against_credit(void **state)
 {
-    static const char bytes[STREAM_WINDOW];
+    static const char bytes[STREAM_FIRST_CREDIT];
     struct queue_client *client = queue_client_new(loop, NULL, NULL);
     struct heard heard = { 0 };
     struct other_end end;
@@ -144,11 +144,11 @@ static void content_is_handed_in_only_against_credit(void **state)
     assert_false(queue_client_is_up(client));
     queue_client_attach(client, end_open(&end));
     struct queue_accept *accept = begin(client, &heard);
-    assert_int_equal(queue_accept_room(accept), STREAM_WINDOW);
-    queue_accept_content(accept, (struct span){ bytes, STREAM_WINDOW });
+    assert_int_equal(queue_accept_room(accept), STREAM_FIRST_CREDIT);
+    queue_accept_content(accept, (struct span){ bytes, STREAM_FIRST_CREDIT });
     assert_int_equal(queue_accept_room(accept), 0);
     run();
-    assert_int_equal(end.content_bytes, STREAM_WINDOW);
+    assert_int_equal(end.content_bytes, STREAM_FIRST_CREDIT);
     assert_int_equal(heard.rooms, 0);
     credit.stream = end.last_stream;
     credit.bytes = 1000;
@@ -179,7 +179,7 @@ static void credit_beyond_the_window_ends_the_channel(void **state)
     queue_accept_content(accept, (struct span){ bytes, sizeof(bytes) });
     run();
     credit.stream = end.last_stream;
-    credit.bytes = sizeof(bytes);
+    credit.bytes = STREAM_WINDOW - STREAM_FIRST_CREDIT + sizeof(bytes);
     channel_send(end.channel, FRAME_ACCEPT_CREDIT, &credit.base, nothing);
     run();
     assert_true(queue_client_is_up(client));

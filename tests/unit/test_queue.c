@@ -12,6 +12,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/json.h"
 #include "lib/base/log.h"
+#include "lib/ipc/envelope_codec.h"
 #include "lib/ipc/role.h"
 #include "queue/records.h"
 
@@ -114,11 +115,16 @@ static void an_accepted_message_survives_kill_9(void **state)
     assert_int_equal(buf_len(&rig.content), job->job->size);
 }
 
+static void on_nothing(void *ctx)
+{
+    (void)ctx;
+}
+
 static void nothing_is_left_of_a_message_that_never_ended(void **state)
 {
     (void)state;
     struct json *rows;
-    static const struct queue_accept_events nobody = { NULL, NULL };
+    static const struct queue_accept_events nobody = { on_nothing, NULL };
     struct envelope envelope;
     struct address address;
     envelope_init(&envelope);
@@ -126,16 +132,152 @@ static void nothing_is_left_of_a_message_that_never_ended(void **state)
     envelope_add(&envelope, &address);
     struct queue_accept *accept =
         queue_accept_begin(rig.smtpd, &envelope, SPAN("R: "), SPAN("\r\n"), &nobody, NULL);
-    static char block[200000];
+    static char block[STREAM_WINDOW];
     memset(block, 'x', sizeof(block));
-    queue_accept_content(accept, (struct span){ block, sizeof(block) });
-    rig_idle(&rig, 200);
+    for (size_t sent = 0; sent < 200000;) {
+        size_t room = queue_accept_room(accept);
+        assert_true(room > 0);
+        queue_accept_content(accept, (struct span){ block, room });
+        sent += room;
+        rig_idle(&rig, 100);
+    }
     queue_accept_abort(&accept);
     envelope_clear(&envelope);
     rig_idle(&rig, 200);
     assert_null(json_parse(rig_ask(&rig, "queue list", NULL, ""), &rows));
     assert_int_equal(json_count(rows), 0);
     json_free(&rows);
+}
+
+/* ---- in place of a captured smtpd --------------------------------------------------------- */
+
+enum { CAPTURED_STREAMS = 700 };
+static struct captured {
+    struct channel *channel;
+    size_t credit[CAPTURED_STREAMS];
+    unsigned wide; /* streams that were given more than the first credit */
+    unsigned accepted;
+    unsigned full;
+} captured;
+
+static void on_captured_frame(void *ctx, struct channel_frame *frame)
+{
+    struct captured *c = ctx;
+    if (frame->type == FRAME_ACCEPT_CREDIT) {
+        Ipc__AcceptCredit *credit = channel_decode(frame, &ipc__accept_credit__descriptor);
+        assert_non_null(credit);
+        c->credit[credit->stream] += credit->bytes;
+        c->wide += credit->bytes > STREAM_FIRST_CREDIT;
+        ipc__accept_credit__free_unpacked(credit, NULL);
+    } else if (frame->type == FRAME_ACCEPT_DONE) {
+        Ipc__AcceptDone *done = channel_decode(frame, &ipc__accept_done__descriptor);
+        assert_non_null(done);
+        c->accepted += done->outcome == IPC__ACCEPT_OUTCOME__ACCEPTED;
+        c->full += done->outcome == IPC__ACCEPT_OUTCOME__FULL;
+        ipc__accept_done__free_unpacked(done, NULL);
+        loop_stop(rig.loop);
+    }
+}
+
+static void on_captured_closed(void *ctx, const struct error *err)
+{
+    (void)ctx, (void)err;
+    fail();
+}
+
+static void capture(void)
+{
+    static const struct channel_events events = { on_captured_frame, on_captured_closed };
+    memset(&captured, 0, sizeof(captured));
+    captured.channel = channel_open(rig.loop, rig_peer(&rig, ROLE_SMTPD), &events, &captured);
+}
+
+static void captured_begin(uint64_t stream, unsigned recipients)
+{
+    Ipc__AcceptBegin begin = IPC__ACCEPT_BEGIN__INIT;
+    struct envelope envelope;
+    struct address address;
+    envelope_init(&envelope);
+    assert_int_equal(address_parse(SPAN("bob@example.net"), &address), ADDRESS_FINE);
+    for (unsigned i = 0; i < recipients; i++)
+        envelope_add(&envelope, &address);
+    Ipc__Envelope *message = envelope_to_message(&envelope);
+    begin.stream = stream;
+    begin.envelope = message;
+    begin.trace_tail = bytes_of_span(SPAN("\r\n"));
+    channel_send(captured.channel, FRAME_ACCEPT_BEGIN, &begin.base, SPAN(""));
+    envelope_message_free(&message);
+    envelope_clear(&envelope);
+    captured.credit[stream] = STREAM_FIRST_CREDIT;
+}
+
+static void captured_send(uint64_t stream)
+{
+    static const char block[STREAM_FIRST_CREDIT];
+    Ipc__AcceptContent content = IPC__ACCEPT_CONTENT__INIT;
+    content.stream = stream;
+    size_t len = captured.credit[stream] < sizeof(block) ? captured.credit[stream] : sizeof(block);
+    captured.credit[stream] -= len;
+    channel_send(captured.channel, FRAME_ACCEPT_CONTENT, &content.base,
+                 (struct span){ block, len });
+}
+
+static void captured_end(uint64_t stream)
+{
+    Ipc__AcceptEnd end = IPC__ACCEPT_END__INIT;
+    end.stream = stream;
+    channel_send(captured.channel, FRAME_ACCEPT_END, &end.base, SPAN(""));
+}
+
+static void captured_abort(uint64_t stream)
+{
+    Ipc__AcceptAbort abort_it = IPC__ACCEPT_ABORT__INIT;
+    abort_it.stream = stream;
+    channel_send(captured.channel, FRAME_ACCEPT_ABORT, &abort_it.base, SPAN(""));
+}
+
+/* Beyond its share an smtpd gets a chunk's credit at a time: slower, and refused nothing. */
+static void many_streams_of_one_smtpd_share_what_it_may_hold(void **state)
+{
+    (void)state;
+    enum { WIDE_MAX = INLET_BYTES_MAX / 2 / (STREAM_WINDOW - STREAM_FIRST_CREDIT) };
+    capture();
+    for (uint64_t i = 0; i < CAPTURED_STREAMS; i++)
+        captured_begin(i, 1);
+    for (int round = 0; round < 4; round++) {
+        for (uint64_t i = 0; i < CAPTURED_STREAMS; i++)
+            captured_send(i);
+        rig_idle(&rig, 300);
+    }
+    assert_true(captured.wide <= WIDE_MAX);
+    assert_true(captured.wide > WIDE_MAX / 2);
+    send_and_wait(100000); /* another smtpd has a share of its own */
+    for (uint64_t i = 0; i < CAPTURED_STREAMS; i++)
+        captured_end(i);
+    assert_true(rig_wait(&rig, &captured.accepted, CAPTURED_STREAMS));
+    channel_free(&captured.channel);
+}
+
+static void envelopes_of_one_smtpd_are_bounded_together(void **state)
+{
+    (void)state;
+    enum {
+        RECIPIENTS = 1000,
+        FIT = INLET_BYTES_MAX / (RECIPIENTS * sizeof(struct envelope_recipient)),
+    };
+    capture();
+    assert_true(FIT + 1 < CAPTURED_STREAMS);
+    for (uint64_t i = 0; i <= FIT; i++)
+        captured_begin(i, RECIPIENTS);
+    assert_true(rig_wait(&rig, &captured.full, 1));
+    captured_abort(0);
+    captured_begin(FIT + 1, RECIPIENTS); /* there is room again */
+    rig_idle(&rig, 300);
+    assert_int_equal(captured.full, 1);
+    send_and_wait(100);
+    channel_free(&captured.channel);
+    rig_idle(&rig, 100);
+    send_and_wait(100);
 }
 
 static void many_messages_at_once_all_arrive(void **state)
@@ -523,6 +665,10 @@ int main(void)
         TEST("an accepted message survives kill -9", an_accepted_message_survives_kill_9),
         TEST("nothing is left of a message that never ended",
              nothing_is_left_of_a_message_that_never_ended),
+        TEST("many streams of one smtpd share what it may hold, and all come in",
+             many_streams_of_one_smtpd_share_what_it_may_hold),
+        TEST("envelopes of one smtpd are bounded together",
+             envelopes_of_one_smtpd_are_bounded_together),
         TEST("a thousand messages at once all arrive", many_messages_at_once_all_arrive),
         TEST("a failed message comes back to its sender as a notification",
              a_failed_message_comes_back_as_a_notification),
