@@ -5,6 +5,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/mail/command.h"
+#include "lib/mail/rewrite.h"
 #include "smtpd/access.h"
 
 void conversation_init(struct conversation *talk, const struct settings *settings,
@@ -87,10 +88,29 @@ static enum reply_id ask_queue(const struct conversation *talk)
     return REPLY_QUEUE_TROUBLE;
 }
 
+/* The domain of bare names; NULL where they are not completed. */
+static const char *origin_of(const struct conversation *talk)
+{
+    bool completes = talk->listener->complete_addresses == SWITCH_ON;
+
+    return completes ? talk->settings->origin : NULL;
+}
+
+/* An address of the table, or below a domain of it, becomes what the table says. */
+static void rewrite_path(const struct settings *settings, struct address *path)
+{
+    char text[ADDRESS_MAX + 1];
+    struct address fresh;
+
+    if (rewrite_address(&settings->rewrites, span_of(path->text), text) &&
+        address_parse_utf8(span_of(text), &fresh) == ADDRESS_FINE)
+        *path = fresh;
+}
+
 static enum reply_id take_mail(struct conversation *talk, struct span argument)
 {
     struct mail_command mail;
-    enum command_fault fault = command_parse_mail(argument, &mail);
+    enum command_fault fault = command_parse_mail(argument, origin_of(talk), &mail);
     enum reply_id queue;
 
     if (fault)
@@ -110,6 +130,7 @@ static enum reply_id take_mail(struct conversation *talk, struct span argument)
         return queue;
     memcpy(talk->envelope.user, talk->user, sizeof(talk->envelope.user));
     talk->envelope.reverse_path = mail.reverse_path;
+    rewrite_path(talk->settings, &talk->envelope.reverse_path);
     talk->envelope.body = mail.body;
     talk->envelope.smtputf8 = mail.smtputf8;
     talk->envelope.requiretls = mail.requiretls;
@@ -165,7 +186,8 @@ static void add_recipient(struct conversation *talk, const struct rcpt_command *
 static enum reply_id take_rcpt(struct conversation *talk, struct span argument)
 {
     struct rcpt_command rcpt;
-    enum command_fault fault = command_parse_rcpt(argument, talk->envelope.smtputf8, &rcpt);
+    enum command_fault fault =
+        command_parse_rcpt(argument, talk->envelope.smtputf8, origin_of(talk), &rcpt);
     enum reply_id verdict;
 
     if (fault)
@@ -175,6 +197,7 @@ static enum reply_id take_rcpt(struct conversation *talk, struct span argument)
     verdict = admit(talk, &rcpt.forward_path);
     if (verdict != REPLY_RECIPIENT_OK)
         return verdict;
+    rewrite_path(talk->settings, &rcpt.forward_path);
     if (talk->envelope.recipient_count >= talk->settings->max_recipients ||
         !envelope_has_room(&talk->envelope, &rcpt.forward_path))
         return REPLY_TOO_MANY_RECIPIENTS; /* RFC 5321 s.4.5.3.1.10 */

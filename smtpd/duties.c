@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
@@ -112,39 +113,59 @@ static void replace(struct edit *edit, struct span old, struct span fresh)
 
 /* --- addresses */
 
-static void complete(struct edit *edit, struct span name)
+/* "@" and the domain behind a bare name. */
+static void complete(struct edit *edit, struct span name, const char *domain)
 {
-    struct span nothing = { name.data + name.len, 0 };
+    struct span behind = { name.data + name.len, 0 };
 
-    replace(edit, nothing, SPAN("@"));
-    replace(edit, nothing, span_of(edit->duties->origin));
+    replace(edit, behind, SPAN("@"));
+    put(edit, span_of(domain));
 }
 
-static void rewrite_mailbox(struct edit *edit, const struct header_mailbox *mailbox)
+/* The address in full; false when it stays as it is: too long, or a name without a domain. */
+static bool text_of(const struct duties *duties, const struct header_mailbox *mailbox,
+                    char text[ADDRESS_MAX + 1])
 {
-    char text[ADDRESS_MAX + 1];
-    bool is_domain;
+    size_t len;
 
     if (!header_mailbox_text(mailbox, text))
-        return;
-    const struct rewrite *row = rewrite_find(edit->duties->rewrites, span_of(text), &is_domain);
-    if (row)
-        replace(edit, is_domain ? mailbox->domain : mailbox->whole, span_of(row->to));
+        return false;
+    if (mailbox->domain.len > 0)
+        return true;
+    len = strlen(text);
+    if (!duties->origin || len + 1 + strlen(duties->origin) > ADDRESS_MAX)
+        return false;
+    snprintf(text + len, ADDRESS_MAX + 1 - len, "@%s", duties->origin);
+    return true;
 }
 
-/* A bare name becomes one of the origin, and that is not rewritten: it is public already. */
+/* A bare name is completed first, for the origin may be one of the domains to rewrite. */
+static void edit_mailbox(struct edit *edit, const struct header_mailbox *mailbox, bool is_author)
+{
+    const struct rewrite *row = NULL;
+    char text[ADDRESS_MAX + 1];
+    bool is_domain = false;
+
+    if (!text_of(edit->duties, mailbox, text))
+        return;
+    if (is_author)
+        row = rewrite_find(edit->duties->rewrites, span_of(text), &is_domain);
+    if (row && !is_domain)
+        replace(edit, mailbox->whole, span_of(row->to));
+    else if (mailbox->domain.len == 0)
+        complete(edit, mailbox->whole, row ? row->to : edit->duties->origin);
+    else if (row)
+        replace(edit, mailbox->domain, span_of(row->to));
+}
+
 static void edit_addresses(struct edit *edit, struct span body, unsigned kind)
 {
     struct header_addresses list;
     struct header_mailbox mailbox;
 
     header_addresses_init(&list, body);
-    while (header_addresses_next(&list, &mailbox)) {
-        if (mailbox.domain.len > 0 && (kind & IS_AUTHOR))
-            rewrite_mailbox(edit, &mailbox);
-        else if (mailbox.domain.len == 0 && edit->duties->origin)
-            complete(edit, mailbox.whole);
-    }
+    while (header_addresses_next(&list, &mailbox))
+        edit_mailbox(edit, &mailbox, (kind & IS_AUTHOR) != 0);
 }
 
 /* --- the block */

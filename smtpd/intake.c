@@ -145,6 +145,8 @@ void intake_begin(struct intake *intake, const struct intake_start *start,
 {
     *intake = (struct intake){
         .max_bytes = start->max_bytes,
+        .max_header_bytes = start->max_header_bytes,
+        .max_line = start->max_line,
         .max_hops = start->max_hops,
         .refusal = REPLY_WAIT,
         .joined = start->joined,
@@ -157,6 +159,8 @@ void intake_begin(struct intake *intake, const struct intake_start *start,
         data_stream_init_chunked(&intake->data, on_content, intake);
     else
         data_stream_init(&intake->data, on_content, intake);
+    if (start->mends_lines)
+        data_stream_mend(&intake->data);
     intake->accept = queue_accept_begin(start->queue, start->envelope, start->trace_head,
                                         start->trace_tail, &accept_events, intake);
 }
@@ -169,8 +173,10 @@ static void judge(struct intake *intake)
         refuse(intake, REPLY_BAD_CONTENT);
     else if (data->bytes > intake->max_bytes)
         refuse(intake, REPLY_TOO_LARGE);
-    else if (data->header_bytes > HEADER_BYTES_MAX)
+    else if (data->header_bytes > intake->max_header_bytes)
         refuse(intake, REPLY_HEADER_TOO_LARGE);
+    else if (intake->max_line > 0 && data->longest_line > intake->max_line)
+        refuse(intake, REPLY_CONTENT_LINE_TOO_LONG);
     else if (data->received > intake->max_hops)
         refuse(intake, REPLY_TOO_MANY_HOPS);
 }

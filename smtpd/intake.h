@@ -33,7 +33,10 @@ struct intake_start {
     struct span trace_head;
     struct span trace_tail;
     uint64_t max_bytes;
+    uint64_t max_header_bytes;
+    uint64_t max_line; /* octets; 0: any */
     unsigned max_hops;
+    bool mends_lines;            /* bare LFs are no faults here */
     bool is_chunked;             /* BDAT: the caller says where it ends */
     const struct duties *duties; /* NULL: none; what it points to is lent for longer */
     struct buf *joined;          /* INTAKE_PIECE_MAX, empty between calls: one for all intakes */
@@ -49,6 +52,8 @@ enum {
 struct intake {
     struct data_stream data;
     uint64_t max_bytes;
+    uint64_t max_header_bytes;
+    uint64_t max_line;
     unsigned max_hops;
     struct queue_accept *accept;  /* NULL when there is none, or no more */
     struct intake_header *header; /* NULL: the content passes as it comes */

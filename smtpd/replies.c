@@ -88,6 +88,8 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_NO_POSTMASTER] = { 550, "5.1.1", "No postmaster is set up here", NEXT_COMMAND },
     [REPLY_BAD_CONTENT] = { 550, "5.6.0", "Only CRLF may end a line; message has a ",
                             NEXT_COMMAND },
+    [REPLY_CONTENT_LINE_TOO_LONG] = { 554, "5.6.0", "The message has a line that is too long",
+                                      NEXT_COMMAND },
     [REPLY_TOO_MANY_HOPS] = { 554, "5.4.6", "Too many hops, this mail loops", NEXT_COMMAND },
 };
 

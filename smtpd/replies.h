@@ -76,6 +76,7 @@ enum reply_id {
     REPLY_NO_POSTMASTER,
     REPLY_BAD_CONTENT,
     REPLY_TOO_MANY_HOPS,
+    REPLY_CONTENT_LINE_TOO_LONG,
 
     REPLY_FAULTS, /* from here on: the refusals of lib/mail/command, by fault */
     REPLY_COUNT = REPLY_FAULTS + COMMAND_FAULT_COUNT,

@@ -16,6 +16,7 @@
 #include "lib/io/tls.h"
 #include "lib/ipc/auth_client.h"
 #include "lib/ipc/queue_client.h"
+#include "smtpd/offenders.h"
 
 /* Where clients come in; outlives their sessions. */
 struct session_place {
@@ -36,11 +37,12 @@ struct session_host {
     /* The sessions' own. */
     struct list sessions;
     unsigned session_count;
-    uint64_t messages;       /* accepted so far */
-    bool is_draining;        /* take no further transaction */
-    int64_t drain_begins_ms; /* until when a new client may begin its one */
-    int64_t queue_left_ms;   /* while there is no queue: since when */
-    struct buf joined;       /* see smtpd/intake.h */
+    uint64_t messages;        /* accepted so far */
+    bool is_draining;         /* take no further transaction */
+    int64_t drain_begins_ms;  /* until when a new client may begin its one */
+    int64_t queue_left_ms;    /* while there is no queue: since when */
+    struct offenders menders; /* whose bare LFs were mended */
+    struct buf joined;        /* see smtpd/intake.h */
 };
 
 void session_host_init(struct session_host *host, struct loop *loop, struct queue_client *queue,

@@ -5,7 +5,6 @@
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
-#include "lib/base/random.h"
 #include "smtpd/session_log.h"
 #include "smtpd/trace.h"
 
@@ -113,26 +112,14 @@ static struct trace_facts trace_facts_of(const struct session *s, char room[ADDR
         .hostname = s->host->settings->hostname,
         .is_esmtp = s->talk.is_esmtp,
         .is_user = s->talk.user[0] != '\0',
+        .user = s->place->settings->received_from == RECEIVED_USER ? s->talk.user : NULL,
+        .is_hidden = s->place->settings->received_from == RECEIVED_HIDDEN,
         .tls_version = s->tls_version,
         .tls_cipher = s->tls_cipher,
         .is_utf8 = envelope->smtputf8,
         .only_recipient = only_recipient(envelope, room),
         .now_utc_ms = envelope->received_utc_ms,
     };
-}
-
-/* What the listener does to headers, in `room`, or NULL for nothing. */
-static const struct duties *duties_of(const struct session *s, struct duties *room)
-{
-    unsigned char random[DUTIES_RANDOM_SIZE];
-
-    duties_init(room, s->host->settings, s->place->settings);
-    if (!duties_are_any(room))
-        return NULL;
-    random_bytes(random, sizeof(random));
-    duties_name_message(room, s->host->settings->hostname, s->talk.envelope.received_utc_ms,
-                        random);
-    return room;
 }
 
 static void content_begin(struct session *s)
@@ -142,16 +129,20 @@ static void content_begin(struct session *s)
 
     complete_envelope(s, clock_utc_ms());
     struct trace_facts trace = trace_facts_of(s, recipient);
+    session_add_copy(s);
     struct intake_start start = {
         .queue = s->host->queue,
         .envelope = &s->talk.envelope,
         .trace_head = trace_head(&trace, head),
         .trace_tail = trace_tail(&trace, tail),
         .max_bytes = s->host->settings->max_message_bytes,
+        .max_header_bytes = s->host->settings->header_bytes_max,
+        .max_line = s->host->settings->line_octets_max,
         .max_hops = s->host->settings->received_hops_max,
         .is_chunked = s->talk.phase == PHASE_CHUNKS,
         .joined = &s->host->joined,
-        .duties = duties_of(s, &duties),
+        .duties = session_duties(s, &duties),
+        .mends_lines = session_mends_lines(s),
     };
     intake_begin(&s->intake, &start, &intake_events, s);
     s->data_begun_ms = loop_now(s->host->loop);
@@ -163,6 +154,7 @@ static void content_settled(struct session *s, enum reply_id reply, uint64_t id)
     session_log_reply(s, reply, (struct span){ NULL, 0 });
     if (reply == REPLY_QUEUED) {
         session_log_accept(&s->talk, id, s->intake.sent, s->tls_version);
+        session_note_mended(s);
         s->messages++;
         s->host->messages++;
         conversation_delivered(&s->talk);

@@ -84,6 +84,17 @@ void session_log_refuse(const struct endpoint *client, const struct conversation
     log_end(&line);
 }
 
+void session_log_mended(const struct endpoint *client, uint64_t lines, uint64_t times)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_WARNING, "bare-lf-mended");
+    put_endpoint(&line, "client", client);
+    log_number(&line, "lines", (int64_t)lines);
+    log_number(&line, "messages", (int64_t)times);
+    log_end(&line);
+}
+
 void session_log_tls_failed(const struct endpoint *client, const char *reason)
 {
     struct log_line line;

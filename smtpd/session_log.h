@@ -31,6 +31,9 @@ void session_log_auth(const struct endpoint *client, struct span user,
 /* The client has shown a certificate; whether it is worth anything, others judge. */
 void session_log_certificate(const struct endpoint *client, const struct tls_session *tls);
 
+/* A message's bare LFs became line ends; `times`: its messages since that was logged last. */
+void session_log_mended(const struct endpoint *client, uint64_t lines, uint64_t times);
+
 void session_log_tls_failed(const struct endpoint *client, const char *reason);
 
 #endif

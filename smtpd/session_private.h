@@ -84,6 +84,17 @@ unsigned session_mechanisms(const struct session *s);
 void session_auth_begin(struct session *s);
 size_t session_take_response(struct session *s, struct span input);
 
+/* --- session_duties.c */
+
+/* What the listener does to headers, in `room`, or NULL for nothing. */
+const struct duties *session_duties(const struct session *s, struct duties *room);
+/* The mailbox that gets a copy becomes a recipient. */
+void session_add_copy(struct session *s);
+/* Do this client's bare LFs become line ends? */
+bool session_mends_lines(const struct session *s);
+/* Logs, now and then, whose lines were mended. */
+void session_note_mended(struct session *s);
+
 /* --- session_dialogue.c */
 
 /* Takes some input in the present phase; gives how much is used up. */

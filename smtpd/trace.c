@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -47,11 +48,28 @@ static size_t put_client(const struct ip_address *client, char room[TRACE_PART_S
     return put(room, len, "[%s%s])\r\n", client->family == ADDRESS_V6 ? "IPv6:" : "", address);
 }
 
+/* What a login may hold and a comment may not becomes a question mark (RFC 5322 s.3.2.2). */
+static size_t put_user(const char *user, char room[TRACE_PART_SIZE], size_t len)
+{
+    len = put(room, len, "\t(user ");
+    for (; *user; user++) {
+        bool is_plain = *user > ' ' && *user <= '~' && !strchr("()\\", *user);
+        len = put(room, len, "%c", is_plain ? *user : '?');
+    }
+    return put(room, len, ")\r\n");
+}
+
 struct span trace_head(const struct trace_facts *facts, char room[TRACE_PART_SIZE])
 {
-    size_t len = put(room, 0, "Received: from %s (", facts->client_name);
+    bool is_hidden = facts->is_hidden && facts->is_user; /* SRV-115 */
+    size_t len = put(room, 0, "Received: from %s (", is_hidden ? "localhost" : facts->client_name);
 
-    len = put_client(&facts->client_address, room, len);
+    if (is_hidden)
+        len = put(room, len, "client hidden)\r\n");
+    else
+        len = put_client(&facts->client_address, room, len);
+    if (facts->user && facts->is_user)
+        len = put_user(facts->user, room, len);
     len = put(room, len, "\tby %s with %s id ", facts->hostname, protocol(facts));
     return (struct span){ room, len };
 }

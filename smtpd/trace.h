@@ -15,6 +15,8 @@ struct trace_facts {
     const char *hostname; /* our own name */
     bool is_esmtp;
     bool is_user;            /* has authenticated */
+    const char *user;        /* the login to be named; NULL: it is not */
+    bool is_hidden;          /* nothing of the client is told; of users only */
     bool is_utf8;            /* SMTPUTF8 was said */
     const char *tls_version; /* "" in clear */
     const char *tls_cipher;

@@ -16,7 +16,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(SUPPORT) $(LIBRARY)
 # smtpd's sessions are tested on a rig with a fake queue client; linked in front of the library, and
 # only for those who ask for it.
 RIG = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/smtpd/*.c))
-$(addprefix $(BUILD)/tests/,unit/test_session unit/test_session_auth unit/test_entrance unit/test_smtpd_dialogue fuzz/fuzz_session): $(RIG)
+$(addprefix $(BUILD)/tests/,unit/test_session unit/test_session_auth unit/test_intake unit/test_entrance unit/test_smtpd_dialogue fuzz/fuzz_session): $(RIG)
 -include $(RIG:.o=.d)
 
 unit: $(UNIT)
@@ -126,9 +126,10 @@ storage: $(BUILD)/waxseal
 	@$(FAULT)/storage_faults.py
 mutants: $(BUILD)/waxseal
 	@$(FAULT)/mutants.py
-proof:                    ## the fault tests at their full counts
+proof:                    ## the fault tests and the byte-for-byte test at their full counts
 	@packaging/install.sh build run try test
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s all $(BUILD)/tests/unit/test_intake
+	@$(BUILD)/tests/unit/test_intake 100000
 	@$(FAULT)/ledger.py --rounds 200
 	@$(FAULT)/powercut.py --cuts 1000
 	@$(FAULT)/storage_faults.py --nth 1 2 3 5 8 13 21 34

@@ -52,6 +52,7 @@ enum {
     SMTPD_FILES_RESERVE = 64,              /* descriptors that are no clients; pitfalls.md s.6 */
     SMTPD_RENEW_MS = 500,                  /* between a new certificate and its new key */
     SMTPD_REST_MS = 100,                   /* listeners rest when descriptors have run out */
+    SMTPD_NAME_AGAIN_MS = 60 * 60 * 1000,  /* before a client is complained about again */
     SMTPD_SWEEP_MS = 10 * 1000,            /* between looks for the counts of dead processes */
 
     /* DNS */

@@ -89,6 +89,15 @@ const struct setting settings_table[] = {
       "Whether names without a domain get that of origin, in the envelope and in the header." },
     { "listeners", "remove-headers", &setting_field_names, "[ ]", "", IN(remove_headers),
       "The header fields that are taken out of messages." },
+    { "listeners", "copy-to", &setting_mailbox, "\"\"", "", IN(copy_to),
+      "A mailbox that gets a copy of every message taken here. Empty: none." },
+    { "listeners", "received-from", &setting_word, "\"client\"", "client, user, hidden",
+      IN(received_from),
+      "What the Received field tells of who handed a message in: the client's name and address, the"
+      " login of its user, too, or nothing of clients that have logged in." },
+    { "listeners", "normalise-from", &setting_networks, "[ ]", "", IN(normalise_from),
+      "Internal networks whose old devices end lines with LF alone: it becomes CRLF. From all others"
+      " such messages are refused." },
 
     { NULL, "local-submission", &setting_word, "\"on\"", "on, off", AT(local_submission),
       "Whether users of this machine may hand in mail with sendmail(1): through a socket in run-dir,"
@@ -128,6 +137,10 @@ const struct setting settings_table[] = {
       "The most connections of one delivery process." },
     { NULL, "received-hops-max", &setting_number, "100", "30 to 100", AT(received_hops_max),
       "A message with more Received fields is refused as looping (RFC 5321 section 6.3)." },
+    { NULL, "max-header-size", &setting_size, "\"256K\"", "16K to 256K", AT(header_bytes_max),
+      "The largest header of a message that is accepted." },
+    { NULL, "max-line-length", &setting_number, "0", "0 to 1000000", AT(line_octets_max),
+      "The longest line of a message that is accepted, in octets without CRLF. 0: any." },
 
     { NULL, "smtpd-timeout", &setting_duration, "\"5m\"", "1s to 1h", AT(smtpd_timeout_s),
       "How long a client may take for its next command (RFC 5321 section 4.5.3.2.7)." },

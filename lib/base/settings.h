@@ -25,6 +25,7 @@ enum local_submission { LOCAL_SUBMISSION_ON, LOCAL_SUBMISSION_OFF };
 enum listener_tls_minimum { TLS_MINIMUM_12, TLS_MINIMUM_13 };
 enum listener_client_certificates { CLIENTS_NONE, CLIENTS_REQUEST, CLIENTS_REQUIRE };
 enum listener_switch { SWITCH_OFF, SWITCH_ON };
+enum listener_received { RECEIVED_CLIENT, RECEIVED_USER, RECEIVED_HIDDEN };
 enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYPT };
 
 enum {
@@ -102,6 +103,9 @@ struct listener_settings {
     enum listener_switch submission_fixes;   /* Date, Message-ID; Bcc, Return-Path */
     enum listener_switch complete_addresses; /* bare names, with `origin` */
     struct field_names remove_headers;
+    char copy_to[SETTINGS_NAME_SIZE];     /* gets a copy of every message; empty: nobody does */
+    enum listener_received received_from; /* what the Received field tells of the client */
+    struct network_list normalise_from;   /* whose bare LFs become CRLF */
 };
 
 struct settings {
@@ -144,6 +148,8 @@ struct settings {
     unsigned hop_connections;     /* to one next hop at a time */
     unsigned deliver_connections; /* of one worker */
     unsigned received_hops_max;
+    uint64_t header_bytes_max;
+    unsigned line_octets_max; /* of content, without CRLF; 0: any */
 
     /* times, in seconds */
     unsigned smtpd_timeout_s; /* for the next command (RFC 5321 s.4.5.3.2.7) */

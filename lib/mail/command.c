@@ -1,5 +1,7 @@
 #include "lib/mail/command.h"
 
+#include <stdio.h>
+
 #include "lib/base/error.h"
 #include "lib/base/utf8.h"
 #include "lib/mail/domain.h"
@@ -280,7 +282,24 @@ static enum command_fault check_ascii(const struct address *path, enum command_f
     return is_ascii(parameters) ? COMMAND_FINE : COMMAND_PARAMETER_SYNTAX;
 }
 
-enum command_fault command_parse_mail(struct span argument, struct mail_command *out)
+typedef enum address_fault parse_path_fn(struct span text, struct address *out);
+
+/* A path that is none, but one with "@" and the origin behind it, was a bare name. */
+static enum address_fault parse_path(parse_path_fn *parse, struct span path, const char *origin,
+                                     struct address *out)
+{
+    char text[PATH_MAX_OCTETS + SMTP_COMMAND_MAX];
+    enum address_fault fault = parse(path, out);
+
+    if (fault != ADDRESS_SYNTAX || !origin || path.len > SMTP_COMMAND_MAX)
+        return fault;
+    int len = snprintf(text, sizeof(text), SPAN_FMT "@%s", SPAN_ARG(path), origin);
+    struct span whole = { text, (size_t)len };
+    return parse(whole, out) == ADDRESS_FINE ? ADDRESS_FINE : fault;
+}
+
+enum command_fault command_parse_mail(struct span argument, const char *origin,
+                                      struct mail_command *out)
 {
     enum command_fault fault = COMMAND_FINE;
     struct parameter parameter;
@@ -289,7 +308,7 @@ enum command_fault command_parse_mail(struct span argument, struct mail_command 
     *out = (struct mail_command){ .body = BODY_7BIT };
     if (!cut_path(argument, SPAN("FROM:<"), &path, &rest))
         return COMMAND_SYNTAX;
-    if (address_parse_reverse(path, &out->reverse_path) != ADDRESS_FINE)
+    if (parse_path(address_parse_reverse, path, origin, &out->reverse_path) != ADDRESS_FINE)
         return COMMAND_BAD_REVERSE_PATH;
     parameters = rest;
     while (fault == COMMAND_FINE && cut_parameter(&rest, &parameter, &fault)) {
@@ -301,7 +320,8 @@ enum command_fault command_parse_mail(struct span argument, struct mail_command 
     return check_ascii(&out->reverse_path, COMMAND_NON_ASCII_REVERSE, parameters);
 }
 
-enum command_fault command_parse_rcpt(struct span argument, bool smtputf8, struct rcpt_command *out)
+enum command_fault command_parse_rcpt(struct span argument, bool smtputf8, const char *origin,
+                                      struct rcpt_command *out)
 {
     enum command_fault fault = COMMAND_FINE;
     struct parameter parameter;
@@ -310,7 +330,7 @@ enum command_fault command_parse_rcpt(struct span argument, bool smtputf8, struc
     *out = (struct rcpt_command){ .parameters = 0 };
     if (!cut_path(argument, SPAN("TO:<"), &path, &rest))
         return COMMAND_SYNTAX;
-    if (address_parse_utf8(path, &out->forward_path) != ADDRESS_FINE)
+    if (parse_path(address_parse_utf8, path, origin, &out->forward_path) != ADDRESS_FINE)
         return COMMAND_BAD_FORWARD_PATH;
     parameters = rest;
     while (fault == COMMAND_FINE && cut_parameter(&rest, &parameter, &fault)) {

@@ -65,7 +65,9 @@ const struct command_refusal *command_refusal(enum command_fault fault);
  */
 enum command_fault command_parse(struct span line, struct command *out);
 
-/* "MAIL": what stands behind the verb. */
+/*
+ * "MAIL": what stands behind the verb.  With an origin (else NULL) a bare name gets it as domain.
+ */
 struct mail_command {
     struct address reverse_path;
     unsigned parameters; /* how many were given; after HELO none may be (SRV-20) */
@@ -78,7 +80,8 @@ struct mail_command {
     bool auth_given; /* AUTH=: nobody is trusted to say it, so it is "<>" (RFC 4954 s.5) */
     struct dsn_request dsn;
 };
-enum command_fault command_parse_mail(struct span argument, struct mail_command *out);
+enum command_fault command_parse_mail(struct span argument, const char *origin,
+                                      struct mail_command *out);
 
 /*
  * "RCPT": a path, or "<postmaster>" alone, whose domain is then "".  With `smtputf8`, said at MAIL,
@@ -90,7 +93,7 @@ struct rcpt_command {
     uint32_t notify;           /* 0: not given */
     char orcpt[ORCPT_MAX + 1]; /* "" for none */
 };
-enum command_fault command_parse_rcpt(struct span argument, bool smtputf8,
+enum command_fault command_parse_rcpt(struct span argument, bool smtputf8, const char *origin,
                                       struct rcpt_command *out);
 
 /*

@@ -38,6 +38,11 @@ void data_stream_init_chunked(struct data_stream *data, data_emit_fn *emit, void
     data->is_chunked = true;
 }
 
+void data_stream_mend(struct data_stream *data)
+{
+    data->mends = true;
+}
+
 void data_stream_end(struct data_stream *data)
 {
     if (data->state == STATE_CR && data->fault == DATA_CLEAN)
@@ -136,6 +141,19 @@ static void end_line(struct data_stream *data)
     data->line_bytes = 0;
 }
 
+/* A bare LF at `at` becomes the line's CRLF. */
+static size_t mend(struct data_stream *data, struct span input, size_t at, size_t *run)
+{
+    hand_on(data, (struct span){ input.data + *run, at - *run });
+    hand_on(data, SPAN("\r\n"));
+    data->mended++;
+    data->state = STATE_LINE_START;
+    data->follows_bare_lf = true;
+    end_line(data);
+    *run = at + 1;
+    return at + 1;
+}
+
 /*
  * Goes over the rest of a line, with its CR if that has come.  *run, which is not yet handed on,
  * begins anew behind a bare LF.
@@ -146,6 +164,10 @@ static size_t scan_line(struct data_stream *data, struct span input, size_t at, 
     size_t len = span_find(rest, '\r');
     size_t bare = span_find(span_first(rest, len), '\n');
 
+    if (bare < len && data->mends) {
+        count_in_line(data, span_first(rest, bare));
+        return mend(data, input, at + bare, run);
+    }
     if (bare < len && data->fault == DATA_CLEAN) {
         refuse(data, (struct span){ input.data + *run, at + bare - *run }, DATA_BARE_LF);
         *run = at + bare;
@@ -174,6 +196,7 @@ static size_t behind_cr(struct data_stream *data, struct span input, size_t at, 
 {
     if (input.data[at] == '\n') {
         data->state = STATE_LINE_START;
+        data->follows_bare_lf = false;
         end_line(data);
         return at + 1;
     }
@@ -184,9 +207,19 @@ static size_t behind_cr(struct data_stream *data, struct span input, size_t at, 
     return at;
 }
 
+/* A dot alone on its line that ends nothing, for a bare LF is beside it: it is content. */
+static void keep_dot(struct data_stream *data)
+{
+    hand_on(data, SPAN("."));
+    count_in_line(data, SPAN("."));
+}
+
 static size_t behind_dot(struct data_stream *data, struct span input, size_t at, size_t *run)
 {
     bool cr = input.data[at] == '\r';
+
+    if (input.data[at] == '\n' && data->mends)
+        keep_dot(data);
 
     data->state = cr ? STATE_DOT_CR : STATE_IN_LINE;
     *run = cr ? at + 1 : at;
@@ -195,6 +228,15 @@ static size_t behind_dot(struct data_stream *data, struct span input, size_t at,
 
 static size_t behind_dot_cr(struct data_stream *data, struct span input, size_t at, size_t *run)
 {
+    if (input.data[at] == '\n' && data->follows_bare_lf) {
+        keep_dot(data);
+        hand_on(data, SPAN("\r\n"));
+        data->state = STATE_LINE_START;
+        data->follows_bare_lf = false;
+        end_line(data);
+        *run = at + 1;
+        return at + 1;
+    }
     if (input.data[at] == '\n') {
         data->ended = true;
         *run = at + 1;

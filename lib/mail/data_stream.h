@@ -6,7 +6,9 @@
  * input, without a copy.
  * A bare CR, a bare LF or a NUL never ends data and never begins a line; it is a fault, for which
  * the transaction is refused after the true end (550 5.6.0).  Behind a fault nothing is handed on,
- * counting goes on.  Pure: no memory; the same facts come out however the input is cut.
+ * counting goes on.  Where bare LFs are mended (data_stream_mend) each becomes a CRLF and begins a
+ * line; still nothing but CRLF "." CRLF ends the data, so that nothing can be smuggled.  Pure: no
+ * memory; the same facts come out however the input is cut.
  */
 #ifndef WAXSEAL_MAIL_DATA_STREAM_H
 #define WAXSEAL_MAIL_DATA_STREAM_H
@@ -24,7 +26,7 @@ enum data_fault {
 /* "bare CR", "bare LF", "NUL"; "" for DATA_CLEAN. */
 const char *data_fault_name(enum data_fault fault);
 
-/* Takes content: lent, a part of the input, with CRLF line ends; never empty. */
+/* Takes content: lent, with CRLF line ends; never empty; a part of the input, unless mended. */
 typedef void data_emit_fn(void *ctx, struct span content);
 
 enum { DATA_FIELD_NAME_SIZE = 9 }; /* "Received:" */
@@ -37,6 +39,7 @@ struct data_stream {
     uint64_t lines;        /* whole ones */
     uint64_t longest_line; /* octets, CRLF not counted */
     uint64_t header_bytes; /* up to and with the empty line */
+    uint64_t mended;       /* lines whose end was a bare LF */
     unsigned received;     /* Received fields in the header */
     bool in_header;        /* the empty line has not come */
     bool eight_bit;        /* in what was handed on */
@@ -46,6 +49,8 @@ struct data_stream {
     data_emit_fn *emit;
     void *ctx;
     bool is_chunked;
+    bool mends;
+    bool follows_bare_lf; /* the line begun: its dot ends nothing */
     int state;
     uint64_t line_bytes;             /* of the line begun */
     bool in_part;                    /* behind a line that may be a MIME boundary */
@@ -57,6 +62,10 @@ void data_stream_init(struct data_stream *data, data_emit_fn *emit, void *ctx);
 
 /* Ready for the first octet of a first chunk; a line, or a CRLF, may go on in the next one. */
 void data_stream_init_chunked(struct data_stream *data, data_emit_fn *emit, void *ctx);
+
+/* From here on, behind either init, bare LFs are no faults. */
+void data_stream_mend(struct data_stream *data);
+
 /* The last chunk is over: a CR at its very end stays bare. */
 void data_stream_end(struct data_stream *data);
 

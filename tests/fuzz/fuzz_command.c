@@ -28,15 +28,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (command_parse(line, &command) != COMMAND_FINE)
         return 0;
-    if (command_parse_mail(command.argument, &mail) == COMMAND_FINE) {
+    if (command_parse_mail(command.argument, NULL, &mail) == COMMAND_FINE) {
         check_address(&mail.reverse_path);
         ensure(mail.smtputf8 || address_is_ascii(&mail.reverse_path));
     }
-    if (command_parse_rcpt(command.argument, true, &rcpt) == COMMAND_FINE) {
+    if (command_parse_rcpt(command.argument, true, NULL, &rcpt) == COMMAND_FINE) {
         check_address(&rcpt.forward_path);
         ensure(rcpt.forward_path.text[0] != '\0');
     }
-    if (command_parse_rcpt(command.argument, false, &rcpt) == COMMAND_FINE)
+    if (command_parse_rcpt(command.argument, false, NULL, &rcpt) == COMMAND_FINE)
         ensure(address_is_ascii(&rcpt.forward_path) && span_is_printable(span_of(rcpt.orcpt)));
     if (command_parse_bdat(command.argument, &bdat) == COMMAND_FINE)
         ensure(command.argument.data[0] >= '0' && command.argument.data[0] <= '9');

@@ -67,6 +67,32 @@ static void check_goes_out(struct span content)
     buf_clear(&back);
 }
 
+/* Mended: the same end, however it is cut, and CRLF line ends alone come out. */
+static void check_mended(struct span input, const uint8_t *steps)
+{
+    struct data_stream whole, parts;
+    struct buf first, second;
+    size_t used = 0;
+
+    buf_init(&first, CONTENT_MAX);
+    buf_init(&second, CONTENT_MAX);
+    data_stream_init(&whole, collect, &first);
+    data_stream_mend(&whole);
+    ensure(data_stream_take(&whole, input) == (true_end(input) ? true_end(input) : input.len));
+    data_stream_init(&parts, collect, &second);
+    data_stream_mend(&parts);
+    for (size_t i = 0; used < input.len && !parts.ended; i++)
+        used += data_stream_take(&parts, span_first(span_from(input, used), steps[i % 4] % 7u + 1));
+    check_same(&whole, &parts);
+    ensure(whole.mended == parts.mended && whole.fault != DATA_BARE_LF);
+    ensure(span_equal(buf_span(&first), buf_span(&second)));
+    ensure(whole.fault != DATA_CLEAN || !whole.ended || whole.bytes == buf_len(&first));
+    if (whole.ended && whole.fault == DATA_CLEAN)
+        check_goes_out(buf_span(&first));
+    buf_clear(&first);
+    buf_clear(&second);
+}
+
 /* In chunks: all of it is content, and the same comes out however it is cut. */
 static void check_chunked(struct span input, const uint8_t *steps)
 {
@@ -115,6 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (whole.ended && whole.fault == DATA_CLEAN)
         check_goes_out(buf_span(&first));
     check_chunked(input, data);
+    check_mended(input, data);
     buf_clear(&first);
     buf_clear(&second);
     return 0;

@@ -2,6 +2,9 @@
 
 #include "lib/mail/command.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include <string.h>
 
 static enum command_verb verb_of(const char *line)
@@ -16,7 +19,7 @@ static struct mail_command mail(const char *argument)
 {
     struct mail_command m;
 
-    assert_int_equal(command_parse_mail(span_of(argument), &m), COMMAND_FINE);
+    assert_int_equal(command_parse_mail(span_of(argument), NULL, &m), COMMAND_FINE);
     return m;
 }
 
@@ -24,14 +27,14 @@ static void check_mail(const char *argument, enum command_fault fault)
 {
     struct mail_command m;
 
-    assert_int_equal(command_parse_mail(span_of(argument), &m), fault);
+    assert_int_equal(command_parse_mail(span_of(argument), NULL, &m), fault);
 }
 
 static void check_rcpt(const char *argument, enum command_fault fault)
 {
     struct rcpt_command r;
 
-    assert_int_equal(command_parse_rcpt(span_of(argument), false, &r), fault);
+    assert_int_equal(command_parse_rcpt(span_of(argument), false, NULL, &r), fault);
 }
 
 static void verbs_are_known_in_any_case(void **state)
@@ -199,7 +202,7 @@ static void a_quoted_local_part_may_hold_an_angle_bracket(void **state)
 {
     struct rcpt_command r;
     (void)state;
-    assert_int_equal(command_parse_rcpt(SPAN("TO:<\"a> \\\" b\"@c.test>"), false, &r),
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<\"a> \\\" b\"@c.test>"), false, NULL, &r),
                      COMMAND_FINE);
     assert_string_equal(r.forward_path.text, "\"a> \\\" b\"@c.test");
     assert_string_equal(r.forward_path.domain, "c.test");
@@ -228,7 +231,7 @@ static void smtputf8_opens_paths_to_utf8(void **state)
     (void)state;
     assert_int_equal(command_parse_mail(SPAN("FROM:<\xc3\xa4@b\xc3\xbc"
                                              "cher.test> smtputf8 SIZE=1"),
-                                        &m),
+                                        NULL, &m),
                      COMMAND_FINE);
     assert_true(m.smtputf8);
     assert_string_equal(m.reverse_path.domain, "xn--bcher-kva.test");
@@ -236,13 +239,13 @@ static void smtputf8_opens_paths_to_utf8(void **state)
     check_mail("FROM:<> SMTPUTF8 SMTPUTF8", COMMAND_PARAMETER_TWICE);
     check_mail("FROM:<\xc3@b.test> SMTPUTF8", COMMAND_BAD_REVERSE_PATH);
     check_mail("FROM:<\xc3\xa4@b\xc3.test> SMTPUTF8", COMMAND_BAD_REVERSE_PATH);
-    assert_int_equal(
-        command_parse_rcpt(SPAN("TO:<\xc3\xa4@b.test> ORCPT=utf-8;\xc3\xa4@b.test"), true, &r),
-        COMMAND_FINE);
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<\xc3\xa4@b.test> ORCPT=utf-8;\xc3\xa4@b.test"),
+                                        true, NULL, &r),
+                     COMMAND_FINE);
     assert_string_equal(r.forward_path.text, "\xc3\xa4@b.test");
     assert_string_equal(r.orcpt, "utf-8;\xc3\xa4@b.test");
     assert_int_equal(
-        command_parse_rcpt(SPAN("TO:<a@b.test> ORCPT=rfc822;\xc3\xa4@b.test"), true, &r),
+        command_parse_rcpt(SPAN("TO:<a@b.test> ORCPT=rfc822;\xc3\xa4@b.test"), true, NULL, &r),
         COMMAND_PARAMETER_SYNTAX);
     check_rcpt("TO:<a@b.test> ORCPT=utf-8;\xc3\xa4@b.test", COMMAND_PARAMETER_SYNTAX);
     check_rcpt("TO:<a@b.test> ORCPT=utf-8;\\x{E4}@b.test", COMMAND_FINE);
@@ -252,10 +255,10 @@ static void rcpt_takes_source_routes_and_postmaster(void **state)
 {
     struct rcpt_command r;
     (void)state;
-    assert_int_equal(command_parse_rcpt(SPAN("TO:<@a.test,@b.test:u@c.test>"), false, &r),
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<@a.test,@b.test:u@c.test>"), false, NULL, &r),
                      COMMAND_FINE);
     assert_string_equal(r.forward_path.text, "u@c.test");
-    assert_int_equal(command_parse_rcpt(SPAN("TO:<Postmaster>"), false, &r), COMMAND_FINE);
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<Postmaster>"), false, NULL, &r), COMMAND_FINE);
     assert_string_equal(r.forward_path.domain, "");
     assert_int_equal(r.parameters, 0);
 }
@@ -300,13 +303,14 @@ static void what_is_said_about_notifications_is_kept(void **state)
     struct mail_command mail;
     struct rcpt_command rcpt;
     (void)state;
-    assert_int_equal(command_parse_mail(SPAN("FROM:<a@b.test> RET=hdrs ENVID=QQ+20314"), &mail),
-                     COMMAND_FINE);
+    assert_int_equal(
+        command_parse_mail(SPAN("FROM:<a@b.test> RET=hdrs ENVID=QQ+20314"), NULL, &mail),
+        COMMAND_FINE);
     assert_true(mail.dsn.ret_headers && !mail.dsn.ret_full);
     assert_string_equal(mail.dsn.envid, "QQ+20314");
     assert_int_equal(command_parse_rcpt(SPAN("TO:<a@b.test> NOTIFY=SUCCESS,delay "
                                              "ORCPT=rfc822;A+2B@b.test"),
-                                        false, &rcpt),
+                                        false, NULL, &rcpt),
                      COMMAND_FINE);
     assert_int_equal(rcpt.notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
     assert_string_equal(rcpt.orcpt, "rfc822;A+2B@b.test");
@@ -360,6 +364,51 @@ static void bdat_takes_a_size_and_perhaps_last(void **state)
         assert_int_equal(command_parse_bdat(span_of(bad[i]), &bdat), COMMAND_SYNTAX);
 }
 
+static void bare_names_get_an_origin_where_there_is_one(void **state)
+{
+    static const char *const bad[] = { "a@", "@b.test", "a b", "a@b@c.test", "", "a>b" };
+    struct mail_command mail;
+    struct rcpt_command rcpt;
+    char line[100];
+
+    (void)state;
+    assert_int_equal(command_parse_mail(SPAN("FROM:<root>"), "x.test", &mail), COMMAND_FINE);
+    assert_string_equal(mail.reverse_path.text, "root@x.test");
+    assert_string_equal(mail.reverse_path.domain, "x.test");
+    assert_int_equal(command_parse_mail(SPAN("FROM:<postmaster>"), "x.test", &mail), COMMAND_FINE);
+    assert_string_equal(mail.reverse_path.text, "postmaster@x.test");
+    assert_int_equal(command_parse_mail(SPAN("FROM:<>"), "x.test", &mail), COMMAND_FINE);
+    assert_string_equal(mail.reverse_path.text, "");
+    assert_int_equal(command_parse_mail(SPAN("FROM:<a@b.test>"), "x.test", &mail), COMMAND_FINE);
+    assert_string_equal(mail.reverse_path.text, "a@b.test");
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<\"a b\">"), false, "x.test", &rcpt),
+                     COMMAND_FINE);
+    assert_string_equal(rcpt.forward_path.text, "\"a b\"@x.test");
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<postmaster>"), false, "x.test", &rcpt),
+                     COMMAND_FINE);
+    assert_string_equal(rcpt.forward_path.text, "postmaster"); /* ours, whatever the origin is */
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(line, sizeof(line), "TO:<%s>", bad[i]);
+        assert_int_not_equal(command_parse_rcpt(span_of(line), false, "x.test", &rcpt),
+                             COMMAND_FINE);
+    }
+    assert_int_equal(command_parse_rcpt(SPAN("TO:<root>"), false, NULL, &rcpt),
+                     COMMAND_BAD_FORWARD_PATH);
+}
+
+static void a_name_without_end_is_not_completed(void **state)
+{
+    static char line[2 * SMTP_COMMAND_MAX];
+    struct rcpt_command rcpt;
+
+    (void)state;
+    memset(line, 'x', sizeof(line) - 1);
+    memcpy(line, "TO:<", 4);
+    line[sizeof(line) - 2] = '>';
+    assert_int_equal(command_parse_rcpt(span_of(line), false, "x.test", &rcpt),
+                     COMMAND_BAD_FORWARD_PATH);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -392,6 +441,10 @@ int main(void)
           what_is_said_about_notifications_is_kept, 0, 0, 0 },
         { "command: SMTPUTF8 opens paths and ORCPT to UTF-8 (RFC 6531 s.3.2)",
           smtputf8_opens_paths_to_utf8, 0, 0, 0 },
+        { "command: bare names get an origin where there is one",
+          bare_names_get_an_origin_where_there_is_one, 0, 0, 0 },
+        { "command: a name without end is not completed", a_name_without_end_is_not_completed, 0, 0,
+          0 },
         { "command: BDAT takes a size and perhaps LAST (RFC 3030 s.2)",
           bdat_takes_a_size_and_perhaps_last, 0, 0, 0 },
     };

@@ -55,6 +55,56 @@ static void begin_transaction(struct bench *b)
     assert_int_equal(say(b, "RCPT TO:<b@example.com>"), REPLY_RECIPIENT_OK);
 }
 
+/* --- paths that change */
+
+static void add_rewrite(struct bench *b, const char *from, const char *to)
+{
+    struct rewrite *row = &b->settings.rewrites.items[b->settings.rewrites.count++];
+
+    strcpy(row->from, from);
+    strcpy(row->to, to);
+}
+
+static const char *recipient(const struct bench *b, unsigned i)
+{
+    return b->talk.envelope.recipients[i].forward_path.text;
+}
+
+static void both_paths_are_rewritten(void **state)
+{
+    struct bench *b = *state;
+
+    add_rewrite(b, ".internal", "example.net");
+    add_rewrite(b, "x.example", "bad..domain"); /* no settings allow it: then nothing changes */
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "MAIL FROM:<a@web.internal>"), REPLY_SENDER_OK);
+    assert_string_equal(b->talk.envelope.reverse_path.text, "a@example.net");
+    assert_string_equal(b->talk.envelope.reverse_path.domain, "example.net");
+    assert_int_equal(say(b, "RCPT TO:<Root@DB.internal>"), REPLY_RECIPIENT_OK);
+    assert_int_equal(say(b, "RCPT TO:<a@x.example>"), REPLY_RECIPIENT_OK);
+    assert_string_equal(recipient(b, 0), "Root@example.net");
+    assert_string_equal(b->talk.envelope.recipients[0].forward_path.domain, "example.net");
+    assert_string_equal(recipient(b, 1), "a@x.example");
+    assert_int_equal(say(b, "RSET"), REPLY_OK);
+    assert_int_equal(say(b, "MAIL FROM:<>"), REPLY_SENDER_OK);
+    assert_string_equal(b->talk.envelope.reverse_path.text, "");
+}
+
+static void bare_names_are_completed_where_that_is_told(void **state)
+{
+    struct bench *b = *state;
+
+    add_rewrite(b, "root@origin.example", "ops@example.net");
+    strcpy(b->settings.origin, "origin.example");
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(reply_code(say(b, "MAIL FROM:<root>")), 501);
+    b->settings.listeners[0].complete_addresses = SWITCH_ON;
+    assert_int_equal(say(b, "MAIL FROM:<root>"), REPLY_SENDER_OK);
+    assert_string_equal(b->talk.envelope.reverse_path.text, "ops@example.net");
+    assert_int_equal(say(b, "RCPT TO:<ada>"), REPLY_RECIPIENT_OK);
+    assert_string_equal(recipient(b, 0), "ada@origin.example");
+}
+
 /* --- what the envelope gets */
 
 /* Whatever max-recipients says: the queue is told of an envelope in one frame. */
@@ -484,6 +534,9 @@ int main(void)
         TEST("bytes behind STARTTLS end the session", bytes_behind_starttls_end_the_session),
         TEST("errors end the session at their limit, and not before",
              errors_end_the_session_at_their_limit),
+        TEST("both paths are rewritten, the null path is not", both_paths_are_rewritten),
+        TEST("bare names are completed where that is told",
+             bare_names_are_completed_where_that_is_told),
         TEST("a message taken forgives earlier errors", a_message_taken_forgives_errors),
         TEST("temporary trouble is no error of the client",
              temporary_trouble_is_no_error_of_the_client),

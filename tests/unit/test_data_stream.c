@@ -12,13 +12,22 @@ static void collect(void *ctx, struct span content)
     assert_true(buf_append(ctx, content));
 }
 
+static bool mends;
+
+static void begin(struct data_stream *data, struct buf *content)
+{
+    data_stream_init(data, collect, content);
+    if (mends)
+        data_stream_mend(data);
+}
+
 /* What one input gives; the content stands in `content`. */
 static struct data_stream take(struct span input, struct buf *content, size_t *used)
 {
     struct data_stream data;
 
     buf_reset(content);
-    data_stream_init(&data, collect, content);
+    begin(&data, content);
     *used = data_stream_take(&data, input);
     return data;
 }
@@ -29,6 +38,7 @@ static void check_same_facts(const struct data_stream *a, const struct data_stre
     assert_int_equal(a->fault, b->fault);
     assert_int_equal(a->bytes, b->bytes);
     assert_int_equal(a->lines, b->lines);
+    assert_int_equal(a->mended, b->mended);
     assert_int_equal(a->longest_line, b->longest_line);
     assert_int_equal(a->header_bytes, b->header_bytes);
     assert_int_equal(a->received, b->received);
@@ -50,7 +60,7 @@ static struct data_stream check_cuts(struct span input, struct span wanted)
     assert_true(span_equal(buf_span(&whole), wanted));
     for (size_t cut = 0; cut <= input.len; cut++) {
         buf_reset(&parts);
-        data_stream_init(&again, collect, &parts);
+        begin(&again, &parts);
         used_again = data_stream_take(&again, span_first(input, cut));
         used_again += data_stream_take(&again, span_from(input, used_again));
         check_same_facts(&first, &again);
@@ -58,7 +68,7 @@ static struct data_stream check_cuts(struct span input, struct span wanted)
         assert_true(span_equal(buf_span(&parts), wanted));
     }
     buf_reset(&parts);
-    data_stream_init(&again, collect, &parts);
+    begin(&again, &parts);
     for (size_t i = 0; i < input.len; i++)
         data_stream_take(&again, (struct span){ input.data + i, 1 });
     check_same_facts(&first, &again);
@@ -302,6 +312,77 @@ static void faults_have_names(void **state)
     assert_string_equal(data_fault_name(DATA_NUL), "NUL");
 }
 
+static int mend(void **state)
+{
+    (void)state;
+    mends = true;
+    return 0;
+}
+
+static int mend_no_more(void **state)
+{
+    (void)state;
+    mends = false;
+    return 0;
+}
+
+static void a_bare_lf_becomes_crlf(void **state)
+{
+    struct data_stream d = check_cuts(SPAN("Subject: x\nTo: y\r\n\nab\n\ncd\r\n.\r\n"),
+                                      SPAN("Subject: x\r\nTo: y\r\n\r\nab\r\n\r\ncd\r\n"));
+    (void)state;
+    assert_true(d.ended);
+    assert_int_equal(d.fault, DATA_CLEAN);
+    assert_int_equal(d.mended, 4);
+    assert_int_equal(d.lines, 6);
+    assert_int_equal(d.bytes, 31);
+    assert_int_equal(d.header_bytes, 21);
+    assert_int_equal(d.longest_line, 10);
+}
+
+static void nothing_but_the_true_end_ends_mended_data(void **state)
+{
+    (void)state;
+    check_cuts(SPAN("a\n.\nb\r\n.\r\n"), SPAN("a\r\n.\r\nb\r\n"));
+    check_cuts(SPAN("a\n.\r\nb\r\n.\r\n"), SPAN("a\r\n.\r\nb\r\n"));
+    check_cuts(SPAN("a\r\n.\nb\r\n.\r\n"), SPAN("a\r\n.\r\nb\r\n"));
+    check_cuts(SPAN(".\n.\n.\r\nb\r\n.\r\n"), SPAN(".\r\n.\r\n.\r\nb\r\n"));
+    struct data_stream d = check_cuts(SPAN("a\n.\r\n"), SPAN("a\r\n.\r\n"));
+    assert_false(d.ended);
+    assert_int_equal(d.bytes, 6);
+}
+
+static void dots_are_unstuffed_on_mended_lines_too(void **state)
+{
+    (void)state;
+    check_cuts(SPAN("a\n..b\n...\n..\r\n.\r\n"), SPAN("a\r\n.b\r\n..\r\n.\r\n"));
+}
+
+static void a_bare_cr_stays_a_fault(void **state)
+{
+    struct data_stream d = check_cuts(SPAN("a\nb\rc\nd\r\n.\r\n"), SPAN("a\r\nb\r"));
+    (void)state;
+    assert_int_equal(d.fault, DATA_BARE_CR);
+    assert_true(d.ended);
+    d = check_cuts(SPAN("a\n.\rb\r\n.\r\n"), SPAN("a\r\n"));
+    assert_int_equal(d.fault, DATA_BARE_CR);
+}
+
+static void chunks_are_mended_and_keep_their_dots(void **state)
+{
+    struct data_stream d;
+    struct buf content;
+    (void)state;
+    buf_init(&content, 100);
+    data_stream_init_chunked(&d, collect, &content);
+    data_stream_mend(&d);
+    assert_int_equal(data_stream_take(&d, SPAN("a\n.\n..b\n")), 8);
+    data_stream_end(&d);
+    assert_true(span_equal(buf_span(&content), SPAN("a\r\n.\r\n..b\r\n")));
+    assert_int_equal(d.mended, 3);
+    buf_clear(&content);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -331,6 +412,15 @@ int main(void)
           chunks_are_judged_as_strictly, 0, 0, 0 },
         { "data_stream: a CR at the end of the last chunk is bare",
           a_cr_at_the_end_of_the_last_chunk_is_bare, 0, 0, 0 },
+        { "data_stream: where it is mended a bare LF becomes CRLF", a_bare_lf_becomes_crlf, mend,
+          mend_no_more, 0 },
+        { "data_stream: nothing but CRLF.CRLF ends mended data (SRV-2)",
+          nothing_but_the_true_end_ends_mended_data, mend, mend_no_more, 0 },
+        { "data_stream: dots are unstuffed on mended lines too",
+          dots_are_unstuffed_on_mended_lines_too, mend, mend_no_more, 0 },
+        { "data_stream: a bare CR stays a fault", a_bare_cr_stays_a_fault, mend, mend_no_more, 0 },
+        { "data_stream: chunks are mended and keep their dots",
+          chunks_are_mended_and_keep_their_dots, 0, 0, 0 },
         { "data_stream: faults have names", faults_have_names, 0, 0, 0 },
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

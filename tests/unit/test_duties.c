@@ -166,12 +166,19 @@ static void bare_names_get_the_origin(void **state)
           "Cc: Ada Lovelace\r\nX-To: root\r\n\r\n");
 }
 
-static void a_completed_name_is_not_rewritten(void **state)
+static void a_name_is_completed_and_then_rewritten(void **state)
 {
+    char block[512], expected[512];
     (void)state;
     listener->complete_addresses = SWITCH_ON;
+    add_rewrite("root@example.com", "ops@example.org");
     add_rewrite("example.com", "example.net");
-    check("From: root, ada@example.com\r\n\r\n", "From: root@example.com, ada@example.net\r\n\r\n");
+    check("From: root, <bob>, ada@example.com\r\nTo: root\r\n\r\n",
+          "From: ops@example.org, <bob@example.net>, ada@example.net\r\nTo: "
+          "root@example.com\r\n\r\n");
+    snprintf(block, sizeof(block), "To: %0243d,%0242d\r\n\r\n", 1, 2);
+    snprintf(expected, sizeof(expected), "To: %0243d,%0242d@example.com\r\n\r\n", 1, 2);
+    check(block, expected);
 }
 
 static void what_does_not_fit_is_said(void **state)
@@ -221,8 +228,8 @@ int main(void)
           NULL, NULL },
         { "bare names get the origin, display names do not", bare_names_get_the_origin, no_duties,
           NULL, NULL },
-        { "a completed name is not rewritten", a_completed_name_is_not_rewritten, no_duties, NULL,
-          NULL },
+        { "a name is completed and then rewritten", a_name_is_completed_and_then_rewritten,
+          no_duties, NULL, NULL },
         { "what does not fit is said", what_does_not_fit_is_said, no_duties, NULL, NULL },
         { "the longest hostname has room in a Message-ID", the_longest_hostname_has_room, no_duties,
           NULL, NULL },

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/limits.h"
 #include "tests/support/test.h"
 
 static struct trace_facts plain(void)
@@ -53,6 +54,54 @@ static void users_of_this_machine_are_numbers(void **state)
                          "\tby relay.example with ESMTP id 3f9c21\r\n"
                          "\tfor <ada@example.net>;\r\n"
                          "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
+}
+
+static void a_user_is_named_where_that_is_wanted(void **state)
+{
+    struct trace_facts facts = plain();
+
+    (void)state;
+    facts.only_recipient = NULL;
+    facts.user = "ada (\\\n\xc3)@x";
+    assert_field(&facts, "Received: from client.test ([192.0.2.9])\r\n"
+                         "\tby relay.example with ESMTP id 3f9c21;\r\n"
+                         "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
+    facts.is_user = true;
+    assert_field(&facts, "Received: from client.test ([192.0.2.9])\r\n"
+                         "\t(user ada??????@x)\r\n"
+                         "\tby relay.example with ESMTPA id 3f9c21;\r\n"
+                         "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
+}
+
+static void the_client_of_a_user_may_be_hidden(void **state)
+{
+    struct trace_facts facts = plain();
+
+    (void)state;
+    facts.only_recipient = NULL;
+    facts.is_hidden = true;
+    assert_field(&facts, "Received: from client.test ([192.0.2.9])\r\n"
+                         "\tby relay.example with ESMTP id 3f9c21;\r\n"
+                         "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
+    facts.is_user = true;
+    assert_field(&facts, "Received: from localhost (client hidden)\r\n"
+                         "\tby relay.example with ESMTPA id 3f9c21;\r\n"
+                         "\tFri, 30 Jan 2026 10:00:00 +0000\r\n");
+}
+
+static void the_longest_names_have_room(void **state)
+{
+    struct trace_facts facts = plain();
+    char name[DOMAIN_MAX + 1], user[ADDRESS_MAX + 1], head[TRACE_PART_SIZE];
+
+    (void)state;
+    memset(name, 'x', DOMAIN_MAX);
+    memset(user, 'u', ADDRESS_MAX);
+    name[DOMAIN_MAX] = user[ADDRESS_MAX] = '\0';
+    facts.client_name = facts.hostname = name;
+    facts.user = user;
+    facts.is_user = true;
+    assert_true(trace_head(&facts, head).len < TRACE_PART_SIZE);
 }
 
 static void several_recipients_are_not_named(void **state)
@@ -140,6 +189,11 @@ int main(void)
           field_names_client_protocol_id_and_recipient, NULL, NULL, NULL },
         { "of a user of this machine the number is told", users_of_this_machine_are_numbers, NULL,
           NULL, NULL },
+        { "a user is named where that is wanted, made harmless",
+          a_user_is_named_where_that_is_wanted, NULL, NULL, NULL },
+        { "the client of a user may be hidden (RFC 5321 s.7.6)", the_client_of_a_user_may_be_hidden,
+          NULL, NULL, NULL },
+        { "the longest names have room", the_longest_names_have_room, NULL, NULL, NULL },
         { "several recipients are not named (RFC 5321 s.7.6)", several_recipients_are_not_named,
           NULL, NULL, NULL },
         { "TLS is ESMTPS and its version and cipher are recorded (RFC 8314 s.4.3)", tls_is_recorded,
