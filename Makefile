@@ -1,7 +1,7 @@
 # waxseal, an outbound mail relay.  `make help` lists what can be made.
 
 # The folders, from the bottom up; arrows between them only point down (docs/style.md section 1).
-FOLDERS = lib/base lib/mail lib/io lib/ipc policy tlsrpt queue queue/deliver smtpd smtpd/auth supervisor
+FOLDERS = lib/base lib/mail lib/io lib/ipc policy tlsrpt queue queue/deliver smtpd smtpd/auth smtpd/pickup sendmail supervisor
 PROTOS  = $(wildcard lib/ipc/*.proto queue/*.proto policy/*.proto tlsrpt/*.proto)
 
 BUILD  ?= build
@@ -48,6 +48,11 @@ run:                      ## installs what is missing, builds, and starts a rela
 
 install: all              ## installs under $(DESTDIR)$(PREFIX), configuration in $(DESTDIR)/etc/waxseal
 	install -D -m 755 $(BUILD)/waxseal $(DESTDIR)$(PREFIX)/sbin/waxseal
+	ln -sf waxseal $(DESTDIR)$(PREFIX)/sbin/sendmail
+	mkdir -p $(DESTDIR)$(PREFIX)/bin
+	ln -sf ../sbin/waxseal $(DESTDIR)$(PREFIX)/bin/mailq
+	ln -sf ../sbin/waxseal $(DESTDIR)$(PREFIX)/bin/newaliases
+	install -D -m 644 docs/man/waxseal-sendmail.1 $(DESTDIR)$(PREFIX)/share/man/man1/waxseal-sendmail.1
 	install -D -m 644 docs/man/waxseal.8 $(DESTDIR)$(PREFIX)/share/man/man8/waxseal.8
 	install -D -m 644 docs/man/waxseal.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5/waxseal.conf.5
 	sed 's|/usr/sbin/|$(PREFIX)/sbin/|' etc/waxseal.service | \

@@ -93,7 +93,7 @@ static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
 {
     struct queue *q = ctx;
 
-    if (peer == ROLE_SMTPD)
+    if (peer == ROLE_SMTPD || peer == ROLE_PICKUP)
         streams_attach(q->streams, fd);
     else if (peer == ROLE_DELIVER)
         workers_attach(q->workers, instance, fd);

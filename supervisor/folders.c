@@ -98,7 +98,8 @@ static struct error *prepare_stores(const struct settings *s, const struct sandb
         if (!rows[i].folder)
             continue;
         snprintf(path, sizeof(path), "%s/%s", s->state_dir, rows[i].folder);
-        err = make_folder("state-dir", path, 0700, user->uid, user->gid);
+        err = make_folder("state-dir", path, rows[i].folder_mode ? rows[i].folder_mode : 0700,
+                          user->uid, user->gid);
         if (!err)
             err = check_folder("state-dir", path, user);
     }

@@ -4,7 +4,7 @@
 #include "lib/base/memory.h"
 #include "supervisor/certificates.h"
 #include "supervisor/listeners.h"
-#include "supervisor/local_socket.h"
+#include "lib/io/local_socket.h"
 #include "supervisor/watched.h"
 
 #include <errno.h>

@@ -5,6 +5,7 @@
 #include "queue/deliver/deliver.h"
 #include "queue/queue.h"
 #include "smtpd/auth/auth.h"
+#include "smtpd/pickup/pickup.h"
 #include "smtpd/smtpd.h"
 #include "supervisor/sandbox.h"
 #include "tlsrpt/tlsrpt.h"
@@ -45,12 +46,15 @@ static const struct role_row role_rows[] = {
     { .id = ROLE_SMTPD, .title = "waxseal-smtpd", .entry = smtpd_main,
       .instances = smtpd_instances, .has_successors = true, .has_listeners = true,
       .drain_reload_ms = MINUTE_MS },
+    { .id = ROLE_PICKUP, .title = "waxseal-pickup", .entry = pickup_main, .folder = "drop",
+      .folder_mode = 01733 },
 };
 /* clang-format on */
 
 static const enum role_id peers[][2] = {
     { ROLE_SMTPD, ROLE_QUEUE },    { ROLE_DELIVER, ROLE_QUEUE }, { ROLE_DELIVER, ROLE_POLICY },
     { ROLE_DELIVER, ROLE_TLSRPT }, { ROLE_POLICY, ROLE_TLSRPT }, { ROLE_SMTPD, ROLE_AUTH },
+    { ROLE_PICKUP, ROLE_QUEUE },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

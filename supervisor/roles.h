@@ -9,6 +9,8 @@
 #include "lib/base/settings.h"
 #include "lib/ipc/role.h"
 
+#include <sys/types.h>
+
 struct role_row {
     enum role_id id;
     const char *title;                               /* of the process, at most 15 bytes */
@@ -20,6 +22,7 @@ struct role_row {
     bool has_resolv_conf;
     bool has_users;
     const char *folder;      /* its store in the state directory, or NULL */
+    mode_t folder_mode;      /* 0: its own alone */
     int64_t drain_reload_ms; /* what a predecessor may take to end */
 };
 

@@ -6,7 +6,7 @@
 #include "supervisor/control.h"
 #include "supervisor/folders.h"
 #include "supervisor/handover.h"
-#include "supervisor/local_socket.h"
+#include "lib/io/local_socket.h"
 #include "supervisor/posts.h"
 #include "supervisor/readiness.h"
 #include "supervisor/status.h"

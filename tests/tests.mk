@@ -109,7 +109,7 @@ lint-all:
 	@echo "lint: clang";    $(MAKE) --no-print-directory -s -j2 all WERROR=-Werror BUILD=build/lint-clang CC=clang >/dev/null
 	@echo "lint: hardening"; tests/lint/hardening.sh build/lint
 	@echo "lint: settings"; tests/lint/settings.py build/lint/waxseal
-	@echo "lint: man";      mandoc -Tlint -Wwarning docs/man/*.[58]
+	@echo "lint: man";      mandoc -Tlint -Wwarning docs/man/*.[158]
 	@echo "lint: cppcheck"; cppcheck -q -j2 --std=c11 --enable=warning,portability,performance --inline-suppr \
 	    --error-exitcode=1 --suppress=missingIncludeSystem -D__GNUC__ -I. $(SOURCES)
 	@echo "lint: clang-tidy"; printf '%s\n' $(SOURCES) | xargs -P2 -I{} clang-tidy --quiet {} -- $(CPPFLAGS) \

@@ -55,6 +55,15 @@ enum {
     SMTPD_NAME_AGAIN_MS = 60 * 60 * 1000,  /* before a client is complained about again */
     SMTPD_SWEEP_MS = 10 * 1000,            /* between looks for the counts of dead processes */
 
+    /* the drop folder */
+    PICKUP_FEEDS_MAX = 8,                  /* files on their way at a time */
+    PICKUP_ENTRIES_PER_TURN = 64,          /* of the folder, before others have their turn */
+    PICKUP_USER_FILES = 200,               /* of one user in a pass; then others are looked for */
+    PICKUP_USER_BYTES = 256 * 1024 * 1024, /* the same */
+    PICKUP_STUCK_MAX = 1000,               /* names of what cannot even be set aside */
+    PICKUP_LOOK_MS = 1000,                 /* between looks into the folder */
+    PICKUP_RETRY_MS = 10 * 1000,           /* the same, when something was not taken */
+
     /* DNS */
     MX_NAMES_MAX = 20,         /* table */
     MX_ADDRESSES_MAX = 8,      /* table, per name */

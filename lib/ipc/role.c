@@ -26,6 +26,7 @@ static const char *const role_names[ROLE_COUNT] = {
     [ROLE_POLICY] = "policy",
     [ROLE_TLSRPT] = "tlsrpt",
     [ROLE_AUTH] = "auth",
+    [ROLE_PICKUP] = "pickup",
 };
 
 struct file_content {

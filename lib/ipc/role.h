@@ -18,6 +18,7 @@ enum role_id {
     ROLE_POLICY,
     ROLE_TLSRPT,
     ROLE_AUTH,
+    ROLE_PICKUP,
     ROLE_COUNT,
 };
 

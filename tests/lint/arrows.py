@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("lib/base", "lib/mail", "lib/io", "lib/ipc", "policy", "tlsrpt", "queue", "queue/deliver", "smtpd",
-           "smtpd/auth", "supervisor")
+           "smtpd/auth", "smtpd/pickup", "sendmail", "supervisor")
 
 # From a folder to the folders it may include; lib/base is open to all.
 ARROWS = {
@@ -24,12 +24,15 @@ ARROWS = {
     "queue/deliver": ("lib/ipc", "lib/io", "lib/mail"),
     "smtpd": ("lib/ipc", "lib/io", "lib/mail"),
     "smtpd/auth": ("lib/ipc", "lib/io"),
+    "smtpd/pickup": ("smtpd", "lib/ipc", "lib/io", "lib/mail"),   # hands in through sessions of its own
+    "sendmail": ("lib/io", "lib/mail"),
     "supervisor": ("lib/ipc", "lib/io"),
 }
 # Single headers that may be included besides.
 HEADERS = {
     "queue/deliver": {"policy/decide.h", "policy/mx_match.h", "policy/sts_policy.h"},
-    "supervisor": {"smtpd/smtpd.h", "smtpd/auth/auth.h", "smtpd/auth/users.h",
+    "sendmail": {"smtpd/pickup/drop_file.h"},
+    "supervisor": {"sendmail/sendmail.h", "smtpd/pickup/pickup.h", "smtpd/smtpd.h", "smtpd/auth/auth.h", "smtpd/auth/users.h",
                    "smtpd/auth/password.h", "queue/queue.h", "queue/tools.h", "queue/deliver/deliver.h",
                    "policy/policy.h", "tlsrpt/tlsrpt.h", "lib/mail/domain.h"},
 }

@@ -1,4 +1,4 @@
-#include "supervisor/local_socket.h"
+#include "lib/io/local_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,11 @@
 /*
  * local_socket - the Unix sockets on which users of this machine hand in mail: bound by the
- * supervisor, served by smtpd, who learns from the kernel who is at the other end.  Everybody may
- * connect; who may reach the folder of the socket is the administrator's business.
+ * supervisor, served by smtpd, who learns from the kernel who is at the other end, and asked by
+ * sendmail(1).  Everybody may connect; who may reach the folder of the socket is the
+ * administrator's business.
  */
-#ifndef WAXSEAL_SUPERVISOR_LOCAL_SOCKET_H
-#define WAXSEAL_SUPERVISOR_LOCAL_SOCKET_H
+#ifndef WAXSEAL_IO_LOCAL_SOCKET_H
+#define WAXSEAL_IO_LOCAL_SOCKET_H
 
 #include "lib/base/error.h"
 #include "lib/base/settings.h"
