@@ -7,6 +7,7 @@ import pytest
 from client import send
 from relay import BINARY
 from services import wait_until
+from table import MX_ADDRESSES
 from test_policy import arrived, wait_arrived
 
 
@@ -61,6 +62,33 @@ def test_queue_show_tells_a_messages_story(relay):
         assert word in text
     shown = relay.cli_json("queue", "show", event["qid"])
     assert shown["id"] == event["qid"]
+
+
+def test_queue_show_holds_what_was_decided_and_why(relay):
+    send("you@expired.test")
+    event = relay.wait_delivery("you@expired.test", "deferred")
+    row = relay.cli_json("queue", "show", event["qid"])["recipients"][0]
+    decision = row["decision"]
+    assert row["attempts"] == 1 and row["next_try"] > decision["at"]
+    assert decision["policy"] == "sts enforce" and decision["policy_id"] == "20260101T000000"
+    assert decision["policy_expires"] > decision["at"]
+    assert len(decision["candidates"]) == 2, "each address of the host"
+    for one in decision["candidates"]:
+        assert one["mx"] == "mx.expired.test" and one["address"] in MX_ADDRESSES["mx.expired.test"]
+        assert one["verdict"] == "certificate expired" and one["tls"] == "encrypted"
+        assert one["tls_version"].startswith("TLSv1.") and one["cipher"]
+        for word in ("CN=mx.expired.test", "issuer CN=", "expires ", "X509_V_ERR_CERT_HAS_EXPIRED"):
+            assert word in one["certificate"]
+
+
+def test_queue_show_tells_of_every_candidate_and_of_what_is_done(relay):
+    send("you@listedsecond.test")
+    event = relay.wait_delivery("you@listedsecond.test", "delivered")
+    row = relay.cli_json("queue", "show", event["qid"])["recipients"][0]
+    first, last = row["decision"]["candidates"]
+    assert (first["mx"], first["verdict"], first["address"]) == ("mx1.listedsecond.test", "not in policy", "")
+    assert (last["mx"], last["verdict"], last["tls"]) == ("mx2.listedsecond.test", "delivered", "verified")
+    assert last["reply"] == row["last_reply"] and last["reply"].startswith("250 ")
 
 
 def test_queue_show_of_an_unknown_message_is_an_error(relay):

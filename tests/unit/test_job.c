@@ -173,6 +173,31 @@ static void texts_of_any_length_are_kept(void **state)
     job_free(&job);
 }
 
+static void assert_text(ProtobufCBinaryData bytes, const char *text)
+{
+    assert_true(span_equal(span_of_bytes(bytes), span_of(text)));
+}
+
+static void check_decision(const Ipc__Decision *decision)
+{
+    const Ipc__Candidate *candidate = decision->candidates[0];
+
+    assert_int_equal(decision->at_utc_ms, 5);
+    assert_int_equal(decision->took_ms, 6);
+    assert_text(decision->policy, "sts enforce");
+    assert_text(decision->policy_id, "A1");
+    assert_int_equal(decision->policy_expires_utc_ms, 9);
+    assert_int_equal(decision->n_candidates, 1);
+    assert_text(candidate->mx, "mx.example.net");
+    assert_text(candidate->address, "192.0.2.1");
+    assert_text(candidate->verdict, "delivered");
+    assert_text(candidate->tls, "verified");
+    assert_text(candidate->tls_version, "TLSv1.3");
+    assert_text(candidate->cipher, "TLS_AES_256_GCM_SHA384");
+    assert_text(candidate->certificate, "subject CN=mx.example.net");
+    assert_text(candidate->reply, "250 ok");
+}
+
 static void check_outcome(void *ctx, const Ipc__Outcome *outcome)
 {
     bool *called = ctx;
@@ -185,9 +210,7 @@ static void check_outcome(void *ctx, const Ipc__Outcome *outcome)
     assert_int_equal(outcome->results[1]->number, 11);
     assert_int_equal(outcome->results[1]->kind, IPC__RESULT_KIND__UNKNOWN_RESULT);
     assert_true(span_equal(span_of_bytes(outcome->results[0]->reply), SPAN("250 ok")));
-    assert_int_equal(outcome->decision->n_candidates, 1);
-    assert_true(
-        span_equal(span_of_bytes(outcome->decision->candidates[0]->mx), SPAN("mx.example.net")));
+    check_decision(outcome->decision);
     assert_true(outcome->hop_failed);
 }
 
@@ -200,7 +223,21 @@ static void outcome_says_all_to_the_queue(void **state)
     (void)state;
     job_settle_one(job, 0, &o, SPAN("250 ok"), true);
     settle(job, OUTCOME_UNKNOWN, "4.4.2", false);
-    job_add_candidate(job, "mx.example.net");
+    *job_add_candidate(job, "mx.example.net") = (struct job_candidate){
+        .mx = "mx.example.net",
+        .address = "192.0.2.1",
+        .verdict = "delivered",
+        .tls = "verified",
+        .tls_version = "TLSv1.3",
+        .cipher = "TLS_AES_256_GCM_SHA384",
+        .certificate = "subject CN=mx.example.net",
+        .reply = "250 ok",
+    };
+    job->at_utc_ms = 5;
+    job->took_ms = 6;
+    job->policy = "sts enforce";
+    job->policy_id = "A1";
+    job->policy_expires_utc_ms = 9;
     job->hop_failed = true;
     job_outcome(job, check_outcome, &called);
     assert_true(called);
