@@ -192,6 +192,8 @@ static void add_decision(struct json *object, const Ipc__Decision *decision)
     add_bytes(shown, "policy_id", decision->policy_id);
     if (decision->policy_expires_utc_ms > 0)
         add_time(shown, "policy_expires", decision->policy_expires_utc_ms);
+    if (decision->policy_trouble.len > 0)
+        add_bytes(shown, "policy_trouble", decision->policy_trouble);
     struct json *candidates = json_add_array(shown, "candidates");
     for (size_t i = 0; i < decision->n_candidates; i++)
         add_candidate(candidates, decision->candidates[i]);

@@ -39,7 +39,7 @@ struct job *job_new(const Ipc__Job *message, const struct content_source *source
     job->eight_bit = message->eight_bit;
     job->skip_policy = message->skip_policy;
     job->last_attempt = message->last_attempt;
-    job->policy = job->policy_id = "";
+    job->policy = job->policy_id = job->policy_trouble = "";
     job->at_utc_ms = clock_utc_ms();
     job->results = memory_new_array(job->envelope.recipient_count, sizeof(*job->results));
     return job;
@@ -260,6 +260,7 @@ static void fill_decision(struct outcome_room *room, const struct job *job)
     decision->at_utc_ms = job->at_utc_ms;
     decision->policy = text_bytes(job->policy);
     decision->policy_id = text_bytes(job->policy_id);
+    decision->policy_trouble = text_bytes(job->policy_trouble);
     decision->policy_expires_utc_ms = job->policy_expires_utc_ms;
     decision->took_ms = job->took_ms;
     decision->n_candidates = job->candidate_count;

@@ -68,6 +68,7 @@ struct job {
     int64_t at_utc_ms;
     const char *policy;
     const char *policy_id;
+    const char *policy_trouble; /* why none, or no fresher one, could be fetched */
     int64_t policy_expires_utc_ms;
     struct job_candidate *candidates;
     unsigned candidate_count;

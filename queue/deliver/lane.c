@@ -117,6 +117,8 @@ static void job_take_plan(struct job *job, const struct plan *plan)
     const Ipc__Policy *policy = plan_policy(plan);
 
     job->policy = plan_policy_words(plan);
+    if (plan->answer)
+        job->policy_trouble = job_keep(job, span_of_bytes(plan->answer->fetch_reason));
     if (!policy)
         return;
     job->policy_id = job_keep(job, span_of_bytes(policy->id));

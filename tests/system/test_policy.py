@@ -95,7 +95,10 @@ def test_a_policy_that_cannot_be_fetched_counts_as_none_when_nothing_is_cached(l
     """RFC 8461 section 3.3; the MX of these domains offers no STARTTLS."""
     message = send(f"you@policy-{kind}.test")
     assert wait_arrived(lab, message, 20)["tls"] is None
-    shared_relay.wait_delivery(f"you@policy-{kind}.test", "delivered")
+    delivery = shared_relay.wait_delivery(f"you@policy-{kind}.test", "delivered")
+    shown = shared_relay.cli_json("queue", "show", delivery["qid"])
+    decision = shown["recipients"][0]["decision"]
+    assert decision["policy"] == "none" and len(decision["policy_trouble"]) > 5, decision
 
 
 @pytest.mark.parametrize("domain", ["txt-twice.test", "txt-invalid.test"])
