@@ -41,6 +41,8 @@ const struct setting settings_table[] = {
       " Reply-To." },
     { NULL, "users-file", &setting_path, "\"\"", "", AT(users_file),
       "The users who may log in, and their password hashes, not readable by others. Empty: nobody." },
+    { NULL, "dovecot-socket", &setting_path, "\"\"", "", AT(dovecot_socket),
+      "The socket of a Dovecot auth server that knows the users, instead of users-file." },
     { NULL, "listeners", &setting_listeners,
       "( { address = \"127.0.0.1:25\"; relay-from = " LOOPBACK "; },"
       " { address = \"[::1]:25\"; relay-from = " LOOPBACK "; } )", "", AT(listeners),
@@ -78,7 +80,8 @@ const struct setting settings_table[] = {
       "The authorities that vouch for certificates of clients, in PEM form. Empty: none; only their"
       " fingerprints count." },
     { "listeners", "auth", &setting_word, "\"optional\"", "off, optional, required", IN(auth),
-      "Whether clients may log in, or must; only inside TLS, and not without users-file." },
+      "Whether clients may log in, or must; only inside TLS, and not without users-file or"
+      " dovecot-socket." },
     { "listeners", "banner", &setting_banner, "\"ESMTP waxseal\"", "", IN(banner),
       "The text behind our name in the greeting." },
     { "listeners", "submission-fixes", &setting_word, "\"off\"", "off, on", IN(submission_fixes),

@@ -119,6 +119,7 @@ struct settings {
     char origin[SETTINGS_NAME_SIZE];     /* the domain of bare names; never empty */
     struct rewrite_list rewrites;        /* of senders, and of where mail goes */
     char users_file[SETTINGS_PATH_SIZE]; /* who may log in; empty: nobody */
+    char dovecot_socket[SETTINGS_PATH_SIZE]; /* who knows that instead; empty: users_file */
 
     struct listener_settings listeners[SETTINGS_LISTENERS_MAX];
     unsigned listener_count;

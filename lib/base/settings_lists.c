@@ -16,7 +16,7 @@ bool setting_has_too_many(const struct settings_reading *reading, const struct s
 
 bool settings_have_users(const struct settings *s)
 {
-    return s->users_file[0] != '\0';
+    return s->users_file[0] != '\0' || s->dovecot_socket[0] != '\0';
 }
 
 bool network_list_contains(const struct network_list *list, const struct ip_address *address)

@@ -223,6 +223,16 @@ static void check_order(const struct settings_reading *reading, const struct tre
                             "%s is more than %s; make it the same or less", small_name, large_name);
 }
 
+/* Two that know users might know two of one name. */
+static void check_one_judge(const struct settings_reading *reading, const struct tree_node *root,
+                            const struct settings *s)
+{
+    if (s->users_file[0] != '\0' && s->dovecot_socket[0] != '\0')
+        settings_errors_add(reading->errors, reading->file,
+                            line_of_either(root, "dovecot-socket", "users-file"),
+                            "dovecot-socket and users-file are both set; leave one of them out");
+}
+
 /* Where nobody can log in, nobody could hand in mail.  Entries count only if none was refused. */
 static void check_users(const struct settings_reading *reading, const struct tree_node *root,
                         const struct settings *s)
@@ -234,7 +244,7 @@ static void check_users(const struct settings_reading *reading, const struct tre
             settings_errors_add(reading->errors, reading->file,
                                 settings_line_in(root, "listeners", i, "auth"),
                                 "auth: \"required\" without users-file, so that nobody could log "
-                                "in; set users-file");
+                                "in; set users-file or dovecot-socket");
 }
 
 static void check_whole(const struct settings_reading *reading, const struct tree_node *root,
@@ -244,6 +254,7 @@ static void check_whole(const struct settings_reading *reading, const struct tre
     check_order(reading, root, "max-message-size", s->max_message_bytes, "queue-size-max",
                 s->queue_bytes_max);
     check_users(reading, root, s);
+    check_one_judge(reading, root, s);
 }
 
 bool settings_parse(struct span text, const char *file, struct settings *out,

@@ -31,9 +31,15 @@ static void on_content(void *ctx, enum role_content kind, unsigned index)
         load_users(ctx);
 }
 
+static void take_settings(struct auth *auth)
+{
+    load_users(auth);
+    exchanges_ask_dovecot(auth->exchanges, role_settings(auth->role)->dovecot_socket);
+}
+
 static void on_settings(void *ctx)
 {
-    load_users(ctx);
+    take_settings(ctx);
 }
 
 static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
@@ -58,7 +64,7 @@ int auth_main(struct role *role)
     struct auth auth = { .role = role, .exchanges = exchanges_new(role_loop(role)) };
     int status;
 
-    load_users(&auth);
+    take_settings(&auth);
     status = role_serve(role, &events, &auth);
     exchanges_free(&auth.exchanges);
     return status;

@@ -1,47 +1,11 @@
-#include "smtpd/auth/exchanges.h"
+#include "smtpd/auth/exchanges_private.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "lib/base/base64.h"
-#include "lib/base/list.h"
-#include "lib/base/map.h"
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
-#include "lib/ipc/channel.h"
-#include "smtpd/auth/blocks.h"
-#include "smtpd/auth/hashing.h"
-#include "smtpd/auth/sasl.h"
 
-enum { EXCHANGES_MAX = 16384, NONCE_BYTES = 18 }; /* of one smtpd process at a time */
-
-struct exchanges {
-    struct loop *loop;
-    struct users *users; /* NULL: nobody may log in */
-    struct hashing *hashing;
-    struct blocks *blocks;
-    unsigned char secret[CRYPTO_SHA256_SIZE]; /* makes salts for users that do not exist */
-    struct list smtpds;
-};
-
-struct smtpd_peer {
-    struct list in_exchanges;
-    struct exchanges *exchanges;
-    struct channel *channel;
-    struct map *by_id;
-    struct list all;
-};
-
-struct exchange {
-    struct list in_peer;
-    struct smtpd_peer *peer;
-    uint64_t id;
-    char client[NETWORK_TEXT_SIZE];
-    struct sasl *sasl;
-    struct hashing_task *task; /* a password is being compared */
-    bool is_real;              /* with SCRAM and passwords: the user exists */
-};
+enum { EXCHANGES_MAX = 16384 }; /* of one smtpd process at a time */
 
 static void exchange_free(struct exchange *exchange)
 {
@@ -49,222 +13,84 @@ static void exchange_free(struct exchange *exchange)
     list_remove(&exchange->in_peer);
     hashing_cancel(&exchange->task);
     sasl_free(&exchange->sasl);
+    dovecot_cancel(&exchange->request);
     free(exchange);
+}
+
+const char *exchange_user(const struct exchange *exchange)
+{
+    return exchange->sasl ? sasl_user(exchange->sasl) : exchange->user;
+}
+
+bool exchange_is_blocked(const struct exchange *exchange)
+{
+    const struct exchanges *e = exchange->peer->exchanges;
+
+    return blocks_is_blocked(e->blocks, span_of(exchange->client), span_of(exchange_user(exchange)),
+                             loop_now(e->loop));
 }
 
 /* --- answers */
 
-static void say(const struct exchange *exchange, Ipc__AuthVerdict verdict)
+void exchange_challenge(const struct exchange *exchange, struct span challenge)
 {
     Ipc__AuthAnswer answer = IPC__AUTH_ANSWER__INIT;
 
     answer.id = exchange->id;
-    answer.verdict = verdict;
-    if (verdict == IPC__AUTH_VERDICT__CHALLENGE)
-        answer.challenge = bytes_of_span(sasl_challenge(exchange->sasl));
-    else
-        answer.user = bytes_of_span(span_of(sasl_user(exchange->sasl)));
+    answer.verdict = IPC__AUTH_VERDICT__CHALLENGE;
+    answer.challenge = bytes_of_span(challenge);
     channel_send(exchange->peer->channel, FRAME_AUTH_ANSWER, &answer.base,
                  (struct span){ NULL, 0 });
 }
 
-static void finish(struct exchange *exchange, Ipc__AuthVerdict verdict)
+static void say_end(const struct smtpd_peer *peer, uint64_t id, Ipc__AuthVerdict verdict,
+                    const char *user)
+{
+    Ipc__AuthAnswer answer = IPC__AUTH_ANSWER__INIT;
+
+    answer.id = id;
+    answer.verdict = verdict;
+    answer.user = bytes_of_span(span_of(user));
+    channel_send(peer->channel, FRAME_AUTH_ANSWER, &answer.base, (struct span){ NULL, 0 });
+}
+
+void exchange_finish(struct exchange *exchange, Ipc__AuthVerdict verdict)
 {
     struct exchanges *e = exchange->peer->exchanges;
     struct span client = span_of(exchange->client);
-    struct span user = span_of(sasl_user(exchange->sasl));
+    struct span user = span_of(exchange_user(exchange));
 
     if (verdict == IPC__AUTH_VERDICT__YES)
         blocks_succeeded(e->blocks, client, user);
     else if (verdict == IPC__AUTH_VERDICT__NO)
         blocks_failed(e->blocks, client, user, loop_now(e->loop));
-    say(exchange, verdict);
+    say_end(exchange->peer, exchange->id, verdict, user.data);
     exchange_free(exchange);
-}
-
-static const struct user *user_of(const struct exchange *exchange)
-{
-    const struct exchanges *e = exchange->peer->exchanges;
-
-    return e->users ? users_find(e->users, span_of(sasl_user(exchange->sasl))) : NULL;
-}
-
-static struct span span_of_digest(const unsigned char digest[CRYPTO_SHA256_SIZE])
-{
-    return (struct span){ (const char *)digest, CRYPTO_SHA256_SIZE };
-}
-
-static bool is_blocked(const struct exchange *exchange)
-{
-    const struct exchanges *e = exchange->peer->exchanges;
-
-    return blocks_is_blocked(e->blocks, span_of(exchange->client),
-                             span_of(sasl_user(exchange->sasl)), loop_now(e->loop));
-}
-
-/* --- passwords */
-
-static void on_compared(void *ctx, bool fits)
-{
-    struct exchange *exchange = ctx;
-
-    exchange->task = NULL;
-    finish(exchange, fits && exchange->is_real ? IPC__AUTH_VERDICT__YES : IPC__AUTH_VERDICT__NO);
-}
-
-/*
- * What of a real user is shown for a name that nobody has: always the same one's, so that neither
- * the time of a comparison nor what SCRAM tells of its keys says that it is made up.
- */
-static const struct user *stand_in(const struct exchanges *e, struct span name,
-                                   unsigned char digest[CRYPTO_SHA256_SIZE])
-{
-    uint64_t number;
-
-    crypto_hmac_sha256(span_of_digest(e->secret), name, digest);
-    if (!e->users || users_count(e->users) == 0)
-        return NULL;
-    memcpy(&number, digest, sizeof(number));
-    return users_at(e->users, number % users_count(e->users));
-}
-
-/* One who does not exist is compared, too, with the hash of another. */
-static void compare(struct exchange *exchange)
-{
-    struct exchanges *e = exchange->peer->exchanges;
-    const struct user *user = user_of(exchange);
-    unsigned char digest[CRYPTO_SHA256_SIZE];
-
-    if (is_blocked(exchange)) {
-        finish(exchange, IPC__AUTH_VERDICT__BLOCKED);
-        return;
-    }
-    exchange->is_real = user != NULL;
-    if (!user)
-        user = stand_in(e, span_of(sasl_user(exchange->sasl)), digest);
-    if (!user) {
-        finish(exchange, IPC__AUTH_VERDICT__NO);
-        return;
-    }
-    exchange->task =
-        hashing_start(e->hashing, user->hash, sasl_password(exchange->sasl), on_compared, exchange);
-    if (!exchange->task)
-        finish(exchange, IPC__AUTH_VERDICT__TROUBLE);
-}
-
-/* --- SCRAM */
-
-/* Keys for one who does not exist: iterations and salt like another's, the same each time; no proof
- * fits. */
-static struct scram_keys made_up_keys(const struct exchanges *e, struct span name)
-{
-    struct scram_keys keys = { .iterations = SCRAM_ITERATIONS, .salt_len = SCRAM_SALT_SIZE };
-    unsigned char digest[CRYPTO_SHA256_SIZE], salt[2][CRYPTO_SHA256_SIZE];
-    const struct user *other = stand_in(e, name, digest);
-
-    if (other && other->has_keys) {
-        keys.iterations = other->keys.iterations;
-        keys.salt_len = other->keys.salt_len;
-    }
-    crypto_hmac_sha256(span_of_digest(digest), SPAN("salt"), salt[0]);
-    crypto_hmac_sha256(span_of_digest(digest), SPAN("more salt"), salt[1]);
-    memcpy(keys.salt, salt, keys.salt_len);
-    random_bytes(keys.stored, sizeof(keys.stored));
-    return keys;
-}
-_Static_assert((int)SCRAM_SALT_MAX <= 2 * (int)CRYPTO_SHA256_SIZE, "two digests make any salt");
-
-static enum sasl_result give_keys(struct exchange *exchange)
-{
-    const struct exchanges *e = exchange->peer->exchanges;
-    const struct user *user = user_of(exchange);
-    struct scram_keys keys =
-        user && user->has_keys ? user->keys : made_up_keys(e, span_of(sasl_user(exchange->sasl)));
-    char bytes[NONCE_BYTES];
-    struct buf nonce;
-    enum sasl_result result;
-
-    exchange->is_real = user && user->has_keys;
-    random_bytes(bytes, sizeof(bytes));
-    buf_init(&nonce, BASE64_SIZE(NONCE_BYTES));
-    ensure(base64_encode((struct span){ bytes, sizeof(bytes) }, &nonce));
-    result = sasl_give_keys(exchange->sasl, &keys, buf_span(&nonce));
-    buf_clear(&nonce);
-    crypto_cleanse(&keys, sizeof(keys));
-    return result;
 }
 
 /* --- steps */
 
-/* Acts on what a step came to; the exchange may be gone behind it. */
-static void follow(struct exchange *exchange, enum sasl_result result)
-{
-    if (result == SASL_KEYS && is_blocked(exchange)) {
-        finish(exchange, IPC__AUTH_VERDICT__BLOCKED);
-        return;
-    }
-    if (result == SASL_KEYS)
-        result = give_keys(exchange);
-    switch (result) {
-    case SASL_CHALLENGE:
-        say(exchange, IPC__AUTH_VERDICT__CHALLENGE);
-        break;
-    case SASL_PASSWORD:
-        compare(exchange);
-        break;
-    case SASL_PROVEN:
-        finish(exchange, exchange->is_real ? IPC__AUTH_VERDICT__YES : IPC__AUTH_VERDICT__NO);
-        break;
-    case SASL_REFUSED:
-        finish(exchange, is_blocked(exchange) ? IPC__AUTH_VERDICT__BLOCKED : IPC__AUTH_VERDICT__NO);
-        break;
-    case SASL_KEYS:
-    case SASL_MALFORMED:
-        finish(exchange, IPC__AUTH_VERDICT__MALFORMED);
-        break;
-    }
-}
-
-static size_t copy_binding(unsigned char room[SCRAM_BINDING_MAX], struct span binding)
-{
-    if (binding.len == 0 || binding.len > SCRAM_BINDING_MAX)
-        return 0;
-    memcpy(room, binding.data, binding.len);
-    return binding.len;
-}
-
-/* So many clients may have begun and not gone on: the next ones are asked to come again. */
-static void say_no_room(const struct smtpd_peer *peer, uint64_t id)
-{
-    Ipc__AuthAnswer answer = IPC__AUTH_ANSWER__INIT;
-
-    answer.id = id;
-    answer.verdict = IPC__AUTH_VERDICT__TROUBLE;
-    channel_send(peer->channel, FRAME_AUTH_ANSWER, &answer.base, (struct span){ NULL, 0 });
-}
-
 static bool begin(struct smtpd_peer *peer, const Ipc__AuthBegin *m)
 {
-    struct scram_bindings bindings = { .exporter_len = 0 };
-    struct span response = span_of_bytes(m->response);
     struct exchange *exchange;
 
     if (map_get_number(peer->by_id, m->id) || (unsigned)m->mechanism >= AUTH_MECHANISM_COUNT)
         return false;
+    /* So many clients may have begun and not gone on: the next ones are asked to come again. */
     if (map_count(peer->by_id) >= EXCHANGES_MAX) {
-        say_no_room(peer, m->id);
+        say_end(peer, m->id, IPC__AUTH_VERDICT__TROUBLE, "");
         return true;
     }
-    bindings.exporter_len = copy_binding(bindings.exporter, span_of_bytes(m->exporter));
-    bindings.end_point_len = copy_binding(bindings.end_point, span_of_bytes(m->end_point));
     exchange = memory_new(sizeof(*exchange));
     exchange->peer = peer;
     exchange->id = m->id;
     (void)span_to_string(span_of_bytes(m->client), exchange->client, sizeof(exchange->client));
-    exchange->sasl = sasl_new((enum auth_mechanism)m->mechanism, &bindings);
     map_put_number(peer->by_id, m->id, exchange);
     list_append(&peer->all, &exchange->in_peer);
-    follow(exchange, sasl_begin(exchange->sasl, m->has_response ? &response : NULL));
+    if (peer->exchanges->dovecot)
+        exchange_begin_dovecot(exchange, m);
+    else
+        exchange_begin_users(exchange, m);
     return true;
 }
 
@@ -273,10 +99,16 @@ static bool step(const struct smtpd_peer *peer, const Ipc__AuthStep *m)
 {
     struct exchange *exchange = map_get_number(peer->by_id, m->id);
 
-    if (exchange && exchange->task)
+    if (!exchange) {
+        say_end(peer, m->id, IPC__AUTH_VERDICT__TROUBLE, "");
+        return true;
+    }
+    if (exchange->task || exchange->is_asked)
         return false;
-    if (exchange)
-        follow(exchange, sasl_respond(exchange->sasl, span_of_bytes(m->response)));
+    if (exchange->request)
+        exchange_step_dovecot(exchange, span_of_bytes(m->response));
+    else
+        exchange_step_users(exchange, span_of_bytes(m->response));
     return true;
 }
 
@@ -366,16 +198,35 @@ static void on_closed(void *ctx, const struct error *err)
 static const struct channel_events channel_events = { on_frame, on_closed };
 
 /* SCRAM is offered when all can use it: clients prefer it, and would fail without keys. */
-static void send_state(const struct smtpd_peer *peer)
+static unsigned mechanisms_of(const struct users *users)
 {
-    const struct users *users = peer->exchanges->users;
-    Ipc__AuthState state = IPC__AUTH_STATE__INIT;
+    unsigned mechanisms = 0;
 
     if (users && users_count(users) > 0)
-        state.mechanisms |= 1U << AUTH_PLAIN | 1U << AUTH_LOGIN;
+        mechanisms |= 1U << AUTH_PLAIN | 1U << AUTH_LOGIN;
     if (users && users_all_have_keys(users))
-        state.mechanisms |= 1U << AUTH_SCRAM_SHA_256 | 1U << AUTH_SCRAM_SHA_256_PLUS;
+        mechanisms |= 1U << AUTH_SCRAM_SHA_256 | 1U << AUTH_SCRAM_SHA_256_PLUS;
+    return mechanisms;
+}
+
+static void send_state(const struct smtpd_peer *peer)
+{
+    const struct exchanges *e = peer->exchanges;
+    Ipc__AuthState state = IPC__AUTH_STATE__INIT;
+
+    state.mechanisms = e->dovecot ? dovecot_link_mechanisms(e->dovecot) : mechanisms_of(e->users);
     channel_send(peer->channel, FRAME_AUTH_STATE, &state.base, (struct span){ NULL, 0 });
+}
+
+static void send_states(void *ctx)
+{
+    const struct exchanges *e = ctx;
+    const struct smtpd_peer *peer;
+
+    LIST_EACH(peer, (struct list *)(uintptr_t)&e->smtpds, const struct smtpd_peer, in_exchanges)
+    {
+        send_state(peer);
+    }
 }
 
 void exchanges_attach(struct exchanges *exchanges, int fd)
@@ -392,17 +243,38 @@ void exchanges_attach(struct exchanges *exchanges, int fd)
 
 void exchanges_use(struct exchanges *exchanges, struct users **users)
 {
-    const struct smtpd_peer *peer;
-
     users_free(&exchanges->users);
     exchanges->users = *users;
     *users = NULL;
     if (exchanges->users && users_count(exchanges->users) > 0) /* made-up salts outlive a restart */
         crypto_sha256(span_of(users_at(exchanges->users, 0)->hash), exchanges->secret);
-    LIST_EACH(peer, &exchanges->smtpds, const struct smtpd_peer, in_exchanges)
+    send_states(exchanges);
+}
+
+/* Another judge cannot go on with what was said to this one. */
+static void end_all(struct exchanges *exchanges)
+{
+    struct smtpd_peer *peer;
+
+    LIST_EACH(peer, &exchanges->smtpds, struct smtpd_peer, in_exchanges)
     {
-        send_state(peer);
+        while (!list_empty(&peer->all))
+            exchange_finish(LIST_FIRST(&peer->all, struct exchange, in_peer),
+                            IPC__AUTH_VERDICT__TROUBLE);
     }
+}
+
+void exchanges_ask_dovecot(struct exchanges *exchanges, const char *path)
+{
+    const char *before = exchanges->dovecot ? dovecot_link_path(exchanges->dovecot) : "";
+
+    if (span_equal(span_of(before), span_of(path)))
+        return;
+    end_all(exchanges);
+    dovecot_link_free(&exchanges->dovecot);
+    if (path[0] != '\0')
+        exchanges->dovecot = dovecot_link_new(exchanges->loop, path, send_states, exchanges);
+    send_states(exchanges);
 }
 
 struct exchanges *exchanges_new(struct loop *loop)
@@ -426,6 +298,7 @@ void exchanges_free(struct exchanges **exchanges)
     while (!list_empty(&e->smtpds))
         peer_free(LIST_FIRST(&e->smtpds, struct smtpd_peer, in_exchanges));
     hashing_free(&e->hashing);
+    dovecot_link_free(&e->dovecot);
     blocks_free(&e->blocks);
     users_free(&e->users);
     free(e);

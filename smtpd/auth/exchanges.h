@@ -20,4 +20,7 @@ void exchanges_attach(struct exchanges *exchanges, int fd);
 /* Who may log in from now on; takes them.  NULL: nobody. */
 void exchanges_use(struct exchanges *exchanges, struct users **users);
 
+/* From now on Dovecot judges, at the other end of this socket; "": the users file does. */
+void exchanges_ask_dovecot(struct exchanges *exchanges, const char *path);
+
 #endif
