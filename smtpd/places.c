@@ -35,6 +35,15 @@ static unsigned find_pairs(const struct places *places, unsigned listener,
     return count;
 }
 
+/* What tickets are bound to; the same after a reload that puts it elsewhere in the list. */
+static void name_listener(const struct listener_settings *settings, char text[NETWORK_TEXT_SIZE])
+{
+    if (settings->name[0] != '\0')
+        snprintf(text, NETWORK_TEXT_SIZE, "%s", settings->name);
+    else
+        endpoint_format(&settings->addresses[0], text);
+}
+
 static void put_wishes(const struct listener_settings *settings, struct tls_server_wish *wish)
 {
     static const enum tls_client_certificate clients[] = {
@@ -56,13 +65,14 @@ static struct error *make_context(const struct places *places, unsigned listener
     struct tls_server_wish wish = { .pairs = pairs };
     struct tls_trust *trust = NULL;
     struct error *err = NULL;
-    char session_id[32];
+    char session_id[NETWORK_TEXT_SIZE];
 
     wish.pair_count = find_pairs(places, listener, pairs);
     if (wish.pair_count == 0)
         return NULL;
-    snprintf(session_id, sizeof(session_id), "waxseal-listener-%u", listener);
+    name_listener(settings, session_id);
     wish.session_id = span_of(session_id);
+    wish.ticket_keys = role_content(places->role, CONTENT_TICKET_KEYS, 0);
     put_wishes(settings, &wish);
     if (settings->tls_client_ca[0] != '\0')
         err = tls_trust_new(role_content(places->role, CONTENT_CLIENT_CA, listener), &trust);
@@ -98,16 +108,18 @@ static void on_renew(void *ctx)
             load(places, i);
 }
 
+static bool is_about(enum role_content kind, unsigned index, unsigned listener)
+{
+    if (kind == CONTENT_CERTIFICATE || kind == CONTENT_KEY)
+        return index / SETTINGS_CERTIFICATES_MAX == listener;
+    return kind == CONTENT_TICKET_KEYS || (kind == CONTENT_CLIENT_CA && index == listener);
+}
+
 /* Certificate and key may come one after the other: only together do they fit. */
 void places_content(struct places *places, enum role_content kind, unsigned index)
 {
-    unsigned listener = kind == CONTENT_CLIENT_CA ? index : index / SETTINGS_CERTIFICATES_MAX;
-
-    if (kind != CONTENT_CERTIFICATE && kind != CONTENT_KEY && kind != CONTENT_CLIENT_CA)
-        return;
-    if (listener >= places->settings->listener_count)
-        return;
-    places->has_new_files[listener] = true;
+    for (unsigned i = 0; i < places->settings->listener_count; i++)
+        places->has_new_files[i] |= is_about(kind, index, i);
     loop_timer_start(places->renew, SMTPD_RENEW_MS);
 }
 

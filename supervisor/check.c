@@ -75,6 +75,7 @@ static unsigned line_of(const char *config, enum role_content kind, unsigned ind
     case CONTENT_USERS:
         return settings_find_line(config, NULL, 0, "users-file");
     case CONTENT_RESOLV_CONF:
+    case CONTENT_TICKET_KEYS:
     case CONTENT_COUNT:
     default:
         return 0;

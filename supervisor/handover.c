@@ -5,6 +5,7 @@
 #include "supervisor/certificates.h"
 #include "supervisor/listeners.h"
 #include "lib/io/local_socket.h"
+#include "supervisor/ticket_keys.h"
 #include "supervisor/watched.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ struct handover {
     int counters;
     struct watched *files[FILES_MAX];
     unsigned file_count;
+    struct ticket_keys tickets;
     int64_t examine_ms; /* when certificates are looked at for their dates again; UTC */
 };
 
@@ -268,6 +270,9 @@ struct error *handover_new(const struct settings *settings, const struct handove
 
     buf_init(&h->text, SETTINGS_TEXT_MAX);
     settings_write(settings, &h->text);
+    if (old)
+        h->tickets = old->tickets;
+    ticket_keys_renew(&h->tickets, clock_monotonic_ms());
     open_files(h, &(struct faults){ join_fault, &err });
     if (!err)
         err = open_counters(h, old);
@@ -307,6 +312,7 @@ void handover_free(struct handover **handover)
     for (unsigned i = 0; i < h->file_count; i++)
         watched_free(&h->files[i]);
     close_sockets(h);
+    ticket_keys_forget(&h->tickets);
     if (h->local >= 0)
         close(h->local);
     if (h->counters >= 0)
@@ -336,6 +342,7 @@ bool handover_is_for(enum role_content kind, const struct role_row *row)
     case CONTENT_CERTIFICATE:
     case CONTENT_KEY:
     case CONTENT_CLIENT_CA:
+    case CONTENT_TICKET_KEYS:
         return row->has_listeners;
     case CONTENT_USERS:
         return row->has_users;
@@ -357,6 +364,7 @@ void handover_give(const struct handover *h, struct process *process)
     }
     if (!row->has_listeners)
         return;
+    process_hand_content(process, CONTENT_TICKET_KEYS, 0, ticket_keys_span(&h->tickets));
     process_hand_shared(process, h->counters, COUNTERS_SIZE);
     for (unsigned i = 0; i < h->settings.listener_count; i++)
         for (unsigned n = 0; n < SETTINGS_ADDRESSES_MAX; n++)
@@ -402,5 +410,7 @@ void handover_visit_new(struct handover *h, handover_visit_fn *visit, void *ctx)
         log_end(&line);
         visit(ctx, watched_kind(file), watched_index(file), watched_content(file));
     }
+    if (ticket_keys_renew(&h->tickets, clock_monotonic_ms()))
+        visit(ctx, CONTENT_TICKET_KEYS, 0, ticket_keys_span(&h->tickets));
     log_complaints_daily(h);
 }

@@ -42,7 +42,7 @@ void handover_give(const struct handover *h, struct process *process);
 /*
  * Looks whether files have changed, and visits each new content.  What is worse than before (no
  * certificate in it, a key that does not fit) is logged and not taken.  Certificates that end soon
- * are logged, too, once a day.
+ * are logged, too, once a day; new keys for TLS tickets are visited as a file's content is.
  */
 typedef void handover_visit_fn(void *ctx, enum role_content kind, unsigned index,
                                struct span content);

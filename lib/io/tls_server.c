@@ -6,6 +6,7 @@
 
 #include "lib/base/memory.h"
 #include "lib/io/tls_openssl.h"
+#include "lib/io/tls_tickets.h"
 
 /*
  * Authenticated encryption first; behind it what old printers and appliances can do, for to most of
@@ -90,6 +91,7 @@ static struct error *use_pair(SSL_CTX *ctx, const struct pair *pair)
 struct faces {
     SSL_CTX **of;
     unsigned count;
+    struct tls_ticket_keys *tickets; /* NULL: none are given */
 };
 
 static CRYPTO_ONCE faces_once = CRYPTO_ONCE_STATIC_INIT;
@@ -109,6 +111,7 @@ static void faces_free(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index,
     for (unsigned i = 1; i < faces->count; i++)
         SSL_CTX_free(faces->of[i]);
     free(faces->of);
+    tls_ticket_keys_free(&faces->tickets);
     free(faces);
 }
 
@@ -197,7 +200,7 @@ static void ask_client(SSL_CTX *ctx, const struct tls_server_wish *wish)
                                      is_required && wish->client_trust ? &yes : NULL);
 }
 
-static SSL_CTX *context_new(const struct tls_server_wish *wish)
+static SSL_CTX *context_new(const struct faces *faces, const struct tls_server_wish *wish)
 {
     SSL_CTX *ctx = tls_context_bare(TLS_server_method(), &ground);
 
@@ -207,6 +210,8 @@ static SSL_CTX *context_new(const struct tls_server_wish *wish)
     ensure(SSL_CTX_set_max_early_data(ctx, 0) == 1); /* a command said twice is no early command */
     use_session_id(ctx, wish->session_id);
     ask_client(ctx, wish);
+    if (faces->tickets)
+        tls_tickets_use(ctx, faces->tickets);
     return ctx;
 }
 
@@ -218,7 +223,7 @@ static SSL_CTX *face_for(struct faces *faces, const struct pair *pair,
         if (!has_key_like(faces->of[i], pair->key) &&
             share_a_name(SSL_CTX_get0_certificate(faces->of[i]), pair->certificate))
             return faces->of[i];
-    return faces->of[faces->count++] = context_new(wish);
+    return faces->of[faces->count++] = context_new(faces, wish);
 }
 
 static struct error *take_pairs(struct faces *faces, const struct tls_server_wish *wish)
@@ -243,6 +248,8 @@ struct error *tls_server_context_new(const struct tls_server_wish *wish,
 
     ensure(wish->pair_count > 0 && CRYPTO_THREAD_run_once(&faces_once, faces_begin) == 1);
     faces->of = memory_new(wish->pair_count * sizeof(*faces->of));
+    if (wish->client == TLS_CLIENT_UNASKED)
+        faces->tickets = tls_ticket_keys_new(wish->ticket_keys);
     err = take_pairs(faces, wish);
     ERR_clear_error();
     if (faces->count == 0) {

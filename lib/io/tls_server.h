@@ -21,6 +21,9 @@ enum tls_client_certificate {
     TLS_CLIENT_REQUIRED, /* without one it fails, and with `client_trust` without a trusted one */
 };
 
+/* What seals tickets, which let a client come back without a whole handshake. */
+enum { TLS_TICKET_KEY_SIZE = 16 + 32 + 32, TLS_TICKET_KEYS_MAX = 3 };
+
 struct tls_server_wish {
     /*
      * The first is for clients that ask for no name, or for one that none bears.  A pair with a
@@ -33,6 +36,11 @@ struct tls_server_wish {
     enum tls_client_certificate client;
     /* Who vouches for clients; NULL: nobody, then what counts are fingerprints.  Lent. */
     const struct tls_trust *client_trust;
+    /*
+     * Whole keys, one behind the other: the first seals, all open.  Empty: no tickets.  None are
+     * given either where clients are asked for a certificate.
+     */
+    struct span ticket_keys;
 };
 
 struct error *tls_server_context_new(const struct tls_server_wish *wish,

@@ -1,4 +1,5 @@
 #include "lib/io/tls_openssl.h"
+#include "lib/io/tls_tickets.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -253,6 +254,8 @@ static size_t end_point_binding(const SSL *ssl, unsigned char room[TLS_BINDING_M
     int digest = NID_undef;
     unsigned len = 0;
 
+    if (SSL_session_reused(ssl))
+        return tls_tickets_end_point(ssl, room);
     if (!certificate || X509_get_signature_info(certificate, &digest, NULL, NULL, NULL) != 1)
         return 0;
     if (digest == NID_md5 || digest == NID_sha1)

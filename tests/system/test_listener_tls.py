@@ -245,3 +245,37 @@ def test_the_least_version_of_tls_is_the_listeners(make_relay):
     with pytest.raises((ssl.SSLError, ConnectionError)):
         shown_to(newest=ssl.TLSVersion.TLSv1_2)
     assert relay.wait_event("tls-failed")["reason"] == "SSL_R_UNSUPPORTED_PROTOCOL"
+
+
+def come_again(context, session):
+    """Connects with a session; returns whether it was resumed, and the session for next time."""
+    with Client(ADDRESS, wrap=lambda s: context.wrap_socket(
+            s, server_hostname=table.RELAY_NAME, session=session)) as c:
+        assert c.greeting[0] == 220
+        return c.socket.session_reused, c.socket.session
+
+
+def test_clients_come_back_with_tickets_to_any_process_and_after_a_reload(lab, make_relay):
+    relay = make_relay(smtpd_processes=3, listeners=(PLAIN, implicit(lab))).start()
+    for newest in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.create_default_context(cafile=lab.ca_file)
+        context.maximum_version = newest
+        resumed, session = come_again(context, None)
+        assert not resumed
+        for _ in range(8):
+            resumed, session = come_again(context, session)
+            assert resumed
+        relay.write(listeners=(implicit(lab), PLAIN))
+        before = relay.role_pids("smtpd")
+        relay.reload()
+        wait_until(lambda before=before: not set(before) & set(relay.role_pids("smtpd")), 15,
+                   "the successors")
+        assert come_again(context, session)[0]
+
+
+def test_no_tickets_where_clients_are_asked_for_certificates(lab, make_relay):
+    make_relay(listeners=(PLAIN, implicit(lab, tls_client_certificates="request"))).start()
+    context = ssl.create_default_context(cafile=lab.ca_file)
+    _, session = come_again(context, None)
+    assert not session.has_ticket
+    assert not come_again(context, session)[0]

@@ -465,6 +465,244 @@ static void weak_ciphers_are_not_spoken(void **state)
     tls_context_free(&server);
 }
 
+/* --- sessions that come back ----------------------------------------------------------------- */
+
+/* Keys that are known by one letter each, the first of which seals. */
+static void give_keys(struct fixture *f, const char *letters)
+{
+    static char bytes[TLS_TICKET_KEYS_MAX * TLS_TICKET_KEY_SIZE];
+
+    for (size_t i = 0; i < strlen(letters); i++)
+        memset(bytes + i * TLS_TICKET_KEY_SIZE, letters[i], TLS_TICKET_KEY_SIZE);
+    f->wish.ticket_keys = (struct span){ bytes, strlen(letters) * TLS_TICKET_KEY_SIZE };
+}
+
+/* A client that comes again: what it keeps, and the binding that the server saw last. */
+struct returner {
+    SSL_CTX *ctx;
+    SSL_SESSION *kept;
+    unsigned tickets; /* how many it was given in all */
+    unsigned char binding[TLS_BINDING_MAX];
+    size_t binding_len;
+};
+
+static int on_ticket(SSL *ssl, SSL_SESSION *session)
+{
+    struct returner *r = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    SSL_SESSION_free(r->kept);
+    r->kept = session;
+    r->tickets++;
+    return 1; /* ours now */
+}
+
+static void returner_open(struct returner *r, int version)
+{
+    *r = (struct returner){ .ctx = client_new() };
+    SSL_CTX_set_app_data(r->ctx, r);
+    SSL_CTX_set_min_proto_version(r->ctx, version);
+    SSL_CTX_set_max_proto_version(r->ctx, version);
+    SSL_CTX_set_session_cache_mode(r->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(r->ctx, on_ticket);
+}
+
+static void returner_close(struct returner *r)
+{
+    SSL_SESSION_free(r->kept);
+    SSL_CTX_free(r->ctx);
+}
+
+/* Comes with the session that it keeps, if any; was it resumed? */
+static bool comes(struct returner *r, struct tls_context *server, const char *name)
+{
+    enum wire_result result = WIRE_WANT_READ;
+    SSL *client = SSL_new(r->ctx);
+    struct tls_session session;
+    struct wire wire;
+    char room[1];
+    int fds[2];
+
+    if (r->kept)
+        SSL_set_session(client, r->kept);
+    if (name)
+        SSL_set_tlsext_host_name(client, name);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    wire_open(&wire, fds[1]);
+    wire_secure_server(&wire, server);
+    SSL_set_fd(client, fds[0]);
+    for (int i = 0; i < 20 && under_way(result); i++) {
+        SSL_connect(client);
+        result = wire_handshake(&wire, &session);
+    }
+    assert_int_equal(result, WIRE_DONE);
+    (void)SSL_read(client, room, sizeof(room));
+    assert_int_equal(session.resumed, SSL_session_reused(client));
+    r->binding_len = wire_binding(&wire, TLS_BINDING_END_POINT, r->binding);
+    SSL_set_quiet_shutdown(client, 1);
+    SSL_shutdown(client);
+    if (SSL_version(client) == TLS1_2_VERSION && session.resumed) { /* told to nobody */
+        SSL_SESSION_free(r->kept);
+        r->kept = SSL_get1_session(client);
+    }
+    SSL_free(client);
+    wire_close(&wire);
+    close(fds[0]);
+    return session.resumed;
+}
+
+static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+
+static void a_client_with_a_ticket_needs_no_whole_handshake(void **state)
+{
+    struct fixture *f = *state;
+    struct returner r;
+
+    give_keys(f, "a");
+    struct tls_context *server = open_server(f);
+    for (size_t i = 0; i < 2; i++) {
+        returner_open(&r, versions[i]);
+        assert_false(comes(&r, server, NULL));
+        assert_true(r.tickets > 0);
+        assert_int_equal(SSL_SESSION_get_max_early_data(r.kept), 0); /* never 0-RTT */
+        assert_true(SSL_SESSION_get_ticket_lifetime_hint(r.kept) <= 7200);
+        assert_true(comes(&r, server, NULL));
+        assert_true(comes(&r, server, NULL));
+        returner_close(&r);
+    }
+    tls_context_free(&server);
+}
+
+static void tickets_open_with_the_key_before_and_not_with_older_ones(void **state)
+{
+    struct fixture *f = *state;
+    struct returner r;
+
+    for (size_t i = 0; i < 2; i++) {
+        returner_open(&r, versions[i]);
+        give_keys(f, "a");
+        struct tls_context *server = open_server(f);
+        assert_false(comes(&r, server, NULL));
+        tls_context_free(&server);
+        give_keys(f, "ba");
+        server = open_server(f);
+        assert_true(comes(&r, server, NULL)); /* and is given a ticket of the new key */
+        tls_context_free(&server);
+        give_keys(f, "cb");
+        server = open_server(f);
+        assert_true(comes(&r, server, NULL));
+        tls_context_free(&server);
+        give_keys(f, "ed");
+        server = open_server(f);
+        assert_false(comes(&r, server, NULL));
+        tls_context_free(&server);
+        returner_close(&r);
+    }
+}
+
+static void without_keys_there_are_no_tickets(void **state)
+{
+    struct fixture *f = *state;
+    struct returner r;
+
+    struct tls_context *server = open_server(f);
+    for (size_t i = 0; i < 2; i++) {
+        returner_open(&r, versions[i]);
+        comes(&r, server, NULL);
+        assert_false(comes(&r, server, NULL));
+        assert_true(!r.kept || !SSL_SESSION_has_ticket(r.kept));
+        returner_close(&r);
+    }
+    tls_context_free(&server);
+}
+
+/* What a ticket says of a client's certificate would never be verified again. */
+static void where_certificates_are_asked_for_there_are_no_tickets(void **state)
+{
+    struct fixture *f = *state;
+    struct returner r;
+
+    give_keys(f, "a");
+    f->wish.client = TLS_CLIENT_ASKED;
+    struct tls_context *server = open_server(f);
+    for (size_t i = 0; i < 2; i++) {
+        returner_open(&r, versions[i]);
+        comes(&r, server, NULL);
+        assert_false(comes(&r, server, NULL));
+        assert_true(!r.kept || !SSL_SESSION_has_ticket(r.kept));
+        returner_close(&r);
+    }
+    tls_context_free(&server);
+}
+
+static void a_ticket_of_one_listener_is_worth_nothing_at_another(void **state)
+{
+    struct fixture *f = *state;
+    struct returner r;
+
+    give_keys(f, "a");
+    struct tls_context *one = open_server(f);
+    f->wish.session_id = SPAN("another");
+    struct tls_context *another = open_server(f);
+    for (size_t i = 0; i < 2; i++) {
+        returner_open(&r, versions[i]);
+        assert_false(comes(&r, one, NULL));
+        assert_false(comes(&r, another, NULL));
+        returner_close(&r);
+    }
+    tls_context_free(&one);
+    tls_context_free(&another);
+}
+
+static void tickets_work_for_every_name(void **state)
+{
+    struct fixture *f = *state;
+    struct returner r;
+
+    give_keys(f, "a");
+    give_three_names(f);
+    struct tls_context *server = open_server(f);
+    for (size_t i = 0; i < 2; i++) {
+        returner_open(&r, versions[i]);
+        assert_false(comes(&r, server, "smtp.example"));
+        assert_true(comes(&r, server, "smtp.example"));
+        returner_close(&r);
+    }
+    tls_context_free(&server);
+}
+
+/* SCRAM-SHA-256-PLUS by tls-server-end-point: the client knows the certificate it was shown. */
+static void a_session_that_comes_back_is_bound_to_the_certificate_it_began_with(void **state)
+{
+    struct fixture *f = *state;
+    unsigned char first[TLS_BINDING_MAX];
+    struct returner r;
+
+    give_keys(f, "a");
+    add_pair(f, &(struct leaf_wish){ .common_name = "old", .names = NAMES("DNS:relay.example") });
+    add_pair(f, &(struct leaf_wish){ .common_name = "new", .names = NAMES("DNS:relay.example") });
+    for (size_t i = 0; i < 2; i++) {
+        f->wish.pairs = f->pairs;
+        f->wish.pair_count = 1;
+        struct tls_context *server = open_server(f);
+        returner_open(&r, versions[i]);
+        assert_false(comes(&r, server, NULL));
+        assert_int_equal(r.binding_len, 32);
+        memcpy(first, r.binding, sizeof(first));
+        tls_context_free(&server);
+        f->wish.pairs = f->pairs + 1;
+        server = open_server(f);
+        for (int again = 0; again < 2; again++) {
+            assert_true(comes(&r, server, NULL));
+            assert_int_equal(r.binding_len, 32);
+            assert_memory_equal(r.binding, first, 32);
+        }
+        tls_context_free(&server);
+        returner_close(&r);
+    }
+    f->wish.pairs = f->pairs;
+    f->wish.pair_count = 2;
+}
+
 /* --- pairs that are none --------------------------------------------------------------------- */
 
 static void assert_refused(struct fixture *f, const char *part)
@@ -542,6 +780,18 @@ int main(void)
              versions_begin_at_1_2_or_where_the_listener_says),
         TEST("weak ciphers are not spoken, and those of old devices are",
              weak_ciphers_are_not_spoken),
+        TEST("a client with a ticket needs no whole handshake; never 0-RTT",
+             a_client_with_a_ticket_needs_no_whole_handshake),
+        TEST("tickets open with the key before, and not with older ones",
+             tickets_open_with_the_key_before_and_not_with_older_ones),
+        TEST("without keys there are no tickets", without_keys_there_are_no_tickets),
+        TEST("where clients are asked for certificates there are no tickets",
+             where_certificates_are_asked_for_there_are_no_tickets),
+        TEST("a ticket of one listener is worth nothing at another",
+             a_ticket_of_one_listener_is_worth_nothing_at_another),
+        TEST("tickets work for every name", tickets_work_for_every_name),
+        TEST("a session that comes back is bound to the certificate it began with (RFC 5929 s.4)",
+             a_session_that_comes_back_is_bound_to_the_certificate_it_began_with),
         TEST("a pair that does not fit is refused wherever it stands",
              a_pair_that_does_not_fit_is_refused_wherever_it_stands),
         TEST("a chain broken behind its first certificate is refused",
