@@ -1,6 +1,8 @@
 #include "queue/due_walk.h"
 
-enum { RETRY_TURN = 4 }; /* each fourth turn begins with retries, so that new mail starves none */
+/* Each fourth turn has retries before new mail, and each sixteenth goes from the last to the first:
+ * nobody starves. */
+enum { RETRY_TURN = 4, LOW_TURN = 16, WALKED_CLASSES = 4 };
 
 /* A position: a row of the hop, or the end of its rows. */
 struct position {
@@ -137,15 +139,18 @@ static struct error *next_of_class(struct due_walk *walk, struct hop *hop, enum 
 static struct error *next_in_order(struct due_walk *walk, struct hop *hop, struct due_group *out,
                                    bool *out_found)
 {
-    static const enum due_class orders[2][3] = {
-        { DUE_URGENT, DUE_FIRST, DUE_RETRY },
-        { DUE_URGENT, DUE_RETRY, DUE_FIRST },
+    static const enum due_class orders[3][WALKED_CLASSES] = {
+        { DUE_URGENT, DUE_FIRST, DUE_RETRY, DUE_LOW },
+        { DUE_URGENT, DUE_RETRY, DUE_FIRST, DUE_LOW },
+        { DUE_LOW, DUE_RETRY, DUE_FIRST, DUE_URGENT },
     };
-    const enum due_class *order = orders[hop->turn % RETRY_TURN == RETRY_TURN - 1];
+    bool is_low = hop->turn % LOW_TURN == LOW_TURN - 1;
+    const enum due_class *order =
+        is_low ? orders[2] : orders[hop->turn % RETRY_TURN == RETRY_TURN - 1];
     struct error *err = NULL;
 
     *out_found = false;
-    for (int i = 0; i < 3 && !err && !*out_found; i++)
+    for (int i = 0; i < WALKED_CLASSES && !err && !*out_found; i++)
         err = next_of_class(walk, hop, order[i], out, out_found);
     return err;
 }

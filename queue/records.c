@@ -97,6 +97,13 @@ bool key_read_part(struct span key, uint64_t *out_id, uint32_t *out_part)
     return true;
 }
 
+enum due_class due_class_of(int32_t priority, bool was_tried)
+{
+    if (priority != 0)
+        return priority > 0 ? DUE_URGENT : DUE_LOW;
+    return was_tried ? DUE_RETRY : DUE_FIRST;
+}
+
 struct record_key key_of_due(const struct due *due)
 {
     struct record_key key = { .len = 0 };

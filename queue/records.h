@@ -58,7 +58,9 @@ struct record_key key_of_part(uint64_t id, uint32_t part);
 bool key_read_part(struct span key, uint64_t *out_id, uint32_t *out_part);
 
 /* due */
-enum due_class { DUE_URGENT, DUE_FIRST, DUE_RETRY, DUE_SUSPECT, DUE_CLASSES };
+enum due_class { DUE_URGENT, DUE_FIRST, DUE_RETRY, DUE_SUSPECT, DUE_LOW, DUE_CLASSES };
+/* Priority comes before "first attempt or retry" (design.md section 3). */
+enum due_class due_class_of(int32_t priority, bool was_tried);
 struct due {
     struct span hop;
     enum due_class due_class;

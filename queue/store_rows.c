@@ -89,8 +89,8 @@ struct error *message_remove(struct store_txn *txn, uint64_t id,
 }
 
 /* One recipient of a new message, due now. */
-static struct error *put_recipient(struct store_txn *txn, uint64_t id, Ipc__Recipient *recipient,
-                                   unsigned bucket)
+static struct error *put_recipient(struct store_txn *txn, const struct new_message *message,
+                                   Ipc__Recipient *recipient, unsigned bucket)
 {
     Queue__RecipientRecord record = QUEUE__RECIPIENT_RECORD__INIT;
 
@@ -99,8 +99,9 @@ static struct error *put_recipient(struct store_txn *txn, uint64_t id, Ipc__Reci
     record.accepted_utc_ms = txn->now_ms;
     record.held = true; /* no row in `due` yet */
     struct span domain = span_of_bytes(recipient->forward_path->domain);
-    return recipient_move(txn, id, recipient->number, &record, schedule_route(&txn->rules, domain),
-                          DUE_FIRST, txn->now_ms);
+    return recipient_move(txn, message->id, recipient->number, &record,
+                          schedule_route(&txn->rules, domain),
+                          due_class_of(message->envelope->priority, false), txn->now_ms);
 }
 
 static struct error *put_recipients(struct store_txn *txn, const struct new_message *message,
@@ -111,7 +112,7 @@ static struct error *put_recipients(struct store_txn *txn, const struct new_mess
     struct error *err = NULL;
 
     for (size_t i = 0; i < envelope->n_recipients && !err; i++)
-        err = put_recipient(txn, message->id, envelope->recipients[i], bucket);
+        err = put_recipient(txn, message, envelope->recipients[i], bucket);
     return err;
 }
 
@@ -140,7 +141,8 @@ struct error *message_put(struct store_txn *txn, const struct new_message *messa
     return err;
 }
 
-static struct error *restore_recipient(struct store_txn *txn, uint64_t id, int64_t accepted_utc_ms,
+static struct error *restore_recipient(struct store_txn *txn, uint64_t id,
+                                       const Queue__MessageRecord *message,
                                        const Queue__RecipientRecord *recipient)
 {
     Queue__RecipientRecord copy = *recipient; /* which points to what is the caller's */
@@ -148,11 +150,11 @@ static struct error *restore_recipient(struct store_txn *txn, uint64_t id, int64
     int64_t due_ms = copy.due_utc_ms < txn->now_ms ? txn->now_ms : copy.due_utc_ms;
 
     copy.held = true; /* no row in `due` yet */
-    copy.accepted_utc_ms = accepted_utc_ms;
+    copy.accepted_utc_ms = message->accepted_utc_ms;
     copy.last_lease = 0;
-    return recipient_move(txn, id, copy.recipient->number, &copy,
-                          schedule_route(&txn->rules, domain),
-                          recipient->attempts > 0 ? DUE_RETRY : DUE_FIRST, due_ms);
+    return recipient_move(
+        txn, id, copy.recipient->number, &copy, schedule_route(&txn->rules, domain),
+        due_class_of(message->envelope->priority, recipient->attempts > 0), due_ms);
 }
 
 struct error *message_restore(struct store_txn *txn, uint64_t id, Queue__MessageRecord *message,
@@ -163,7 +165,7 @@ struct error *message_restore(struct store_txn *txn, uint64_t id, Queue__Message
     struct error *err = store_remove(txn, TABLE_RECEIVING, &key);
 
     for (size_t i = 0; i < count && !err; i++)
-        err = restore_recipient(txn, id, message->accepted_utc_ms, recipients[i]);
+        err = restore_recipient(txn, id, message, recipients[i]);
     message->chunks = content_chunks(message->size);
     message->pending = (uint32_t)count;
     message->deaths = 0;

@@ -110,7 +110,9 @@ static struct error *fail_recipient(struct settling *s, Queue__RecipientRecord *
 /* What took a worker down twice is tried alone from then on. */
 static enum due_class retry_class(const struct settling *s)
 {
-    return s->message->deaths >= SUSPECT_DEATHS ? DUE_SUSPECT : DUE_RETRY;
+    return s->message->deaths >= SUSPECT_DEATHS
+               ? DUE_SUSPECT
+               : due_class_of(s->message->envelope->priority, true);
 }
 
 static struct error *wait_until(struct settling *s, Queue__RecipientRecord *recipient,

@@ -107,37 +107,63 @@ static void rewrite_path(const struct settings *settings, struct address *path)
         *path = fresh;
 }
 
+bool commands_offer_priority(const struct conversation *talk)
+{
+    return talk->mechanisms != 0 || talk->user[0] != '\0';
+}
+
+/* REPLY_SENDER_OK when nothing of what MAIL says stands in the way. */
+static enum reply_id judge_mail(const struct conversation *talk, const struct mail_command *mail)
+{
+    if (mail->parameters > 0 && !talk->is_esmtp) /* SRV-20 */
+        return REPLY_NO_PARAMETERS_AFTER_HELO;
+    if (mail->size_given && mail->size > talk->settings->max_message_bytes) /* RFC 1870 s.6.1 */
+        return REPLY_TOO_LARGE;
+    if (mail->requiretls && !talk->is_secure) /* RFC 8689 s.4.1 */
+        return REPLY_REQUIRETLS_WANTS_TLS;
+    if (mail->priority_given && !commands_offer_priority(talk))
+        return reply_of_fault(COMMAND_PARAMETER_UNKNOWN);
+    if (mail->auth_given && talk->mechanisms == 0)
+        return reply_of_fault(COMMAND_PARAMETER_UNKNOWN);
+    if (talk->listener->auth == LISTENER_AUTH_REQUIRED && talk->user[0] == '\0')
+        return REPLY_AUTH_FIRST; /* RFC 6409 s.4.3 */
+    return REPLY_SENDER_OK;
+}
+
+static void begin_envelope(struct conversation *talk, const struct mail_command *mail)
+{
+    struct envelope *envelope = &talk->envelope;
+
+    memcpy(envelope->user, talk->user, sizeof(envelope->user));
+    envelope->reverse_path = mail->reverse_path;
+    rewrite_path(talk->settings, &envelope->reverse_path);
+    envelope->body = mail->body;
+    envelope->smtputf8 = mail->smtputf8;
+    envelope->requiretls = mail->requiretls;
+    envelope->declared_size = mail->size;
+    envelope->dsn = mail->dsn;
+    if (talk->user[0] != '\0') /* RFC 6710 s.4.1 */
+        envelope->priority = mail->priority;
+}
+
 static enum reply_id take_mail(struct conversation *talk, struct span argument)
 {
     struct mail_command mail;
     enum command_fault fault = command_parse_mail(argument, origin_of(talk), &mail);
-    enum reply_id queue;
+    enum reply_id verdict;
 
     if (fault)
         return reply_of_fault(fault);
-    if (mail.parameters > 0 && !talk->is_esmtp) /* SRV-20 */
-        return REPLY_NO_PARAMETERS_AFTER_HELO;
-    if (mail.size_given && mail.size > talk->settings->max_message_bytes) /* RFC 1870 s.6.1 */
-        return REPLY_TOO_LARGE;
-    if (mail.requiretls && !talk->is_secure) /* RFC 8689 s.4.1 */
-        return REPLY_REQUIRETLS_WANTS_TLS;
-    if (mail.auth_given && talk->mechanisms == 0)
-        return reply_of_fault(COMMAND_PARAMETER_UNKNOWN);
-    if (talk->listener->auth == LISTENER_AUTH_REQUIRED && talk->user[0] == '\0')
-        return REPLY_AUTH_FIRST; /* RFC 6409 s.4.3 */
-    queue = ask_queue(talk);
-    if (queue != REPLY_OK)
-        return queue;
-    memcpy(talk->envelope.user, talk->user, sizeof(talk->envelope.user));
-    talk->envelope.reverse_path = mail.reverse_path;
-    rewrite_path(talk->settings, &talk->envelope.reverse_path);
-    talk->envelope.body = mail.body;
-    talk->envelope.smtputf8 = mail.smtputf8;
-    talk->envelope.requiretls = mail.requiretls;
-    talk->envelope.declared_size = mail.size;
-    talk->envelope.dsn = mail.dsn;
+    verdict = judge_mail(talk, &mail);
+    if (verdict != REPLY_SENDER_OK)
+        return verdict;
+    verdict = ask_queue(talk);
+    if (verdict != REPLY_OK)
+        return verdict;
+    begin_envelope(talk, &mail);
     talk->phase = PHASE_MAIL;
-    return REPLY_SENDER_OK;
+    return talk->envelope.priority == mail.priority ? REPLY_SENDER_OK
+                                                    : REPLY_SENDER_WITHOUT_PRIORITY;
 }
 
 /* The mailbox behind our postmaster: the one set, or postmaster at our own name. */

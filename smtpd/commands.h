@@ -81,6 +81,12 @@ void conversation_delivered(struct conversation *talk);
  */
 enum reply_id commands_take(struct conversation *talk, struct span line);
 
+/*
+ * Is MT-PRIORITY in the answer to EHLO?  Where clients can log in: it is obeyed for those who have,
+ * and others may not know yet who they will be.
+ */
+bool commands_offer_priority(const struct conversation *talk);
+
 /* Counts a refusal that the session found itself (a line too long, a refused message). */
 enum reply_id commands_count(struct conversation *talk, enum reply_id reply);
 

@@ -21,6 +21,9 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_EHLO] = { 250, "", "@", NEXT_COMMAND }, /* and its keywords, see write_ehlo */
     [REPLY_OK] = { 250, "2.0.0", "Ok", NEXT_COMMAND },
     [REPLY_SENDER_OK] = { 250, "2.1.0", "Ok", NEXT_COMMAND },
+    [REPLY_SENDER_WITHOUT_PRIORITY] = { 250, "2.3.6",
+                                        "0 is the new priority assigned to the message",
+                                        NEXT_COMMAND },
     [REPLY_RECIPIENT_OK] = { 250, "2.1.5", "Ok", NEXT_COMMAND },
     [REPLY_QUEUED] = { 250, "2.0.0", "Ok: queued as ", NEXT_COMMAND },
     [REPLY_HELP] = { 214, "2.0.0",
@@ -178,6 +181,8 @@ static void write_ehlo(struct writer *w, const struct reply_facts *facts)
     if (facts->offers_starttls)
         put(w, "\r\n250-STARTTLS");
     write_mechanisms(w, facts->mechanisms);
+    if (facts->offers_priority)
+        put(w, "\r\n250-MT-PRIORITY MIXER"); /* RFC 6710 s.3 */
     if (facts->is_secure)
         put(w, "\r\n250-REQUIRETLS");
     put(w, limits);

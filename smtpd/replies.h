@@ -16,6 +16,7 @@ enum reply_id {
     REPLY_EHLO,
     REPLY_OK,
     REPLY_SENDER_OK,
+    REPLY_SENDER_WITHOUT_PRIORITY,
     REPLY_RECIPIENT_OK,
     REPLY_QUEUED,
     REPLY_HELP,
@@ -103,6 +104,7 @@ struct reply_facts {
     uint64_t size_max;       /* EHLO's SIZE */
     bool offers_starttls;    /* EHLO's STARTTLS */
     bool is_secure;          /* EHLO's REQUIRETLS */
+    bool offers_priority;    /* EHLO's MT-PRIORITY */
     unsigned mechanisms;     /* EHLO's AUTH, a bit each; 0: none */
     unsigned recipients_max; /* EHLO's LIMITS */
 };

@@ -39,6 +39,7 @@ static size_t reply_text(const struct session *s, enum reply_id reply, uint64_t 
         .recipients_max = s->host->settings->max_recipients,
         .offers_starttls = s->talk.has_certificate && !s->talk.is_secure,
         .is_secure = s->talk.is_secure,
+        .offers_priority = commands_offer_priority(&s->talk),
         .mechanisms = s->talk.mechanisms,
     };
 
@@ -117,6 +118,7 @@ static struct trace_facts trace_facts_of(const struct session *s, char room[ADDR
         .tls_version = s->tls_version,
         .tls_cipher = s->tls_cipher,
         .is_utf8 = envelope->smtputf8,
+        .priority = envelope->priority,
         .only_recipient = only_recipient(envelope, room),
         .now_utc_ms = envelope->received_utc_ms,
     };

@@ -84,6 +84,8 @@ struct span trace_tail(const struct trace_facts *facts, char room[TRACE_PART_SIZ
                   facts->tls_cipher);
     if (facts->only_recipient)
         len = put(room, len, "\r\n\tfor <%s>", facts->only_recipient);
+    if (facts->priority != 0)
+        len = put(room, len, "\r\n\tpriority %d", facts->priority);
     clock_format_mail(facts->now_utc_ms, date);
     len = put(room, len, ";\r\n\t%s\r\n", date);
     return (struct span){ room, len };

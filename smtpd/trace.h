@@ -18,6 +18,7 @@ struct trace_facts {
     const char *user;        /* the login to be named; NULL: it is not */
     bool is_hidden;          /* nothing of the client is told; of users only */
     bool is_utf8;            /* SMTPUTF8 was said */
+    int priority;            /* RFC 6710 s.3; 0 is not told */
     const char *tls_version; /* "" in clear */
     const char *tls_cipher;
     /* ASCII.  NULL when there are several: nobody learns of the others. */

@@ -68,6 +68,7 @@ Ipc__Envelope *envelope_to_message(const struct envelope *e)
     m->body = e->body;
     m->smtputf8 = e->smtputf8;
     m->utf8_header = e->utf8_header;
+    m->priority = e->priority;
     m->requiretls = e->requiretls;
     m->ret = e->dsn.ret_full ? 1 : e->dsn.ret_headers ? 2 : 0;
     m->envid = text_bytes(e->dsn.envid);
@@ -152,6 +153,7 @@ static bool recipient_from(const Ipc__Recipient *m, struct envelope *out)
 bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out)
 {
     if (!message || message->body > BODY_8BITMIME || message->ret > 2 ||
+        message->priority < -PRIORITY_MAX || message->priority > PRIORITY_MAX ||
         !mailbox_from(message->reverse_path, &out->reverse_path) ||
         !dsn_envid_is_valid(span_of_bytes(message->envid)) ||
         !text_from(message->envid, out->dsn.envid, sizeof(out->dsn.envid)) ||
@@ -162,6 +164,7 @@ bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out)
     out->body = (enum body_type)message->body;
     out->smtputf8 = message->smtputf8;
     out->utf8_header = message->utf8_header;
+    out->priority = message->priority;
     out->requiretls = message->requiretls;
     out->dsn.ret_full = message->ret == 1;
     out->dsn.ret_headers = message->ret == 2;

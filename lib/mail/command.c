@@ -168,6 +168,21 @@ static bool cut_parameter(struct span *rest, struct parameter *out, enum command
     return *fault == COMMAND_FINE;
 }
 
+/* RFC 6710 s.3: one digit, perhaps with a minus; there is no "-0". */
+static enum command_fault take_priority(struct span value, struct mail_command *out)
+{
+    bool is_low = value.len == 2 && value.data[0] == '-' && value.data[1] != '0';
+    struct span digit = span_from(value, is_low);
+
+    if (out->priority_given)
+        return COMMAND_PARAMETER_TWICE;
+    if (digit.len != 1 || !ascii_is_digit(digit.data[0]))
+        return COMMAND_PARAMETER_SYNTAX;
+    out->priority_given = true;
+    out->priority = is_low ? '0' - digit.data[0] : digit.data[0] - '0';
+    return COMMAND_FINE;
+}
+
 /* RFC 1870 s.3: 1 to 20 digits.  More than we can count is more than we can take. */
 static enum command_fault take_size(struct span value, struct mail_command *out)
 {
@@ -246,6 +261,8 @@ static enum command_fault take_mail_parameter(const struct parameter *parameter,
         return take_flag(parameter, &out->smtputf8);
     if (span_equal_nocase(parameter->keyword, SPAN("REQUIRETLS")))
         return take_flag(parameter, &out->requiretls);
+    if (span_equal_nocase(parameter->keyword, SPAN("MT-PRIORITY")))
+        return take_priority(parameter->value, out);
     if (span_equal_nocase(parameter->keyword, SPAN("RET"))) {
         bool is_given = out->dsn.ret_full || out->dsn.ret_headers;
         return once(is_given, dsn_parse_ret(parameter->value, &out->dsn));

@@ -77,6 +77,8 @@ struct mail_command {
     enum body_type body;
     bool smtputf8;   /* RFC 6531 s.3.4 */
     bool requiretls; /* RFC 8689 s.4.1 */
+    bool priority_given;
+    int priority;    /* RFC 6710 s.3 */
     bool auth_given; /* AUTH=: nobody is trusted to say it, so it is "<>" (RFC 4954 s.5) */
     struct dsn_request dsn;
 };

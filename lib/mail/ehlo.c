@@ -68,6 +68,7 @@ static bool *flag_of(struct ehlo *offered, struct span keyword)
         { SPAN("CHUNKING"), &offered->chunking },
         { SPAN("DSN"), &offered->dsn },
         { SPAN("REQUIRETLS"), &offered->requiretls },
+        { SPAN("MT-PRIORITY"), &offered->mt_priority },
         { SPAN("ENHANCEDSTATUSCODES"), &offered->enhanced_status },
     };
 

@@ -18,6 +18,7 @@ struct ehlo {
     bool chunking;
     bool dsn;
     bool requiretls;
+    bool mt_priority;
     bool enhanced_status;
     unsigned recipients_max; /* LIMITS (RFC 9422): RCPT commands a transaction; 0: not said */
     unsigned messages_max;   /* MAIL commands a session */

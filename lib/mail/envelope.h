@@ -23,6 +23,8 @@ struct envelope_recipient {
     char orcpt[ORCPT_MAX + 1]; /* as received; "" for none */
 };
 
+enum { PRIORITY_MAX = 9 }; /* and PRIORITY_MAX below 0 (RFC 6710 s.3) */
+
 enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
 
 struct envelope {
@@ -31,6 +33,7 @@ struct envelope {
     bool smtputf8;    /* was said (RFC 6531 s.3.4) */
     bool utf8_header; /* is in the content; known once that has come */
     bool requiretls;
+    int priority; /* MT-PRIORITY, of a client that may ask for it (RFC 6710); 0: as all mail */
     struct dsn_request dsn;
     int64_t received_utc_ms;
     char client_name[DOMAIN_MAX + 1]; /* as it said in EHLO, made harmless */

@@ -106,14 +106,18 @@ void dialogue_put_mail(struct dialogue *d, const struct job *job)
     char size[32] = "";
     char dsn[MAIL_DSN_SIZE];
     char path[ADDRESS_ASCII_SIZE];
+    char priority[24] = "";
 
+    if (d->offered.mt_priority && job->envelope.priority != 0) /* RFC 6710 s.4.2 */
+        snprintf(priority, sizeof(priority), " MT-PRIORITY=%d", job->envelope.priority);
     if (d->offered.size)
         snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)job->size);
     write_mail_dsn(d, &job->envelope.dsn, dsn);
-    dialogue_say(
-        d, "MAIL FROM:<%s>%s%s%s%s%s\r\n", path_text(d, job, &job->envelope.reverse_path, path),
-        size, job->eight_bit && d->offered.eightbitmime ? " BODY=8BITMIME" : "",
-        says_utf8(d, job) ? " SMTPUTF8" : "", says_requiretls(d, job) ? " REQUIRETLS" : "", dsn);
+    dialogue_say(d, "MAIL FROM:<%s>%s%s%s%s%s%s\r\n",
+                 path_text(d, job, &job->envelope.reverse_path, path), size,
+                 job->eight_bit && d->offered.eightbitmime ? " BODY=8BITMIME" : "",
+                 says_utf8(d, job) ? " SMTPUTF8" : "", says_requiretls(d, job) ? " REQUIRETLS" : "",
+                 priority, dsn);
 }
 
 /* RFC 3461 s.5.2.1: as received; RFC 6533 s.3: in ASCII where SMTPUTF8 was not said. */

@@ -83,7 +83,8 @@ enum operation_outcome store_rig_commit(struct store_rig *rig, struct operation 
     return operation->outcome;
 }
 
-static void fill_envelope(struct envelope *envelope, const char *sender, const char *recipient)
+static void fill_envelope(const struct store_rig *rig, struct envelope *envelope,
+                          const char *sender, const char *recipient)
 {
     struct address address;
 
@@ -91,6 +92,7 @@ static void fill_envelope(struct envelope *envelope, const char *sender, const c
     ensure(address_parse_reverse(span_of(sender), &envelope->reverse_path) == ADDRESS_FINE);
     ensure(address_parse(span_of(recipient), &address) == ADDRESS_FINE);
     envelope_add(envelope, &address);
+    envelope->priority = rig->priority;
 }
 
 static struct accept an_accept(struct store_rig *rig, const struct envelope *envelope,
@@ -110,7 +112,7 @@ uint64_t store_rig_accept(struct store_rig *rig, const char *sender, const char 
 {
     struct envelope envelope;
 
-    fill_envelope(&envelope, sender, recipient);
+    fill_envelope(rig, &envelope, sender, recipient);
     struct accept accept = an_accept(rig, &envelope, content);
     enum operation_outcome outcome = store_rig_commit(rig, &accept.operation);
     envelope_clear(&envelope);
@@ -124,7 +126,7 @@ void store_rig_accept_many(struct store_rig *rig, const char *sender, const char
     struct accept *accepts = memory_new_array(BATCH, sizeof(*accepts));
     struct envelope envelope;
 
-    fill_envelope(&envelope, sender, recipient);
+    fill_envelope(rig, &envelope, sender, recipient);
     for (unsigned done = 0; done < count; done += BATCH) {
         struct list batch;
         list_init(&batch);

@@ -6,6 +6,7 @@ import quopri
 import pytest
 from client import Client, Message, send, stuffed
 from services import wait_until
+from test_auth import SECRET, plain, user
 from test_bounces import wait_bounce
 from test_listeners import with_tls
 from test_policy import arrived, wait_arrived
@@ -224,3 +225,61 @@ def test_a_notification_asks_for_requiretls_where_it_is_to_be_had(lab, secure_re
                15, "the notification")
     assert any(c.startswith("MAIL FROM:<>") and " REQUIRETLS" in c
                for c in said(lab, "mx.also-good.test"))
+
+
+# ------------------------------------------------------------ MT-PRIORITY (RFC 6710)
+
+@pytest.fixture(name="user_relay")
+def fixture_user_relay(lab, make_relay):
+    """A relay at which "ada" can log in."""
+    relay = make_relay(hop_connections=1, listeners=(
+        with_tls(lab, address="127.0.0.1:25", **{"relay-from": ["127.0.0.0/8"]}),))
+    relay.write(users_file=f"{relay.folder}/users")
+    assert user(relay, "add", "ada", password=SECRET + "\n").returncode == 0
+    relay.start()
+    wait_until(lambda: "AUTH" in offered_inside_tls(lab), 5, "AUTH to be offered")
+    return relay
+
+
+def offered_inside_tls(lab):
+    with secure_client(lab) as c:
+        return c.ehlo()[1]
+
+
+def logged_in(lab):
+    c = secure_client(lab)
+    c.ehlo()
+    assert c.say(plain("ada", SECRET))[0] == 235
+    return c
+
+
+def test_a_priority_is_obeyed_for_users_and_goes_on(lab, user_relay):
+    lab.mx(HOST, extensions="PIPELINING\nMT-PRIORITY")
+    assert "MT-PRIORITY MIXER" in offered_inside_tls(lab)
+    with logged_in(lab) as c:
+        message = hand_in(Message(), "<urgent@sender.test> MT-PRIORITY=4", "<you@nopolicy.test>",
+                          client=c)
+    got = wait_arrived(lab, message)
+    with open(got["file"], "rb") as f:
+        assert b"\tpriority 4;" in f.read()
+    assert any(c.startswith("MAIL FROM:<urgent@sender.test>") and c.endswith(" MT-PRIORITY=4")
+               for c in said(lab))
+
+
+def test_a_priority_of_nobody_in_particular_is_taken_away(lab, user_relay):
+    with Client() as c:
+        c.ehlo()
+        assert c.say("MAIL FROM:<a@sender.test> MT-PRIORITY=9")[0] == 555
+    with secure_client(lab) as c:
+        c.ehlo()
+        assert c.say("MAIL FROM:<a@sender.test> MT-PRIORITY=9")[1].startswith("250 2.3.6 0 is ")
+
+
+def test_urgent_mail_overtakes_what_waits_for_the_same_host(lab, user_relay):
+    """Twenty messages wait behind a slow one; the last to come is urgent and goes among the first."""
+    lab.mx(HOST, dot="=wait 0.3\n250 2.0.0 taken", extensions="8BITMIME")
+    waiting = [send(f"plain{n}@nopolicy.test") for n in range(20)]
+    with logged_in(lab) as c:
+        urgent = hand_in(Message(), "<urgent@sender.test> MT-PRIORITY=9", "<u@nopolicy.test>", client=c)
+    wait_until(lambda: arrived(lab, urgent), 20, "the urgent message")
+    assert sum(bool(arrived(lab, m)) for m in waiting) < 15

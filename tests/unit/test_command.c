@@ -223,6 +223,25 @@ static void bad_paths_are_told_apart(void **state)
     assert_int_equal(command_refusal(COMMAND_NON_ASCII_FORWARD)->code, 553);
 }
 
+/* RFC 6710 s.3 */
+static void a_priority_is_a_digit_perhaps_below_0(void **state)
+{
+    static const char *const bad[] = { "MT-PRIORITY",    "MT-PRIORITY=",   "MT-PRIORITY=10",
+                                       "MT-PRIORITY=-0", "MT-PRIORITY=+1", "MT-PRIORITY=-10",
+                                       "MT-PRIORITY=-",  "MT-PRIORITY=x",  "MT-PRIORITY=--1" };
+    (void)state;
+    assert_int_equal(mail("FROM:<> MT-PRIORITY=9").priority, 9);
+    assert_int_equal(mail("FROM:<> mt-priority=-9").priority, -9);
+    assert_true(mail("FROM:<> MT-PRIORITY=0").priority_given);
+    assert_false(mail("FROM:<>").priority_given);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char line[100] = "FROM:<a@b.test> ";
+        strcat(line, bad[i]);
+        check_mail(line, COMMAND_PARAMETER_SYNTAX);
+    }
+    check_mail("FROM:<> MT-PRIORITY=1 MT-PRIORITY=1", COMMAND_PARAMETER_TWICE);
+}
+
 /* RFC 6531 s.3.2 to s.3.5: said once at MAIL, it opens paths and ORCPT to UTF-8. */
 static void smtputf8_opens_paths_to_utf8(void **state)
 {
@@ -439,6 +458,8 @@ int main(void)
           a_hello_name_is_a_domain_or_a_literal, 0, 0, 0 },
         { "command: what is said about notifications is kept, read strictly (RFC 3461 s.4)",
           what_is_said_about_notifications_is_kept, 0, 0, 0 },
+        { "command: MT-PRIORITY is a digit, perhaps below 0 (RFC 6710 s.3)",
+          a_priority_is_a_digit_perhaps_below_0, 0, 0, 0 },
         { "command: SMTPUTF8 opens paths and ORCPT to UTF-8 (RFC 6531 s.3.2)",
           smtputf8_opens_paths_to_utf8, 0, 0, 0 },
         { "command: bare names get an origin where there is one",

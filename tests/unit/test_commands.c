@@ -512,6 +512,29 @@ static void state_equals_the_models(void **state)
         title, function, open_bench, close_bench, NULL                                             \
     }
 
+/* RFC 6710 s.4.1: offered where clients can log in, obeyed for those who have. */
+static void priority_is_for_those_who_have_logged_in(void **state)
+{
+    struct bench *b = *state;
+
+    say(b, "EHLO client.test");
+    assert_false(commands_offer_priority(&b->talk));
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net> MT-PRIORITY=4"),
+                     reply_of_fault(COMMAND_PARAMETER_UNKNOWN));
+    b->talk.mechanisms = 1;
+    assert_true(commands_offer_priority(&b->talk));
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net> MT-PRIORITY=4"),
+                     REPLY_SENDER_WITHOUT_PRIORITY);
+    assert_int_equal(b->talk.envelope.priority, 0);
+    say(b, "RSET");
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net> MT-PRIORITY=0"), REPLY_SENDER_OK);
+    say(b, "RSET");
+    snprintf(b->talk.user, sizeof(b->talk.user), "ada");
+    b->talk.mechanisms = 0;
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net> MT-PRIORITY=-4"), REPLY_SENDER_OK);
+    assert_int_equal(b->talk.envelope.priority, -4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -537,6 +560,8 @@ int main(void)
         TEST("both paths are rewritten, the null path is not", both_paths_are_rewritten),
         TEST("bare names are completed where that is told",
              bare_names_are_completed_where_that_is_told),
+        TEST("MT-PRIORITY is for those who have logged in (RFC 6710)",
+             priority_is_for_those_who_have_logged_in),
         TEST("a message taken forgives earlier errors", a_message_taken_forgives_errors),
         TEST("temporary trouble is no error of the client",
              temporary_trouble_is_no_error_of_the_client),

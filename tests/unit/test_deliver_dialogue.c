@@ -362,6 +362,16 @@ static void set_requiretls(struct play *p, const char *value)
     change_envelope(p, change_requiretls, value);
 }
 
+static void change_priority(struct envelope *e, const char *value)
+{
+    e->priority = atoi(value);
+}
+
+static void set_priority(struct play *p, const char *value)
+{
+    change_envelope(p, change_priority, value);
+}
+
 /* The last job's content becomes so many lines of 100 octets. */
 static void set_lines(struct play *p, const char *value)
 {
@@ -428,6 +438,7 @@ static const struct {
     { "dsn", set_dsn },             /* RET ENVID NOTIFY ORCPT, of the last mail's first recipient */
     { "smtputf8", set_smtputf8 },   /* was said of the last mail; "header": it is needed there */
     { "requiretls", set_requiretls }, /* was said of the last mail */
+    { "priority", set_priority },     /* of the last mail */
     { "along", set_along },           /* the next mail leaves with the end of the one before */
     { "hold", set_hold },             /* on: the queue gives no content; off: it does */
     { "damaged", set_damaged }, /* the queue says that the first mail's next chunk is damaged */

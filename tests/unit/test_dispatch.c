@@ -121,6 +121,28 @@ static void a_leased_row_is_not_found_again_until_its_lease_ends(void **state)
     end_walk();
 }
 
+/* RFC 6710 s.5: first what has priority, last what has little. */
+static void priority_goes_first_and_starves_none(void **state)
+{
+    uint64_t low, urgent;
+    unsigned turn = 1;
+    (void)state;
+    rig.priority = -4;
+    low = accept_from("low@sender.test");
+    rig.priority = 0;
+    store_rig_accept_many(&rig, "ada@sender.test", "bob@example.net", 100);
+    rig.priority = 9;
+    urgent = accept_from("urgent@sender.test");
+    store_rig_accept_many(&rig, "urgent@sender.test", "bob@example.net", 100);
+    rig.priority = 0;
+    begin_walk();
+    assert_int_equal(lease_next(), urgent);
+    while (lease_next() != low)
+        turn++;
+    assert_in_range(turn, 10, 16);
+    end_walk();
+}
+
 static void new_mail_goes_before_retries_and_starves_none(void **state)
 {
     (void)state;
@@ -306,6 +328,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST("100,000 messages of one sender do not delay another's",
              a_flood_of_one_sender_does_not_delay_another),
+        TEST("what has priority goes first, what has little last, and nobody starves (RFC 6710)",
+             priority_goes_first_and_starves_none),
         TEST("senders take turns, each with its oldest message", senders_take_turns),
         TEST("a leased row is not found again until its lease ends",
              a_leased_row_is_not_found_again_until_its_lease_ends),

@@ -26,6 +26,7 @@ static void all_that_is_offered_is_noted(void **state)
         "CHUNKING",
         "DSN",
         "REQUIRETLS",
+        "MT-PRIORITY MIXER",
         "ENHANCEDSTATUSCODES",
         "X-UNKNOWN a b",
         NULL,
@@ -34,9 +35,9 @@ static void all_that_is_offered_is_noted(void **state)
     (void)state;
     assert_string_equal(e.name, "mx.example.net");
     assert_true(e.starttls && e.pipelining && e.size && e.eightbitmime && e.smtputf8);
-    assert_true(e.chunking && e.dsn && e.requiretls && e.enhanced_status);
+    assert_true(e.chunking && e.dsn && e.requiretls && e.enhanced_status && e.mt_priority);
     assert_int_equal(e.size_max, 1000);
-    assert_int_equal(e.keywords, 10);
+    assert_int_equal(e.keywords, 11);
 }
 
 static void the_greeting_line_offers_nothing(void **state)

@@ -346,6 +346,8 @@ static void an_envelope_survives_the_way_there_and_back(void **state)
     e.received_utc_ms = 1769767200000;
     e.client_address = (struct ip_address){ ADDRESS_V6, { 0x20, 0x01 } };
     e.declared_size = 77;
+    e.smtputf8 = e.utf8_header = e.requiretls = true;
+    e.priority = -9;
     struct envelope_recipient *r = envelope_add(&e, &a);
     r->number = 5;
     r->notify = NOTIFY_FAILURE;
@@ -355,6 +357,8 @@ static void an_envelope_survives_the_way_there_and_back(void **state)
     envelope_message_free(&m);
     assert_string_equal(back.reverse_path.text, "bob@example.org");
     assert_int_equal(back.body, BODY_8BITMIME);
+    assert_true(back.smtputf8 && back.utf8_header && back.requiretls);
+    assert_int_equal(back.priority, -9);
     assert_true(back.dsn.ret_headers && !back.dsn.ret_full);
     assert_string_equal(back.dsn.envid, "QQ+20");
     assert_true(ip_address_equal(&back.client_address, &e.client_address));
@@ -410,7 +414,7 @@ static void an_envelope_that_has_no_room_left_still_fits_a_frame(void **state)
 static void an_envelope_with_a_control_byte_or_a_lie_is_none(void **state)
 {
     (void)state;
-    for (int wrong = 0; wrong < 9; wrong++) {
+    for (int wrong = 0; wrong < 10; wrong++) {
         struct envelope e;
         struct envelope back;
         struct address a = { .text = "ada@example.net", .local_len = 3, .domain = "example.net" };
@@ -429,6 +433,8 @@ static void an_envelope_with_a_control_byte_or_a_lie_is_none(void **state)
             m->client_address = bytes_of_span(SPAN("12345"));
         else if (wrong == 4)
             m->recipients[0]->forward_path = NULL;
+        else if (wrong == 9)
+            m->priority = 10;
         else if (wrong == 8)
             forward->text = bytes_of_span(SPAN("\xc3@example.net")); /* no UTF-8 */
         else if (wrong == 5)

@@ -53,6 +53,10 @@ static void due_keys_sort_by_hop_class_bucket_time(void **state)
     assert_before(a_due("a.test", DUE_FIRST, 9, 900), a_due("a.test", DUE_RETRY, 0, 0));
     assert_before(a_due("a.test", DUE_FIRST, 255, 900), a_due("a.test", DUE_FIRST, 256, 0));
     assert_before(a_due("a.test", DUE_FIRST, 1, 255), a_due("a.test", DUE_FIRST, 1, 256));
+    assert_int_equal(due_class_of(0, false), DUE_FIRST);
+    assert_int_equal(due_class_of(0, true), DUE_RETRY);
+    assert_int_equal(due_class_of(1, true), DUE_URGENT);
+    assert_int_equal(due_class_of(-1, false), DUE_LOW);
 }
 
 static void a_hop_that_begins_like_another_stays_apart(void **state)

@@ -185,6 +185,28 @@ static void a_delivered_message_leaves_only_its_history(void **state)
     assert_int_equal(store_rig_count(&rig, TABLE_HISTORY), 1);
 }
 
+static void a_retry_keeps_its_priority(void **state)
+{
+    static const struct {
+        int priority;
+        enum due_class due_class;
+    } rows[] = { { 4, DUE_URGENT }, { -9, DUE_LOW } };
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        Queue__RecipientRecord *recipient;
+        rig.priority = rows[i].priority;
+        uint64_t id = a_message();
+        rig.priority = 0;
+        assert_true(store_rig_recipient(&rig, id, 0, &recipient));
+        assert_int_equal(recipient->due_class, rows[i].due_class);
+        queue__recipient_record__free_unpacked(recipient, NULL);
+        settle_as(id, IPC__RESULT_KIND__DEFERRED, "4.2.1");
+        assert_true(store_rig_recipient(&rig, id, 0, &recipient));
+        assert_int_equal(recipient->due_class, rows[i].due_class);
+        queue__recipient_record__free_unpacked(recipient, NULL);
+    }
+}
+
 static void a_deferred_recipient_waits_for_its_retry(void **state)
 {
     (void)state;
@@ -616,6 +638,7 @@ int main(void)
              what_never_became_whole_is_swept),
         TEST("a delivered message leaves only its history",
              a_delivered_message_leaves_only_its_history),
+        TEST("a retry keeps the priority of its message (RFC 6710)", a_retry_keeps_its_priority),
         TEST("a deferred recipient waits for its retry", a_deferred_recipient_waits_for_its_retry),
         TEST("an outcome applied twice counts once", an_outcome_applied_twice_counts_once),
         TEST("an outcome for a message that is gone changes nothing",

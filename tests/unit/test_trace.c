@@ -165,6 +165,17 @@ static void smtputf8_has_protocols_of_its_own(void **state)
     assert_protocol(true, true, "UTF8SMTPSA");
 }
 
+static void a_priority_is_told(void **state)
+{
+    struct trace_facts facts = plain();
+    char tail[TRACE_PART_SIZE];
+
+    (void)state;
+    facts.priority = -4;
+    assert_true(span_starts_with(trace_tail(&facts, tail),
+                                 SPAN("\r\n\tfor <ada@example.net>\r\n\tpriority -4;\r\n")));
+}
+
 static void the_longest_names_fit(void **state)
 {
     struct trace_facts facts = plain();
@@ -202,6 +213,7 @@ int main(void)
           NULL },
         { "SMTPUTF8 has protocols of its own (RFC 6531 s.4.3)", smtputf8_has_protocols_of_its_own,
           NULL, NULL, NULL },
+        { "a priority is told (RFC 6710)", a_priority_is_told, NULL, NULL, NULL },
         { "the longest names fit", the_longest_names_fit, NULL, NULL, NULL },
     };
     return cmocka_run_group_tests_name("trace", tests, NULL, NULL);
