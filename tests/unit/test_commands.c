@@ -317,6 +317,19 @@ static void temporary_trouble_is_asked_for_only_so_often(void **state)
     assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_TOO_MANY_ERRORS);
 }
 
+static void commands_that_lead_nowhere_are_taken_only_so_often(void **state)
+{
+    struct bench *b = *state;
+
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO); /* counts, too */
+    for (int i = 2; i < SMTPD_JUNK_MAX; i++)
+        assert_int_equal(say(b, "NOOP"), REPLY_OK);
+    conversation_delivered(&b->talk);
+    for (int i = 1; i < SMTPD_JUNK_MAX; i++)
+        assert_int_equal(say(b, "NOOP"), REPLY_OK);
+    assert_int_equal(say(b, "NOOP"), REPLY_TOO_MANY_ERRORS);
+}
+
 /* --- chunks */
 
 static void the_chunks_of_a_message_are_counted(void **state)
@@ -567,6 +580,8 @@ int main(void)
              temporary_trouble_is_no_error_of_the_client),
         TEST("temporary trouble is asked for only so often",
              temporary_trouble_is_asked_for_only_so_often),
+        TEST("NOOP and the like are taken only so often without mail",
+             commands_that_lead_nowhere_are_taken_only_so_often),
         TEST("after any reply the state equals the model's", state_equals_the_models),
     };
     return cmocka_run_group_tests_name("commands", tests, NULL, NULL);

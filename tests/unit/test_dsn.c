@@ -110,6 +110,8 @@ static void an_orcpt_is_a_type_and_an_xtext(void **state)
     memcpy(text, "rfc822;", 7);
     assert_true(dsn_parse_orcpt((struct span){ text, ORCPT_MAX }, orcpt));
     assert_false(dsn_parse_orcpt((struct span){ text, ORCPT_MAX + 1 }, orcpt));
+    assert_true(dsn_orcpt_is_valid((struct span){ text, ORCPT_MAX })); /* from another role */
+    assert_false(dsn_orcpt_is_valid((struct span){ text, ORCPT_MAX + 1 }));
 }
 
 static void check_utf8(const char *text, const char *decoded, const char *ascii)

@@ -60,10 +60,9 @@ static void a_line_left_unused_is_found_again(void **state)
 }
 
 /* A line of `len` octets with its CRLF, handed in at pieces of `piece`. */
-static enum line_found feed(size_t len, size_t piece)
+static enum line_found feed_to(struct lines lines, size_t len, size_t piece)
 {
     char *text = memory_new(len);
-    struct lines lines = { 0 };
     struct span line;
     enum line_found found = LINE_NONE;
     size_t used, have = 0, begin = 0;
@@ -78,6 +77,20 @@ static enum line_found feed(size_t len, size_t piece)
     assert_true(found == LINE_NONE || found == LINE_ENDLESS || begin == len);
     free(text);
     return found;
+}
+
+static enum line_found feed(size_t len, size_t piece)
+{
+    return feed_to((struct lines){ 0 }, len, piece);
+}
+
+static void an_answer_to_auth_may_be_longer(void **state)
+{
+    const struct lines auth = { .is_response = true };
+
+    (void)state;
+    assert_int_equal(feed_to(auth, SMTP_AUTH_LINE_MAX, 1000), LINE_WHOLE);
+    assert_int_equal(feed_to(auth, SMTP_AUTH_LINE_MAX + 1, 1000), LINE_TOO_LONG);
 }
 
 static void the_longest_line_is_taken_and_one_more_is_not(void **state)
@@ -103,6 +116,8 @@ int main(void)
           NULL },
         { "a line of 4096 octets is taken, one of 4097 discarded, one of 64 KiB ends all",
           the_longest_line_is_taken_and_one_more_is_not, NULL, NULL, NULL },
+        { "a line within AUTH has 12288 octets at most (RFC 4954 s.4)",
+          an_answer_to_auth_may_be_longer, NULL, NULL, NULL },
     };
     return cmocka_run_group_tests_name("lines", tests, NULL, NULL);
 }

@@ -194,6 +194,25 @@ static void the_whole_length_is_bounded_and_the_text_cut(void **state)
     buf_clear(&text);
 }
 
+/* 32 of the longest lines fill a reply to the last octet. */
+static void the_last_octet_of_a_reply_is_its_last(void **state)
+{
+    struct buf text;
+    struct reply_parser p;
+    size_t used;
+    (void)state;
+    buf_init(&text, 1 << 20);
+    for (int i = 0; i < SMTP_REPLY_BYTES_MAX / SMTP_REPLY_LINE_MAX; i++)
+        assert_true(buf_printf(&text, "250-%0*d\r\n", SMTP_REPLY_LINE_MAX - 6, i));
+    assert_int_equal(buf_len(&text), SMTP_REPLY_BYTES_MAX);
+    reply_parser_init(&p);
+    assert_int_equal(reply_parse(&p, buf_span(&text), NULL, NULL, &used), REPLY_MORE);
+    assert_int_equal(reply_parse(&p, SPAN("2"), NULL, NULL, &used), REPLY_BROKEN);
+    assert_string_equal(p.fault, "reply too long");
+    reply_parser_clear(&p);
+    buf_clear(&text);
+}
+
 static void a_status_counts_only_when_its_class_fits(void **state)
 {
     struct reply_parser p;
@@ -263,6 +282,8 @@ int main(void)
         { "reply: 100 lines pass, 101 break it", the_number_of_lines_is_bounded, 0, 0, 0 },
         { "reply: more than 64 KiB break it; the text is cut at 2 KiB",
           the_whole_length_is_bounded_and_the_text_cut, 0, 0, 0 },
+        { "a reply of 64 KiB is taken, and not an octet more",
+          the_last_octet_of_a_reply_is_its_last, 0, 0, 0 },
         { "reply: a status counts only when its class fits the code",
           a_status_counts_only_when_its_class_fits, 0, 0, 0 },
         { "reply: statuses are read and written", statuses_are_read_and_written, 0, 0, 0 },
