@@ -19,7 +19,9 @@ struct writing {
     const struct sendmail_options *options;
     const struct letter_author *author;
     struct letter *letter;
-    struct map *known; /* recipients, each once */
+    struct map *known;     /* recipients, each once */
+    struct buf recipients; /* their commands */
+    bool is_utf8;          /* an address is not ASCII (RFC 6531 s.3.4) */
 };
 
 /* --- addresses ------------------------------------------------------------------------------- */
@@ -38,12 +40,20 @@ static bool is_harmless(const char *text)
     return true;
 }
 
-static struct error *complete(const struct writing *w, const char *name, char room[COMPLETE_SIZE])
+static bool is_ascii(const char *text)
+{
+    while (*text != '\0' && (unsigned char)*text < 0x80)
+        text++;
+    return *text == '\0';
+}
+
+static struct error *complete(struct writing *w, const char *name, char room[COMPLETE_SIZE])
 {
     bool is_whole = strrchr(name, '@') != NULL;
     int written = snprintf(room, COMPLETE_SIZE, "%s%s%s", name, is_whole ? "" : "@",
                            is_whole ? "" : w->author->origin);
 
+    w->is_utf8 = w->is_utf8 || !is_ascii(name);
     if (written < COMPLETE_SIZE && is_harmless(room))
         return NULL;
     return error_new(ERROR_PERMANENT, "this is no address: %.200s", name);
@@ -52,14 +62,13 @@ static struct error *complete(const struct writing *w, const char *name, char ro
 static struct error *add_recipient(struct writing *w, const char *name)
 {
     const char *notify = w->options->notify;
-    struct buf *commands = &w->letter->commands;
     char address[COMPLETE_SIZE];
     struct error *err = complete(w, name, address);
 
     if (err || map_put(w->known, span_of(address), w))
         return err;
     w->letter->recipients++;
-    if (!buf_printf(commands, "RCPT TO:<%s>%s%s\n", address, notify ? " NOTIFY=" : "",
+    if (!buf_printf(&w->recipients, "RCPT TO:<%s>%s%s\n", address, notify ? " NOTIFY=" : "",
                     notify ? notify : ""))
         return too_many();
     return NULL;
@@ -231,7 +240,7 @@ static bool is_null(const char *sender)
 }
 
 /* "ada", "ada@example.net", "<ada@example.net>", "Ada <ada@example.net>". */
-static struct error *find_sender(const struct writing *w, char room[COMPLETE_SIZE])
+static struct error *find_sender(struct writing *w, char room[COMPLETE_SIZE])
 {
     const char *given = w->options->sender;
     struct header_addresses addresses;
@@ -249,15 +258,17 @@ static struct error *find_sender(const struct writing *w, char room[COMPLETE_SIZ
     return complete(w, text, room);
 }
 
-static bool put_mail(const struct writing *w, const char *sender, bool eight_bit)
+static bool put_commands(const struct writing *w, const char *sender, bool eight_bit)
 {
     const struct sendmail_options *o = w->options;
     struct buf *out = &w->letter->commands;
     const char *body = eight_bit ? "8BITMIME" : o->body;
 
-    return buf_printf(out, "MAIL FROM:<%s>%s%s%s%s%s%s\n", sender, body ? " BODY=" : "",
+    return buf_printf(out, "MAIL FROM:<%s>%s%s%s%s%s%s%s\n", sender, body ? " BODY=" : "",
                       body ? body : "", o->ret ? " RET=" : "", o->ret ? o->ret : "",
-                      o->envid ? " ENVID=" : "", o->envid ? o->envid : "");
+                      o->envid ? " ENVID=" : "", o->envid ? o->envid : "",
+                      w->is_utf8 ? " SMTPUTF8" : "") &&
+           buf_append(out, buf_span(&w->recipients));
 }
 
 static struct error *check_parameters(const struct sendmail_options *o)
@@ -272,21 +283,21 @@ static struct error *write_envelope(struct writing *w, struct span text, bool ei
 {
     struct error *err = check_parameters(w->options);
 
-    if (!err && !put_mail(w, sender, eight_bit))
-        err = error_new(ERROR_PERMANENT, "-V is too long");
     if (!err)
         err = add_arguments(w);
     if (!err && w->options->recipients_in_header)
         err = add_header_recipients(w, text, facts->is_resent);
     if (!err && w->letter->recipients == 0)
         err = error_new(ERROR_PERMANENT, "there is no recipient");
+    if (!err && !put_commands(w, sender, eight_bit))
+        err = too_many();
     return err;
 }
 
 struct error *letter_write(struct span text, bool eight_bit, const struct sendmail_options *options,
                            const struct letter_author *author, struct letter *out)
 {
-    struct writing w = { options, author, out, NULL };
+    struct writing w = { .options = options, .author = author, .letter = out };
     const struct header_facts facts = look_at(text);
     char sender[COMPLETE_SIZE], from[COMPLETE_SIZE];
     struct error *err;
@@ -299,8 +310,10 @@ struct error *letter_write(struct span text, bool eight_bit, const struct sendma
     if (err)
         return err;
     w.known = map_new();
+    buf_init(&w.recipients, COMMANDS_MAX);
     err = write_envelope(&w, text, eight_bit, sender, &facts);
     map_free(&w.known);
+    buf_clear(&w.recipients);
     if (!err && !put_content(&w, text, facts.has_from ? NULL : from))
         err = error_new(ERROR_PERMANENT, "the full name is too long");
     return err;

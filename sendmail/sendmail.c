@@ -146,7 +146,7 @@ static int send_letter(const struct run *run, const struct letter *letter)
 
 static int send_text(struct run *run, const struct text *text)
 {
-    const struct letter_author author = { run->login, run->full_name, run->settings->hostname };
+    const struct letter_author author = { run->login, run->full_name, run->settings->origin };
     struct letter letter;
     struct error *err =
         letter_write(buf_span(text->out), text->eight_bit, &run->options, &author, &letter);

@@ -169,6 +169,14 @@ static void parameters_are_handed_on(void **state)
                         "RCPT TO:<bob@example.org> NOTIFY=never\n\n" FROM "\r\n");
 }
 
+static void addresses_that_are_not_ascii_ask_for_smtputf8(void **state)
+{
+    (void)state;
+    assert_non_null(
+        strstr(write_header(FROM "To: j\xc3\xb6rg@b.test\r\n\r\n"),
+               "MAIL FROM:<ada@host.example> SMTPUTF8\nRCPT TO:<j\xc3\xb6rg@b.test>\n"));
+}
+
 static void nothing_smuggles_a_command(void **state)
 {
     struct sendmail_options options = to_bob();
@@ -222,6 +230,8 @@ int main(void)
         { "nothing smuggles a command", nothing_smuggles_a_command, NULL, NULL, NULL },
         { "what is no address is an error, and so is nobody",
           what_is_no_address_is_an_error_and_so_is_nobody, NULL, NULL, NULL },
+        { "addresses that are not ASCII ask for SMTPUTF8",
+          addresses_that_are_not_ascii_ask_for_smtputf8, NULL, NULL, NULL },
     };
 
     return cmocka_run_group_tests_name("letter", tests, NULL, NULL);
