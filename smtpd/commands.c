@@ -7,6 +7,7 @@
 #include "lib/mail/command.h"
 #include "lib/mail/rewrite.h"
 #include "smtpd/access.h"
+#include "smtpd/shares.h"
 
 void conversation_init(struct conversation *talk, const struct settings *settings,
                        const struct listener_settings *listener, const struct ip_address *client)
@@ -88,6 +89,13 @@ static enum reply_id ask_queue(const struct conversation *talk)
     return REPLY_QUEUE_TROUBLE;
 }
 
+static enum reply_id take_share(struct conversation *talk, const struct address *sender,
+                                bool is_recipient)
+{
+    return talk->take_share ? talk->take_share(talk->share_ctx, sender, is_recipient, &talk->reason)
+                            : REPLY_OK;
+}
+
 /* The domain of bare names; NULL where they are not completed. */
 static const char *origin_of(const struct conversation *talk)
 {
@@ -117,7 +125,8 @@ static enum reply_id judge_mail(const struct conversation *talk, const struct ma
 {
     if (mail->parameters > 0 && !talk->is_esmtp) /* SRV-20 */
         return REPLY_NO_PARAMETERS_AFTER_HELO;
-    if (mail->size_given && mail->size > talk->settings->max_message_bytes) /* RFC 1870 s.6.1 */
+    if (mail->size_given &&
+        mail->size > shares_message_bytes(talk->settings, talk->listener)) /* RFC 1870 s.6.1 */
         return REPLY_TOO_LARGE;
     if (mail->requiretls && !talk->is_secure) /* RFC 8689 s.4.1 */
         return REPLY_REQUIRETLS_WANTS_TLS;
@@ -158,6 +167,8 @@ static enum reply_id take_mail(struct conversation *talk, struct span argument)
     if (verdict != REPLY_SENDER_OK)
         return verdict;
     verdict = ask_queue(talk);
+    if (verdict == REPLY_OK)
+        verdict = take_share(talk, &mail.reverse_path, false);
     if (verdict != REPLY_OK)
         return verdict;
     begin_envelope(talk, &mail);
@@ -224,9 +235,12 @@ static enum reply_id take_rcpt(struct conversation *talk, struct span argument)
     if (verdict != REPLY_RECIPIENT_OK)
         return verdict;
     rewrite_path(talk->settings, &rcpt.forward_path);
-    if (talk->envelope.recipient_count >= talk->settings->max_recipients ||
+    if (talk->envelope.recipient_count >= shares_recipients(talk->settings, talk->listener) ||
         !envelope_has_room(&talk->envelope, &rcpt.forward_path))
         return REPLY_TOO_MANY_RECIPIENTS; /* RFC 5321 s.4.5.3.1.10 */
+    verdict = take_share(talk, &talk->envelope.reverse_path, true);
+    if (verdict != REPLY_OK)
+        return verdict;
     add_recipient(talk, &rcpt);
     talk->phase = PHASE_RCPT;
     return REPLY_RECIPIENT_OK;
@@ -426,8 +440,8 @@ enum reply_id commands_count(struct conversation *talk, enum reply_id reply)
         talk->errors++;
     else if (reply_code(reply) >= 400)
         talk->deferrals++;
-    if (talk->errors < SMTPD_ERRORS_MAX && talk->deferrals < SMTPD_DEFERRALS_MAX &&
-        talk->junk < SMTPD_JUNK_MAX)
+    if (talk->errors < talk->settings->max_errors && talk->deferrals < SMTPD_DEFERRALS_MAX &&
+        talk->junk < talk->settings->max_idle_commands)
         return reply;
     conversation_reset(talk);
     return REPLY_TOO_MANY_ERRORS; /* RFC 5321 s.7.8 */

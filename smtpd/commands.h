@@ -40,6 +40,13 @@ struct conversation {
     bool input_follows;   /* bytes stand behind this line already */
     unsigned mechanisms;  /* AUTH is offered with these, a bit each; none outside TLS */
     enum queue_state queue;
+    /*
+     * Takes one message of this sender, or one recipient, from what the client may have: REPLY_OK,
+     * or the refusal and in *out_reason why.  NULL: it may have any number.
+     */
+    enum reply_id (*take_share)(void *ctx, const struct address *sender, bool is_recipient,
+                                const char **out_reason);
+    void *share_ctx;
 
     /* State. */
     enum phase phase;
@@ -47,7 +54,7 @@ struct conversation {
     bool chunk_follows;     /* octets stand behind the last line, whatever it is answered */
     struct bdat_command chunk;
     unsigned chunks;               /* of this message */
-    const char *reason;            /* the access rule that judged the last forward-path */
+    const char *reason;            /* the rule that refused the last path */
     bool is_esmtp;                 /* said EHLO, not HELO */
     char user[ADDRESS_MAX + 1];    /* authenticated; "" for none */
     enum auth_mechanism mechanism; /* of the AUTH just begun ... */

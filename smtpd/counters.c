@@ -192,11 +192,10 @@ static uint64_t mix(uint64_t x) /* the finalizer of splitmix64 */
     return x ^ x >> 31;
 }
 
-/* One client is an IPv4 address or an IPv6 /64: nobody has fewer addresses than that. */
-static struct rows rows_of(const struct counters *c, const struct ip_address *client)
+/* The rows of the first bytes of an address. */
+static struct rows rows_of(const struct counters *c, const struct ip_address *client, size_t len)
 {
-    size_t len = client->family == ADDRESS_V6 ? 8 : 4;
-    uint64_t key = client->family;
+    uint64_t key = client->family << 8 | len;
     uint64_t address = 0;
 
     for (size_t i = 0; i < len; i++)
@@ -208,32 +207,44 @@ static struct rows rows_of(const struct counters *c, const struct ip_address *cl
     return rows;
 }
 
+/* What one client is counted in. */
+struct places {
+    struct rows client;
+    struct rows network;
+};
+
+/* One client is an IPv4 address or an IPv6 /64: nobody has fewer addresses than that. */
+static struct places places_of(const struct counters *c, const struct ip_address *client)
+{
+    bool is_v6 = client->family == ADDRESS_V6;
+
+    return (struct places){ rows_of(c, client, is_v6 ? 8 : 4), rows_of(c, client, is_v6 ? 6 : 3) };
+}
+
 /* Shows the others what we count. */
 static void publish(struct counters *c, struct rows rows)
 {
     struct part *own = &c->table->parts[c->own];
 
-    note_used(c);
-    atomic_store(&own->total, c->total);
     atomic_store(&own->rows[rows.first], c->rows[rows.first]);
     atomic_store(&own->rows[rows.second], c->rows[rows.second]);
 }
 
-static void add(struct counters *c, struct rows rows)
+static void add_to(struct counters *c, struct rows rows, int one)
 {
-    c->total++;
-    c->rows[rows.first]++;
-    c->rows[rows.second]++;
+    c->rows[rows.first] = (unsigned short)(c->rows[rows.first] + one);
+    c->rows[rows.second] = (unsigned short)(c->rows[rows.second] + one);
     publish(c, rows);
 }
 
-static void subtract(struct counters *c, struct rows rows)
+static void count(struct counters *c, struct places places, int one)
 {
-    ensure(c->total > 0);
-    c->total--;
-    c->rows[rows.first]--;
-    c->rows[rows.second]--;
-    publish(c, rows);
+    ensure(one > 0 || c->total > 0);
+    c->total = (unsigned)((int)c->total + one);
+    note_used(c);
+    atomic_store(&c->table->parts[c->own].total, c->total);
+    add_to(c, places.client, one);
+    add_to(c, places.network, one);
 }
 
 unsigned counters_total(const struct counters *c)
@@ -254,7 +265,7 @@ static unsigned row_total(const struct counters *c, unsigned row)
     return total;
 }
 
-static unsigned client_total(const struct counters *c, struct rows rows)
+static unsigned rows_total(const struct counters *c, struct rows rows)
 {
     unsigned first = row_total(c, rows.first);
     unsigned second = row_total(c, rows.second);
@@ -263,33 +274,37 @@ static unsigned client_total(const struct counters *c, struct rows rows)
 }
 
 /* With the client in question counted already. */
-static enum admission judge(const struct counters *c, struct rows rows, bool is_loopback,
-                            const struct admission_limits *limits)
+static enum admission judge(const struct counters *c, struct places places,
+                            const struct ip_address *client, const struct admission_limits *limits)
 {
     unsigned connections = limits->connections;
 
-    if (!is_loopback)
-        connections -= connections / 10;
-    if (counters_total(c) > connections)
+    if (ip_address_is_loopback(client))
+        return counters_total(c) > connections ? ADMISSION_FULL : ADMISSION_GRANTED;
+    if (counters_total(c) > connections - connections / 10)
         return ADMISSION_FULL;
-    if (!is_loopback && client_total(c, rows) > limits->connections_per_client)
+    if (rows_total(c, places.client) > limits->connections_per_client)
         return ADMISSION_CLIENT;
+    if (client->family != ADDRESS_LOCAL &&
+        rows_total(c, places.network) > limits->connections_per_network)
+        return ADMISSION_NETWORK;
     return ADMISSION_GRANTED;
 }
 
 enum admission counters_admit(struct counters *c, const struct ip_address *client,
                               const struct admission_limits *limits)
 {
-    struct rows rows = rows_of(c, client);
+    struct places places = places_of(c, client);
 
-    add(c, rows); /* first: two processes that look at the same time must not both say yes */
-    enum admission admission = judge(c, rows, ip_address_is_loopback(client), limits);
+    count(c, places,
+          +1); /* first: two processes that look at the same time must not both say yes */
+    enum admission admission = judge(c, places, client, limits);
     if (admission != ADMISSION_GRANTED)
-        subtract(c, rows);
+        count(c, places, -1);
     return admission;
 }
 
 void counters_leave(struct counters *c, const struct ip_address *client)
 {
-    subtract(c, rows_of(c, client));
+    count(c, places_of(c, client), -1);
 }

@@ -1,12 +1,13 @@
 /*
- * counters - how many clients are connected, in all and per address, over all smtpd processes.
+ * counters - how many clients are connected, in all, per address and per network, over all smtpd
+ * processes.
  * Called by smtpd/smtpd at each connect and disconnect.  A table of fixed size in memory that the
  * processes share; every process counts in a part of its own, and holds a lock (fcntl(2)) on it
  * while it lives, so that the counts of a dead one are found and zeroed.
  *
- * Clients are counted by IPv4 address or IPv6 /64 in two rows each, found by a keyed hash; the
- * smaller count holds.  Strangers that share both rows make it too large, hardly ever and by
- * little.
+ * Clients are counted by IPv4 address or IPv6 /64, and by their network, an IPv4 /24 or IPv6 /48,
+ * in two rows each, found by a keyed hash; the smaller count holds.  Strangers that share both rows
+ * make it too large, hardly ever and by little.
  */
 #ifndef WAXSEAL_SMTPD_COUNTERS_H
 #define WAXSEAL_SMTPD_COUNTERS_H
@@ -23,11 +24,13 @@ enum admission {
     ADMISSION_GRANTED, /* counted; counters_leave takes it back */
     ADMISSION_FULL,    /* too many in all */
     ADMISSION_CLIENT,  /* too many of this client */
+    ADMISSION_NETWORK, /* too many of its network */
 };
 
 struct admission_limits {
-    unsigned connections;            /* the last tenth is kept for loopback (pitfalls.md 7.7) */
-    unsigned connections_per_client; /* loopback excepted */
+    unsigned connections;             /* the last tenth is kept for loopback (pitfalls.md 7.7) */
+    unsigned connections_per_client;  /* loopback excepted */
+    unsigned connections_per_network; /* the same; and users of this machine */
 };
 
 /*

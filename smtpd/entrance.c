@@ -6,6 +6,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "smtpd/replies.h"
+#include "smtpd/shares.h"
 
 /* As many clients as the settings allow and the descriptors suffice for. */
 static unsigned find_connections_max(const struct settings *settings)
@@ -28,22 +29,35 @@ static unsigned find_connections_max(const struct settings *settings)
 static void admit_or_turn_away(void *ctx, const struct session_place *place, int fd,
                                const struct endpoint *client);
 
+/* Both or none. */
+static struct error *open_tables(struct entrance *entrance, int shared)
+{
+    struct error *err = counters_open(shared, &entrance->counters);
+
+    if (!err)
+        err = rates_open(shared, &entrance->host->rates);
+    if (err)
+        counters_close(&entrance->counters);
+    return err;
+}
+
 struct error *entrance_open(struct entrance *entrance, struct session_host *host, int shared)
 {
     *entrance = (struct entrance){ .host = host };
     entrance->connections_max = find_connections_max(host->settings);
     proxy_waits_init(&entrance->proxies, host->loop, admit_or_turn_away, entrance);
-    struct error *err = counters_open(shared, &entrance->counters);
+    struct error *err = open_tables(entrance, shared);
     if (!err)
         return NULL;
     log_failure(LOG_WARNING, "counting-alone", err); /* better than to serve nobody */
     error_free(&err);
-    return counters_open(-1, &entrance->counters);
+    return open_tables(entrance, -1);
 }
 
 void entrance_close(struct entrance *entrance)
 {
     proxy_waits_clear(&entrance->proxies);
+    rates_close(&entrance->host->rates);
     counters_close(&entrance->counters);
 }
 
@@ -66,11 +80,14 @@ static void turn_away(const struct entrance *entrance, int fd, const struct endp
     log_end(&line);
 }
 
-static enum admission admit(struct entrance *entrance, const struct ip_address *client)
+static enum admission admit(struct entrance *entrance, const struct session_place *place,
+                            const struct ip_address *client)
 {
+    const struct settings *settings = entrance->host->settings;
     const struct admission_limits limits = {
         .connections = entrance->connections_max,
-        .connections_per_client = entrance->host->settings->max_connections_per_client,
+        .connections_per_client = shares_connections(settings, place->settings),
+        .connections_per_network = settings->max_connections_per_network,
     };
     enum admission admission = counters_admit(entrance->counters, client, &limits);
 
@@ -91,7 +108,7 @@ static void admit_or_turn_away(void *ctx, const struct session_place *place, int
         turn_away(entrance, fd, client, REPLY_SHUTTING_DOWN);
         return;
     }
-    switch (admit(entrance, &client->address)) {
+    switch (admit(entrance, place, &client->address)) {
     case ADMISSION_GRANTED:
         session_open(entrance->host, place, fd, client);
         break;
@@ -100,6 +117,9 @@ static void admit_or_turn_away(void *ctx, const struct session_place *place, int
         break;
     case ADMISSION_CLIENT:
         turn_away(entrance, fd, client, REPLY_TOO_MANY_FROM_YOU);
+        break;
+    case ADMISSION_NETWORK:
+        turn_away(entrance, fd, client, REPLY_TOO_MANY_FROM_NETWORK);
         break;
     }
 }

@@ -1,7 +1,7 @@
 /*
  * entrance - who of those that connect gets a session; the others hear why not.  Called by
  * smtpd/smtpd for every connection accepted, and when a session has ended.  Owns this process's
- * part of the table of counters (smtpd/counters).
+ * part of the table of counters (smtpd/counters), and the host's rates (smtpd/rates).
  */
 #ifndef WAXSEAL_SMTPD_ENTRANCE_H
 #define WAXSEAL_SMTPD_ENTRANCE_H

@@ -7,6 +7,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/memory.h"
 #include "smtpd/session_log.h"
+#include "smtpd/shares.h"
 
 /* --- time: one timer a session, never moved forward, only found to be early */
 
@@ -36,12 +37,17 @@ static void session_await_command(struct session *s)
 }
 
 /* Content has to come at a least rate, and to end at some time (pitfalls.md section 7.7). */
-static int64_t time_for(uint64_t octets)
+static int64_t time_for_message(const struct session *s)
 {
-    uint64_t earned_ms = octets / SMTPD_DATA_RATE_MIN * SECOND_MS;
-    int64_t allowed_ms = SMTPD_DATA_MS;
+    return (int64_t)s->host->settings->data_timeout_s * SECOND_MS;
+}
 
-    if (earned_ms < SMTPD_DATA_MS - SMTPD_DATA_GRACE_MS)
+static int64_t time_for(const struct session *s, uint64_t octets)
+{
+    uint64_t earned_ms = octets / s->host->settings->min_data_rate * SECOND_MS;
+    int64_t allowed_ms = time_for_message(s);
+
+    if (earned_ms < (uint64_t)(allowed_ms - SMTPD_DATA_GRACE_MS))
         allowed_ms = SMTPD_DATA_GRACE_MS + (int64_t)earned_ms;
     return allowed_ms;
 }
@@ -49,8 +55,8 @@ static int64_t time_for(uint64_t octets)
 /* A chunk has its own time within that of the message: a client may think between two of them. */
 static void session_await_chunk(struct session *s)
 {
-    int64_t until_ms = s->chunk.begun_ms + time_for(s->chunk.octets - s->chunk.left);
-    int64_t last_ms = s->data_begun_ms + SMTPD_DATA_MS;
+    int64_t until_ms = s->chunk.begun_ms + time_for(s, s->chunk.octets - s->chunk.left);
+    int64_t last_ms = s->data_begun_ms + time_for_message(s);
 
     session_deadline(s, until_ms < last_ms ? until_ms : last_ms);
 }
@@ -60,7 +66,7 @@ static void session_await(struct session *s)
     if (s->chunk.is_open)
         session_await_chunk(s);
     else if (s->talk.phase == PHASE_CONTENT)
-        session_deadline(s, s->data_begun_ms + time_for(s->intake.data.bytes));
+        session_deadline(s, s->data_begun_ms + time_for(s, s->intake.data.bytes));
     else
         session_await_command(s);
 }
@@ -251,6 +257,29 @@ static void on_timer(void *ctx)
 
 /* --- what smtpd tells */
 
+/* One more message or recipient of a client, its user and the sender. */
+static enum reply_id on_share(void *ctx, const struct address *sender, bool is_recipient,
+                              const char **out_reason)
+{
+    const struct session *s = ctx;
+    const struct share_facts facts = {
+        .settings = s->host->settings,
+        .listener = s->place->settings,
+        .client = &s->client.address,
+        .user = span_of(s->talk.user),
+        .sender = span_of(sender->text),
+        .now_ms = loop_now(s->host->loop),
+    };
+    enum rate spent;
+    bool taken = is_recipient ? shares_take_recipient(s->host->rates, &facts, &spent)
+                              : shares_take_message(s->host->rates, &facts, &spent);
+
+    if (taken)
+        return REPLY_OK;
+    *out_reason = rate_name(spent);
+    return REPLY_SHARE_SPENT;
+}
+
 /* A client waits for the greeting; who has spoken before it is no mail client (SRV-13, SRV-14). */
 static enum reply_id judge_first_bytes(int fd)
 {
@@ -292,6 +321,8 @@ void session_open(struct session_host *host, const struct session_place *place, 
     list_append(&host->sessions, &s->in_host);
     host->session_count++;
     conversation_init(&s->talk, host->settings, place->settings, &client->address);
+    s->talk.take_share = host->rates ? on_share : NULL;
+    s->talk.share_ctx = s;
     s->timer = loop_timer_new(host->loop, on_timer, s);
     s->stream = stream_open(host->loop, fd, &stream_events, s);
     stream_low_mark(s->stream, SMTPD_OUTPUT_MAX / 2);

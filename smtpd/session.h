@@ -17,6 +17,7 @@
 #include "lib/ipc/auth_client.h"
 #include "lib/ipc/queue_client.h"
 #include "smtpd/offenders.h"
+#include "smtpd/rates.h"
 
 /* Where clients come in; outlives their sessions. */
 struct session_place {
@@ -29,6 +30,7 @@ struct session_host {
     struct loop *loop;
     struct queue_client *queue;
     struct auth_client *auth; /* NULL: nobody can log in */
+    struct rates *rates;      /* NULL: nothing is counted */
     const struct settings *settings;
     /* A session has ended, for any reason. */
     void (*on_ended)(void *ctx, const struct ip_address *client);

@@ -6,6 +6,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "smtpd/session_log.h"
+#include "smtpd/shares.h"
 #include "smtpd/trace.h"
 
 /* --- saying */
@@ -22,7 +23,7 @@ static void reply_detail(const struct session *s, enum reply_id reply, uint64_t 
         span_to_string(span_of(s->place->settings->banner), detail, DETAIL_SIZE);
     else if (reply == REPLY_QUEUED)
         qid_format(id, detail);
-    else if (reply == REPLY_RELAYING_DENIED)
+    else if (reply == REPLY_RELAYING_DENIED || reply == REPLY_SHARE_SPENT)
         span_to_string(span_of(s->talk.reason), detail, DETAIL_SIZE);
     else if (reply == REPLY_BAD_CONTENT)
         span_to_string(span_of(data_fault_name(s->intake.data.fault)), detail, DETAIL_SIZE);
@@ -35,8 +36,8 @@ static size_t reply_text(const struct session *s, enum reply_id reply, uint64_t 
     struct reply_facts facts = {
         .hostname = s->host->settings->hostname,
         .detail = detail,
-        .size_max = s->host->settings->max_message_bytes,
-        .recipients_max = s->host->settings->max_recipients,
+        .size_max = shares_message_bytes(s->host->settings, s->place->settings),
+        .recipients_max = shares_recipients(s->host->settings, s->place->settings),
         .offers_starttls = s->talk.has_certificate && !s->talk.is_secure,
         .is_secure = s->talk.is_secure,
         .offers_priority = commands_offer_priority(&s->talk),
@@ -137,7 +138,7 @@ static void content_begin(struct session *s)
         .envelope = &s->talk.envelope,
         .trace_head = trace_head(&trace, head),
         .trace_tail = trace_tail(&trace, tail),
-        .max_bytes = s->host->settings->max_message_bytes,
+        .max_bytes = shares_message_bytes(s->host->settings, s->place->settings),
         .max_header_bytes = s->host->settings->header_bytes_max,
         .max_line = s->host->settings->line_octets_max,
         .max_hops = s->host->settings->received_hops_max,
@@ -294,7 +295,7 @@ void session_answer(struct session *s, enum reply_id reply, struct span line)
         return;
     }
     session_log_reply(s, reply, line);
-    if (reply_code(reply) >= 500 && s->talk.errors > SMTPD_ERRORS_SLOW) {
+    if (reply_code(reply) >= 500 && s->talk.errors > s->host->settings->max_errors / 2) {
         s->delayed = reply;
         session_hold(s, HOLD_SLOW, SMTPD_SLOW_MS);
         return;

@@ -8,6 +8,9 @@
 
 #include "lib/ipc/role.h"
 
+/* The memory that its processes share (smtpd/counters, smtpd/rates). */
+enum { SMTPD_SHARED_SIZE = 5 * 1024 * 1024 };
+
 /* The role's entry; gives its exit status. */
 int smtpd_main(struct role *role);
 

@@ -2,6 +2,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "smtpd/smtpd.h"
 #include "supervisor/certificates.h"
 #include "supervisor/listeners.h"
 #include "lib/io/local_socket.h"
@@ -16,7 +17,6 @@
 
 enum {
     FILES_MAX = 3 + SETTINGS_LISTENERS_MAX * (1 + 2 * SETTINGS_CERTIFICATES_MAX),
-    COUNTERS_SIZE = 4 * 1024 * 1024, /* address space; only what is written takes memory */
 };
 
 static const char resolv_conf[] = "/etc/resolv.conf";
@@ -255,7 +255,7 @@ static struct error *open_counters(struct handover *h, const struct handover *ol
         return h->counters < 0 ? error_errno(ERROR_LOCAL, errno, "copy a descriptor") : NULL;
     }
     h->counters = memfd_create("waxseal-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (h->counters < 0 || ftruncate(h->counters, COUNTERS_SIZE) != 0)
+    if (h->counters < 0 || ftruncate(h->counters, SMTPD_SHARED_SIZE) != 0)
         return error_errno(ERROR_LOCAL, errno, "shared table of counters");
     return NULL;
 }
@@ -365,7 +365,7 @@ void handover_give(const struct handover *h, struct process *process)
     if (!row->has_listeners)
         return;
     process_hand_content(process, CONTENT_TICKET_KEYS, 0, ticket_keys_span(&h->tickets));
-    process_hand_shared(process, h->counters, COUNTERS_SIZE);
+    process_hand_shared(process, h->counters, SMTPD_SHARED_SIZE);
     for (unsigned i = 0; i < h->settings.listener_count; i++)
         for (unsigned n = 0; n < SETTINGS_ADDRESSES_MAX; n++)
             if (h->sockets[i][n] >= 0)

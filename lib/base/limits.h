@@ -19,32 +19,27 @@ enum {
     SMTP_REPLY_BYTES_MAX = 64 * 1024, /* table */
     EHLO_KEYWORDS_MAX = 64,           /* pitfalls.md section 7.6 */
     RECEIVED_HOPS_MAX = 100,          /* table; RFC 5321 s.6.3 */
-    HEADER_BYTES_MAX = 256 * 1024,    /* pitfalls.md section 7.6 */
+    HEADER_BYTES_MAX = 256 * 1024,    /* pitfalls.md section 7.6; settings may lower it */
     ENVID_MAX = 100,                  /* RFC 3461 s.5.4 */
     ORCPT_MAX = 500,                  /* RFC 3461 s.5.4 */
     RECIPIENTS_PER_JOB_MAX = 100,     /* RFC 5321 s.4.5.3.1.8 */
-    SMTPD_ERRORS_SLOW = 10,     /* refused commands before replies slow down; RFC 5321 s.7.8 */
-    SMTPD_ERRORS_MAX = 20,      /* refused commands before 421 */
-    SMTPD_DEFERRALS_MAX = 1000, /* commands refused for now (4yz), without mail, before 421 */
-    SMTPD_CHUNKS_MAX = 20000,   /* BDAT commands a message; pitfalls.md section 7.6 */
-    SMTPD_JUNK_MAX = 100,       /* NOOP, RSET, VRFY and the like without mail */
-    ACCEPTS_PER_TURN = 8,       /* design.md section 3 */
+    SMTPD_DEFERRALS_MAX = 1000,       /* commands refused for now (4yz), without mail, before 421 */
+    SMTPD_CHUNKS_MAX = 20000,         /* BDAT commands a message; pitfalls.md section 7.6 */
+    ACCEPTS_PER_TURN = 8,             /* design.md section 3 */
 
     /* smtpd's waits, and what one session may make it keep */
     SMTPD_COMMAND_DISCARD_MAX = 64 * 1024, /* of a command line that is too long; then 421 */
     SMTPD_OUTPUT_MAX = 64 * 1024,          /* replies not taken before we stop reading */
     SMTPD_AUTH_FAILURES_MAX = 3,           /* in one session, before 421 */
     SMTPD_AUTH_MS = 60 * 1000,             /* for the auth role; it is given up on before */
-    SMTPD_SLOW_MS = 1000,                  /* before a reply, beyond SMTPD_ERRORS_SLOW */
+    SMTPD_SLOW_MS = 1000,                  /* before a reply, after many errors */
     SMTPD_PROXY_MS = 5 * 1000,             /* for a proxy's header; SRV-120 */
     SMTPD_TLS_MS = 60 * 1000,              /* handshake; rfc/smtp-server.md SRV-70 */
     SMTPD_QUEUE_WAIT_MS = 10 * 1000,       /* for a queue that is away; design.md section 2 */
     SMTPD_QUEUE_DOWN_MS = 60 * 1000,       /* away for longer: 421 at once */
     SMTPD_ROOM_WAIT_MS = 5 * 60 * 1000,    /* for the queue's credit within DATA */
     SMTPD_COMMIT_MS = 9 * 60 * 1000,       /* for its verdict; RFC 5321 s.4.5.3.2.6 gives 10 min */
-    SMTPD_DATA_MS = 60 * 60 * 1000,        /* from 354 to the end of data, whatever the rate */
     SMTPD_DATA_GRACE_MS = 3 * 60 * 1000,   /* of these without a least rate; s.4.5.3.2.5 */
-    SMTPD_DATA_RATE_MIN = 1024,            /* octets a second, beyond the grace */
     SMTPD_CLOSE_MS = 5 * 1000,             /* for the client to take our last reply */
     SMTPD_DRAIN_BEGIN_MS = 5 * 1000,       /* draining: for a new client to begin its transaction */
     SMTPD_DRAIN_COMMIT_MS = 25 * 1000,     /* draining: for the final dot's reply; design.md s.2 */

@@ -106,6 +106,11 @@ struct listener_settings {
     char copy_to[SETTINGS_NAME_SIZE];     /* gets a copy of every message; empty: nobody does */
     enum listener_received received_from; /* what the Received field tells of the client */
     struct network_list normalise_from;   /* whose bare LFs become CRLF */
+    uint64_t max_message_bytes;           /* this and the next ones: 0: as for all listeners */
+    unsigned max_recipients;
+    unsigned max_connections_per_client;
+    unsigned max_messages_per_client;
+    unsigned max_recipients_per_client;
 };
 
 struct settings {
@@ -115,10 +120,10 @@ struct settings {
     char run_dir[SETTINGS_PATH_SIZE];
     char ca_file[SETTINGS_PATH_SIZE];
     enum log_level log_level;
-    char postmaster[SETTINGS_NAME_SIZE]; /* the human behind our notifications */
-    char origin[SETTINGS_NAME_SIZE];     /* the domain of bare names; never empty */
-    struct rewrite_list rewrites;        /* of senders, and of where mail goes */
-    char users_file[SETTINGS_PATH_SIZE]; /* who may log in; empty: nobody */
+    char postmaster[SETTINGS_NAME_SIZE];     /* the human behind our notifications */
+    char origin[SETTINGS_NAME_SIZE];         /* the domain of bare names; never empty */
+    struct rewrite_list rewrites;            /* of senders, and of where mail goes */
+    char users_file[SETTINGS_PATH_SIZE];     /* who may log in; empty: nobody */
     char dovecot_socket[SETTINGS_PATH_SIZE]; /* who knows that instead; empty: users_file */
 
     struct listener_settings listeners[SETTINGS_LISTENERS_MAX];
@@ -142,9 +147,19 @@ struct settings {
 
     /* limits */
     uint64_t max_message_bytes;
-    unsigned max_recipients;             /* of one transaction */
-    unsigned max_connections;            /* of all clients together */
-    unsigned max_connections_per_client; /* of one IPv4 address or IPv6 /64; loopback excepted */
+    unsigned max_recipients;              /* of one transaction */
+    unsigned max_connections;             /* of all clients together */
+    unsigned max_connections_per_client;  /* of one IPv4 address or IPv6 /64; loopback excepted */
+    unsigned max_connections_per_network; /* of one IPv4 /24 or IPv6 /48; loopback excepted */
+    unsigned rate_time_s;                 /* of the next six, of which 0 is no limit */
+    unsigned max_messages_per_client;     /* loopback excepted */
+    unsigned max_recipients_per_client;   /* the same */
+    unsigned max_messages_per_user;
+    unsigned max_recipients_per_user;
+    unsigned max_messages_per_sender;
+    unsigned max_recipients_per_sender;
+    unsigned max_errors;
+    unsigned max_idle_commands;
     uint64_t queue_bytes_max;
     unsigned hop_connections;     /* to one next hop at a time */
     unsigned deliver_connections; /* of one worker */
@@ -154,6 +169,8 @@ struct settings {
 
     /* times, in seconds */
     unsigned smtpd_timeout_s; /* for the next command (RFC 5321 s.4.5.3.2.7) */
+    unsigned data_timeout_s;  /* from 354 to the end of content, whatever the rate */
+    unsigned min_data_rate;   /* octets a second */
     unsigned retry_first_s;
     unsigned retry_max_s;
     unsigned queue_lifetime_s;

@@ -47,7 +47,9 @@ def entries(text):
 
 
 def wrong_in_page(rows, text):
-    page = dict(entries(text))
+    page = {}
+    for name, body in entries(text):  # a listener's limit has the name of that of all
+        page[name] = page.get(name, "") + body
     for name in sorted(set(page) ^ {r["name"] for r in rows}):
         yield f"{name}: only in one of page and table"
     for row in rows:

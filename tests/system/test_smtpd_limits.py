@@ -87,6 +87,40 @@ def test_so_many_reloads_that_old_processes_pile_up_close_no_door(make_relay):
     close_all(clients)
 
 
+# ------------------------------------------------------------ shares
+
+def mail_from(sender, connect=Client):
+    """What MAIL of a sender is answered, in a connection of its own."""
+    with connect() as c:
+        c.ehlo()
+        return c.say(f"MAIL FROM:<{sender}>")
+
+
+def test_a_senders_share_is_one_for_all_processes_and_outlives_them(make_relay):
+    relay = make_relay(smtpd_processes=3, max_messages_per_sender=4).start()
+    assert [mail_from("a@sender.test")[0] for _ in range(6)] == [250] * 4 + [450] * 2
+    assert "messages of this sender" in mail_from("a@sender.test")[1]
+    reload(relay)
+    relay.kill_role("smtpd")
+    wait_until(lambda: mail_from("b@sender.test")[0] == 250, 5, "another sender's mail to be taken")
+    assert mail_from("a@sender.test")[0] == 450
+
+
+def test_the_limits_of_a_listener_stand_before_those_of_all(make_relay):
+    make_relay(max_messages_per_client=1, listeners=(LISTENERS[0], {
+        **LISTENERS[1], "max-connections-per-client": 2, "max-messages-per-client": 3,
+        "max-message-size": "1M", "max-recipients": 7})).start()
+    clients = [outsider() for _ in range(3)]
+    assert [c.greeting[0] for c in clients] == [220, 220, 421]
+    close_all(clients)
+    wait_until(lambda: greeted_as(220), 5, "room again")
+    with outsider() as c:
+        offer = c.ehlo()[1]
+        assert "SIZE 1048576" in offer and "RCPTMAX=7" in offer
+        codes = [c.say("MAIL FROM:<a@sender.test>")[0] for _ in range(4) if c.say("RSET")[0] == 250]
+        assert codes == [250] * 3 + [450]
+
+
 # ------------------------------------------------------------ envelopes
 
 def test_an_envelope_too_large_for_the_queue_is_452_and_the_role_lives(make_relay):

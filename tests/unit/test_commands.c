@@ -6,6 +6,9 @@
 #include "lib/base/limits.h"
 #include "tests/support/test.h"
 
+/* What the settings say by themselves. */
+enum { ERRORS_MAX = 20, IDLE_MAX = 100 };
+
 struct bench {
     struct settings settings;
     struct conversation talk;
@@ -273,7 +276,7 @@ static void errors_end_the_session_at_their_limit(void **state)
     struct bench *b = *state;
 
     begin_transaction(b);
-    for (int i = 1; i < SMTPD_ERRORS_MAX; i++)
+    for (int i = 1; i < ERRORS_MAX; i++)
         assert_int_equal(say(b, "RCPT TO:<@>"), reply_of_fault(COMMAND_BAD_FORWARD_PATH));
     assert_int_equal(say(b, "RCPT TO:<@>"), REPLY_TOO_MANY_ERRORS);
     assert_int_equal(b->talk.envelope.recipient_count, 0);
@@ -284,7 +287,7 @@ static void a_message_taken_forgives_errors(void **state)
     struct bench *b = *state;
 
     begin_transaction(b);
-    for (int i = 1; i < SMTPD_ERRORS_MAX; i++)
+    for (int i = 1; i < ERRORS_MAX; i++)
         assert_int_equal(say(b, "FOO"), REPLY_UNKNOWN_COMMAND);
     assert_int_equal(say(b, "DATA"), REPLY_SEND_DATA);
     conversation_delivered(&b->talk);
@@ -298,7 +301,7 @@ static void temporary_trouble_is_no_error_of_the_client(void **state)
     begin_transaction(b);
     while (b->talk.envelope.recipient_count < 5)
         assert_int_equal(say(b, "RCPT TO:<b@example.com>"), REPLY_RECIPIENT_OK);
-    for (int i = 0; i < 5 * SMTPD_ERRORS_MAX; i++)
+    for (int i = 0; i < 5 * ERRORS_MAX; i++)
         assert_int_equal(say(b, "RCPT TO:<b@example.com>"), REPLY_TOO_MANY_RECIPIENTS);
 }
 
@@ -322,10 +325,10 @@ static void commands_that_lead_nowhere_are_taken_only_so_often(void **state)
     struct bench *b = *state;
 
     assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO); /* counts, too */
-    for (int i = 2; i < SMTPD_JUNK_MAX; i++)
+    for (int i = 2; i < IDLE_MAX; i++)
         assert_int_equal(say(b, "NOOP"), REPLY_OK);
     conversation_delivered(&b->talk);
-    for (int i = 1; i < SMTPD_JUNK_MAX; i++)
+    for (int i = 1; i < IDLE_MAX; i++)
         assert_int_equal(say(b, "NOOP"), REPLY_OK);
     assert_int_equal(say(b, "NOOP"), REPLY_TOO_MANY_ERRORS);
 }
@@ -512,7 +515,7 @@ static void state_equals_the_models(void **state)
         step(b, &m, move, next_random(&seed));
         if (!same_state(&b->talk, &m))
             fail_msg("step %d, after %s: the states differ", i, move->line);
-        if (m.errors == SMTPD_ERRORS_MAX - 1 || m.junk == SMTPD_JUNK_MAX - 1) {
+        if (m.errors == ERRORS_MAX - 1 || m.junk == IDLE_MAX - 1) {
             conversation_delivered(&b->talk); /* stay below the limits */
             m.errors = m.junk = 0;
             model_reset(&m);

@@ -36,10 +36,39 @@ static struct counters *opened(int fd)
 
 static enum admission admit(struct counters *c, const char *client, unsigned all, unsigned each)
 {
-    const struct admission_limits limits = { all, each };
+    const struct admission_limits limits = { all, each, 1000000 };
     struct ip_address address = ip(client);
 
     return counters_admit(c, &address, &limits);
+}
+
+static void a_network_has_so_many_connections(void **state)
+{
+    const struct admission_limits limits = { 1000, 1000, 3 };
+    static const char *const same[] = { "192.0.2.1",       "192.0.2.2",       "192.0.2.77",
+                                        "2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:3::1" };
+    const struct ip_address local = ip_address_of_user(1000);
+    struct counters *c = opened(-1);
+    struct ip_address one = ip("192.0.2.9"), other = ip("192.0.3.9"), loopback = ip("127.0.0.1");
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        struct ip_address client = ip(same[i]);
+        assert_int_equal(counters_admit(c, &client, &limits), ADMISSION_GRANTED);
+    }
+    assert_int_equal(counters_admit(c, &one, &limits), ADMISSION_NETWORK);
+    assert_int_equal(counters_admit(c, &other, &limits), ADMISSION_GRANTED);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(counters_admit(c, &loopback, &limits), ADMISSION_GRANTED);
+        assert_int_equal(counters_admit(c, &local, &limits), ADMISSION_GRANTED);
+    }
+    one = ip("192.0.2.1");
+    counters_leave(c, &one);
+    assert_int_equal(counters_admit(c, &one, &limits), ADMISSION_GRANTED);
+    one = ip("2001:db8:1:4::1");
+    assert_int_equal(counters_admit(c, &one, &limits), ADMISSION_NETWORK);
+    assert_int_equal(counters_total(c), 27);
+    counters_close(&c);
 }
 
 static void a_client_has_so_many_connections(void **state)
@@ -201,6 +230,8 @@ static void too_small_a_table_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        { "a network has so many connections; loopback and users of this machine are in none",
+          a_network_has_so_many_connections, NULL, NULL, NULL },
         { "a client has so many connections and no more", a_client_has_so_many_connections, NULL,
           NULL, NULL },
         { "an IPv6 client is its /64", a_v6_client_is_its_64, NULL, NULL, NULL },

@@ -65,6 +65,48 @@ static void set_recipients(struct play *p, const char *value)
     p->rig.settings.max_recipients = (unsigned)atoi(value);
 }
 
+static void set_line(struct play *p, const char *value)
+{
+    p->rig.settings.line_octets_max = (unsigned)atoi(value);
+}
+
+static void set_errors(struct play *p, const char *value)
+{
+    p->rig.settings.max_errors = (unsigned)atoi(value);
+}
+
+static void set_idle(struct play *p, const char *value)
+{
+    p->rig.settings.max_idle_commands = (unsigned)atoi(value);
+}
+
+/* "size 1000" or "recipients 2": what the listener says, against the settings. */
+static void set_listener(struct play *p, const char *value)
+{
+    struct listener_settings *listener = &p->rig.settings.listeners[0];
+
+    if (strncmp(value, "size ", 5) == 0)
+        listener->max_message_bytes = (uint64_t)atoll(value + 5);
+    else
+        listener->max_recipients = (unsigned)atoi(strchr(value, ' ') + 1);
+}
+
+/* "client 2": so many messages and recipients of each client in an hour; also user, sender. */
+static void set_share(struct play *p, const char *value)
+{
+    struct settings *s = &p->rig.settings;
+    unsigned most = (unsigned)atoi(strchr(value, ' ') + 1);
+    struct error *err = p->rig.host.rates ? NULL : rates_open(-1, &p->rig.host.rates);
+
+    assert_null(err);
+    if (value[0] == 'c')
+        s->max_messages_per_client = s->max_recipients_per_client = most;
+    else if (value[0] == 'u')
+        s->max_messages_per_user = s->max_recipients_per_user = most;
+    else
+        s->max_messages_per_sender = s->max_recipients_per_sender = most;
+}
+
 static void set_hops(struct play *p, const char *value)
 {
     p->rig.settings.received_hops_max = (unsigned)atoi(value);
@@ -93,6 +135,11 @@ static const struct {
     { "max-size", set_size }, /* octets */
     { "max-recipients", set_recipients },
     { "max-hops", set_hops },
+    { "max-line", set_line },
+    { "max-errors", set_errors },
+    { "max-idle", set_idle },
+    { "listener", set_listener },
+    { "share", set_share },
     { "drain", set_drain },
 };
 
@@ -280,6 +327,7 @@ static void play_transcript(void **state)
     fclose(file);
     if (p.is_open && !p.rig.hung_up && buf_len(&p.rig.heard) > 0)
         fail_at(&p, "end", "nothing more", p.rig.line);
+    rates_close(&p.rig.host.rates);
     rig_close(&p.rig);
 }
 
