@@ -232,7 +232,8 @@ def test_the_roles_run_unprivileged(relay):
         for pid in relay.role_pids(role):
             with open(f"/proc/{pid}/status", encoding="ascii") as f:
                 status = dict(line.split(":", 1) for line in f.read().strip().split("\n"))
-            assert status["Uid"].split() == ["65534"] * 4, role
+            assert status["Uid"].split() == status["Gid"].split() == ["65534"] * 4, role
+            assert status["Groups"].split() == [], role
             assert status["NoNewPrivs"].strip() == "1", role
             assert int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0, role
 
