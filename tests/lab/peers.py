@@ -50,7 +50,10 @@ def missing():
 
 
 class Peer:
-    """One instance: a role (mx, or client with the relay as its smarthost) of one program."""
+    """One instance of one program: an mx, a client with the relay as its smarthost, or a user of it.
+
+    A user logs in on the relay's port 587, after STARTTLS, and verifies its certificate.
+    """
 
     def __init__(self, lab_folder, program, role, authority_files=None):
         self.program, self.role = program, role
@@ -61,7 +64,7 @@ class Peer:
         self.host = f"mx.{self.domain}" if role == "mx" else f"{program}.sender.test"
         self.files = authority_files
         self.addresses = table.MX_ADDRESSES[f"mx.{self.domain}"] if role == "mx" \
-            else [table.CLIENT_SERVERS[program]]
+            else [(table.USER_SERVERS if role == "user" else table.CLIENT_SERVERS)[program]]
         self.service = Service(lab_folder, self.name, ["sh", f"{self.folder}/start.sh"],
                                answers(self.addresses[0], 25), internet=role == "mx")
 
@@ -72,7 +75,7 @@ class Peer:
             os.makedirs(f"{self.folder}/{d}", exist_ok=True)
         os.chmod(self.folder, 0o755)
         self._write_etc()
-        host, port = relayhost or ("127.0.0.1", 25)
+        host, port = relayhost or (("127.0.0.1", 25) if self.role != "user" else (table.RELAY_NAME, 587))
         if self.program == "postfix":
             self._write_postfix(host, port)
             command = "exec /usr/lib/postfix/sbin/master -c /etc/postfix -d"
@@ -141,7 +144,7 @@ smtpd_tls_received_header = yes
 relayhost =
 """ if mx else f"""
 relayhost = [{host}]:{port}
-smtp_tls_security_level = none
+{self._postfix_login() if self.role == "user" else "smtp_tls_security_level = none"}
 minimal_backoff_time = 2s
 maximal_backoff_time = 4s
 queue_run_delay = 2s
@@ -211,6 +214,14 @@ postlog unix-dgram n - n - 1 postlogd
             os.chown(path, 0 if d == "pid" else 870, 871 if d in ("maildrop", "public") else -1)
             os.chmod(path, {"maildrop": 0o1730, "public": 0o2710, "pid": 0o755}.get(d, 0o700))
 
+    def _postfix_login(self):
+        self._put("etc/postfix/passwords", f"[{table.RELAY_NAME}]:587 {table.USER}:{table.PASSWORD}\n")
+        return f"""smtp_tls_security_level = secure
+smtp_tls_CAfile = {self.lab_folder}/ca/ca.pem
+smtp_sasl_auth_enable = yes
+smtp_sasl_security_options = noanonymous
+smtp_sasl_password_maps = texthash:/etc/postfix/passwords"""
+
     def _write_exim(self, host, port):
         listen = " : ".join(a.replace(":", "::") for a in self.addresses)
         tls, router = (f"""
@@ -236,6 +247,10 @@ smarthost:
                 shutil.copy(source, f"{self.folder}/{name}")
                 os.chown(f"{self.folder}/{name}", 0, 872)
                 os.chmod(f"{self.folder}/{name}", 0o640)
+        tls_out = "  hosts_avoid_tls = *" if self.role != "user" else f"""  hosts_require_auth = *
+  hosts_require_tls = *
+  tls_verify_certificates = {self.lab_folder}/ca/ca.pem
+  tls_verify_hosts = *"""
         self._put("etc/exim4/exim4.conf", f"""
 primary_hostname = {self.host}
 spool_directory = {self.folder}/spool
@@ -268,7 +283,7 @@ begin routers
 begin transports
 out:
   driver = smtp
-  hosts_avoid_tls = *
+{tls_out}
   hosts_try_fastopen =
   allow_localhost = true
 maildir:
@@ -282,6 +297,10 @@ begin retry
 * * F,1h,2s
 begin rewrite
 begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  client_send = ^{table.USER}^{table.PASSWORD}
 """)
         os.chmod(f"{self.folder}/etc/exim4/exim4.conf", 0o640)
         os.chown(f"{self.folder}/etc/exim4/exim4.conf", 0, 872)

@@ -19,6 +19,8 @@ SILENT = (SILENT_ADDRESS, SILENT_DNS_ADDRESS)
 UNREACHABLE = (UNREACHABLE_ADDRESS, UNREACHABLE_DNS_ADDRESS)
 OWN_ADDRESSES = (RELAY_ADDRESS, CLIENT_ADDRESS, f"{V6}::fa")     # those of the relay's machine
 CLIENT_SERVERS = {"postfix": "127.0.0.9", "exim": "127.0.0.10"}  # whose smarthost is the relay
+USER_SERVERS = {"postfix": "127.0.0.11", "exim": "127.0.0.12"}  # the same, who log in there
+USER, PASSWORD = "ada", "s3cret-word"       # as this user
 RELAY_NAME = "relay.test"
 
 DAY = 86400
