@@ -5,8 +5,8 @@
 
 #include "lib/base/limits.h"
 #include "lib/mail/command.h"
-#include "lib/mail/rewrite.h"
 #include "smtpd/access.h"
+#include "smtpd/recipients.h"
 #include "smtpd/shares.h"
 
 void conversation_init(struct conversation *talk, const struct settings *settings,
@@ -104,17 +104,6 @@ static const char *origin_of(const struct conversation *talk)
     return completes ? talk->settings->origin : NULL;
 }
 
-/* An address of the table, or below a domain of it, becomes what the table says. */
-static void rewrite_path(const struct settings *settings, struct address *path)
-{
-    char text[ADDRESS_MAX + 1];
-    struct address fresh;
-
-    if (rewrite_address(&settings->rewrites, span_of(path->text), text) &&
-        address_parse_utf8(span_of(text), &fresh) == ADDRESS_FINE)
-        *path = fresh;
-}
-
 bool commands_offer_priority(const struct conversation *talk)
 {
     return talk->mechanisms != 0 || talk->user[0] != '\0';
@@ -145,7 +134,7 @@ static void begin_envelope(struct conversation *talk, const struct mail_command 
 
     memcpy(envelope->user, talk->user, sizeof(envelope->user));
     envelope->reverse_path = mail->reverse_path;
-    rewrite_path(talk->settings, &envelope->reverse_path);
+    recipients_rewrite(talk->settings, &envelope->reverse_path);
     envelope->body = mail->body;
     envelope->smtputf8 = mail->smtputf8;
     envelope->requiretls = mail->requiretls;
@@ -177,17 +166,6 @@ static enum reply_id take_mail(struct conversation *talk, struct span argument)
                                                     : REPLY_SENDER_WITHOUT_PRIORITY;
 }
 
-/* The mailbox behind our postmaster: the one set, or postmaster at our own name. */
-static bool find_postmaster(const struct settings *settings, struct address *out)
-{
-    char text[sizeof("postmaster@") + SETTINGS_NAME_SIZE];
-
-    if (settings->postmaster[0] != '\0')
-        return address_parse(span_of(settings->postmaster), out) == ADDRESS_FINE;
-    snprintf(text, sizeof(text), "postmaster@%s", settings->hostname);
-    return address_parse(span_of(text), out) == ADDRESS_FINE;
-}
-
 /* Brings a forward-path to where its mail goes; REPLY_RECIPIENT_OK when it may. */
 static enum reply_id admit(struct conversation *talk, struct address *path)
 {
@@ -205,24 +183,18 @@ static enum reply_id admit(struct conversation *talk, struct address *path)
     case ACCESS_RELAY:
         return REPLY_RECIPIENT_OK;
     case ACCESS_POSTMASTER:
-        return find_postmaster(talk->settings, path) ? REPLY_RECIPIENT_OK : REPLY_NO_POSTMASTER;
+        return recipients_find_postmaster(talk->settings, path) ? REPLY_RECIPIENT_OK
+                                                                : REPLY_NO_POSTMASTER;
     case ACCESS_DENIED:
         return REPLY_RELAYING_DENIED;
     }
     return REPLY_RELAYING_DENIED;
 }
 
-static void add_recipient(struct conversation *talk, const struct rcpt_command *rcpt)
-{
-    struct envelope_recipient *added = envelope_add(&talk->envelope, &rcpt->forward_path);
-
-    added->notify = rcpt->notify;
-    ensure(envelope_set_orcpt(&talk->envelope, added, span_of(rcpt->orcpt))); /* was measured */
-}
-
 static enum reply_id take_rcpt(struct conversation *talk, struct span argument)
 {
     struct rcpt_command rcpt;
+    unsigned most = shares_recipients(talk->settings, talk->listener);
     enum command_fault fault =
         command_parse_rcpt(argument, talk->envelope.smtputf8, origin_of(talk), &rcpt);
     enum reply_id verdict;
@@ -234,14 +206,14 @@ static enum reply_id take_rcpt(struct conversation *talk, struct span argument)
     verdict = admit(talk, &rcpt.forward_path);
     if (verdict != REPLY_RECIPIENT_OK)
         return verdict;
-    rewrite_path(talk->settings, &rcpt.forward_path);
-    if (talk->envelope.recipient_count >= shares_recipients(talk->settings, talk->listener) ||
+    if (talk->envelope.recipient_count >= most ||
         !envelope_has_room(&talk->envelope, &rcpt.forward_path))
         return REPLY_TOO_MANY_RECIPIENTS; /* RFC 5321 s.4.5.3.1.10 */
     verdict = take_share(talk, &talk->envelope.reverse_path, true);
     if (verdict != REPLY_OK)
         return verdict;
-    add_recipient(talk, &rcpt);
+    if (!recipients_add(talk->settings, talk->aliases, most, &talk->envelope, &rcpt))
+        return REPLY_TOO_MANY_RECIPIENTS; /* an alias of many */
     talk->phase = PHASE_RCPT;
     return REPLY_RECIPIENT_OK;
 }

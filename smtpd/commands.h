@@ -40,6 +40,7 @@ struct conversation {
     bool input_follows;   /* bytes stand behind this line already */
     unsigned mechanisms;  /* AUTH is offered with these, a bit each; none outside TLS */
     enum queue_state queue;
+    const struct aliases *aliases; /* of this host's names; NULL: none */
     /*
      * Takes one message of this sender, or one recipient, from what the client may have: REPLY_OK,
      * or the refusal and in *out_reason why.  NULL: it may have any number.

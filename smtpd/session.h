@@ -31,6 +31,7 @@ struct session_host {
     struct queue_client *queue;
     struct auth_client *auth; /* NULL: nobody can log in */
     struct rates *rates;      /* NULL: nothing is counted */
+    const struct aliases *aliases; /* changes with the file; NULL: none */
     const struct settings *settings;
     /* A session has ended, for any reason. */
     void (*on_ended)(void *ctx, const struct ip_address *client);

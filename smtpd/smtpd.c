@@ -13,6 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/queue_client.h"
+#include "lib/mail/aliases.h"
 #include "smtpd/entrance.h"
 #include "smtpd/places.h"
 #include "smtpd/session.h"
@@ -30,6 +31,7 @@ struct smtpd {
     const struct settings *settings;
     struct queue_client *queue;
     struct session_host sessions;
+    struct aliases *aliases;
     struct entrance entrance;
     struct places *places;
     struct listener listeners[SETTINGS_LISTENER_LOCAL + 1];
@@ -135,10 +137,19 @@ static void on_client(void *ctx, bool readable, bool writable)
 
 /* --- what the supervisor hands over */
 
+static void load_aliases(struct smtpd *smtpd)
+{
+    aliases_free(&smtpd->aliases);
+    smtpd->aliases = aliases_parse(role_content(smtpd->role, CONTENT_ALIASES, 0), NULL, NULL);
+    smtpd->sessions.aliases = smtpd->aliases;
+}
+
 static void on_content(void *ctx, enum role_content kind, unsigned index)
 {
     struct smtpd *smtpd = ctx;
 
+    if (kind == CONTENT_ALIASES)
+        load_aliases(smtpd);
     places_content(smtpd->places, kind, index);
 }
 
@@ -282,6 +293,7 @@ static void smtpd_open(struct smtpd *smtpd, struct role *role)
     smtpd->queue = queue_client_new(smtpd->loop, on_queue_state, smtpd);
     session_host_init(&smtpd->sessions, smtpd->loop, smtpd->queue, smtpd->settings,
                       on_session_ended, smtpd);
+    load_aliases(smtpd);
     smtpd->sessions.auth = auth_client_new(smtpd->loop);
     err = entrance_open(&smtpd->entrance, &smtpd->sessions, role_shared(role));
     if (err)
@@ -302,6 +314,7 @@ static void listener_close(struct listener *listener)
 static void smtpd_close(struct smtpd *smtpd)
 {
     session_host_clear(&smtpd->sessions);
+    aliases_free(&smtpd->aliases);
     auth_client_free(&smtpd->sessions.auth);
     queue_client_free(&smtpd->queue);
     for (unsigned i = 0; i <= SETTINGS_LISTENER_LOCAL; i++)

@@ -6,6 +6,7 @@
 #include "supervisor/certificates.h"
 #include "supervisor/listeners.h"
 #include "lib/io/local_socket.h"
+#include "supervisor/mail_names.h"
 #include "supervisor/ticket_keys.h"
 #include "supervisor/watched.h"
 
@@ -16,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-    FILES_MAX = 3 + SETTINGS_LISTENERS_MAX * (1 + 2 * SETTINGS_CERTIFICATES_MAX),
+    FILES_MAX = 4 + SETTINGS_LISTENERS_MAX * (1 + 2 * SETTINGS_CERTIFICATES_MAX),
 };
 
 static const char resolv_conf[] = "/etc/resolv.conf";
@@ -100,6 +101,8 @@ static void open_files(struct handover *h, const struct faults *faults)
     open_file(h, CONTENT_RESOLV_CONF, 0, resolv_conf, faults);
     if (h->settings.users_file[0] != '\0')
         open_file(h, CONTENT_USERS, 0, h->settings.users_file, faults);
+    if (h->settings.aliases_file[0] != '\0')
+        open_file(h, CONTENT_ALIASES, 0, h->settings.aliases_file, faults);
     for (unsigned i = 0; i < h->settings.listener_count; i++)
         open_listener_files(h, i, faults);
 }
@@ -189,6 +192,37 @@ static void log_complaints_daily(struct handover *h)
     examine_certificates(h, log_complaint, log_complaint, NULL);
 }
 
+/* --- what becomes of mail for our own names -------------------------------------------------- */
+
+static struct span aliases_of(const struct handover *h)
+{
+    const struct watched *file = find_file(h, CONTENT_ALIASES, 0);
+
+    return file ? watched_content(file) : (struct span){ NULL, 0 };
+}
+
+static void tell_warning(void *ctx, struct error **taken)
+{
+    const struct faults *warnings = ctx;
+
+    warnings->tell(warnings->ctx, CONTENT_ALIASES, 0, taken);
+}
+
+static void examine_names(const struct handover *h, handover_fault_fn *warning, void *ctx)
+{
+    struct faults to = { warning, ctx };
+
+    mail_names_visit_skipped(&h->settings, aliases_of(h), tell_warning, &to);
+    mail_names_visit_postmaster(&h->settings, aliases_of(h), tell_warning, &to);
+}
+
+static void log_skipped(void *ctx, struct error **taken)
+{
+    (void)ctx;
+    log_failure(LOG_WARNING, "alias-skipped", *taken);
+    error_free(taken);
+}
+
 void handover_check_files(const struct settings *settings, handover_fault_fn *fault,
                           handover_fault_fn *warning, void *ctx)
 {
@@ -196,6 +230,7 @@ void handover_check_files(const struct settings *settings, handover_fault_fn *fa
 
     open_files(h, &(struct faults){ fault, ctx });
     examine_certificates(h, fault, warning, ctx);
+    examine_names(h, warning, ctx);
     handover_free(&h);
 }
 
@@ -342,6 +377,7 @@ bool handover_is_for(enum role_content kind, const struct role_row *row)
     case CONTENT_CERTIFICATE:
     case CONTENT_KEY:
     case CONTENT_CLIENT_CA:
+    case CONTENT_ALIASES:
     case CONTENT_TICKET_KEYS:
         return row->has_listeners;
     case CONTENT_USERS:
@@ -405,6 +441,8 @@ void handover_visit_new(struct handover *h, handover_visit_fn *visit, void *ctx)
         watched_accept(file);
         if (watched_kind(file) == CONTENT_CERTIFICATE)
             h->examine_ms = 0;
+        if (watched_kind(file) == CONTENT_ALIASES)
+            mail_names_visit_skipped(&h->settings, watched_content(file), log_skipped, NULL);
         log_begin(&line, LOG_INFO, "file-changed");
         log_string(&line, "path", watched_path(file));
         log_end(&line);

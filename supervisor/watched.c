@@ -34,6 +34,7 @@ static const char *const names[CONTENT_COUNT] = {
     [CONTENT_CERTIFICATE] = "tls-certificate",
     [CONTENT_KEY] = "tls-key",
     [CONTENT_USERS] = "users-file",
+    [CONTENT_ALIASES] = "aliases-file",
     [CONTENT_CLIENT_CA] = "tls-client-ca",
 };
 
@@ -92,7 +93,7 @@ static struct error *read_file(struct watched *file)
     wipe(&file->fresh);
     if (fd < 0) {
         memset(&file->seen, 0, sizeof(file->seen));
-        if (file->kind == CONTENT_RESOLV_CONF && errno == ENOENT)
+        if ((file->kind == CONTENT_RESOLV_CONF || file->kind == CONTENT_ALIASES) && errno == ENOENT)
             return NULL;
         return error_errno(ERROR_LOCAL, errno, "%s %s%s", names[file->kind], file->path,
                            file->kind == CONTENT_CA_BUNDLE ? CA_ADVICE : "");

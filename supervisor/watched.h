@@ -12,7 +12,7 @@
 
 struct watched;
 
-/* Reads and checks the file.  Only resolv.conf may be missing.  Keys
+/* Reads and checks the file.  Only resolv.conf and aliases may be missing.  Keys
  * and users must not be for all to read.
  */
 struct error *watched_open(enum role_content kind, unsigned index, const char *path,

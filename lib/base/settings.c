@@ -36,6 +36,9 @@ const struct setting settings_table[] = {
     { NULL, "origin", &setting_host, "\"\"", "", AT(origin),
       "The domain of bare names, where they are completed. Empty: what /etc/mailname says, else the"
       " hostname." },
+    { NULL, "aliases-file", &setting_optional_path, "\"/etc/aliases\"", "", AT(aliases_file),
+      "Who gets the mail of this host's names, such as root and postmaster: addresses only. It may be"
+      " missing. Empty: none." },
     { NULL, "rewrite", &setting_rewrites, "[ ]", "", AT(rewrites),
       "Addresses and domains that others take the place of, in the envelope and in From, Sender and"
       " Reply-To." },

@@ -120,6 +120,7 @@ struct settings {
     char run_dir[SETTINGS_PATH_SIZE];
     char ca_file[SETTINGS_PATH_SIZE];
     enum log_level log_level;
+    char aliases_file[SETTINGS_PATH_SIZE]; /* of the names of this host; empty: none */
     char postmaster[SETTINGS_NAME_SIZE];     /* the human behind our notifications */
     char origin[SETTINGS_NAME_SIZE];         /* the domain of bare names; never empty */
     struct rewrite_list rewrites;            /* of senders, and of where mail goes */

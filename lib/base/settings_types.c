@@ -73,6 +73,11 @@ static bool path_is_valid(struct span text)
     return text.len > 0 && text.data[0] == '/' && text_is_valid(text);
 }
 
+static bool optional_path_is_valid(struct span text)
+{
+    return text.len == 0 || path_is_valid(text);
+}
+
 static bool mailbox_is_valid(struct span text)
 {
     size_t at = span_find(text, '@');
@@ -329,6 +334,10 @@ const struct setting_type setting_banner = {
 };
 const struct setting_type setting_path = {
     "path", "a path that begins with /", text_read, text_write, path_is_valid, NULL,
+};
+const struct setting_type setting_optional_path = {
+    "path", "a path that begins with /, or \"\"", text_read, text_write, optional_path_is_valid,
+    NULL,
 };
 const struct setting_type setting_mailbox = {
     "mailbox",        "a mailbox such as \"postmaster@example.net\"",

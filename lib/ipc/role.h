@@ -41,6 +41,7 @@ enum role_content {
     CONTENT_USERS,       /* auth */
     CONTENT_CLIENT_CA,   /* smtpd, per listener */
     CONTENT_TICKET_KEYS, /* smtpd; made by the supervisor, see lib/io/tls_server.h */
+    CONTENT_ALIASES,     /* smtpd */
     CONTENT_COUNT,
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/limits.h"
+#include "lib/mail/aliases.h"
 #include "tests/support/test.h"
 
 /* What the settings say by themselves. */
@@ -91,6 +92,49 @@ static void both_paths_are_rewritten(void **state)
     assert_int_equal(say(b, "RSET"), REPLY_OK);
     assert_int_equal(say(b, "MAIL FROM:<>"), REPLY_SENDER_OK);
     assert_string_equal(b->talk.envelope.reverse_path.text, "");
+}
+
+static void aliases_of_this_host_are_expanded(void **state)
+{
+    struct bench *b = *state;
+    struct aliases *aliases = aliases_parse(
+        SPAN("root: ada@example.net, bob@web.internal\npostmaster: root\nall: a1@x.example, "
+             "a2@x.example, a3@x.example, a4@x.example, a5@x.example, a6@x.example\n"),
+        NULL, NULL);
+
+    b->talk.aliases = aliases;
+    add_rewrite(b, ".internal", "example.net");
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_SENDER_OK);
+    assert_int_equal(say(b, "RCPT TO:<root@relay.example> NOTIFY=FAILURE ORCPT=rfc822;r@x"),
+                     REPLY_RECIPIENT_OK);
+    assert_int_equal(b->talk.envelope.recipient_count, 2);
+    assert_string_equal(recipient(b, 0), "ada@example.net");
+    assert_string_equal(recipient(b, 1), "bob@example.net");
+    assert_int_equal(b->talk.envelope.recipients[1].notify, NOTIFY_FAILURE);
+    assert_string_equal(b->talk.envelope.recipients[1].orcpt, "rfc822;r@x");
+    assert_int_equal(say(b, "RCPT TO:<all@relay.example>"), REPLY_TOO_MANY_RECIPIENTS);
+    assert_int_equal(b->talk.envelope.recipient_count, 2); /* all or none */
+    assert_int_equal(say(b, "RCPT TO:<c@example.org>"), REPLY_RECIPIENT_OK);
+    assert_string_equal(recipient(b, 2), "c@example.org");
+    assert_int_equal(say(b, "RCPT TO:<Postmaster>"), REPLY_RECIPIENT_OK);
+    assert_string_equal(recipient(b, 3), "ada@example.net");
+    assert_int_equal(b->talk.envelope.recipient_count, 5);
+    aliases_free(&aliases);
+}
+
+static void a_postmaster_that_is_set_has_no_alias(void **state)
+{
+    struct bench *b = *state;
+    struct aliases *aliases = aliases_parse(SPAN("postmaster: root\n"), NULL, NULL);
+
+    b->talk.aliases = aliases;
+    strcpy(b->settings.postmaster, "human@example.org");
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_SENDER_OK);
+    assert_int_equal(say(b, "RCPT TO:<postmaster@relay.example>"), REPLY_RECIPIENT_OK);
+    assert_string_equal(recipient(b, 0), "human@example.org");
+    aliases_free(&aliases);
 }
 
 static void bare_names_are_completed_where_that_is_told(void **state)
@@ -574,6 +618,9 @@ int main(void)
         TEST("errors end the session at their limit, and not before",
              errors_end_the_session_at_their_limit),
         TEST("both paths are rewritten, the null path is not", both_paths_are_rewritten),
+        TEST("aliases of this host are expanded, all or none", aliases_of_this_host_are_expanded),
+        TEST("a postmaster that is set counts more than his alias",
+             a_postmaster_that_is_set_has_no_alias),
         TEST("bare names are completed where that is told",
              bare_names_are_completed_where_that_is_told),
         TEST("MT-PRIORITY is for those who have logged in (RFC 6710)",
