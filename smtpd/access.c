@@ -27,6 +27,12 @@ static bool is_local_user(const struct access_facts *f)
     return f->client.family == ADDRESS_LOCAL;
 }
 
+/* As relay-certificates names it. */
+static bool has_a_certificate(const struct access_facts *f)
+{
+    return f->has_certificate;
+}
+
 /* A proxy stands for clients of anywhere: it relays for nobody, even where its network may. */
 static bool is_a_proxy(const struct access_facts *f)
 {
@@ -53,6 +59,7 @@ static const struct access_rule {
     { lacks_a_domain,        { ACCESS_DENIED,     "address without domain" } },
     { has_logged_in,         { ACCESS_RELAY,      "user" } },
     { is_local_user,         { ACCESS_RELAY,      "local user" } },
+    { has_a_certificate,     { ACCESS_RELAY,      "client certificate" } },
     { is_a_proxy,            { ACCESS_DENIED,     "you are a proxy" } },
     { is_in_a_network,       { ACCESS_RELAY,      "client network" } },
     { is_anybody,            { ACCESS_DENIED,     "you are not in a network that may" } },

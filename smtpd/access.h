@@ -22,7 +22,8 @@ struct access_facts {
     const struct listener_settings *listener;
     struct span hostname; /* our own name */
     struct ip_address client;
-    struct span user; /* who logged in; empty: nobody */
+    struct span user;     /* who logged in; empty: nobody */
+    bool has_certificate; /* has shown one that may relay here */
     const struct address *forward_path;
 };
 

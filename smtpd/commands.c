@@ -174,6 +174,7 @@ static enum reply_id admit(struct conversation *talk, struct address *path)
         .hostname = span_of(talk->settings->hostname),
         .client = talk->client,
         .user = span_of(talk->user),
+        .has_certificate = talk->has_relay_certificate,
         .forward_path = path,
     };
     struct access_judgement judgement = access_judge(&facts);
@@ -306,7 +307,8 @@ static enum reply_id take_auth(struct conversation *talk, struct span argument)
 {
     struct span name = span_first(argument, span_find(argument, ' '));
 
-    if (talk->listener->auth == LISTENER_AUTH_OFF || !settings_have_users(talk->settings))
+    if (talk->listener->auth == LISTENER_AUTH_OFF ||
+        (!settings_have_users(talk->settings) && talk->mechanisms == 0))
         return REPLY_NOT_IMPLEMENTED;
     if (talk->phase != PHASE_GREETED)
         return talk->phase == PHASE_CONNECTED ? REPLY_HELLO_FIRST : REPLY_NOT_NOW;

@@ -35,10 +35,12 @@ struct conversation {
     const struct settings *settings;
     const struct listener_settings *listener;
     struct ip_address client;
-    bool has_certificate; /* STARTTLS can be done here */
-    bool is_secure;       /* TLS is active */
-    bool input_follows;   /* bytes stand behind this line already */
-    unsigned mechanisms;  /* AUTH is offered with these, a bit each; none outside TLS */
+    bool has_certificate;         /* STARTTLS can be done here */
+    bool is_secure;               /* TLS is active */
+    bool input_follows;           /* bytes stand behind this line already */
+    unsigned mechanisms;          /* AUTH is offered with these, a bit each; none outside TLS */
+    bool has_relay_certificate;   /* the client has shown one that may relay here ... */
+    struct span certificate_user; /* ... or one of this user's; empty: nobody's */
     enum queue_state queue;
     const struct aliases *aliases; /* of this host's names; NULL: none */
     /*

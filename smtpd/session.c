@@ -172,6 +172,7 @@ static void on_secured(void *ctx, const struct tls_session *tls)
     if (tls->cert != CERT_NONE)
         session_log_certificate(&s->client, tls);
     conversation_secured(&s->talk);
+    session_take_certificate(s, tls);
     s->hold = HOLD_NONE;
     if (s->place->settings->tls == LISTENER_TLS_IMPLICIT)
         session_say(s, REPLY_GREETING, 0);

@@ -4,16 +4,28 @@
 #include "lib/base/limits.h"
 #include "lib/io/crypto.h"
 #include "lib/ipc/channel.h"
+#include "smtpd/client_certificate.h"
 #include "smtpd/session_log.h"
 
 /* AUTH (RFC 4954 s.4): the auth role makes the challenges and judges; here it is lines. */
 
+void session_take_certificate(struct session *s, const struct tls_session *tls)
+{
+    s->talk.has_relay_certificate = client_certificate_may_relay(s->place->settings, tls);
+    s->talk.certificate_user = client_certificate_user(s->place->settings, tls);
+}
+
 unsigned session_mechanisms(const struct session *s)
 {
-    if (!s->host->auth || !s->talk.is_secure || s->place->settings->auth == LISTENER_AUTH_OFF ||
-        !settings_have_users(s->host->settings))
+    unsigned mechanisms = 0;
+
+    if (!s->talk.is_secure || s->place->settings->auth == LISTENER_AUTH_OFF)
         return 0;
-    return auth_client_mechanisms(s->host->auth);
+    if (s->host->auth && settings_have_users(s->host->settings))
+        mechanisms = auth_client_mechanisms(s->host->auth);
+    if (s->talk.certificate_user.len > 0)
+        mechanisms |= 1U << AUTH_EXTERNAL;
+    return mechanisms;
 }
 
 /* --- what the auth role says */
@@ -102,8 +114,22 @@ static void on_answer(void *ctx, const Ipc__AuthAnswer *answer)
 static void give_up(struct session *s, enum reply_id reply)
 {
     auth_cancel(&s->auth);
+    s->awaits_identity = false;
     s->lines.is_response = false;
     session_answer(s, commands_count(&s->talk, reply), SPAN(""));
+}
+
+/* RFC 4422, Appendix A: the certificate has said who it is; another may not be asked for. */
+static void take_identity(struct session *s, struct span identity)
+{
+    struct span user = s->talk.certificate_user;
+
+    s->awaits_identity = false;
+    s->lines.is_response = false;
+    if (identity.len == 0 || span_equal(identity, user))
+        welcome(s, user);
+    else
+        refuse(s, REPLY_AUTH_FAILED, user, "another");
 }
 
 /* What was decoded may be a password. */
@@ -132,6 +158,24 @@ static struct auth_start start_of(const struct session *s, char client[NETWORK_T
     return start;
 }
 
+static void begin_external(struct session *s, bool has_response, struct span response)
+{
+    if (has_response) {
+        take_identity(s, response);
+        return;
+    }
+    s->awaits_identity = true;
+    s->lines.is_response = true;
+    say_challenge(s, SPAN(""));
+}
+
+static void begin_exchange(struct session *s, struct auth_start *start, struct span response)
+{
+    start->response = response;
+    s->auth = auth_begin(s->host->auth, start, on_answer, s);
+    session_hold(s, HOLD_AUTH, SMTPD_AUTH_MS);
+}
+
 void session_auth_begin(struct session *s)
 {
     unsigned char exporter[TLS_BINDING_MAX], end_point[TLS_BINDING_MAX];
@@ -144,10 +188,10 @@ void session_auth_begin(struct session *s)
     if (start.has_response && !span_equal(s->talk.initial, SPAN("=")) &&
         !base64_decode(s->talk.initial, &response)) {
         give_up(s, REPLY_AUTH_MALFORMED);
+    } else if (start.mechanism == AUTH_EXTERNAL) {
+        begin_external(s, start.has_response, buf_span(&response));
     } else {
-        start.response = buf_span(&response);
-        s->auth = auth_begin(s->host->auth, &start, on_answer, s);
-        session_hold(s, HOLD_AUTH, SMTPD_AUTH_MS);
+        begin_exchange(s, &start, buf_span(&response));
     }
     forget(&response);
 }
@@ -161,6 +205,8 @@ static void take_response(struct session *s, struct span line)
         give_up(s, REPLY_AUTH_CANCELLED);
     } else if (!base64_decode(line, &response)) {
         give_up(s, REPLY_AUTH_MALFORMED);
+    } else if (s->awaits_identity) {
+        take_identity(s, buf_span(&response));
     } else {
         auth_respond(s->auth, buf_span(&response));
         session_hold(s, HOLD_AUTH, SMTPD_AUTH_MS);

@@ -375,7 +375,7 @@ size_t session_take_input(struct session *s, struct span input)
         return take_chunk(s, input);
     if (s->talk.phase == PHASE_CONTENT)
         return take_content(s, input);
-    if (s->auth)
+    if (s->auth || s->awaits_identity)
         return session_take_response(s, input);
     return take_line(s, input);
 }

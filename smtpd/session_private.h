@@ -44,7 +44,8 @@ struct session {
     char tls_version[16]; /* "" in clear */
     char tls_cipher[64];
 
-    struct auth_exchange *auth; /* NULL: what comes is no response to AUTH */
+    struct auth_exchange *auth; /* NULL: what comes is no response to AUTH ... */
+    bool awaits_identity;       /* ... but perhaps to AUTH EXTERNAL */
     unsigned auth_failures;
     enum hold hold;
     enum reply_id delayed; /* with HOLD_SLOW */
@@ -78,6 +79,8 @@ void session_after(struct session *s);
 
 /* --- session_auth.c */
 
+/* What the client's certificate lets it do here. */
+void session_take_certificate(struct session *s, const struct tls_session *tls);
 /* What EHLO offers now. */
 unsigned session_mechanisms(const struct session *s);
 /* AUTH was said: the exchange begins, in which lines are responses. */

@@ -82,6 +82,12 @@ const struct setting settings_table[] = {
     { "listeners", "tls-client-ca", &setting_path, "\"\"", "", IN(tls_client_ca),
       "The authorities that vouch for certificates of clients, in PEM form. Empty: none; only their"
       " fingerprints count." },
+    { "listeners", "relay-certificates", &setting_certificates, "[ ]", "", IN(relay_certificates),
+      "The certificates whose clients may relay here, by fingerprint, or by name when tls-client-ca"
+      " vouches for them." },
+    { "listeners", "certificate-users", &setting_certificate_users, "[ ]", "",
+      IN(certificate_users),
+      "The certificates whose clients may log in here as a user, with AUTH EXTERNAL." },
     { "listeners", "auth", &setting_word, "\"optional\"", "off, optional, required", IN(auth),
       "Whether clients may log in, or must; only inside TLS, and not without users-file or"
       " dovecot-socket." },

@@ -39,6 +39,8 @@ enum {
     SETTINGS_CERTIFICATES_MAX = 8, /* of one listener */
     SETTINGS_PATHS_SIZE = 2048,    /* of all paths of one list together */
     SETTINGS_RESOLVERS_MAX = 8,
+    SETTINGS_CERTIFICATE_LIST_SIZE = 8192,
+    SETTINGS_USER_NAME_MAX = 254,
     SETTINGS_FIELD_NAMES_MAX = 32,
     SETTINGS_FIELD_NAME_SIZE = 64,
     SETTINGS_REWRITES_MAX = 128,
@@ -66,6 +68,22 @@ struct path_list {
 const char *path_list_item(const struct path_list *list, unsigned n);
 
 bool network_list_contains(const struct network_list *list, const struct ip_address *address);
+
+/*
+ * Certificates of clients, as lib/base/certificate_pattern writes them, perhaps each with a user.
+ * As text with a NUL behind each, and one more at the end.
+ */
+struct certificate_list {
+    char text[SETTINGS_CERTIFICATE_LIST_SIZE];
+    unsigned count;
+};
+
+/*
+ * Visits the entries: begins with *at = 0, gives false behind the last.  `user` is empty where
+ * entries have none.
+ */
+bool certificate_list_next(const struct certificate_list *list, size_t *at,
+                           struct span *out_pattern, struct span *out_user);
 
 /* Names of header fields. */
 struct field_names {
@@ -97,7 +115,9 @@ struct listener_settings {
     struct path_list tls_certificate; /* PEM chains; none: no TLS */
     struct path_list tls_key;         /* as many, in the same order */
     enum listener_client_certificates tls_client_certificates;
-    char tls_client_ca[SETTINGS_PATH_SIZE]; /* who vouches for them; empty: nobody */
+    char tls_client_ca[SETTINGS_PATH_SIZE];     /* who vouches for them; empty: nobody */
+    struct certificate_list relay_certificates; /* who may relay ... */
+    struct certificate_list certificate_users;  /* ... and who may log in by them */
     enum listener_auth auth;           /* AUTH, inside TLS; nobody can log in without users_file */
     char banner[SETTINGS_BANNER_SIZE]; /* behind our name in the greeting */
     enum listener_switch submission_fixes;   /* Date, Message-ID; Bcc, Return-Path */

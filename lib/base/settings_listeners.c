@@ -1,5 +1,7 @@
 #include "lib/base/settings_table.h"
 
+#include "lib/base/certificate_pattern.h"
+
 #include <string.h>
 
 /* --- one or several: a text, or a list of texts ---------------------------------------------- */
@@ -136,6 +138,18 @@ static bool is_given(const struct tree_node *node, const char *name)
     return false;
 }
 
+/* Is there an entry that is worth nothing without an authority? */
+static bool names_need_trust(const struct certificate_list *list)
+{
+    struct span pattern, user;
+    size_t at = 0;
+
+    while (certificate_list_next(list, &at, &pattern, &user))
+        if (certificate_pattern_needs_trust(pattern))
+            return true;
+    return false;
+}
+
 /* Facts about one listener as a whole. */
 static bool listener_is_whole(const struct settings_reading *reading, const struct setting *setting,
                               const struct tree_node *node, const struct listener_settings *l)
@@ -161,6 +175,16 @@ static bool listener_is_whole(const struct settings_reading *reading, const stru
         fine = setting_refuse(reading, setting, node->line,
                               "has an entry with tls-client-ca that asks no client for a "
                               "certificate (tls-client-certificates)");
+    if (l->tls_client_certificates == CLIENTS_NONE &&
+        l->relay_certificates.count + l->certificate_users.count > 0)
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry with relay-certificates or certificate-users that asks "
+                              "no client for a certificate (tls-client-certificates)");
+    if (l->tls_client_ca[0] == '\0' &&
+        (names_need_trust(&l->relay_certificates) || names_need_trust(&l->certificate_users)))
+        fine = setting_refuse(reading, setting, node->line,
+                              "has an entry that knows certificates by name and no tls-client-ca "
+                              "to vouch for them");
     if (l->tls_client_certificates == CLIENTS_REQUIRE && l->tls < LISTENER_TLS_REQUIRED)
         fine = setting_refuse(reading, setting, node->line,
                               "has an entry that requires certificates of clients, but not TLS");

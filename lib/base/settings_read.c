@@ -240,7 +240,8 @@ static void check_users(const struct settings_reading *reading, const struct tre
     if (settings_have_users(s) || reading->errors->count > 0)
         return;
     for (unsigned i = 0; i < s->listener_count; i++)
-        if (s->listeners[i].auth == LISTENER_AUTH_REQUIRED)
+        if (s->listeners[i].auth == LISTENER_AUTH_REQUIRED &&
+            s->listeners[i].certificate_users.count == 0)
             settings_errors_add(reading->errors, reading->file,
                                 settings_line_in(root, "listeners", i, "auth"),
                                 "auth: \"required\" without users-file, so that nobody could log "

@@ -29,6 +29,7 @@ static const char *const names[AUTH_MECHANISM_COUNT] = {
     [AUTH_LOGIN] = "LOGIN",
     [AUTH_SCRAM_SHA_256] = "SCRAM-SHA-256",
     [AUTH_SCRAM_SHA_256_PLUS] = "SCRAM-SHA-256-PLUS",
+    [AUTH_EXTERNAL] = "EXTERNAL",
 };
 
 _Static_assert((int)AUTH_PLAIN == (int)IPC__AUTH_MECHANISM__PLAIN &&
@@ -119,7 +120,7 @@ static bool take_state(struct auth_client *client, const struct channel_frame *f
 
     if (!state)
         return false;
-    client->mechanisms = state->mechanisms & ((1U << AUTH_MECHANISM_COUNT) - 1);
+    client->mechanisms = state->mechanisms & ((1U << AUTH_EXTERNAL) - 1);
     ipc__auth_state__free_unpacked(state, NULL);
     return true;
 }

@@ -15,6 +15,7 @@ enum auth_mechanism {
     AUTH_LOGIN,
     AUTH_SCRAM_SHA_256,
     AUTH_SCRAM_SHA_256_PLUS,
+    AUTH_EXTERNAL, /* never crosses: what is to be judged is the certificate, which smtpd has */
     AUTH_MECHANISM_COUNT,
 };
 const char *auth_mechanism_name(enum auth_mechanism mechanism);
@@ -34,7 +35,7 @@ void auth_client_attach(struct auth_client *client, int fd);
  */
 unsigned auth_client_mechanisms(const struct auth_client *client);
 
-/* How a session begins; all lent for the call. */
+/* How an exchange begins, not that of EXTERNAL; all lent for the call. */
 struct auth_start {
     enum auth_mechanism mechanism;
     const char *client; /* its address */

@@ -74,7 +74,7 @@ static bool begin(struct smtpd_peer *peer, const Ipc__AuthBegin *m)
 {
     struct exchange *exchange;
 
-    if (map_get_number(peer->by_id, m->id) || (unsigned)m->mechanism >= AUTH_MECHANISM_COUNT)
+    if (map_get_number(peer->by_id, m->id) || (unsigned)m->mechanism >= AUTH_EXTERNAL)
         return false;
     /* So many clients may have begun and not gone on: the next ones are asked to come again. */
     if (map_count(peer->by_id) >= EXCHANGES_MAX) {

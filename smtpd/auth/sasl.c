@@ -172,6 +172,7 @@ static enum sasl_result take_first(struct sasl *sasl, struct span response)
     case AUTH_SCRAM_SHA_256:
     case AUTH_SCRAM_SHA_256_PLUS:
         return take_scram_first(sasl, response);
+    case AUTH_EXTERNAL:
     case AUTH_MECHANISM_COUNT:
         break;
     }

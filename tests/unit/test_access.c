@@ -48,7 +48,8 @@ static void users_of_this_machine_may(void **state)
 {
     static struct listener_settings listener;
     struct address forward_path;
-    struct access_facts facts = { .listener = &listener, .hostname = SPAN("relay.example"),
+    struct access_facts facts = { .listener = &listener,
+                                  .hostname = SPAN("relay.example"),
                                   .client = ip_address_of_user(1000),
                                   .forward_path = &forward_path };
 
@@ -58,6 +59,22 @@ static void users_of_this_machine_may(void **state)
     assert_string_equal(access_judge(&facts).reason, "local user");
     assert_int_equal(address_parse(SPAN("postmaster"), &forward_path), ADDRESS_FINE);
     assert_int_equal(access_judge(&facts).verdict, ACCESS_POSTMASTER);
+}
+
+static void who_shows_a_certificate_may(void **state)
+{
+    static struct listener_settings listener;
+    struct address forward_path;
+    struct access_facts facts = { .listener = &listener,
+                                  .hostname = SPAN("relay.example"),
+                                  .has_certificate = true,
+                                  .forward_path = &forward_path };
+
+    (void)state;
+    assert_true(ip_address_parse(SPAN("203.0.113.1"), &facts.client));
+    assert_int_equal(address_parse(SPAN("b@example.com"), &forward_path), ADDRESS_FINE);
+    assert_int_equal(access_judge(&facts).verdict, ACCESS_RELAY);
+    assert_string_equal(access_judge(&facts).reason, "client certificate");
 }
 
 static void nobody_else_may(void **state)
@@ -135,6 +152,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         { "users of this machine may relay", users_of_this_machine_may, NULL, NULL, NULL },
+        { "who shows a certificate that may relay may, from anywhere", who_shows_a_certificate_may,
+          NULL, NULL, NULL },
         { "clients of the listed networks may relay, in both families", listed_networks_may_relay,
           NULL, NULL, NULL },
         { "nobody else may relay, not even loopback when it is not listed", nobody_else_may, NULL,

@@ -232,6 +232,74 @@ static void a_host_that_ends_takes_exchanges_with_it(void **state)
     assert_int_equal(rig->host.session_count, 0);
 }
 
+/* A session whose client has shown a certificate of this user's. */
+static struct session *begin_with_certificate(struct rig *rig, bool may_relay, const char *user)
+{
+    rig_open(rig, "203.0.113.7");
+    hear(rig, "220 ");
+    struct session *s = LIST_FIRST(&rig->host.sessions, struct session, in_host);
+    conversation_secured(&s->talk);
+    s->talk.has_relay_certificate = may_relay;
+    s->talk.certificate_user = span_of(user);
+    return s;
+}
+
+static void a_certificate_may_be_a_users(void **state)
+{
+    struct rig *rig = *state;
+
+    begin_with_certificate(rig, false, "ada");
+    rig->settings.users_file[0] = '\0';
+    assert_true(is_offered(rig, "AUTH EXTERNAL"));
+    say(rig, PLAIN, "504 5.5.4");
+    say(rig, "AUTH EXTERNAL\r\n", "334 ");
+    say(rig, "*\r\n", "501 5.7.0");
+    say(rig, "AUTH EXTERNAL\r\n", "334 ");
+    say(rig, "?\r\n", "501 5.5.2");
+    say(rig, "AUTH EXTERNAL Ym9i\r\n", "535 5.7.8"); /* bob */
+    assert_true(rig_has_logged(rig, "mechanism=EXTERNAL why=another"));
+    rig_say(rig, "AUTH EXTERNAL\r\n\r\nNOOP\r\n");
+    hear(rig, "334 ");
+    hear(rig, "235 2.7.0");
+    hear(rig, "250");
+    say(rig, "AUTH EXTERNAL =\r\n", "503");
+    say(rig, "MAIL FROM:<a@example.net>\r\n", "250");
+    say(rig, "RCPT TO:<b@example.com>\r\n", "250 2.1.5");
+    begin_with_certificate(rig, false, "ada");
+    assert_true(is_offered(rig, "AUTH EXTERNAL"));
+    say(rig, "AUTH EXTERNAL =\r\n", "235 2.7.0");
+    begin_with_certificate(rig, false, "ada");
+    assert_true(is_offered(rig, "AUTH EXTERNAL"));
+    say(rig, "AUTH EXTERNAL YWRh\r\n", "235 2.7.0");
+}
+
+static void nobodys_certificate_logs_nobody_in(void **state)
+{
+    struct rig *rig = *state;
+
+    begin_with_certificate(rig, false, "");
+    assert_false(is_offered(rig, "AUTH PLAIN LOGIN EXTERNAL"));
+    say(rig, "AUTH EXTERNAL =\r\n", "504 5.5.4");
+    begin_with_certificate(rig, false, "ada");
+    rig->settings.listeners[0].auth = LISTENER_AUTH_OFF;
+    assert_false(is_offered(rig, "AUTH"));
+    say(rig, "AUTH EXTERNAL =\r\n", "502");
+}
+
+static void a_certificate_may_relay(void **state)
+{
+    struct rig *rig = *state;
+
+    begin_with_certificate(rig, true, "");
+    (void)is_offered(rig, "");
+    say(rig, "MAIL FROM:<a@example.net>\r\n", "250");
+    say(rig, "RCPT TO:<b@example.com>\r\n", "250 2.1.5");
+    begin_with_certificate(rig, false, "ada"); /* who has not logged in */
+    (void)is_offered(rig, "");
+    say(rig, "MAIL FROM:<a@example.net>\r\n", "250");
+    say(rig, "RCPT TO:<b@example.com>\r\n", "550 5.7.1");
+}
+
 #define TEST(title, function)                                                                      \
     {                                                                                              \
         title, function, set_up, tear_down, NULL                                                   \
@@ -252,6 +320,10 @@ int main(void)
              a_client_that_goes_in_the_middle_leaves_nothing),
         TEST("a host that ends takes its exchanges with it",
              a_host_that_ends_takes_exchanges_with_it),
+        TEST("a certificate may be a user's, who logs in with EXTERNAL",
+             a_certificate_may_be_a_users),
+        TEST("a certificate that is nobody's logs nobody in", nobodys_certificate_logs_nobody_in),
+        TEST("a certificate may relay", a_certificate_may_relay),
     };
 
     return cmocka_run_group_tests_name("session_auth", tests, NULL, NULL);
