@@ -281,7 +281,7 @@ static enum admission judge(const struct counters *c, struct places places,
 
     if (ip_address_is_loopback(client))
         return counters_total(c) > connections ? ADMISSION_FULL : ADMISSION_GRANTED;
-    if (counters_total(c) > connections - connections / 10)
+    if (counters_total(c) > connections - connections / 10 * (limits->is_stranger ? 2 : 1))
         return ADMISSION_FULL;
     if (rows_total(c, places.client) > limits->connections_per_client)
         return ADMISSION_CLIENT;

@@ -31,6 +31,7 @@ struct admission_limits {
     unsigned connections;             /* the last tenth is kept for loopback (pitfalls.md 7.7) */
     unsigned connections_per_client;  /* loopback excepted */
     unsigned connections_per_network; /* the same; and users of this machine */
+    bool is_stranger;                 /* gets none of the last two tenths */
 };
 
 /*

@@ -80,6 +80,24 @@ static void turn_away(const struct entrance *entrance, int fd, const struct endp
     log_end(&line);
 }
 
+/* Users of this machine and loopback are none, nor is who has handed in mail within the hour. */
+static bool is_stranger(const struct entrance *entrance, const struct ip_address *client)
+{
+    return client->family != ADDRESS_LOCAL && !ip_address_is_loopback(client) &&
+           !rates_knows(entrance->host->rates, client, loop_now(entrance->host->loop));
+}
+
+/* Seven tenths of the connections are no reason for anything. */
+static enum pressure pressure_of(const struct entrance *entrance)
+{
+    unsigned tenth = entrance->connections_max / 10;
+    unsigned total = counters_total(entrance->counters);
+
+    if (total >= entrance->connections_max - 2 * tenth)
+        return PRESSURE_HIGH;
+    return total >= entrance->connections_max - 3 * tenth ? PRESSURE_SLOW : PRESSURE_NONE;
+}
+
 static enum admission admit(struct entrance *entrance, const struct session_place *place,
                             const struct ip_address *client)
 {
@@ -88,6 +106,7 @@ static enum admission admit(struct entrance *entrance, const struct session_plac
         .connections = entrance->connections_max,
         .connections_per_client = shares_connections(settings, place->settings),
         .connections_per_network = settings->max_connections_per_network,
+        .is_stranger = is_stranger(entrance, client),
     };
     enum admission admission = counters_admit(entrance->counters, client, &limits);
 
@@ -108,6 +127,7 @@ static void admit_or_turn_away(void *ctx, const struct session_place *place, int
         turn_away(entrance, fd, client, REPLY_SHUTTING_DOWN);
         return;
     }
+    session_host_press(entrance->host, pressure_of(entrance));
     switch (admit(entrance, place, &client->address)) {
     case ADMISSION_GRANTED:
         session_open(entrance->host, place, fd, client);
@@ -178,4 +198,5 @@ void entrance_turn_away(const struct entrance *entrance, int fd, const struct so
 void entrance_left(struct entrance *entrance, const struct ip_address *client)
 {
     counters_leave(entrance->counters, client);
+    session_host_press(entrance->host, pressure_of(entrance));
 }

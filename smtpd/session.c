@@ -25,11 +25,26 @@ bool session_in_transaction(const struct session *s)
     return s->talk.phase >= PHASE_MAIL;
 }
 
+static bool session_is_stranger(const struct session *s)
+{
+    return !s->is_known && s->messages == 0 && s->talk.user[0] == '\0' &&
+           s->client.address.family != ADDRESS_LOCAL && !ip_address_is_loopback(&s->client.address);
+}
+
+/* When connections run out, strangers get no more than SMTPD_HURRY_MS. */
+static int64_t patience_with(const struct session *s, int64_t wait_ms)
+{
+    bool hurries = s->host->pressure == PRESSURE_HIGH && session_is_stranger(s);
+
+    return hurries && wait_ms > SMTPD_HURRY_MS ? SMTPD_HURRY_MS : wait_ms;
+}
+
 /* The whole next line has to come by then (RFC 5321 s.4.5.3.2.7). */
 static void session_await_command(struct session *s)
 {
     const struct session_host *host = s->host;
-    int64_t until_ms = loop_now(host->loop) + (int64_t)host->settings->smtpd_timeout_s * SECOND_MS;
+    int64_t wait_ms = patience_with(s, (int64_t)host->settings->smtpd_timeout_s * SECOND_MS);
+    int64_t until_ms = loop_now(host->loop) + wait_ms;
 
     if (host->is_draining && !session_in_transaction(s) && host->drain_begins_ms < until_ms)
         until_ms = host->drain_begins_ms;
@@ -45,10 +60,11 @@ static int64_t time_for_message(const struct session *s)
 static int64_t time_for(const struct session *s, uint64_t octets)
 {
     uint64_t earned_ms = octets / s->host->settings->min_data_rate * SECOND_MS;
+    int64_t grace_ms = patience_with(s, SMTPD_DATA_GRACE_MS);
     int64_t allowed_ms = time_for_message(s);
 
-    if (earned_ms < (uint64_t)(allowed_ms - SMTPD_DATA_GRACE_MS))
-        allowed_ms = SMTPD_DATA_GRACE_MS + (int64_t)earned_ms;
+    if (earned_ms < (uint64_t)(allowed_ms - grace_ms))
+        allowed_ms = grace_ms + (int64_t)earned_ms;
     return allowed_ms;
 }
 
@@ -297,6 +313,11 @@ static void session_begin_clear(struct session *s, enum reply_id greeting)
         session_end(s, greeting);
         return;
     }
+    if (s->host->pressure >= PRESSURE_SLOW && session_is_stranger(s)) {
+        s->delayed = greeting;
+        session_hold(s, HOLD_SLOW, SMTPD_LATE_MS);
+        return;
+    }
     session_say(s, greeting, 0);
     session_await(s);
 }
@@ -319,6 +340,7 @@ void session_open(struct session_host *host, const struct session_place *place, 
     s->place = place;
     s->client = *client;
     s->begun_ms = loop_now(host->loop);
+    s->is_known = host->rates && rates_knows(host->rates, &client->address, s->begun_ms);
     list_append(&host->sessions, &s->in_host);
     host->session_count++;
     conversation_init(&s->talk, host->settings, place->settings, &client->address);
@@ -345,6 +367,7 @@ void session_host_init(struct session_host *host, struct loop *loop, struct queu
         .on_ended = on_ended,
         .ctx = ctx,
         .queue_left_ms = loop_now(loop),
+        .hurried_ms = loop_now(loop) - SECOND_MS,
     };
     list_init(&host->sessions);
     buf_init(&host->joined, INTAKE_PIECE_MAX);
@@ -390,6 +413,32 @@ void session_host_drain(struct session_host *host)
             session_end(s, REPLY_SHUTTING_DOWN);
         else
             session_await(s);
+    }
+}
+
+/* Time that has been given is only ever made less. */
+static void session_hurry(struct session *s)
+{
+    int64_t had_ms = s->deadline_ms;
+
+    session_await(s);
+    if (s->deadline_ms > had_ms)
+        session_deadline(s, had_ms);
+}
+
+void session_host_press(struct session_host *host, enum pressure pressure)
+{
+    int64_t now_ms = loop_now(host->loop);
+    struct session *s;
+
+    host->pressure = pressure;
+    if (pressure < PRESSURE_HIGH || now_ms - host->hurried_ms < SECOND_MS)
+        return;
+    host->hurried_ms = now_ms;
+    LIST_EACH(s, &host->sessions, struct session, in_host)
+    {
+        if (s->hold == HOLD_NONE && session_is_stranger(s))
+            session_hurry(s);
     }
 }
 

@@ -25,6 +25,13 @@ struct session_place {
     struct tls_context *tls; /* NULL: no STARTTLS */
 };
 
+/* How close all connections together are to their limit: what is done about it, in this order. */
+enum pressure {
+    PRESSURE_NONE,
+    PRESSURE_SLOW, /* strangers are greeted late */
+    PRESSURE_HIGH, /* strangers are turned away, and those that are there have less time */
+};
+
 /* What all sessions of a process share; outlives them. */
 struct session_host {
     struct loop *loop;
@@ -37,12 +44,15 @@ struct session_host {
     void (*on_ended)(void *ctx, const struct ip_address *client);
     void *ctx;
 
+    enum pressure pressure;
+
     /* The sessions' own. */
     struct list sessions;
     unsigned session_count;
     uint64_t messages;        /* accepted so far */
     bool is_draining;         /* take no further transaction */
     int64_t drain_begins_ms;  /* until when a new client may begin its one */
+    int64_t hurried_ms;       /* when strangers' deadlines were looked at last */
     int64_t queue_left_ms;    /* while there is no queue: since when */
     struct offenders menders; /* whose bare LFs were mended */
     struct buf joined;        /* see smtpd/intake.h */
@@ -67,6 +77,12 @@ void session_host_queue_changed(struct session_host *host);
  * client that has just come may have its one transaction if it begins at once.
  */
 void session_host_drain(struct session_host *host);
+
+/*
+ * The pressure is what it is now; under a high one the deadlines of strangers are pulled in, at
+ * most once a second.  No stranger is who has handed in mail within the hour or has logged in.
+ */
+void session_host_press(struct session_host *host, enum pressure pressure);
 
 /* Ends with 421 4.3.2 all sessions, but perhaps those that wait for the reply to a final dot. */
 void session_host_end(struct session_host *host, bool even_committing);

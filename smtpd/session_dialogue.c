@@ -160,6 +160,8 @@ static void content_settled(struct session *s, enum reply_id reply, uint64_t id)
         session_note_mended(s);
         s->messages++;
         s->host->messages++;
+        if (s->host->rates)
+            rates_praise(s->host->rates, &s->client.address, loop_now(s->host->loop));
         conversation_delivered(&s->talk);
     } else {
         conversation_reset(&s->talk);

@@ -52,6 +52,7 @@ struct session {
     struct chunk chunk;
     bool queue_waited; /* the queue did not come back in time */
     bool is_over;      /* the last word is said */
+    bool is_known;     /* when it came, it had handed in mail not long ago */
     bool had_transaction;
     struct lines lines;
     unsigned messages;

@@ -48,6 +48,8 @@ enum {
     SMTPD_RENEW_MS = 500,                  /* between a new certificate and its new key */
     SMTPD_REST_MS = 100,                   /* listeners rest when descriptors have run out */
     SMTPD_NAME_AGAIN_MS = 60 * 60 * 1000,  /* before a client is complained about again */
+    SMTPD_LATE_MS = 1000,                  /* a stranger's greeting, when connections run out */
+    SMTPD_HURRY_MS = 10 * 1000,            /* a stranger's next command then, and content's grace */
     SMTPD_SWEEP_MS = 10 * 1000,            /* between looks for the counts of dead processes */
 
     /* the drop folder */

@@ -62,14 +62,47 @@ def test_the_connections_of_a_dead_process_are_counted_no_more(make_relay):
     close_all(clients)
 
 
-def test_loopback_is_served_when_strangers_fill_the_rest(make_relay):
+def test_loopback_is_served_when_others_fill_the_rest(make_relay):
     relay = make_relay(max_connections=20, max_connections_per_client=100, listeners=LISTENERS).start()
+    with outsider() as c:
+        c.begin("a@sender.test", "you@nopolicy.test")
+        assert c.data(Message().content)[0] == 250, "no stranger any more"
     clients = [outsider() for _ in range(19)]
     assert [c.greeting[0] for c in clients] == [220] * 18 + [421]
     with Client() as c:
         assert c.greeting[0] == 220
     assert "too many connections" in relay.wait_event("turn-away")["reply"]
     close_all(clients)
+
+
+def test_overload_is_borne_by_strangers_in_order_and_good_clients_go_on(make_relay):
+    """Late greetings, then 421 to those who come, then less time for those who are there."""
+    relay = make_relay(max_connections=20, max_connections_per_client=100, listeners=(
+        LISTENERS[0], {"address": f"{table.RELAY_ADDRESS}:25",
+                       "relay-from": ["127.0.0.0/8", "198.51.100.0/24"]})).start()
+
+    def comes(address):
+        begun = time.monotonic()
+        c = Client(OUTSIDE, source=address)
+        return c, c.greeting[0], time.monotonic() - begun
+    good = outsider()
+    good.begin("a@sender.test", "you@nopolicy.test")
+    assert good.data(Message().content)[0] == 250
+    came = [comes(table.RELAY_ADDRESS) for _ in range(16)]
+    assert [code for _, code, _ in came] == [220] * 15 + [421]
+    assert max(took for _, _, took in came[:13]) < 0.9 < min(took for _, _, took in came[13:15])
+    newcomer = outsider()
+    assert newcomer.greeting[0] == 220, "who has handed in mail is no stranger"
+    for c in (good, newcomer):
+        c.begin("a@sender.test", "you@nopolicy.test")
+    begun = time.monotonic()
+    assert came[0][0].reply()[0] == 421, "a stranger who does nothing"
+    assert 8 < time.monotonic() - begun < 15
+    for c in (good, newcomer):
+        assert c.data(Message().content)[0] == 250, "a good client is not hurried"
+    wait_until(lambda: greeted_as(220), 5, "room again")
+    assert "has too many connections" in relay.wait_event("turn-away")["reply"]
+    close_all([c for c, _, _ in came] + [good, newcomer])
 
 
 def test_so_many_reloads_that_old_processes_pile_up_close_no_door(make_relay):

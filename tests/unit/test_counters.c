@@ -36,7 +36,7 @@ static struct counters *opened(int fd)
 
 static enum admission admit(struct counters *c, const char *client, unsigned all, unsigned each)
 {
-    const struct admission_limits limits = { all, each, 1000000 };
+    const struct admission_limits limits = { all, each, 1000000, false };
     struct ip_address address = ip(client);
 
     return counters_admit(c, &address, &limits);
@@ -44,7 +44,7 @@ static enum admission admit(struct counters *c, const char *client, unsigned all
 
 static void a_network_has_so_many_connections(void **state)
 {
-    const struct admission_limits limits = { 1000, 1000, 3 };
+    const struct admission_limits limits = { 1000, 1000, 3, false };
     static const char *const same[] = { "192.0.2.1",       "192.0.2.2",       "192.0.2.77",
                                         "2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:3::1" };
     const struct ip_address local = ip_address_of_user(1000);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +11,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/limits.h"
+#include "smtpd/session_private.h"
 #include "tests/support/smtpd/session_rig.h"
 #include "tests/support/test.h"
 
@@ -146,6 +149,102 @@ static void a_client_has_its_share_and_no_more(void **state)
     assert_int_equal(counters_total(gate->entrance.counters), 3);
 }
 
+/* A client has handed in mail not long ago. */
+static void praise(struct gate *gate, const char *address)
+{
+    struct ip_address client;
+
+    assert_true(ip_address_parse(span_of(address), &client));
+    rates_praise(gate->rig.host.rates, &client, loop_now(gate->rig.loop));
+}
+
+static void assert_silent(const struct gate *gate, unsigned number)
+{
+    char room[16];
+
+    assert_int_equal(read(gate->clients[number], room, sizeof(room)), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+static void overload_is_borne_by_strangers(void **state)
+{
+    struct gate *gate = *state;
+    unsigned clients[10], known, late;
+
+    gate->rig.settings.max_connections = 10;
+    open_entrance(gate, -1);
+    praise(gate, "192.0.2.9");
+    for (int i = 0; i < 7; i++) {
+        clients[i] = arrive(gate, "192.0.2.1");
+        assert_hears(gate, clients[i], "220 ");
+    }
+    late = arrive(gate, "192.0.2.1"); /* first: slow down */
+    assert_silent(gate, late);
+    assert_hears(gate, arrive(gate, "192.0.2.1"), "421 4.3.2 "); /* then: nobody new */
+    known = arrive(gate, "192.0.2.9");
+    assert_hears(gate, known, "220 ");
+    assert_int_equal(gate->rig.host.pressure, PRESSURE_HIGH);
+    for (int i = 0; i < 20 && gate->rig.host.session_count == 9; i++) {
+        struct pollfd heard = { gate->clients[late], POLLIN, 0 };
+        rig_settle(&gate->rig);
+        if (poll(&heard, 1, 100) == 1)
+            break;
+    }
+    assert_hears(gate, late, "220 ");
+    for (int i = 0; i < 7; i++)
+        leave(gate, clients[i]);
+    assert_int_equal(gate->rig.host.pressure, PRESSURE_NONE);
+    assert_hears(gate, arrive(gate, "192.0.2.1"), "220 ");
+}
+
+static struct session *session_of(struct gate *gate, unsigned number)
+{
+    struct session *s;
+
+    LIST_EACH(s, &gate->rig.host.sessions, struct session, in_host)
+    {
+        if (number-- == 0)
+            return s;
+    }
+    fail();
+    return NULL;
+}
+
+static int64_t left_ms(struct gate *gate, unsigned number)
+{
+    return session_of(gate, number)->deadline_ms - loop_now(gate->rig.loop);
+}
+
+static void says_hello(struct gate *gate, unsigned number)
+{
+    assert_int_equal(write(gate->clients[number], "HELO x\r\n", 8), 8);
+    rig_settle(&gate->rig);
+    assert_hears(gate, number, "250 ");
+}
+
+static void under_pressure_strangers_have_less_time(void **state)
+{
+    struct gate *gate = *state;
+
+    gate->rig.settings.max_connections = 10;
+    open_entrance(gate, -1);
+    praise(gate, "192.0.2.9");
+    for (int i = 0; i < 7; i++)
+        assert_hears(gate, arrive(gate, i == 1 ? "192.0.2.9" : "192.0.2.1"), "220 ");
+    assert_true(left_ms(gate, 0) > MINUTE_MS && left_ms(gate, 1) > MINUTE_MS);
+    (void)arrive(gate, "192.0.2.1");
+    (void)arrive(gate, "192.0.2.1");
+    assert_in_range(left_ms(gate, 0), 1, SMTPD_HURRY_MS);
+    assert_true(left_ms(gate, 1) > MINUTE_MS);
+    session_of(gate, 0)->deadline_ms -= 5000;
+    session_host_press(&gate->rig.host, PRESSURE_HIGH);
+    assert_in_range(left_ms(gate, 0), 1, SMTPD_HURRY_MS - 4000); /* nothing is given back */
+    says_hello(gate, 0);
+    says_hello(gate, 1);
+    assert_in_range(left_ms(gate, 0), SMTPD_HURRY_MS - 1000, SMTPD_HURRY_MS);
+    assert_true(left_ms(gate, 1) > MINUTE_MS);
+}
+
 static void all_clients_together_have_a_limit(void **state)
 {
     struct gate *gate = *state;
@@ -153,6 +252,8 @@ static void all_clients_together_have_a_limit(void **state)
     gate->rig.settings.max_connections = 10;
     gate->rig.settings.max_connections_per_client = 100;
     open_entrance(gate, -1);
+    praise(gate, "192.0.2.1");
+    praise(gate, "192.0.2.2");
     for (int i = 0; i < 9; i++)
         assert_hears(gate, arrive(gate, "192.0.2.1"), "220 ");
     assert_hears(gate, arrive(gate, "192.0.2.2"), "421 4.3.2 ");
@@ -228,14 +329,6 @@ static void says(struct gate *gate, unsigned number, struct span bytes)
 {
     assert_int_equal(write(gate->clients[number], bytes.data, bytes.len), bytes.len);
     rig_settle(&gate->rig);
-}
-
-static void assert_silent(const struct gate *gate, unsigned number)
-{
-    char room[16];
-
-    assert_int_equal(read(gate->clients[number], room, sizeof(room)), -1);
-    assert_int_equal(errno, EAGAIN);
 }
 
 static void a_proxy_names_the_client_before_the_greeting(void **state)
@@ -348,6 +441,9 @@ int main(void)
              who_comes_through_a_unix_socket_is_known_by_number),
         TEST("a client has its share of connections and no more",
              a_client_has_its_share_and_no_more),
+        TEST("overload is borne by strangers: late, then turned away; who is known goes on",
+             overload_is_borne_by_strangers),
+        TEST("under pressure strangers have less time", under_pressure_strangers_have_less_time),
         TEST("all clients together have a limit, the last tenth is for loopback",
              all_clients_together_have_a_limit),
         TEST("whoever is not taken is counted nowhere", whoever_is_not_taken_is_counted_nowhere),
