@@ -35,15 +35,6 @@ static unsigned find_pairs(const struct places *places, unsigned listener,
     return count;
 }
 
-/* What tickets are bound to; the same after a reload that puts it elsewhere in the list. */
-static void name_listener(const struct listener_settings *settings, char text[NETWORK_TEXT_SIZE])
-{
-    if (settings->name[0] != '\0')
-        snprintf(text, NETWORK_TEXT_SIZE, "%s", settings->name);
-    else
-        endpoint_format(&settings->addresses[0], text);
-}
-
 static void put_wishes(const struct listener_settings *settings, struct tls_server_wish *wish)
 {
     static const enum tls_client_certificate clients[] = {
@@ -65,12 +56,12 @@ static struct error *make_context(const struct places *places, unsigned listener
     struct tls_server_wish wish = { .pairs = pairs };
     struct tls_trust *trust = NULL;
     struct error *err = NULL;
-    char session_id[NETWORK_TEXT_SIZE];
+    char session_id[SETTINGS_UNIX_SIZE];
 
     wish.pair_count = find_pairs(places, listener, pairs);
     if (wish.pair_count == 0)
         return NULL;
-    name_listener(settings, session_id);
+    listener_settings_label(settings, session_id); /* the same after a reload that moves it */
     wish.session_id = span_of(session_id);
     wish.ticket_keys = role_content(places->role, CONTENT_TICKET_KEYS, 0);
     put_wishes(settings, &wish);
@@ -159,5 +150,7 @@ const struct session_place *places_find(const struct places *places, unsigned so
 
     if (socket == SETTINGS_LISTENER_LOCAL)
         return &places->local;
+    if (socket >= SETTINGS_LISTENER_UNIX)
+        listener = socket - SETTINGS_LISTENER_UNIX;
     return listener < places->settings->listener_count ? &places->of[listener] : NULL;
 }

@@ -22,14 +22,13 @@ static void put_address(struct log_line *line, const char *key, const struct ip_
 
 void session_log_connect(const struct endpoint *client, const struct listener_settings *listener)
 {
+    char label[SETTINGS_UNIX_SIZE];
     struct log_line line;
 
     log_begin(&line, LOG_DEBUG, "connect");
     put_endpoint(&line, "client", client);
-    if (listener->name[0] != '\0')
-        log_string(&line, "listener", listener->name);
-    else
-        put_endpoint(&line, "listener", &listener->addresses[0]);
+    listener_settings_label(listener, label);
+    log_string(&line, "listener", label);
     log_end(&line);
 }
 

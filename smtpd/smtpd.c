@@ -34,7 +34,7 @@ struct smtpd {
     struct aliases *aliases;
     struct entrance entrance;
     struct places *places;
-    struct listener listeners[SETTINGS_LISTENER_LOCAL + 1];
+    struct listener listeners[SETTINGS_SOCKETS_MAX];
     int spare_fd; /* given up to be able to turn a client away when there are no others */
     struct loop_timer *rest;
     int64_t complained_ms; /* about descriptors */
@@ -48,7 +48,7 @@ struct smtpd {
 
 static void listen_on(struct smtpd *smtpd, bool wanted)
 {
-    for (unsigned i = 0; i <= SETTINGS_LISTENER_LOCAL; i++)
+    for (unsigned i = 0; i < SETTINGS_SOCKETS_MAX; i++)
         if (smtpd->listeners[i].watch)
             loop_watch_want(smtpd->listeners[i].watch, wanted, false);
 }
@@ -287,7 +287,7 @@ static void smtpd_open(struct smtpd *smtpd, struct role *role)
     smtpd->loop = role_loop(role);
     smtpd->settings = role_settings(role);
     smtpd->spare_fd = -1;
-    for (unsigned i = 0; i <= SETTINGS_LISTENER_LOCAL; i++)
+    for (unsigned i = 0; i < SETTINGS_SOCKETS_MAX; i++)
         smtpd->listeners[i] = (struct listener){ .smtpd = smtpd, .fd = -1 };
     smtpd->places = places_new(role);
     smtpd->queue = queue_client_new(smtpd->loop, on_queue_state, smtpd);
@@ -317,7 +317,7 @@ static void smtpd_close(struct smtpd *smtpd)
     aliases_free(&smtpd->aliases);
     auth_client_free(&smtpd->sessions.auth);
     queue_client_free(&smtpd->queue);
-    for (unsigned i = 0; i <= SETTINGS_LISTENER_LOCAL; i++)
+    for (unsigned i = 0; i < SETTINGS_SOCKETS_MAX; i++)
         listener_close(&smtpd->listeners[i]);
     if (smtpd->spare_fd >= 0)
         close(smtpd->spare_fd);

@@ -26,7 +26,8 @@ struct handover {
     struct settings settings;
     struct buf text;
     int sockets[SETTINGS_LISTENERS_MAX][SETTINGS_ADDRESSES_MAX]; /* -1: not on this machine */
-    int local; /* the socket of local submission; -1: none */
+    int local;                                /* the socket of local submission; -1: none */
+    int unix_sockets[SETTINGS_LISTENERS_MAX]; /* the same, of listeners */
     int counters;
     struct watched *files[FILES_MAX];
     unsigned file_count;
@@ -133,6 +134,7 @@ static struct handover *handover_empty(const struct settings *settings)
     h->settings = *settings;
     h->counters = -1;
     h->local = -1;
+    memset(h->unix_sockets, 0xff, sizeof(h->unix_sockets));
     memset(h->sockets, 0xff, sizeof(h->sockets));
     return h;
 }
@@ -277,6 +279,8 @@ static struct error *open_listeners(struct handover *h, const struct handover *o
 
     for (unsigned i = 0; i < h->settings.listener_count && !err; i++)
         err = open_sockets(h, i, old, &open);
+    for (unsigned i = 0; i < h->settings.listener_count; i++)
+        open += h->settings.listeners[i].unix_path[0] != '\0'; /* or an error, later */
     if (!err && open == 0)
         err = error_new(ERROR_LOCAL, "none of the listeners' addresses is on this machine");
     return err;
@@ -320,7 +324,15 @@ struct error *handover_new(const struct settings *settings, const struct handove
     return err;
 }
 
-struct error *handover_open_local(struct handover *h, const struct handover *old)
+static int unix_socket_of(const struct handover *h, const char *path)
+{
+    for (unsigned i = 0; h && i < h->settings.listener_count; i++)
+        if (strcmp(h->settings.listeners[i].unix_path, path) == 0)
+            return h->unix_sockets[i];
+    return -1;
+}
+
+static struct error *open_local(struct handover *h, const struct handover *old)
 {
     char path[LOCAL_SOCKET_PATH_SIZE];
 
@@ -330,12 +342,27 @@ struct error *handover_open_local(struct handover *h, const struct handover *old
     return local_socket_open(path, old ? old->local : -1, &h->local);
 }
 
+struct error *handover_open_unix(struct handover *h, const struct handover *old)
+{
+    struct error *err = open_local(h, old);
+
+    for (unsigned i = 0; i < h->settings.listener_count && !err; i++) {
+        const char *path = h->settings.listeners[i].unix_path;
+        if (path[0] != '\0')
+            err = local_socket_open(path, unix_socket_of(old, path), &h->unix_sockets[i]);
+    }
+    return err;
+}
+
 static void close_sockets(struct handover *h)
 {
     for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
         for (unsigned n = 0; n < SETTINGS_ADDRESSES_MAX; n++)
             if (h->sockets[i][n] >= 0)
                 close(h->sockets[i][n]);
+    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
+        if (h->unix_sockets[i] >= 0)
+            close(h->unix_sockets[i]);
 }
 
 void handover_free(struct handover **handover)
@@ -408,6 +435,9 @@ void handover_give(const struct handover *h, struct process *process)
                 process_hand_listener(process, i * SETTINGS_ADDRESSES_MAX + n, h->sockets[i][n]);
     if (h->local >= 0)
         process_hand_listener(process, SETTINGS_LISTENER_LOCAL, h->local);
+    for (unsigned i = 0; i < h->settings.listener_count; i++)
+        if (h->unix_sockets[i] >= 0)
+            process_hand_listener(process, SETTINGS_LISTENER_UNIX + i, h->unix_sockets[i]);
 }
 
 /* --- changes --------------------------------------------------------------------------------- */

@@ -18,10 +18,10 @@ struct handover;
 struct error *handover_new(const struct settings *settings, const struct handover *old,
                            struct handover **out_handover) MUST_CHECK;
 /*
- * Opens the socket of local submission, unless the settings want none; its folder, the run
- * directory, must be there.
+ * Opens the socket of local submission, unless the settings want none, and the Unix sockets of
+ * listeners; their folders, the run directory among them, must be there.
  */
-struct error *handover_open_local(struct handover *h, const struct handover *old) MUST_CHECK;
+struct error *handover_open_unix(struct handover *h, const struct handover *old) MUST_CHECK;
 /*
  * Reads the files that the settings name, for `waxseal check`, and tells of each that is wrong, or,
  * to `warning`, about to be; opens no socket.

@@ -246,7 +246,7 @@ static bool reload_with(struct supervisor *s, const struct settings *fresh)
     if (!err)
         err = handover_new(fresh, s->handover, &handover);
     if (!err)
-        err = handover_open_local(handover, s->handover);
+        err = handover_open_unix(handover, s->handover);
     if (err) {
         handover_free(&handover);
         log_failure(LOG_ERROR, "reload-refused", err);
@@ -290,36 +290,36 @@ static void on_reload_signal(void *ctx, int signal_number)
 
 /* --- from start to end ----------------------------------------------------------------------- */
 
-static void log_local_socket(const struct settings *settings)
+static void log_listening(const char *address)
 {
-    char path[LOCAL_SOCKET_PATH_SIZE];
     struct log_line line;
 
-    if (settings->local_submission == LOCAL_SUBMISSION_OFF)
-        return;
-    local_socket_path(settings, path);
     log_begin(&line, LOG_INFO, "listening");
-    log_string(&line, "address", path);
+    log_string(&line, "address", address);
     log_end(&line);
 }
 
-static void log_listener(const struct endpoint *address)
+static void log_listener(const struct listener_settings *l)
 {
     char text[NETWORK_TEXT_SIZE];
-    struct log_line line;
 
-    endpoint_format(address, text);
-    log_begin(&line, LOG_INFO, "listening");
-    log_string(&line, "address", text);
-    log_end(&line);
+    for (unsigned n = 0; n < l->address_count; n++) {
+        endpoint_format(&l->addresses[n], text);
+        log_listening(text);
+    }
+    if (l->unix_path[0] != '\0')
+        log_listening(l->unix_path);
 }
 
 static void log_listeners(const struct settings *settings)
 {
-    log_local_socket(settings);
+    char path[LOCAL_SOCKET_PATH_SIZE];
+
+    local_socket_path(settings, path);
+    if (settings->local_submission == LOCAL_SUBMISSION_ON)
+        log_listening(path);
     for (unsigned i = 0; i < settings->listener_count; i++)
-        for (unsigned n = 0; n < settings->listeners[i].address_count; n++)
-            log_listener(&settings->listeners[i].addresses[n]);
+        log_listener(&settings->listeners[i]);
 }
 
 /* Everything that can be wrong with the machine or the configuration shows here, before a role
@@ -337,7 +337,7 @@ static struct error *open_all(struct supervisor *s, const struct settings *setti
     if (!err)
         err = folders_prepare(settings, &s->plan.user, &s->plan.state_dir);
     if (!err)
-        err = handover_open_local(s->handover, NULL);
+        err = handover_open_unix(s->handover, NULL);
     if (!err)
         err = control_open(s->loop, settings->run_dir, &s->plan.user, &control_events, s,
                            &s->control);

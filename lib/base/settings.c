@@ -58,7 +58,8 @@ const struct setting settings_table[] = {
       " for mail programs with STARTTLS required (RFC 6409), or with TLS from the first byte on"
       " (RFC 8314)." },
     { "listeners", "address", &setting_listen_addresses, "", "", IN(addresses),
-      "The address and port to listen on, or a list of such; every entry needs one." },
+      "The address and port to listen on, or a Unix socket as unix:/path, or a list of such; every"
+      " entry needs one." },
     { "listeners", "relay-from", &setting_relay_networks, LOOPBACK, "", IN(relay_from),
       "The networks whose clients may relay here; none wider than /8 (IPv4) or /32 (IPv6)." },
     { "listeners", "proxy-from", &setting_relay_networks, "[ ]", "", IN(proxy_from),

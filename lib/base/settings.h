@@ -31,6 +31,7 @@ enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYP
 enum {
     SETTINGS_PATH_SIZE = 512,
     SETTINGS_NAME_SIZE = 256,
+    SETTINGS_UNIX_SIZE = 256,
     SETTINGS_LABEL_SIZE = 32,
     SETTINGS_BANNER_SIZE = 128,
     SETTINGS_NETWORKS_MAX = 64,
@@ -54,9 +55,14 @@ struct network_list {
 
 /*
  * How the sockets of listeners are numbered: the n-th address of the i-th is
- * i * SETTINGS_ADDRESSES_MAX + n; that of local submission comes behind.
+ * i * SETTINGS_ADDRESSES_MAX + n; that of local submission comes behind, and then the Unix sockets,
+ * one for each listener.
  */
-enum { SETTINGS_LISTENER_LOCAL = SETTINGS_LISTENERS_MAX * SETTINGS_ADDRESSES_MAX };
+enum {
+    SETTINGS_LISTENER_LOCAL = SETTINGS_LISTENERS_MAX * SETTINGS_ADDRESSES_MAX,
+    SETTINGS_LISTENER_UNIX,
+    SETTINGS_SOCKETS_MAX = SETTINGS_LISTENER_UNIX + SETTINGS_LISTENERS_MAX,
+};
 
 /* One or more paths; empty: none. */
 struct path_list {
@@ -107,7 +113,8 @@ struct listener_settings {
     char name[SETTINGS_LABEL_SIZE]; /* in the log; empty: the address stands for it */
     enum listener_preset preset;    /* already worked into the other fields */
     struct endpoint addresses[SETTINGS_ADDRESSES_MAX]; /* address = "127.0.0.1:25", or a list */
-    unsigned address_count;                            /* at least 1 */
+    unsigned address_count;
+    char unix_path[SETTINGS_UNIX_SIZE]; /* address = "unix:/path"; empty: none */
     struct network_list relay_from; /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
     struct network_list proxy_from; /* none: no PROXY protocol */
     enum listener_tls tls;
@@ -201,6 +208,9 @@ struct settings {
     char tlsrpt_organization[SETTINGS_NAME_SIZE];
     char tlsrpt_contact[SETTINGS_NAME_SIZE];
 };
+
+/* What it is called in the log: its name, or where it listens. */
+void listener_settings_label(const struct listener_settings *l, char text[SETTINGS_UNIX_SIZE]);
 
 /* Is there anything that could know a user? */
 bool settings_have_users(const struct settings *s);

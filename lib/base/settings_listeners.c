@@ -2,6 +2,7 @@
 
 #include "lib/base/certificate_pattern.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* --- one or several: a text, or a list of texts ---------------------------------------------- */
@@ -27,11 +28,22 @@ static bool one_or_several_read(const struct settings_reading *reading,
 
 /* --- addresses ------------------------------------------------------------------------------- */
 
+#define UNIX_FORM "unix:"
+
+/* One Unix socket is enough: everybody on this machine can reach it. */
+static bool unix_path_read(struct span path, struct listener_settings *l)
+{
+    return setting_path.valid(path) && path.data[path.len - 1] != '/' && l->unix_path[0] == '\0' &&
+           span_to_string(path, l->unix_path, sizeof(l->unix_path));
+}
+
 static bool listen_address_read(struct span text, const struct setting *setting, void *group)
 {
     struct listener_settings *l = group;
 
     (void)setting;
+    if (span_starts_with(text, SPAN(UNIX_FORM)))
+        return unix_path_read(span_from(text, sizeof(UNIX_FORM) - 1), l);
     if (!endpoint_parse(text, 0, &l->addresses[l->address_count]))
         return false;
     l->address_count++;
@@ -46,6 +58,7 @@ static bool listen_addresses_read(const struct settings_reading *reading,
 
     memset(l->addresses, 0, sizeof(l->addresses));
     l->address_count = 0;
+    memset(l->unix_path, 0, sizeof(l->unix_path));
     return one_or_several_read(reading, setting, node, SETTINGS_ADDRESSES_MAX, listen_address_read,
                                group);
 }
@@ -62,7 +75,23 @@ static void listen_addresses_write(const struct setting *setting, const void *gr
         endpoint_format(&l->addresses[i], text);
         ensure(buf_printf(out, "%s\"%s\"", i > 0 ? ", " : "", text));
     }
+    if (l->unix_path[0] != '\0') {
+        char path[sizeof(UNIX_FORM) + SETTINGS_UNIX_SIZE];
+        snprintf(path, sizeof(path), UNIX_FORM "%s", l->unix_path);
+        ensure(buf_append(out, l->address_count > 0 ? SPAN(", ") : SPAN("")));
+        setting_write_text(path, out);
+    }
     ensure(buf_append(out, SPAN(" ]")));
+}
+
+void listener_settings_label(const struct listener_settings *l, char text[SETTINGS_UNIX_SIZE])
+{
+    if (l->name[0] != '\0')
+        snprintf(text, SETTINGS_UNIX_SIZE, "%s", l->name);
+    else if (l->address_count > 0)
+        endpoint_format(&l->addresses[0], text);
+    else
+        memcpy(text, l->unix_path, SETTINGS_UNIX_SIZE);
 }
 
 /* --- paths ----------------------------------------------------------------------------------- */
@@ -245,9 +274,19 @@ static bool has_address(const struct listener_settings *l, unsigned count,
     return false;
 }
 
+static bool has_unix_path(const struct settings *s, const char *path)
+{
+    for (unsigned i = 0; i < s->listener_count; i++)
+        if (path[0] != '\0' && strcmp(s->listeners[i].unix_path, path) == 0)
+            return true;
+    return false;
+}
+
 /* Is one of its addresses there twice, among its own or with those before it? */
 static bool shares_an_address(const struct settings *s, const struct listener_settings *l)
 {
+    if (has_unix_path(s, l->unix_path))
+        return true;
     for (unsigned n = 0; n < l->address_count; n++) {
         if (has_address(l, n, &l->addresses[n]))
             return true;
@@ -313,7 +352,8 @@ static void listeners_write(const struct setting *setting, const void *group, st
 
 const struct setting_type setting_listen_addresses = {
     "addresses",
-    "an address and a port, \"192.0.2.1:25\" or \"[2001:db8::1]:25\", or a list of them",
+    "an address and a port, \"192.0.2.1:25\" or \"[2001:db8::1]:25\", one Unix socket, "
+    "\"unix:/path\", or a list of them",
     listen_addresses_read,
     listen_addresses_write,
     NULL,

@@ -223,7 +223,7 @@ static void on_listener(struct role *role, struct channel_frame *frame)
 {
     Ipc__Listener *listener = channel_decode(frame, &ipc__listener__descriptor);
 
-    if (!listener || listener->index > SETTINGS_LISTENER_LOCAL)
+    if (!listener || listener->index >= SETTINGS_SOCKETS_MAX)
         role_die(ROLE_EXIT_TROUBLE, error_new(ERROR_LOCAL, "a listener does not decode"));
     struct waiting_fd w = { .is_listener = true, .index = listener->index };
     ipc__listener__free_unpacked(listener, NULL);

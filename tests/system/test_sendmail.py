@@ -3,6 +3,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -163,6 +164,29 @@ def test_without_any_relay_the_failure_is_loud(make_relay):
     relay = make_relay()
     done = run_sendmail(relay, "you@nopolicy.test", text="x\n", check=False)
     assert done.returncode == 75 and "drop" in done.err
+
+
+def test_any_listener_may_have_a_unix_socket(lab, make_relay):
+    relay = make_relay()
+    path = f"{relay.folder}/a socket"
+    relay.write(listeners=({"address": ["127.0.0.1:25", f"unix:{path}"], "name": "boxes"},))
+    for _ in range(2):                  # the second start finds the socket of the first
+        relay.start()
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(path)
+            s.settimeout(10)
+            assert s.recv(1000).startswith(b"220 ")
+            s.sendall(b"EHLO x\r\nMAIL FROM:<a@sender.test>\r\nRCPT TO:<you@nopolicy.test>\r\n")
+            wait_until(lambda s=s: b"2.1.5" in s.recv(1000), 5, "the recipient to be taken")
+        relay.reload()
+        relay.wait_event("reloaded")
+        relay.stop()
+    with open(path + "2", "w", encoding="ascii") as f:
+        f.write("no socket")
+    relay.write(listeners=({"address": f"unix:{path}2"},))
+    relay.launch()
+    assert relay.process.wait(10) != 0
+    assert "is there and no socket" in relay.wait_event("start-refused")["error"]
 
 
 # ------------------------------------------------------------ while the relay is down

@@ -315,6 +315,51 @@ static void a_listener_may_have_several_addresses_and_certificates(void **state)
     free(s);
 }
 
+static void a_listener_may_have_a_unix_socket(void **state)
+{
+    struct settings *s =
+        settings_of("listeners = ( { address = \"unix:/run/a b/smtp\"; },\n"
+                    "  { name = \"x\"; address = [ \"unix:/run/other\", \"127.0.0.1:25\" ]; } );");
+    char label[SETTINGS_UNIX_SIZE];
+
+    (void)state;
+    assert_int_equal(s->listeners[0].address_count, 0);
+    assert_string_equal(s->listeners[0].unix_path, "/run/a b/smtp");
+    listener_settings_label(&s->listeners[0], label);
+    assert_string_equal(label, "/run/a b/smtp");
+    assert_int_equal(s->listeners[1].address_count, 1);
+    assert_string_equal(s->listeners[1].unix_path, "/run/other");
+    listener_settings_label(&s->listeners[1], label);
+    assert_string_equal(label, "x");
+    s->listeners[1].name[0] = '\0';
+    listener_settings_label(&s->listeners[1], label);
+    assert_string_equal(label, "127.0.0.1:25");
+    free(s);
+}
+
+static void unix_sockets_that_cannot_be_are_refused(void **state)
+{
+    char path[2 * SETTINGS_UNIX_SIZE];
+    struct buf text;
+
+    (void)state;
+    assert_says("listeners = ( { address = \"unix:run/x\"; } );",
+                "address cannot be \"unix:run/x\"");
+    assert_says("listeners = ( { address = \"unix:\"; } );", "address cannot be \"unix:\"");
+    assert_says("listeners = ( { address = \"unix:/run/\"; } );",
+                "address cannot be \"unix:/run/\"");
+    assert_says("listeners = ( { address = [ \"unix:/a\", \"unix:/b\" ]; } );",
+                "address cannot be \"unix:/b\"");
+    assert_says("listeners = ( { address = \"unix:/a\"; }, { address = \"unix:/a\"; } );",
+                "two entries with this address");
+    memset(path, 'x', sizeof(path));
+    buf_init(&text, SETTINGS_TEXT_MAX);
+    assert_true(buf_printf(&text, "listeners = ( { address = \"unix:/%.*s\"; } );",
+                           SETTINGS_UNIX_SIZE - 1, path));
+    assert_says(buf_span(&text).data, "address cannot be");
+    buf_clear(&text);
+}
+
 static void lists_of_a_listener_that_do_not_fit_are_refused(void **state)
 {
 #define ENTRY(members) "listeners = ( { address = \"127.0.0.1:25\"; " members " } );"
@@ -531,6 +576,8 @@ static void random_listeners(struct settings *s)
         s->listeners[i].address_count = 1 + (unsigned)random_below(SETTINGS_ADDRESSES_MAX);
         for (unsigned n = 0; n < s->listeners[i].address_count; n++)
             random_endpoint(&s->listeners[i].addresses[n], 1000 + 10 * i + n);
+        if (s->listeners[i].address_count < SETTINGS_ADDRESSES_MAX)
+            snprintf(s->listeners[i].unix_path, SETTINGS_UNIX_SIZE, "/run/\"%u\\", i);
         random_networks(&s->listeners[i].relay_from);
         if (random_below(2)) {
             random_paths(&s->listeners[i].tls_certificate, 1 + i % SETTINGS_CERTIFICATES_MAX);
@@ -636,6 +683,8 @@ int main(void)
         TEST("lists of texts have a length", lists_have_a_length),
         TEST("a listener may have several addresses and certificates",
              a_listener_may_have_several_addresses_and_certificates),
+        TEST("a listener may have a Unix socket", a_listener_may_have_a_unix_socket),
+        TEST("Unix sockets that cannot be are refused", unix_sockets_that_cannot_be_are_refused),
         TEST("lists of a listener that do not fit are refused",
              lists_of_a_listener_that_do_not_fit_are_refused),
         TEST("certificates of clients need TLS", certificates_of_clients_need_tls),
