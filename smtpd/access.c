@@ -39,6 +39,21 @@ static bool is_a_proxy(const struct access_facts *f)
     return network_list_contains(&f->listener->proxy_from, &f->client);
 }
 
+/* Whoever sends it: what cannot be delivered there is not to be taken. */
+static bool is_for_our_domain(const struct access_facts *f)
+{
+    return domain_list_contains(&f->listener->relay_to, span_of(f->forward_path->domain)) &&
+           (f->user.len > 0 || !is_a_proxy(f));
+}
+
+/* RFC 5321 s.4.5.1: each domain has one, listed or not. */
+static bool is_postmaster_of_our_domain(const struct access_facts *f)
+{
+    struct span local_part = { f->forward_path->text, f->forward_path->local_len };
+
+    return is_for_our_domain(f) && span_equal_nocase(local_part, SPAN("postmaster"));
+}
+
 static bool is_in_a_network(const struct access_facts *f)
 {
     return network_list_contains(&f->listener->relay_from, &f->client);
@@ -57,6 +72,8 @@ static const struct access_rule {
 } rules[] = {
     { is_for_our_postmaster, { ACCESS_POSTMASTER, "our postmaster" } },      /* RFC 5321 s.4.5.1 */
     { lacks_a_domain,        { ACCESS_DENIED,     "address without domain" } },
+    { is_postmaster_of_our_domain, { ACCESS_RELAY, "postmaster of an own domain" } },
+    { is_for_our_domain,     { ACCESS_OWN,        "own domain" } },
     { has_logged_in,         { ACCESS_RELAY,      "user" } },
     { is_local_user,         { ACCESS_RELAY,      "local user" } },
     { has_a_certificate,     { ACCESS_RELAY,      "client certificate" } },

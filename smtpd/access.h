@@ -14,6 +14,7 @@
 enum access_verdict {
     ACCESS_RELAY,      /* goes on to the forward-path */
     ACCESS_POSTMASTER, /* our own postmaster: goes to the mailbox that the settings name */
+    ACCESS_OWN,        /* in a domain of ours: goes on when there is such a mailbox */
     ACCESS_DENIED,
 };
 

@@ -166,6 +166,14 @@ static enum reply_id take_mail(struct conversation *talk, struct span argument)
                                                     : REPLY_SENDER_WITHOUT_PRIORITY;
 }
 
+/* A mailbox in a domain of ours: only one that there is. */
+static enum reply_id find_mailbox(const struct conversation *talk, const struct address *path)
+{
+    if (!talk->recipients)
+        return REPLY_CANNOT_VERIFY;
+    return mailbox_set_has(talk->recipients, path) ? REPLY_RECIPIENT_OK : REPLY_NO_SUCH_MAILBOX;
+}
+
 /* Brings a forward-path to where its mail goes; REPLY_RECIPIENT_OK when it may. */
 static enum reply_id admit(struct conversation *talk, struct address *path)
 {
@@ -186,6 +194,8 @@ static enum reply_id admit(struct conversation *talk, struct address *path)
     case ACCESS_POSTMASTER:
         return recipients_find_postmaster(talk->settings, path) ? REPLY_RECIPIENT_OK
                                                                 : REPLY_NO_POSTMASTER;
+    case ACCESS_OWN:
+        return find_mailbox(talk, path);
     case ACCESS_DENIED:
         return REPLY_RELAYING_DENIED;
     }

@@ -10,6 +10,7 @@
 #include "lib/base/settings.h"
 #include "lib/ipc/auth_client.h"
 #include "lib/mail/envelope.h"
+#include "lib/mail/mailbox_set.h"
 #include "smtpd/replies.h"
 
 enum phase {
@@ -41,6 +42,7 @@ struct conversation {
     unsigned mechanisms;          /* AUTH is offered with these, a bit each; none outside TLS */
     bool has_relay_certificate;   /* the client has shown one that may relay here ... */
     struct span certificate_user; /* ... or one of this user's; empty: nobody's */
+    const struct mailbox_set *recipients; /* of our own domains; NULL: not known */
     enum queue_state queue;
     const struct aliases *aliases; /* of this host's names; NULL: none */
     /*

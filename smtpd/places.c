@@ -106,9 +106,35 @@ static bool is_about(enum role_content kind, unsigned index, unsigned listener)
     return kind == CONTENT_TICKET_KEYS || (kind == CONTENT_CLIENT_CA && index == listener);
 }
 
+/* --- the mailboxes of our own domains -------------------------------------------------------- */
+
+/* The supervisor has checked it; until there is a better one the old one stands. */
+static void load_recipients(struct places *places, unsigned listener)
+{
+    struct span text = role_content(places->role, CONTENT_RECIPIENTS, listener);
+    const char *path = places->settings->listeners[listener].recipients;
+    struct settings_errors errors;
+    struct mailbox_set *fresh = NULL;
+
+    if (!text.data)
+        return;
+    settings_errors_init(&errors);
+    if (mailbox_set_parse(text, path, &errors, &fresh)) {
+        mailbox_set_free(&places->of[listener].recipients);
+        places->of[listener].recipients = fresh;
+    }
+    settings_errors_clear(&errors);
+}
+
+/* --- what the supervisor hands over ---------------------------------------------------------- */
+
 /* Certificate and key may come one after the other: only together do they fit. */
 void places_content(struct places *places, enum role_content kind, unsigned index)
 {
+    if (kind == CONTENT_RECIPIENTS && index < places->settings->listener_count) {
+        load_recipients(places, index);
+        return;
+    }
     for (unsigned i = 0; i < places->settings->listener_count; i++)
         places->has_new_files[i] |= is_about(kind, index, i);
     loop_timer_start(places->renew, SMTPD_RENEW_MS);
@@ -127,6 +153,7 @@ struct places *places_new(struct role *role)
     for (unsigned i = 0; i < places->settings->listener_count; i++) {
         places->of[i].settings = &places->settings->listeners[i];
         load(places, i);
+        load_recipients(places, i);
     }
     return places;
 }
@@ -137,8 +164,10 @@ void places_free(struct places **places)
 
     if (!p)
         return;
-    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
+    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++) {
         tls_context_free(&p->of[i].tls);
+        mailbox_set_free(&p->of[i].recipients);
+    }
     loop_timer_free(&p->renew);
     free(p);
     *places = NULL;

@@ -16,13 +16,15 @@
 #include "lib/io/tls.h"
 #include "lib/ipc/auth_client.h"
 #include "lib/ipc/queue_client.h"
+#include "lib/mail/mailbox_set.h"
 #include "smtpd/offenders.h"
 #include "smtpd/rates.h"
 
 /* Where clients come in; outlives their sessions. */
 struct session_place {
     const struct listener_settings *settings;
-    struct tls_context *tls; /* NULL: no STARTTLS */
+    struct tls_context *tls;        /* NULL: no STARTTLS */
+    struct mailbox_set *recipients; /* of relay-to's domains; NULL: no such file */
 };
 
 /* How close all connections together are to their limit: what is done about it, in this order. */
@@ -36,8 +38,8 @@ enum pressure {
 struct session_host {
     struct loop *loop;
     struct queue_client *queue;
-    struct auth_client *auth; /* NULL: nobody can log in */
-    struct rates *rates;      /* NULL: nothing is counted */
+    struct auth_client *auth;      /* NULL: nobody can log in */
+    struct rates *rates;           /* NULL: nothing is counted */
     const struct aliases *aliases; /* changes with the file; NULL: none */
     const struct settings *settings;
     /* A session has ended, for any reason. */

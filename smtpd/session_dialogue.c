@@ -315,6 +315,7 @@ static void take_command(struct session *s, struct span line, bool input_follows
     s->talk.input_follows = input_follows;
     s->talk.queue = state_of_queue(s);
     s->talk.aliases = s->host->aliases;
+    s->talk.recipients = s->place->recipients;
     s->talk.mechanisms = session_mechanisms(s);
     bool had_chunks = s->talk.phase == PHASE_CHUNKS;
     enum reply_id reply = commands_take(&s->talk, line);

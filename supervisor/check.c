@@ -74,6 +74,8 @@ static unsigned line_of(const char *config, enum role_content kind, unsigned ind
         return settings_find_line(config, "listeners", index, "tls-client-ca");
     case CONTENT_ALIASES:
         return settings_find_line(config, NULL, 0, "aliases-file");
+    case CONTENT_RECIPIENTS:
+        return settings_find_line(config, "listeners", index, "recipients");
     case CONTENT_USERS:
         return settings_find_line(config, NULL, 0, "users-file");
     case CONTENT_RESOLV_CONF:

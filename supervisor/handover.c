@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-    FILES_MAX = 4 + SETTINGS_LISTENERS_MAX * (1 + 2 * SETTINGS_CERTIFICATES_MAX),
+    FILES_MAX = 4 + SETTINGS_LISTENERS_MAX * (2 + 2 * SETTINGS_CERTIFICATES_MAX),
 };
 
 static const char resolv_conf[] = "/etc/resolv.conf";
@@ -104,8 +104,11 @@ static void open_files(struct handover *h, const struct faults *faults)
         open_file(h, CONTENT_USERS, 0, h->settings.users_file, faults);
     if (h->settings.aliases_file[0] != '\0')
         open_file(h, CONTENT_ALIASES, 0, h->settings.aliases_file, faults);
-    for (unsigned i = 0; i < h->settings.listener_count; i++)
+    for (unsigned i = 0; i < h->settings.listener_count; i++) {
         open_listener_files(h, i, faults);
+        if (h->settings.listeners[i].recipients[0] != '\0')
+            open_file(h, CONTENT_RECIPIENTS, i, h->settings.listeners[i].recipients, faults);
+    }
 }
 
 /* One error of all that is wrong. */
@@ -405,6 +408,7 @@ bool handover_is_for(enum role_content kind, const struct role_row *row)
     case CONTENT_KEY:
     case CONTENT_CLIENT_CA:
     case CONTENT_ALIASES:
+    case CONTENT_RECIPIENTS:
     case CONTENT_TICKET_KEYS:
         return row->has_listeners;
     case CONTENT_USERS:

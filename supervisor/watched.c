@@ -4,6 +4,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/io/tls_server.h"
+#include "lib/mail/mailbox_set.h"
 #include "smtpd/auth/users.h"
 
 #include <errno.h>
@@ -36,6 +37,7 @@ static const char *const names[CONTENT_COUNT] = {
     [CONTENT_USERS] = "users-file",
     [CONTENT_ALIASES] = "aliases-file",
     [CONTENT_CLIENT_CA] = "tls-client-ca",
+    [CONTENT_RECIPIENTS] = "recipients",
 };
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -142,6 +144,20 @@ static struct error *check_users(const struct watched *file)
     return err;
 }
 
+static struct error *check_recipients(const struct watched *file)
+{
+    struct settings_errors errors;
+    struct mailbox_set *set = NULL;
+    struct error *err = NULL;
+
+    settings_errors_init(&errors);
+    if (!mailbox_set_parse(latest(file), file->path, &errors, &set))
+        err = join_lines(buf_span(&errors.text));
+    mailbox_set_free(&set);
+    settings_errors_clear(&errors);
+    return err;
+}
+
 static struct error *check_bundle(const struct watched *file)
 {
     struct tls_trust *trust = NULL;
@@ -159,6 +175,8 @@ struct error *watched_check(const struct watched *file)
 {
     if (file->kind == CONTENT_USERS)
         return check_users(file);
+    if (file->kind == CONTENT_RECIPIENTS)
+        return check_recipients(file);
     if (file->kind == CONTENT_CA_BUNDLE || file->kind == CONTENT_CLIENT_CA)
         return check_bundle(file);
     return NULL;

@@ -52,16 +52,21 @@ const struct setting settings_table[] = {
       "Where clients connect, and who may relay there." },
     { "listeners", "name", &setting_label, "\"\"", "", IN(name),
       "What this listener is called in the log. Empty: its address." },
-    { "listeners", "preset", &setting_word, "\"relay\"", "relay, submission, submissions",
+    { "listeners", "preset", &setting_word, "\"relay\"", "relay, submission, submissions, edge",
       IN(preset),
       "What the other members are when they are not written: for the hosts of one's own networks,"
-      " for mail programs with STARTTLS required (RFC 6409), or with TLS from the first byte on"
-      " (RFC 8314)." },
+      " for mail programs with STARTTLS required (RFC 6409) or with TLS from the first byte on"
+      " (RFC 8314), or for the internet with mail to one's own domains." },
     { "listeners", "address", &setting_listen_addresses, "", "", IN(addresses),
       "The address and port to listen on, or a Unix socket as unix:/path, or a list of such; every"
       " entry needs one." },
     { "listeners", "relay-from", &setting_relay_networks, LOOPBACK, "", IN(relay_from),
       "The networks whose clients may relay here; none wider than /8 (IPv4) or /32 (IPv6)." },
+    { "listeners", "relay-to", &setting_domains, "[ ]", "", IN(relay_to),
+      "Our own domains, to which anybody may send here; the relayhost takes that mail." },
+    { "listeners", "recipients", &setting_path, "\"\"", "", IN(recipients),
+      "The file of the mailboxes that the domains of relay-to have; mail to others there is"
+      " refused." },
     { "listeners", "proxy-from", &setting_relay_networks, "[ ]", "", IN(proxy_from),
       "The proxies in front of this listener, which begin every connection with a header of the PROXY"
       " protocol, version 1 or 2. Empty: none." },

@@ -14,7 +14,7 @@
 
 enum delivery_mode { DELIVERY_ON, DELIVERY_HOLD };
 enum listener_auth { LISTENER_AUTH_OFF, LISTENER_AUTH_OPTIONAL, LISTENER_AUTH_REQUIRED };
-enum listener_preset { PRESET_RELAY, PRESET_SUBMISSION, PRESET_SUBMISSIONS };
+enum listener_preset { PRESET_RELAY, PRESET_SUBMISSION, PRESET_SUBMISSIONS, PRESET_EDGE };
 enum listener_tls {
     LISTENER_TLS_NONE,
     LISTENER_TLS_OPTIONAL,
@@ -39,6 +39,7 @@ enum {
     SETTINGS_ADDRESSES_MAX = 8,    /* of one listener */
     SETTINGS_CERTIFICATES_MAX = 8, /* of one listener */
     SETTINGS_PATHS_SIZE = 2048,    /* of all paths of one list together */
+    SETTINGS_DOMAINS_SIZE = 4096,  /* of all domains of one list together */
     SETTINGS_RESOLVERS_MAX = 8,
     SETTINGS_CERTIFICATE_LIST_SIZE = 8192,
     SETTINGS_USER_NAME_MAX = 254,
@@ -91,6 +92,16 @@ struct certificate_list {
 bool certificate_list_next(const struct certificate_list *list, size_t *at,
                            struct span *out_pattern, struct span *out_user);
 
+/* Domains, and ".x" for all below x. */
+struct domain_list {
+    char text[SETTINGS_DOMAINS_SIZE]; /* each with its NUL, one behind the other */
+    unsigned count;
+};
+
+/* Is the domain this one, or below that of ".x"? */
+bool domain_is_covered(struct span pattern, struct span domain);
+bool domain_list_contains(const struct domain_list *list, struct span domain);
+
 /* Names of header fields. */
 struct field_names {
     char items[SETTINGS_FIELD_NAMES_MAX][SETTINGS_FIELD_NAME_SIZE];
@@ -114,9 +125,11 @@ struct listener_settings {
     enum listener_preset preset;    /* already worked into the other fields */
     struct endpoint addresses[SETTINGS_ADDRESSES_MAX]; /* address = "127.0.0.1:25", or a list */
     unsigned address_count;
-    char unix_path[SETTINGS_UNIX_SIZE]; /* address = "unix:/path"; empty: none */
-    struct network_list relay_from; /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
-    struct network_list proxy_from; /* none: no PROXY protocol */
+    char unix_path[SETTINGS_UNIX_SIZE];  /* address = "unix:/path"; empty: none */
+    struct network_list relay_from;      /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
+    struct domain_list relay_to;         /* our own domains: anybody may send there */
+    char recipients[SETTINGS_PATH_SIZE]; /* the file of the mailboxes that they have */
+    struct network_list proxy_from;      /* none: no PROXY protocol */
     enum listener_tls tls;
     enum listener_tls_minimum tls_minimum;
     struct path_list tls_certificate; /* PEM chains; none: no TLS */
@@ -147,7 +160,7 @@ struct settings {
     char run_dir[SETTINGS_PATH_SIZE];
     char ca_file[SETTINGS_PATH_SIZE];
     enum log_level log_level;
-    char aliases_file[SETTINGS_PATH_SIZE]; /* of the names of this host; empty: none */
+    char aliases_file[SETTINGS_PATH_SIZE];   /* of the names of this host; empty: none */
     char postmaster[SETTINGS_NAME_SIZE];     /* the human behind our notifications */
     char origin[SETTINGS_NAME_SIZE];         /* the domain of bare names; never empty */
     struct rewrite_list rewrites;            /* of senders, and of where mail goes */

@@ -220,6 +220,21 @@ static bool listener_is_whole(const struct settings_reading *reading, const stru
     return fine;
 }
 
+/* What is taken from anybody has to be deliverable. */
+static bool edge_is_whole(const struct settings_reading *reading, const struct setting *setting,
+                          const struct tree_node *node, const struct listener_settings *l)
+{
+    if (l->preset == PRESET_EDGE && !is_given(node, "relay-to"))
+        return setting_refuse(reading, setting, node->line,
+                              "has an entry with preset = \"edge\" and no relay-to, so that nobody "
+                              "could send anything there");
+    if (is_given(node, "relay-to") && !is_given(node, "recipients"))
+        return setting_refuse(reading, setting, node->line,
+                              "has an entry with relay-to and no recipients, so that mail would be "
+                              "taken that can only bounce");
+    return true;
+}
+
 /* The members that a preset sets otherwise than the defaults do: relaying is for users then. */
 static const char *const presets[] = {
     [PRESET_RELAY] = "",
@@ -227,6 +242,7 @@ static const char *const presets[] = {
                           " submission-fixes = \"on\";",
     [PRESET_SUBMISSIONS] = "tls = \"implicit\"; auth = \"required\"; relay-from = [ ];"
                            " submission-fixes = \"on\";",
+    [PRESET_EDGE] = "relay-from = [ ]; auth = \"off\";",
 };
 
 static void apply_preset(struct listener_settings *l)
@@ -307,6 +323,7 @@ static bool listener_read(const struct settings_reading *reading, const struct s
         return setting_refuse_value(reading, setting, node);
     memset(l, 0, sizeof(*l));
     fine = listener_members_read(reading, node, l);
+    fine = edge_is_whole(reading, setting, node, l) && fine;
     if (!listener_is_whole(reading, setting, node, l) || !fine)
         return false;
     if (is_called(s, l->name))

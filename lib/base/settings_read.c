@@ -196,6 +196,14 @@ static unsigned line_of_either(const struct tree_node *root, const char *a, cons
     return line;
 }
 
+/* Is a text written that is not empty?  Asked also when it was refused. */
+static bool is_given_text(const struct tree_node *root, const char *name)
+{
+    const struct tree_node *node = member_of(root, name);
+
+    return node && (node->kind != TREE_TEXT || node->text.len > 0);
+}
+
 /* Is this setting at its default, or written in a way that was not refused? */
 static bool is_read(const struct tree_node *root, const char *name)
 {
@@ -248,6 +256,18 @@ static void check_users(const struct settings_reading *reading, const struct tre
                                 "in; set users-file or dovecot-socket");
 }
 
+/* The MX of our own domains is ourselves: without a host behind us their mail would come back. */
+static void check_own_domains(const struct settings_reading *reading, const struct tree_node *root,
+                              const struct settings *s)
+{
+    for (unsigned i = 0; i < s->listener_count; i++)
+        if (s->listeners[i].relay_to.count > 0 && !is_given_text(root, "relayhost"))
+            settings_errors_add(reading->errors, reading->file,
+                                settings_line_in(root, "listeners", i, "relay-to"),
+                                "relay-to without relayhost, so that mail for these domains would "
+                                "come back to us; set relayhost to the host that takes it");
+}
+
 static void check_whole(const struct settings_reading *reading, const struct tree_node *root,
                         const struct settings *s)
 {
@@ -256,6 +276,7 @@ static void check_whole(const struct settings_reading *reading, const struct tre
                 s->queue_bytes_max);
     check_users(reading, root, s);
     check_one_judge(reading, root, s);
+    check_own_domains(reading, root, s);
 }
 
 bool settings_parse(struct span text, const char *file, struct settings *out,

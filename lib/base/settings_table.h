@@ -40,7 +40,8 @@ extern const struct setting_type setting_number, setting_size, setting_duration,
     setting_host, setting_user, setting_label, setting_banner, setting_path, setting_optional_path,
     setting_mailbox, setting_relayhost, setting_text, setting_networks, setting_relay_networks,
     setting_listen_addresses, setting_paths, setting_resolvers, setting_listeners,
-    setting_field_names, setting_rewrites, setting_certificates, setting_certificate_users;
+    setting_field_names, setting_rewrites, setting_certificates, setting_certificate_users,
+    setting_domains;
 
 /* "NAME: WHAT; write RIGHT", with the range where there is one. */
 bool setting_refuse(const struct settings_reading *reading, const struct setting *setting,

@@ -35,7 +35,7 @@ HEADERS = {
     "supervisor": {"sendmail/sendmail.h", "smtpd/pickup/pickup.h", "smtpd/smtpd.h", "smtpd/auth/auth.h", "smtpd/auth/users.h",
                    "smtpd/auth/password.h", "queue/queue.h", "queue/tools.h", "queue/deliver/deliver.h",
                    "policy/policy.h", "tlsrpt/tlsrpt.h", "lib/mail/domain.h",
-                   "lib/mail/aliases.h"},
+                   "lib/mail/aliases.h", "lib/mail/mailbox_set.h"},
 }
 # Which files may include a library's headers.
 LIBRARIES = {

@@ -29,6 +29,24 @@ static struct access_judgement judge_user(const char *client, const char *user, 
     return access_judge(&facts);
 }
 
+/* At the edge: for anybody, into two domains of ours. */
+static struct access_judgement judge_at_edge(const char *client, const char *user, const char *path)
+{
+    static struct listener_settings listener;
+    struct address forward_path;
+    struct access_facts facts = { .listener = &listener,
+                                  .hostname = SPAN("mx.example.net"),
+                                  .user = span_of(user),
+                                  .forward_path = &forward_path };
+
+    listener = (struct listener_settings){ .relay_to = { "example.net\0.example.org", 2 } };
+    put_network(&listener.relay_from, "192.0.2.0/24");
+    put_network(&listener.proxy_from, "198.51.100.99/32");
+    assert_true(ip_address_parse(span_of(client), &facts.client));
+    assert_int_equal(address_parse(span_of(path), &forward_path), ADDRESS_FINE);
+    return access_judge(&facts);
+}
+
 static enum access_verdict judge(const char *client, const char *path)
 {
     return judge_user(client, NULL, path).verdict;
@@ -128,6 +146,49 @@ static void a_proxy_itself_does_not_relay(void **state)
     assert_int_equal(judge("192.0.2.99", "postmaster"), ACCESS_POSTMASTER);
 }
 
+static void anybody_may_send_to_our_own_domains(void **state)
+{
+    static const char *const ours[] = { "b@example.net", "b@Example.NET", "b@a.example.org",
+                                        "b@a.b.example.org" };
+    static const char *const others[] = { "b@example.com",     "b@example.org",
+                                          "b@a.example.net",   "b@anexample.net",
+                                          "b@xexample.org",    "b@[192.0.2.1]",
+                                          "b%example.net@x.y", "\"b@example.net\"@example.com" };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+        assert_int_equal(judge_at_edge("198.51.100.1", NULL, ours[i]).verdict, ACCESS_OWN);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_int_equal(judge_at_edge("198.51.100.1", NULL, others[i]).verdict, ACCESS_DENIED);
+    assert_string_equal(judge_at_edge("198.51.100.1", NULL, ours[0]).reason, "own domain");
+}
+
+static void each_of_our_domains_has_a_postmaster(void **state)
+{
+    (void)state;
+    assert_int_equal(judge_at_edge("198.51.100.1", NULL, "PostMaster@example.net").verdict,
+                     ACCESS_RELAY);
+    assert_int_equal(judge_at_edge("198.51.100.1", NULL, "postmaster@example.com").verdict,
+                     ACCESS_DENIED);
+}
+
+static void who_may_relay_still_has_to_name_a_mailbox_of_ours(void **state)
+{
+    (void)state;
+    assert_int_equal(judge_at_edge("192.0.2.1", NULL, "b@example.net").verdict, ACCESS_OWN);
+    assert_int_equal(judge_at_edge("198.51.100.1", "ada", "b@example.net").verdict, ACCESS_OWN);
+    assert_int_equal(judge_at_edge("192.0.2.1", NULL, "b@example.com").verdict, ACCESS_RELAY);
+    assert_int_equal(judge_at_edge("198.51.100.1", "ada", "b@example.com").verdict, ACCESS_RELAY);
+}
+
+static void a_proxy_itself_sends_nothing_to_our_domains(void **state)
+{
+    (void)state;
+    assert_int_equal(judge_at_edge("198.51.100.99", NULL, "b@example.net").verdict, ACCESS_DENIED);
+    assert_int_equal(judge_at_edge("198.51.100.99", NULL, "postmaster@mx.example.net").verdict,
+                     ACCESS_POSTMASTER);
+}
+
 static void the_rule_is_named(void **state)
 {
     (void)state;
@@ -164,6 +225,14 @@ int main(void)
           NULL, NULL, NULL },
         { "a proxy that speaks for itself does not relay", a_proxy_itself_does_not_relay, NULL,
           NULL, NULL },
+        { "anybody may send to our own domains, and to no others",
+          anybody_may_send_to_our_own_domains, NULL, NULL, NULL },
+        { "each of our domains has a postmaster (RFC 5321 s.4.5.1)",
+          each_of_our_domains_has_a_postmaster, NULL, NULL, NULL },
+        { "who may relay still has to name a mailbox of ours",
+          who_may_relay_still_has_to_name_a_mailbox_of_ours, NULL, NULL, NULL },
+        { "a proxy that speaks for itself sends nothing to our domains",
+          a_proxy_itself_sends_nothing_to_our_domains, NULL, NULL, NULL },
         { "the rule that decided is named", the_rule_is_named, NULL, NULL, NULL },
         { "everybody reaches our postmaster (RFC 5321 s.4.5.1)", everybody_reaches_our_postmaster,
           NULL, NULL, NULL },

@@ -407,7 +407,49 @@ static void listeners_that_cannot_do_what_they_ask_are_refused(void **state)
     assert_says("listeners = ( { address = \"127.0.0.1:25\"; banner = \"\\xc3\\xa4\"; } );",
                 "printable ASCII");
     assert_says("listeners = ( { address = \"127.0.0.1:25\"; preset = \"edgy\"; } );",
-                "relay, submission, submissions");
+                "relay, submission, submissions, edge");
+}
+
+#define BEHIND "relayhost = \"[192.0.2.9]\";\n"
+#define EDGE(members)                                                                              \
+    "listeners = ( { address = \"192.0.2.1:25\"; preset = \"edge\"; " members " } );"
+
+static void an_edge_takes_mail_for_its_domains_from_anybody(void **state)
+{
+    struct settings *s = settings_of(
+        BEHIND EDGE("relay-to = [ \"example.net\", \".example.org\" ]; recipients = \"/r\";"));
+    const struct listener_settings *l = &s->listeners[0];
+
+    (void)state;
+    assert_int_equal(l->preset, PRESET_EDGE);
+    assert_int_equal(l->relay_from.count, 0);
+    assert_int_equal(l->auth, LISTENER_AUTH_OFF);
+    assert_int_equal(l->relay_to.count, 2);
+    assert_true(domain_list_contains(&l->relay_to, SPAN("example.net")));
+    assert_true(domain_list_contains(&l->relay_to, SPAN("a.example.org")));
+    assert_false(domain_list_contains(&l->relay_to, SPAN("example.org")));
+    assert_false(domain_list_contains(&l->relay_to, SPAN("")));
+    assert_string_equal(l->recipients, "/r");
+    free(s);
+}
+
+static void an_edge_that_would_take_what_bounces_is_refused(void **state)
+{
+    (void)state;
+    assert_says(BEHIND EDGE("recipients = \"/r\";"), "no relay-to");
+    assert_says(BEHIND EDGE("relay-to = [ ]; recipients = \"/r\";"), "no relay-to");
+    assert_says(BEHIND EDGE("relay-to = [ \"example.net\" ];"), "can only bounce");
+    assert_says(BEHIND "listeners = ( { address = \"192.0.2.1:25\"; "
+                       "relay-to = [ \"example.net\" ]; } );",
+                "can only bounce");
+    assert_says(EDGE("relay-to = [ \"example.net\" ]; recipients = \"/r\";"),
+                "relay-to without relayhost");
+    assert_says(BEHIND EDGE("relay-to = \"example.net\"; recipients = \"/r\";"),
+                "a list of domains");
+    assert_says(BEHIND EDGE("relay-to = [ \"*.example.net\" ]; recipients = \"/r\";"),
+                "cannot be \"*.example.net\"");
+    assert_says(BEHIND EDGE("relay-to = [ \"\" ]; recipients = \"/r\";"), "a list of domains");
+    assert_says(BEHIND EDGE("relay-to = [ \".\" ]; recipients = \"/r\";"), "a list of domains");
 }
 
 static void open_relays_are_refused(void **state)
@@ -584,7 +626,7 @@ static void random_listeners(struct settings *s)
             random_paths(&s->listeners[i].tls_key, 1 + i % SETTINGS_CERTIFICATES_MAX);
             s->listeners[i].tls_minimum = (enum listener_tls_minimum)random_below(2);
             s->listeners[i].tls = (enum listener_tls)random_below(4);
-            s->listeners[i].preset = (enum listener_preset)random_below(3);
+            s->listeners[i].preset = (enum listener_preset)random_below(3); /* edge wants more */
             if (s->listeners[i].tls >= LISTENER_TLS_REQUIRED)
                 s->listeners[i].tls_client_certificates = CLIENTS_REQUIRE;
             if (s->listeners[i].tls_client_certificates != CLIENTS_NONE)
@@ -600,7 +642,10 @@ static void random_listeners(struct settings *s)
 
 static void whatever_is_set_survives_writing_and_reading(void **state)
 {
-    struct settings *s = settings_of("rewrite = [ \"a@b -> c@d\", \".e -> f\" ];");
+    struct settings *s = settings_of(
+        "rewrite = [ \"a@b -> c@d\", \".e -> f\" ]; relayhost = \"[192.0.2.9]:25\";\n"
+        "listeners = ( { address = \"192.0.2.1:25\"; preset = \"edge\";\n"
+        "recipients = \"/r\"; relay-to = [ \"a.b\", \".c\", \"xn--bcher-kva.x\" ]; } );");
 
     (void)state;
     assert_round_trip(s);
@@ -677,6 +722,10 @@ int main(void)
         TEST("unknown names get the nearest known one", unknown_names_get_the_nearest_known_one),
         TEST("a listener that would be an open relay is refused", open_relays_are_refused),
         TEST("a listener's preset sets what is not written", a_preset_sets_what_is_not_written),
+        TEST("an edge takes mail for its domains from anybody",
+             an_edge_takes_mail_for_its_domains_from_anybody),
+        TEST("an edge that would take what can only bounce is refused",
+             an_edge_that_would_take_what_bounces_is_refused),
         TEST("rewrites and names of header fields are read", rewrites_and_field_names_are_read),
         TEST("rewrites and names of header fields must make sense, and Received stays",
              rewrites_and_field_names_must_make_sense),

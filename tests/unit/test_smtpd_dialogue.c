@@ -117,6 +117,25 @@ static void set_client(struct play *p, const char *value)
     snprintf(p->client, sizeof(p->client), "%s", value);
 }
 
+/* Our own domain, and the file of its mailboxes; "-": it has not come yet. */
+static void set_own(struct play *p, const char *value)
+{
+    struct domain_list *domains = &p->rig.settings.listeners[0].relay_to;
+    const char *mailboxes = strchr(value, ' ');
+    struct settings_errors errors;
+
+    ensure(mailboxes != NULL);
+    memset(domains, 0, sizeof(*domains));
+    memcpy(domains->text, value, (size_t)(mailboxes - value));
+    domains->count = 1;
+    mailbox_set_free(&p->rig.place.recipients);
+    if (strcmp(mailboxes, " -") == 0)
+        return;
+    settings_errors_init(&errors);
+    ensure(mailbox_set_parse(span_of(mailboxes), "recipients", &errors, &p->rig.place.recipients));
+    settings_errors_clear(&errors);
+}
+
 static void set_drain(struct play *p, const char *value)
 {
     (void)value;
@@ -140,6 +159,7 @@ static const struct {
     { "max-idle", set_idle },
     { "listener", set_listener },
     { "share", set_share },
+    { "own", set_own }, /* domain, its mailbox */
     { "drain", set_drain },
 };
 

@@ -119,6 +119,7 @@ static void run_for(struct rig *rig, int64_t wait_ms)
 
 void rig_close(struct rig *rig)
 {
+    mailbox_set_free(&rig->place.recipients);
     session_host_clear(&rig->host);
     hang_up(rig);
     for (int i = 0; i < 3; i++)

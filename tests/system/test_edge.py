@@ -1,0 +1,66 @@
+"""The edge: mail from the internet for one's own domains, and for mailboxes that there are."""
+import table
+from client import Client, send
+from services import wait_until
+from test_policy import wait_arrived
+
+OUTSIDE = (table.RELAY_ADDRESS, 25)
+INSIDE = ("127.0.0.1", 25)
+BEHIND = "mx.nopolicy.test"
+
+
+def list_mailboxes(path, *mailboxes):
+    with open(path, "w", encoding="ascii") as f:
+        f.write("# the mailboxes there are\n" + "".join(f"{m}\n" for m in mailboxes))
+
+
+def edge(lab, make_relay, *mailboxes, **members):
+    """A relay whose edge takes mail for good.test and also-good.test to a host behind it."""
+    relay = make_relay(relayhost=f"[{table.MX_ADDRESSES[BEHIND][0]}]:25")
+    if mailboxes:
+        members["recipients"] = f"{relay.folder}/recipients"
+        list_mailboxes(members["recipients"], *mailboxes)
+    relay.write(listeners=({"address": "127.0.0.1:25"},
+                           {"address": f"{table.RELAY_ADDRESS}:25", "preset": "edge",
+                            "relay-to": ["good.test", "also-good.test"], **members}))
+    return relay
+
+
+def rcpt(path, address=OUTSIDE):
+    with Client(address) as c:
+        c.ehlo()
+        c.say("MAIL FROM:<a@sender.test>")
+        return c.say(f"RCPT TO:<{path}>")
+
+
+def test_anybody_reaches_the_mailboxes_of_our_domains_and_nobody_else(lab, make_relay):
+    relay = edge(lab, make_relay, "ada@good.test", "@also-good.test").start()
+    got = wait_arrived(lab, send("Ada@good.test", address=OUTSIDE))
+    assert got["host"] == BEHIND and got["recipients"] == ["<Ada@good.test>"]
+    wait_arrived(lab, send("whoever@also-good.test", address=OUTSIDE))
+    assert rcpt("bob@good.test")[1].startswith("550 5.1.1")
+    assert rcpt("ada@nopolicy.test")[1].startswith("550 5.7.1")
+    assert rcpt("postmaster@good.test")[0] == 250
+    assert rcpt("ada@nopolicy.test", INSIDE)[0] == 250
+    assert relay.cli("check").returncode == 0
+
+
+def test_the_list_of_mailboxes_is_read_again_when_it_changes(lab, make_relay):
+    relay = edge(lab, make_relay, "ada@good.test").start()
+    path = f"{relay.folder}/recipients"
+    assert rcpt("bob@good.test")[0] == 550
+    list_mailboxes(path, "bob@good.test")
+    wait_until(lambda: rcpt("bob@good.test")[0] == 250, 10, "the new list")
+    assert rcpt("ada@good.test")[0] == 550
+    list_mailboxes(path, "this is no mailbox")
+    assert "no mailbox" in relay.wait_event("file-refused").text
+    assert rcpt("bob@good.test")[0] == 250, "the old one stands"
+
+
+def test_a_list_that_is_wrong_or_missing_is_found_at_check(lab, make_relay):
+    relay = edge(lab, make_relay, "ada@good.test", "@")
+    done = relay.cli("check", check=False)
+    assert done.returncode == 1 and "recipients:3: this is no mailbox" in done.stderr
+    assert "waxseal.conf:" in done.stderr
+    done = edge(lab, make_relay).cli("check", check=False)
+    assert done.returncode == 1 and "can only bounce" in done.stderr
