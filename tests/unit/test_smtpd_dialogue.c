@@ -107,6 +107,26 @@ static void set_share(struct play *p, const char *value)
         s->max_messages_per_sender = s->max_recipients_per_sender = most;
 }
 
+static void set_normalise(struct play *p, const char *value)
+{
+    struct network_list *networks = &p->rig.settings.listeners[0].normalise_from;
+
+    ensure(network_parse(span_of(value), &networks->items[networks->count++]));
+}
+
+static void set_complete(struct play *p, const char *value)
+{
+    snprintf(p->rig.settings.origin, sizeof(p->rig.settings.origin), "%s", value);
+    p->rig.settings.listeners[0].complete_addresses = SWITCH_ON;
+}
+
+static void set_remove(struct play *p, const char *value)
+{
+    struct field_names *names = &p->rig.settings.listeners[0].remove_headers;
+
+    snprintf(names->items[names->count++], SETTINGS_FIELD_NAME_SIZE, "%s", value);
+}
+
 static void set_hops(struct play *p, const char *value)
 {
     p->rig.settings.received_hops_max = (unsigned)atoi(value);
@@ -155,6 +175,9 @@ static const struct {
     { "max-recipients", set_recipients },
     { "max-hops", set_hops },
     { "max-line", set_line },
+    { "normalise", set_normalise }, /* a network */
+    { "complete", set_complete },   /* the origin */
+    { "remove", set_remove },       /* a field's name */
     { "max-errors", set_errors },
     { "max-idle", set_idle },
     { "listener", set_listener },
