@@ -4,6 +4,7 @@
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
 #include "smtpd/auth/password.h"
+#include "smtpd/auth/saslprep.h"
 #include "smtpd/auth/users.h"
 
 #include <errno.h>
@@ -259,20 +260,37 @@ static struct error *read_password(char password[LINE_SIZE])
     return err;
 }
 
-/* What is not ASCII may be written in several ways, and SCRAM would need one (RFC 4013). */
-static void put_keys(struct span password, char keys[SCRAM_KEYS_TEXT_SIZE])
+static void make_keys(struct span password, char keys[SCRAM_KEYS_TEXT_SIZE])
 {
     char salt[SCRAM_SALT_SIZE];
 
-    keys[0] = '\0';
-    if (!span_is_printable(password)) {
-        fputs("waxseal: not printable ASCII: this user cannot log in by SCRAM\n", stderr);
-        return;
-    }
     random_bytes(salt, sizeof(salt));
     struct scram_keys made =
         scram_derive(password, (struct span){ salt, sizeof(salt) }, SCRAM_ITERATIONS);
     scram_keys_format(&made, keys);
+    crypto_cleanse(&made, sizeof(made));
+}
+
+/*
+ * What is not ASCII can be typed in several ways: both forms are of the one that RFC 4013 gives.
+ * SCRAM needs that; without it a password is still one, as it is.
+ */
+static struct error *hash_password(struct span password, char hash[PASSWORD_HASH_SIZE],
+                                   char keys[SCRAM_KEYS_TEXT_SIZE])
+{
+    char prepared[LINE_SIZE];
+    struct error *err;
+
+    keys[0] = '\0';
+    if (saslprep(password, prepared, PASSWORD_MAX + 1)) {
+        password = span_of(prepared);
+        make_keys(password, keys);
+    } else {
+        fputs("waxseal: no SASLprep form (RFC 4013): this user cannot log in by SCRAM\n", stderr);
+    }
+    err = password_hash_new(password, hash);
+    crypto_cleanse(prepared, sizeof(prepared));
+    return err;
 }
 
 static struct error *set_password(const struct users_text *u, const char *name)
@@ -282,9 +300,8 @@ static struct error *set_password(const struct users_text *u, const char *name)
     struct error *err = read_password(password);
 
     if (!err)
-        err = password_hash_new(span_of(password), hash);
+        err = hash_password(span_of(password), hash, keys);
     if (!err) {
-        put_keys(span_of(password), keys);
         snprintf(line, sizeof(line), "%s:%s%s%s", name, hash, keys[0] ? ":" : "", keys);
         err = rewrite(u, span_of(name), line);
     }

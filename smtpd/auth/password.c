@@ -6,6 +6,7 @@
 
 #include "lib/base/memory.h"
 #include "lib/io/crypto.h"
+#include "smtpd/auth/saslprep.h"
 
 #include <stdlib.h>
 
@@ -43,7 +44,7 @@ bool password_hash_is_sound(struct span hash)
     return false;
 }
 
-bool password_fits(const char *hash, struct span password)
+static bool fits_as_it_is(const char *hash, struct span password)
 {
     struct crypt_data *room = memory_new(sizeof(*room));
     char phrase[PASSWORD_MAX + 1];
@@ -57,6 +58,17 @@ bool password_fits(const char *hash, struct span password)
     crypto_cleanse(room, sizeof(*room));
     free(room);
     return fits;
+}
+
+/* Hashes may be of passwords as they were typed: from others' files, or of before SASLprep. */
+bool password_fits(const char *hash, struct span password)
+{
+    char prepared[PASSWORD_MAX + 1];
+    bool fits = saslprep(password, prepared, sizeof(prepared)) &&
+                !span_equal(span_of(prepared), password) && fits_as_it_is(hash, span_of(prepared));
+
+    crypto_cleanse(prepared, sizeof(prepared));
+    return fits || fits_as_it_is(hash, password);
 }
 
 struct error *password_hash_new(struct span password, char out_hash[PASSWORD_HASH_SIZE])

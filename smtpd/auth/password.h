@@ -14,7 +14,10 @@ enum { PASSWORD_HASH_SIZE = 384, PASSWORD_MAX = 255 /* RFC 4616 s.2 */ };
 /* Is this a whole hash of a method that is good enough? */
 bool password_hash_is_sound(struct span hash);
 
-/* Takes long and much memory, as it has to.  Safe in any thread. */
+/*
+ * In its SASLprep form (RFC 4616 s.2), or as it is.  Takes long and much memory, as it has to.
+ * Safe in any thread.
+ */
 bool password_fits(const char *hash, struct span password);
 
 /* A new yescrypt hash. */

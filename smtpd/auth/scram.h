@@ -30,7 +30,7 @@ struct scram_keys {
     unsigned char server[CRYPTO_SHA256_SIZE];
 };
 
-/* RFC 5802 s.3.  The password is its own SASLprep form: printable ASCII always is. */
+/* RFC 5802 s.3.  The password is in its SASLprep form (smtpd/auth/saslprep). */
 struct scram_keys scram_derive(struct span password, struct span salt, unsigned iterations);
 
 /* "SCRAM-SHA-256$15000:SALT$STORED:SERVER", as others store it, too. */

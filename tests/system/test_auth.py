@@ -7,6 +7,7 @@ import re
 import smtplib
 import subprocess
 import time
+import unicodedata
 
 import pytest
 import table
@@ -244,12 +245,16 @@ def test_a_listener_may_require_it(relay):
 def test_users_come_and_go_while_the_relay_runs(relay):
     assert user(relay, "add", "bob", password=PASSWORD + "\n").returncode == 0
     assert user(relay, "add", "bob", password="x\n").returncode == 1
-    assert user(relay, "list").stdout == "ada password scram\nbob password\n"
+    assert user(relay, "add", "eve", password="\N{HORSE}\n").returncode == 0
+    assert user(relay, "list").stdout == "ada password scram\nbob password scram\neve password\n"
     assert os.stat(f"{relay.folder}/users").st_mode & 0o777 == 0o600
     wait_until(lambda: secure(relay)[0].say(plain("bob", PASSWORD))[0] == 235, 20, "bob to be known")
-    assert "SCRAM" not in secure(relay)[1], "bob could not use it"
-    assert user(relay, "remove", "bob").returncode == 0
-    wait_until(lambda: "SCRAM" in secure(relay)[1], 20, "bob to be gone")
+    assert "SCRAM" not in secure(relay)[1], "eve could not use it"
+    assert secure(relay)[0].say(plain("eve", "\N{HORSE}"))[0] == 235
+    assert user(relay, "remove", "eve").returncode == 0
+    wait_until(lambda: "SCRAM" in secure(relay)[1], 20, "eve to be gone")
+    assert scram(secure(relay)[0], "bob", unicodedata.normalize("NFKC", PASSWORD)) == 235
+    assert secure(relay)[0].say(plain("bob", unicodedata.normalize("NFD", PASSWORD)))[0] == 235
 
 
 def test_the_auth_role_may_die(relay):

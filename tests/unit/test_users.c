@@ -5,6 +5,7 @@
 
 #include "smtpd/auth/blocks.h"
 #include "smtpd/auth/password.h"
+#include "smtpd/auth/saslprep.h"
 #include "tests/support/test.h"
 
 /* Hashes of "secret". */
@@ -125,6 +126,67 @@ static void a_password_fits_its_hash_only(void **state)
     assert_true(password_hash_is_sound(SPAN(BCRYPT)));
     assert_true(password_fits(BCRYPT, SPAN("secret")));
     assert_true(password_fits(SHA512, SPAN("secret")));
+}
+
+static const char *prepared(struct span text)
+{
+    static char room[PASSWORD_MAX + 1];
+
+    return saslprep(text, room, sizeof(room)) ? room : "(none)";
+}
+
+/* RFC 4013 s.3, and what could do harm. */
+static void a_password_has_one_form(void **state)
+{
+    char text[300];
+
+    (void)state;
+    assert_string_equal(prepared(SPAN("I\xc2\xadX")), "IX");
+    assert_string_equal(prepared(SPAN("user")), "user");
+    assert_string_equal(prepared(SPAN("USER")), "USER");
+    assert_string_equal(prepared(SPAN("\xc2\xaa")), "a");
+    assert_string_equal(prepared(SPAN("\xe2\x85\xa8")), "IX");
+    assert_string_equal(prepared(SPAN("\x07")), "(none)");
+    assert_string_equal(prepared(SPAN("\xd8\xa7\x31")), "(none)");
+    assert_string_equal(prepared(SPAN("corre\xcc\x88"
+                                      "ct horse")),
+                        "corr\xc3\xab"
+                        "ct horse");
+    assert_string_equal(prepared(SPAN("a\xc2\xa0"
+                                      "b")),
+                        "a b");
+    assert_string_equal(prepared(SPAN("\xf0\x9f\x90\x8e")), "(none)"); /* a horse, too young */
+    assert_string_equal(prepared(SPAN("\xc2\xad")), "(none)");
+    assert_string_equal(prepared(SPAN("\xff")), "(none)");
+    assert_string_equal(prepared(SPAN("a\0b")), "(none)");
+    memset(text, 'x', sizeof(text));
+    assert_int_equal(strlen(prepared((struct span){ text, PASSWORD_MAX })), PASSWORD_MAX);
+    assert_string_equal(prepared((struct span){ text, PASSWORD_MAX + 1 }), "(none)");
+    for (size_t i = 0; i + 3 <= 252; i += 3) /* each becomes 33 octets */
+        memcpy(text + i, "\xef\xb7\xba", 3);
+    assert_string_equal(prepared((struct span){ text, 252 }), "(none)");
+}
+
+static void a_password_fits_in_each_of_its_forms(void **state)
+{
+    char hash[PASSWORD_HASH_SIZE];
+
+    (void)state;
+    assert_null(password_hash_new(SPAN("corr\xc3\xab"
+                                       "ct"),
+                                  hash));
+    assert_true(password_fits(hash, SPAN("corre\xcc\x88"
+                                         "ct")));
+    assert_true(password_fits(hash, SPAN("corr\xc3\xab"
+                                         "ct")));
+    assert_false(password_fits(hash, SPAN("correct")));
+    assert_null(password_hash_new(SPAN("corre\xcc\x88"
+                                       "ct"),
+                                  hash)); /* by another program */
+    assert_true(password_fits(hash, SPAN("corre\xcc\x88"
+                                         "ct")));
+    assert_null(password_hash_new(SPAN("\xf0\x9f\x90\x8e"), hash));
+    assert_true(password_fits(hash, SPAN("\xf0\x9f\x90\x8e")));
 }
 
 /* --- blocks */
@@ -258,6 +320,9 @@ int main(void)
         { "every error has its line", every_error_has_its_line, NULL, NULL, NULL },
         { "a rewrite keeps comments and all others", a_rewrite_keeps_the_rest, NULL, NULL, NULL },
         { "a password fits its own hash only", a_password_fits_its_hash_only, NULL, NULL, NULL },
+        { "a password has one form (RFC 4013)", a_password_has_one_form, NULL, NULL, NULL },
+        { "a password fits in each of its forms", a_password_fits_in_each_of_its_forms, NULL, NULL,
+          NULL },
         { "an address that fails too often is blocked, longer each time",
           an_address_that_fails_too_often_is_blocked, NULL, NULL, NULL },
         { "a user whom many fail to be is blocked from everywhere",

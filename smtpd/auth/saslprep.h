@@ -1,0 +1,16 @@
+/*
+ * saslprep - the one form of a password that can be typed in several (RFC 4013); libidn behind it.
+ * Called by smtpd/auth/password and `waxseal user`.  Printable ASCII is its own form.  Pure.
+ */
+#ifndef WAXSEAL_SMTPD_AUTH_SASLPREP_H
+#define WAXSEAL_SMTPD_AUTH_SASLPREP_H
+
+#include "lib/base/span.h"
+
+/*
+ * Gives false, and an empty string, when there is no such form: control characters, mixed
+ * directions, characters younger than RFC 3454, not UTF-8; or when it does not fit.
+ */
+bool saslprep(struct span text, char *room, size_t size);
+
+#endif
