@@ -1,9 +1,11 @@
 #include "smtpd/commands.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/base/limits.h"
+#include "lib/base/memory.h"
 #include "lib/mail/command.h"
 #include "smtpd/access.h"
 #include "smtpd/recipients.h"
@@ -13,12 +15,15 @@ void conversation_init(struct conversation *talk, const struct settings *setting
                        const struct listener_settings *listener, const struct ip_address *client)
 {
     *talk = (struct conversation){ .settings = settings, .listener = listener, .client = *client };
+    talk->peer = *client;
     envelope_init(&talk->envelope);
 }
 
 void conversation_clear(struct conversation *talk)
 {
     envelope_clear(&talk->envelope);
+    free(talk->claims);
+    talk->claims = NULL;
 }
 
 void conversation_reset(struct conversation *talk)
@@ -31,12 +36,23 @@ void conversation_reset(struct conversation *talk)
     talk->phase = talk->client_name[0] == '\0' ? PHASE_CONNECTED : PHASE_GREETED;
 }
 
-void conversation_secured(struct conversation *talk)
+/* As behind the greeting. */
+static void begin_anew(struct conversation *talk)
 {
     talk->client_name[0] = '\0';
     talk->is_esmtp = false;
-    talk->is_secure = true;
     conversation_reset(talk);
+}
+
+void conversation_secured(struct conversation *talk)
+{
+    free(talk->claims);
+    talk->claims = NULL;
+    talk->client = talk->peer;
+    talk->user[0] = '\0';
+    talk->user_is_claimed = false;
+    talk->is_secure = true;
+    begin_anew(talk);
 }
 
 void conversation_delivered(struct conversation *talk)
@@ -339,6 +355,53 @@ static enum reply_id take_auth(struct conversation *talk, struct span argument)
     return REPLY_BEGIN_AUTH;
 }
 
+bool commands_offer_xclient(const struct conversation *talk)
+{
+    return network_list_contains(&talk->listener->xclient_from, &talk->peer);
+}
+
+const char *conversation_client_name(const struct conversation *talk)
+{
+    bool is_claimed = talk->claims && talk->claims->helo[0] != '\0';
+
+    return is_claimed ? talk->claims->helo : talk->client_name;
+}
+
+/*
+ * Whoever has logged in or shown a certificate did so for himself; from here on it is somebody
+ * else, or the one named.
+ */
+static void take_claimed_user(struct conversation *talk, const struct xclient *said)
+{
+    talk->has_relay_certificate = false;
+    talk->certificate_user = (struct span){ NULL, 0 };
+    if (said->given & 1U << XCLIENT_LOGIN) {
+        memcpy(talk->user, said->login, sizeof(talk->user));
+        talk->user_is_claimed = true;
+    } else if (!talk->user_is_claimed) {
+        talk->user[0] = '\0';
+    }
+}
+
+/* SRV-131: a greeting follows, and what was said stays. */
+static enum reply_id take_xclient(struct conversation *talk, struct span argument)
+{
+    struct xclient said;
+
+    if (!commands_offer_xclient(talk))
+        return REPLY_XCLIENT_DENIED;
+    if (!xclient_parse(argument, &said))
+        return reply_of_fault(COMMAND_PARAMETER_SYNTAX);
+    if (!talk->claims)
+        talk->claims = memory_new(sizeof(*talk->claims));
+    xclient_merge(talk->claims, &said);
+    if (said.given & 1U << XCLIENT_ADDR)
+        talk->client = said.address;
+    take_claimed_user(talk, &said);
+    begin_anew(talk);
+    return REPLY_GREETING;
+}
+
 typedef enum reply_id take_fn(struct conversation *talk, struct span argument);
 
 enum argument_rule { ARGUMENT_ANY, ARGUMENT_NONE, ARGUMENT_WANTED };
@@ -348,6 +411,7 @@ enum {
     GREETED = 1 << PHASE_GREETED,
     IN_MAIL = 1 << PHASE_MAIL | 1 << PHASE_RCPT,
     IN_CHUNKS = 1 << PHASE_CHUNKS,
+    OUTSIDE = 1 << PHASE_CONNECTED | GREETED,
     ALWAYS = 1 << PHASE_CONNECTED | GREETED | IN_MAIL | IN_CHUNKS,
 };
 
@@ -378,6 +442,7 @@ static const struct rule rules[VERB_COUNT] = {
     [VERB_EXPN]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
     [VERB_BDAT]     = { ALWAYS,  0,                ARGUMENT_ANY,    false, take_bdat,     0 },
     [VERB_AUTH]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  take_auth,     0 },
+    [VERB_XCLIENT]  = { OUTSIDE, REPLY_NOT_NOW,    ARGUMENT_WANTED, true,  take_xclient,  0 },
     [VERB_OBSOLETE] = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_IMPLEMENTED },
     [VERB_HTTP]     = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_NOT_SMTP },
     [VERB_UNKNOWN]  = { ALWAYS,  0,                ARGUMENT_ANY,    true,  NULL, REPLY_UNKNOWN_COMMAND },

@@ -1,8 +1,8 @@
 /*
  * commands - what each SMTP command does to a client's dialogue, and what is answered: the command
  * table.  Called by smtpd/session with every line.  Touches no socket, no queue and no clock: facts
- * come in with the struct, a reply goes out.  Owns the envelope of the transaction.
- * Rules: RFC 5321 s.4.1, RFC 3207, rfc/smtp-server.md sections 1, 2 and 4.
+ * come in with the struct, a reply goes out.  Owns the envelope of the transaction, and what
+ * XCLIENT said. Rules: RFC 5321 s.4.1, RFC 3207, rfc/smtp-server.md sections 1, 2 and 4.
  */
 #ifndef WAXSEAL_SMTPD_COMMANDS_H
 #define WAXSEAL_SMTPD_COMMANDS_H
@@ -11,6 +11,7 @@
 #include "lib/ipc/auth_client.h"
 #include "lib/mail/envelope.h"
 #include "lib/mail/mailbox_set.h"
+#include "lib/mail/xclient.h"
 #include "smtpd/replies.h"
 
 enum phase {
@@ -35,7 +36,7 @@ struct conversation {
     /* Facts, kept up by the session. */
     const struct settings *settings;
     const struct listener_settings *listener;
-    struct ip_address client;
+    struct ip_address peer;
     bool has_certificate;         /* STARTTLS can be done here */
     bool is_secure;               /* TLS is active */
     bool input_follows;           /* bytes stand behind this line already */
@@ -54,6 +55,9 @@ struct conversation {
     void *share_ctx;
 
     /* State. */
+    struct ip_address client; /* the peer, or for whom it speaks ... */
+    struct xclient *claims;   /* ... by its XCLIENT commands, all together; NULL: it said none */
+    bool user_is_claimed;     /* there, not by AUTH */
     enum phase phase;
     enum command_verb verb; /* of the last line, for the log */
     bool chunk_follows;     /* octets stand behind the last line, whatever it is answered */
@@ -98,6 +102,11 @@ enum reply_id commands_take(struct conversation *talk, struct span line);
  * and others may not know yet who they will be.
  */
 bool commands_offer_priority(const struct conversation *talk);
+
+/* Is XCLIENT in the answer to EHLO? */
+bool commands_offer_xclient(const struct conversation *talk);
+/* The name that the client has given itself, or the peer for it. */
+const char *conversation_client_name(const struct conversation *talk);
 
 /* Counts a refusal that the session found itself (a line too long, a refused message). */
 enum reply_id commands_count(struct conversation *talk, enum reply_id reply);

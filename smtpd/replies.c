@@ -6,6 +6,7 @@
 
 #include "lib/base/error.h"
 #include "lib/ipc/auth_client.h"
+#include "lib/mail/xclient.h"
 
 /* '@' in front of a text stands for our host name. */
 struct reply_line {
@@ -85,6 +86,7 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_RELAYING_DENIED] = { 550, "5.7.1", "Relaying denied: ", NEXT_COMMAND },
     [REPLY_REQUIRETLS_WANTS_TLS] = { 530, "5.7.10", "REQUIRETLS is for messages inside TLS",
                                      NEXT_COMMAND },
+    [REPLY_XCLIENT_DENIED] = { 550, "5.7.0", "XCLIENT is not for you", NEXT_COMMAND },
     [REPLY_AUTH_FIRST] = { 530, "5.7.0", "Authentication required", NEXT_COMMAND },
     [REPLY_AUTH_FAILED] = { 535, "5.7.8", "User or password wrong", NEXT_COMMAND },
     [REPLY_AUTH_ALREADY] = { 503, "5.5.1", "You are authenticated already", NEXT_COMMAND },
@@ -191,6 +193,10 @@ static void write_ehlo(struct writer *w, const struct reply_facts *facts)
         put(w, "\r\n250-MT-PRIORITY MIXER"); /* RFC 6710 s.3 */
     if (facts->is_secure)
         put(w, "\r\n250-REQUIRETLS");
+    if (facts->offers_xclient) {
+        put(w, "\r\n250-XCLIENT ");
+        put(w, xclient_attributes);
+    }
     put(w, limits);
     put(w, "\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 "
            "CHUNKING\r\n");

@@ -68,6 +68,7 @@ enum reply_id {
     REPLY_HEADER_TOO_LARGE,
     REPLY_TLS_FIRST,
     REPLY_RELAYING_DENIED,
+    REPLY_XCLIENT_DENIED,
     REPLY_REQUIRETLS_WANTS_TLS,
     REPLY_AUTH_FIRST,
     REPLY_AUTH_FAILED,
@@ -104,11 +105,12 @@ int reply_code(enum reply_id id);
 /* What some replies speak of. */
 struct reply_facts {
     const char *hostname;
-    const char *detail;      /* behind the text; "" for nothing */
-    uint64_t size_max;       /* EHLO's SIZE */
-    bool offers_starttls;    /* EHLO's STARTTLS */
-    bool is_secure;          /* EHLO's REQUIRETLS */
-    bool offers_priority;    /* EHLO's MT-PRIORITY */
+    const char *detail;   /* behind the text; "" for nothing */
+    uint64_t size_max;    /* EHLO's SIZE */
+    bool offers_starttls; /* EHLO's STARTTLS */
+    bool is_secure;       /* EHLO's REQUIRETLS */
+    bool offers_priority; /* EHLO's MT-PRIORITY */
+    bool offers_xclient;
     unsigned mechanisms;     /* EHLO's AUTH, a bit each; 0: none */
     unsigned recipients_max; /* EHLO's LIMITS */
 };

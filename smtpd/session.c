@@ -118,9 +118,9 @@ static const char *end_of_stream(enum stream_end end)
 static void session_free(struct session *s, const char *why)
 {
     struct session_host *host = s->host;
-    struct ip_address client = s->client.address;
+    struct ip_address client = s->peer.address;
 
-    session_log_disconnect(&s->client, why, s->messages, loop_now(host->loop) - s->begun_ms);
+    session_log_disconnect(&s->peer, why, s->messages, loop_now(host->loop) - s->begun_ms);
     intake_abort(&s->intake);
     auth_cancel(&s->auth);
     conversation_clear(&s->talk);
@@ -188,6 +188,7 @@ static void on_secured(void *ctx, const struct tls_session *tls)
     if (tls->cert != CERT_NONE)
         session_log_certificate(&s->client, tls);
     conversation_secured(&s->talk);
+    s->client = s->peer;
     session_take_certificate(s, tls);
     s->hold = HOLD_NONE;
     if (s->place->settings->tls == LISTENER_TLS_IMPLICIT)
@@ -338,7 +339,7 @@ void session_open(struct session_host *host, const struct session_place *place, 
 
     s->host = host;
     s->place = place;
-    s->client = *client;
+    s->peer = s->client = *client;
     s->begun_ms = loop_now(host->loop);
     s->is_known = host->rates && rates_knows(host->rates, &client->address, s->begun_ms);
     list_append(&host->sessions, &s->in_host);

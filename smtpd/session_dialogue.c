@@ -41,6 +41,7 @@ static size_t reply_text(const struct session *s, enum reply_id reply, uint64_t 
         .offers_starttls = s->talk.has_certificate && !s->talk.is_secure,
         .is_secure = s->talk.is_secure,
         .offers_priority = commands_offer_priority(&s->talk),
+        .offers_xclient = commands_offer_xclient(&s->talk),
         .mechanisms = s->talk.mechanisms,
     };
 
@@ -93,7 +94,8 @@ static void complete_envelope(struct session *s, int64_t now_utc_ms)
 
     envelope->received_utc_ms = now_utc_ms;
     envelope->client_address = s->client.address;
-    memcpy(envelope->client_name, s->talk.client_name, sizeof(envelope->client_name));
+    span_to_string(span_of(conversation_client_name(&s->talk)), envelope->client_name,
+                   sizeof(envelope->client_name));
 }
 
 /* Its mailbox in ASCII: the header of a message is not to become UTF-8 by our field alone. */
@@ -107,12 +109,14 @@ static const char *only_recipient(const struct envelope *envelope, char room[ADD
 static struct trace_facts trace_facts_of(const struct session *s, char room[ADDRESS_ASCII_SIZE])
 {
     const struct envelope *envelope = &s->talk.envelope;
+    const struct xclient *claims = s->talk.claims;
 
     return (struct trace_facts){
-        .client_name = s->talk.client_name,
+        .client_name = conversation_client_name(&s->talk),
+        .client_rdns = claims ? claims->name : "",
         .client_address = s->client.address,
         .hostname = s->host->settings->hostname,
-        .is_esmtp = s->talk.is_esmtp,
+        .is_esmtp = s->talk.is_esmtp && !(claims && claims->is_smtp),
         .is_user = s->talk.user[0] != '\0',
         .user = s->place->settings->received_from == RECEIVED_USER ? s->talk.user : NULL,
         .is_hidden = s->place->settings->received_from == RECEIVED_HIDDEN,
@@ -309,6 +313,13 @@ void session_answer(struct session *s, enum reply_id reply, struct span line)
         session_begin_tls(s);
 }
 
+/* XCLIENT was believed: from here on the client is another one. */
+static void take_claims(struct session *s)
+{
+    s->client = (struct endpoint){ s->talk.client, s->talk.claims->port };
+    session_log_xclient(&s->peer, &s->client, s->talk.user);
+}
+
 static void take_command(struct session *s, struct span line, bool input_follows)
 {
     s->talk.has_certificate = s->place->tls != NULL;
@@ -324,6 +335,8 @@ static void take_command(struct session *s, struct span line, bool input_follows
         return;
     }
     s->queue_waited = false;
+    if (s->talk.verb == VERB_XCLIENT && reply == REPLY_GREETING)
+        take_claims(s);
     s->had_transaction = s->had_transaction || session_in_transaction(s);
     if (had_chunks && s->talk.phase != PHASE_CHUNKS)
         intake_abort(&s->intake); /* RSET, EHLO: the chunks so far are forgotten */

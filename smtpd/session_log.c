@@ -94,6 +94,19 @@ void session_log_mended(const struct endpoint *client, uint64_t lines, uint64_t 
     log_end(&line);
 }
 
+void session_log_xclient(const struct endpoint *proxy, const struct endpoint *client,
+                         const char *user)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "xclient");
+    put_endpoint(&line, "proxy", proxy);
+    put_endpoint(&line, "client", client);
+    if (user[0] != '\0')
+        log_string(&line, "user", user);
+    log_end(&line);
+}
+
 void session_log_tls_failed(const struct endpoint *client, const char *reason)
 {
     struct log_line line;

@@ -34,6 +34,9 @@ void session_log_certificate(const struct endpoint *client, const struct tls_ses
 /* A message's bare LFs became line ends; `times`: its messages since that was logged last. */
 void session_log_mended(const struct endpoint *client, uint64_t lines, uint64_t times);
 
+/* `proxy` speaks for `client` from here on, and for `user`, if that is not "". */
+void session_log_xclient(const struct endpoint *proxy, const struct endpoint *client,
+                         const char *user);
 void session_log_tls_failed(const struct endpoint *client, const char *reason);
 
 #endif

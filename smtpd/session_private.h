@@ -38,7 +38,8 @@ struct session {
     const struct session_place *place;
     struct list in_host;
     struct stream *stream; /* NULL: the client went away and the commit is waited for */
-    struct endpoint client;
+    struct endpoint peer;
+    struct endpoint client; /* the same, or for whom it speaks (XCLIENT) */
     struct conversation talk;
     struct intake intake;
     char tls_version[16]; /* "" in clear */

@@ -38,14 +38,20 @@ static const char *protocol(const struct trace_facts *facts)
 }
 
 /* An address literal (RFC 5321 s.4.4), or which user of this machine it was. */
-static size_t put_client(const struct ip_address *client, char room[TRACE_PART_SIZE], size_t len)
+static size_t put_client(const struct trace_facts *facts, char room[TRACE_PART_SIZE], size_t len)
 {
+    const struct ip_address *client = &facts->client_address;
+    const char *name = facts->client_rdns;
     char address[NETWORK_TEXT_SIZE];
+
+    if (client->family == ADDRESS_NONE)
+        return put(room, len, "%s)\r\n", name[0] ? name : "unknown");
 
     if (client->family == ADDRESS_LOCAL)
         return put(room, len, "local user %u)\r\n", ip_address_user(client));
     ip_address_format(client, address);
-    return put(room, len, "[%s%s])\r\n", client->family == ADDRESS_V6 ? "IPv6:" : "", address);
+    return put(room, len, "%s%s[%s%s])\r\n", name, name[0] ? " " : "",
+               client->family == ADDRESS_V6 ? "IPv6:" : "", address);
 }
 
 /* What a login may hold and a comment may not becomes a question mark (RFC 5322 s.3.2.2). */
@@ -67,7 +73,7 @@ struct span trace_head(const struct trace_facts *facts, char room[TRACE_PART_SIZ
     if (is_hidden)
         len = put(room, len, "client hidden)\r\n");
     else
-        len = put_client(&facts->client_address, room, len);
+        len = put_client(facts, room, len);
     if (facts->user && facts->is_user)
         len = put_user(facts->user, room, len);
     len = put(room, len, "\tby %s with %s id ", facts->hostname, protocol(facts));

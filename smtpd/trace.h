@@ -10,9 +10,10 @@
 #include "lib/base/span.h"
 
 struct trace_facts {
-    const char *client_name; /* as it said in EHLO or HELO, a domain or a literal */
-    struct ip_address client_address;
-    const char *hostname; /* our own name */
+    const char *client_name;          /* as it said in EHLO or HELO, a domain or a literal */
+    struct ip_address client_address; /* family NONE: not known */
+    const char *client_rdns;          /* its name by DNS, "" when nobody has said it */
+    const char *hostname;             /* our own name */
     bool is_esmtp;
     bool is_user;            /* has authenticated */
     const char *user;        /* the login to be named; NULL: it is not */
@@ -26,7 +27,7 @@ struct trace_facts {
     int64_t now_utc_ms;
 };
 
-enum { TRACE_PART_SIZE = 1024 };
+enum { TRACE_PART_SIZE = 1280 };
 
 /* "Received: from ... with ESMTP id ", without the id. */
 struct span trace_head(const struct trace_facts *facts, char room[TRACE_PART_SIZE]);

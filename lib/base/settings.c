@@ -70,6 +70,9 @@ const struct setting settings_table[] = {
     { "listeners", "proxy-from", &setting_relay_networks, "[ ]", "", IN(proxy_from),
       "The proxies in front of this listener, which begin every connection with a header of the PROXY"
       " protocol, version 1 or 2. Empty: none." },
+    { "listeners", "xclient-from", &setting_relay_networks, "[ ]", "", IN(xclient_from),
+      "The hosts that may say with XCLIENT for whom they speak, who then counts as the client and,"
+      " when they name one, as the user." },
     { "listeners", "tls", &setting_word, "\"optional\"", "none, optional, required, implicit",
       IN(tls),
       "TLS with clients: never, where they ask for it, before anything else, or from the first byte"

@@ -130,6 +130,7 @@ struct listener_settings {
     struct domain_list relay_to;         /* our own domains: anybody may send there */
     char recipients[SETTINGS_PATH_SIZE]; /* the file of the mailboxes that they have */
     struct network_list proxy_from;      /* none: no PROXY protocol */
+    struct network_list xclient_from;    /* who may say XCLIENT */
     enum listener_tls tls;
     enum listener_tls_minimum tls_minimum;
     struct path_list tls_certificate; /* PEM chains; none: no TLS */

@@ -30,6 +30,7 @@ static const struct {
     { { "QUIT", 4 }, VERB_QUIT },     { { "VRFY", 4 }, VERB_VRFY },
     { { "EXPN", 4 }, VERB_EXPN },     { { "HELP", 4 }, VERB_HELP },
     { { "AUTH", 4 }, VERB_AUTH },     { { "STARTTLS", 8 }, VERB_STARTTLS },
+    { { "XCLIENT", 7 }, VERB_XCLIENT },
     { { "SEND", 4 }, VERB_OBSOLETE }, { { "SOML", 4 }, VERB_OBSOLETE },
     { { "SAML", 4 }, VERB_OBSOLETE }, { { "TURN", 4 }, VERB_OBSOLETE },
     { { "ETRN", 4 }, VERB_OBSOLETE }, { { "GET", 3 }, VERB_HTTP },

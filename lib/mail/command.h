@@ -25,6 +25,7 @@ enum command_verb {
     VERB_HELP,
     VERB_STARTTLS,
     VERB_AUTH,
+    VERB_XCLIENT,  /* Postfix's, of hosts that are trusted */
     VERB_OBSOLETE, /* SEND, SOML, SAML, TURN, ETRN: known, never offered: 502 */
     VERB_HTTP,     /* GET, POST, ...: a browser sent here by somebody; close (SRV-14) */
     VERB_COUNT,

@@ -283,3 +283,43 @@ def test_urgent_mail_overtakes_what_waits_for_the_same_host(lab, user_relay):
         urgent = hand_in(Message(), "<urgent@sender.test> MT-PRIORITY=9", "<u@nopolicy.test>", client=c)
     wait_until(lambda: arrived(lab, urgent), 20, "the urgent message")
     assert sum(bool(arrived(lab, m)) for m in waiting) < 15
+
+
+# ------------------------------------------------------------ XCLIENT (Postfix's)
+
+@pytest.fixture(name="inner_relay")
+def fixture_inner_relay(make_relay):
+    """A relay behind a front on 127.0.0.1, which relays for 203.0.113.0/24 and for users."""
+    return make_relay(listeners=({"address": "127.0.0.1:25", "relay-from": ["203.0.113.0/24"],
+                                  "xclient-from": ["127.0.0.1/32"]},)).start()
+
+
+def test_whom_a_front_names_is_the_client(lab, inner_relay):
+    message = Message()
+    with Client() as c:
+        assert "XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT" in c.ehlo()[1]
+        assert c.say("XCLIENT NAME=mail.far.test ADDR=203.0.113.5 PORT=4711 HELO=far.test")[0] == 220
+        hand_in(message, "<a@sender.test>", "<you@nopolicy.test>", client=c)
+    with open(wait_arrived(lab, message)["file"], "rb") as f:
+        assert f.read().startswith(b"Received: from far.test (mail.far.test [203.0.113.5])\r\n")
+    assert inner_relay.wait_event("accept")["client"] == "203.0.113.5"
+    assert inner_relay.wait_event("xclient")["client"] == "203.0.113.5:4711"
+
+
+def test_a_front_lends_its_own_rights_to_nobody(lab, inner_relay):
+    with Client() as c:
+        assert c.say("XCLIENT ADDR=198.51.100.77")[0] == 220
+        c.ehlo()
+        c.say("MAIL FROM:<a@sender.test>")
+        assert c.say("RCPT TO:<you@nopolicy.test>")[1].startswith("550 5.7.1")
+        c.say("RSET")
+        assert c.say("XCLIENT LOGIN=ada")[0] == 220
+        message = hand_in(Message(), "<a@sender.test>", "<you@nopolicy.test>", client=c)
+    wait_arrived(lab, message)
+    assert inner_relay.wait_event("accept")["user"] == "ada"
+
+
+def test_others_are_not_offered_xclient(lab, inner_relay):
+    with Client(source="127.0.0.2") as c:
+        assert "XCLIENT" not in c.ehlo()[1]
+        assert c.say("XCLIENT ADDR=203.0.113.5")[1].startswith("550 5.7.0")

@@ -52,11 +52,17 @@ static enum reply_id say(struct bench *b, const char *line)
     return commands_take(&b->talk, span_of(line));
 }
 
-static void begin_transaction(struct bench *b)
+/* EHLO, MAIL and RCPT; the last is answered so. */
+static void begin_transaction_as(struct bench *b, enum reply_id last)
 {
     assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
     assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_SENDER_OK);
-    assert_int_equal(say(b, "RCPT TO:<b@example.com>"), REPLY_RECIPIENT_OK);
+    assert_int_equal(say(b, "RCPT TO:<b@example.com>"), last);
+}
+
+static void begin_transaction(struct bench *b)
+{
+    begin_transaction_as(b, REPLY_RECIPIENT_OK);
 }
 
 /* --- paths that change */
@@ -595,6 +601,79 @@ static void priority_is_for_those_who_have_logged_in(void **state)
     assert_int_equal(b->talk.envelope.priority, -4);
 }
 
+/* --- XCLIENT (SRV-130, SRV-131) */
+
+static void trust_the_client(struct bench *b)
+{
+    struct network_list *list = &b->settings.listeners[0].xclient_from;
+
+    assert_true(network_parse(SPAN("192.0.2.7/32"), &list->items[0]));
+    list->count = 1;
+}
+
+static void xclient_is_for_hosts_that_are_trusted(void **state)
+{
+    struct bench *b = *state;
+
+    assert_false(commands_offer_xclient(&b->talk));
+    assert_int_equal(say(b, "XCLIENT ADDR=192.0.2.8"), REPLY_XCLIENT_DENIED);
+    assert_null(b->talk.claims);
+    trust_the_client(b);
+    assert_true(commands_offer_xclient(&b->talk));
+    assert_int_equal(say(b, "XCLIENT ADDR=203.0.113.5 HELO=far.test NAME=a.far.test"),
+                     REPLY_GREETING);
+    assert_true(commands_offer_xclient(&b->talk)); /* it is still the same peer */
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_HELLO_FIRST);
+    begin_transaction_as(b, REPLY_RELAYING_DENIED);
+    assert_string_equal(conversation_client_name(&b->talk), "far.test");
+    assert_int_equal(say(b, "XCLIENT ADDR=192.0.2.8"), REPLY_NOT_NOW);
+    say(b, "RSET");
+    assert_string_equal(b->talk.claims->name, "a.far.test");
+    assert_int_equal(say(b, "XCLIENT ADDR=192.0.2.8 WHAT=x"),
+                     reply_of_fault(COMMAND_PARAMETER_SYNTAX));
+    assert_int_equal(say(b, "XCLIENT"), REPLY_ARGUMENT_WANTED);
+    assert_int_equal(say(b, "XCLIENT ADDR=192.0.2.8 HELO=[UNAVAILABLE]"), REPLY_GREETING);
+    begin_transaction_as(b, REPLY_RECIPIENT_OK);
+    assert_string_equal(conversation_client_name(&b->talk), "client.test");
+}
+
+static void a_client_without_address_relays_as_a_user_only(void **state)
+{
+    struct bench *b = *state;
+
+    trust_the_client(b);
+    assert_int_equal(say(b, "XCLIENT ADDR=[UNAVAILABLE]"), REPLY_GREETING);
+    begin_transaction_as(b, REPLY_RELAYING_DENIED);
+    say(b, "RSET");
+    assert_int_equal(say(b, "XCLIENT LOGIN=ada"), REPLY_GREETING);
+    begin_transaction_as(b, REPLY_RECIPIENT_OK);
+    assert_string_equal(b->talk.envelope.user, "ada");
+    say(b, "RSET");
+    assert_int_equal(say(b, "XCLIENT PORT=5"), REPLY_GREETING); /* what was said stays */
+    assert_string_equal(b->talk.user, "ada");
+    assert_int_equal(say(b, "XCLIENT LOGIN=[UNAVAILABLE]"), REPLY_GREETING);
+    assert_string_equal(b->talk.user, "");
+}
+
+/* RFC 3207 s.4.2; and a proxy that has logged in itself does not lend that to its clients. */
+static void what_xclient_said_ends_where_trust_does(void **state)
+{
+    struct bench *b = *state;
+
+    trust_the_client(b);
+    say(b, "XCLIENT ADDR=203.0.113.5 LOGIN=ada");
+    conversation_secured(&b->talk);
+    assert_null(b->talk.claims);
+    assert_string_equal(b->talk.user, "");
+    assert_true(ip_address_equal(&b->talk.client, &b->talk.peer));
+    snprintf(b->talk.user, sizeof(b->talk.user), "proxy");
+    b->talk.has_relay_certificate = true;
+    b->talk.certificate_user = SPAN("proxy");
+    say(b, "XCLIENT ADDR=203.0.113.5");
+    assert_string_equal(b->talk.user, "");
+    assert_false(b->talk.has_relay_certificate || b->talk.certificate_user.len > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -623,6 +702,12 @@ int main(void)
              a_postmaster_that_is_set_has_no_alias),
         TEST("bare names are completed where that is told",
              bare_names_are_completed_where_that_is_told),
+        TEST("XCLIENT is for hosts that are trusted, and names the client from there on",
+             xclient_is_for_hosts_that_are_trusted),
+        TEST("XCLIENT: a client without an address relays as a user only",
+             a_client_without_address_relays_as_a_user_only),
+        TEST("XCLIENT: what was said ends with STARTTLS; the proxy's own login is not lent",
+             what_xclient_said_ends_where_trust_does),
         TEST("MT-PRIORITY is for those who have logged in (RFC 6710)",
              priority_is_for_those_who_have_logged_in),
         TEST("a message taken forgives earlier errors", a_message_taken_forgives_errors),

@@ -86,10 +86,12 @@ static void ehlo_lists_what_there_is(void **state)
                    "250-STARTTLS\r\n250-LIMITS RCPTMAX=1000\r\n250-ENHANCEDSTATUSCODES\r\n250-"
                    "8BITMIME\r\n250-SMTPUTF8\r\n250-DSN\r\n250 CHUNKING\r\n")));
     facts.offers_priority = true;
+    facts.offers_xclient = true;
     facts.is_secure = true; /* RFC 8689 s.2 */
     text = written(REPLY_EHLO, &facts, room);
     assert_non_null(memmem(text.data, text.len, "\r\n250-REQUIRETLS\r\n", 18));
     assert_non_null(memmem(text.data, text.len, "\r\n250-MT-PRIORITY MIXER\r\n", 25));
+    assert_non_null(memmem(text.data, text.len, "\r\n250-XCLIENT NAME ADDR PORT ", 27));
 }
 
 static void details_stand_behind_the_text(void **state)

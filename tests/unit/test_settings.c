@@ -633,6 +633,7 @@ static void random_listeners(struct settings *s)
                 random_text(s->listeners[i].tls_client_ca, SETTINGS_PATH_SIZE, "/", "ca/ .\\");
         }
         random_networks(&s->listeners[i].proxy_from);
+        random_networks(&s->listeners[i].xclient_from);
         s->listeners[i].submission_fixes = (enum listener_switch)random_below(2);
         s->listeners[i].complete_addresses = (enum listener_switch)random_below(2);
         snprintf(s->listeners[i].name, SETTINGS_LABEL_SIZE, "place-%u", i);

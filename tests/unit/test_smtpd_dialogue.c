@@ -156,6 +156,14 @@ static void set_own(struct play *p, const char *value)
     settings_errors_clear(&errors);
 }
 
+static void set_xclient_from(struct play *p, const char *value)
+{
+    struct network_list *list = &p->rig.settings.listeners[0].xclient_from;
+
+    assert_true(network_parse(span_of(value), &list->items[list->count]));
+    list->count++;
+}
+
 static void set_drain(struct play *p, const char *value)
 {
     (void)value;
@@ -183,6 +191,7 @@ static const struct {
     { "listener", set_listener },
     { "share", set_share },
     { "own", set_own }, /* domain, its mailbox */
+    { "xclient-from", set_xclient_from },
     { "drain", set_drain },
 };
 

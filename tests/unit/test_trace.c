@@ -10,6 +10,7 @@ static struct trace_facts plain(void)
 {
     struct trace_facts facts = {
         .client_name = "client.test",
+        .client_rdns = "",
         .hostname = "relay.example",
         .is_esmtp = true,
         .tls_version = "",
@@ -98,7 +99,7 @@ static void the_longest_names_have_room(void **state)
     memset(name, 'x', DOMAIN_MAX);
     memset(user, 'u', ADDRESS_MAX);
     name[DOMAIN_MAX] = user[ADDRESS_MAX] = '\0';
-    facts.client_name = facts.hostname = name;
+    facts.client_name = facts.client_rdns = facts.hostname = name;
     facts.user = user;
     facts.is_user = true;
     assert_true(trace_head(&facts, head).len < TRACE_PART_SIZE);
@@ -165,6 +166,24 @@ static void smtputf8_has_protocols_of_its_own(void **state)
     assert_protocol(true, true, "UTF8SMTPSA");
 }
 
+/* As XCLIENT has told. */
+static void a_name_by_dns_stands_before_the_address(void **state)
+{
+    struct trace_facts facts = plain();
+    char head[TRACE_PART_SIZE];
+
+    (void)state;
+    facts.client_rdns = "a.far.test";
+    assert_true(span_starts_with(trace_head(&facts, head),
+                                 SPAN("Received: from client.test (a.far.test [192.0.2.9])\r\n")));
+    facts.client_address.family = ADDRESS_NONE;
+    assert_true(span_starts_with(trace_head(&facts, head),
+                                 SPAN("Received: from client.test (a.far.test)\r\n")));
+    facts.client_rdns = "";
+    assert_true(span_starts_with(trace_head(&facts, head),
+                                 SPAN("Received: from client.test (unknown)\r\n")));
+}
+
 static void a_priority_is_told(void **state)
 {
     struct trace_facts facts = plain();
@@ -187,7 +206,7 @@ static void the_longest_names_fit(void **state)
     name[sizeof(name) - 1] = '\0';
     memset(path, 'y', sizeof(path) - 1);
     path[sizeof(path) - 1] = '\0';
-    facts.client_name = facts.hostname = name;
+    facts.client_name = facts.client_rdns = facts.hostname = name;
     facts.only_recipient = path;
     assert_true(trace_head(&facts, head).len > 2 * sizeof(name) - 2);
     assert_true(trace_tail(&facts, tail).len > sizeof(path) - 1);
@@ -213,6 +232,8 @@ int main(void)
           NULL },
         { "SMTPUTF8 has protocols of its own (RFC 6531 s.4.3)", smtputf8_has_protocols_of_its_own,
           NULL, NULL, NULL },
+        { "a name by DNS stands before the address; a client may be unknown",
+          a_name_by_dns_stands_before_the_address, NULL, NULL, NULL },
         { "a priority is told (RFC 6710)", a_priority_is_told, NULL, NULL, NULL },
         { "the longest names fit", the_longest_names_fit, NULL, NULL, NULL },
     };
