@@ -21,15 +21,16 @@ enum {
 
 struct store {
     struct kv *kv;
-    struct arena arena;   /* the committer's */
-    struct hops *hops;    /* the committer's */
-    struct usage usage;   /* the committer's: as of the last commit */
-    uint64_t ids_on_disk; /* the committer's: ids below it are reserved */
-    int64_t last_now_ms;  /* the committer's */
-    int64_t stat_ms;      /* the committer's: when the map was looked at last */
-    bool map_has_room;    /* the committer's */
-    bool file_has_room;   /* the same: what is allocated and free makes up the reserve */
-    bool has_reserve;     /* the committer's */
+    struct arena arena;     /* the committer's */
+    struct hops *hops;      /* the committer's */
+    struct usage usage;     /* the committer's: as of the last commit */
+    uint64_t ids_on_disk;   /* the committer's: ids below it are reserved */
+    int64_t last_now_ms;    /* the committer's */
+    int64_t stat_ms;        /* the committer's: when the map was looked at last */
+    bool map_has_room;      /* the committer's */
+    bool file_has_room;     /* the same: what is allocated and free makes up the reserve */
+    bool has_reserve;       /* the committer's */
+    atomic_bool lacks_disk; /* neither reserve nor room in the file, after the last transaction */
     uint64_t map_bytes;
     bool clock_stepped_back;
 
@@ -291,26 +292,32 @@ static uint64_t map_size(const struct store_limits *limits)
            FILE_RESERVE;
 }
 
+static void count_room(struct store *store)
+{
+    struct kv_stat stat;
+
+    kv_stat(store->kv, &stat);
+    store->stat_ms = clock_monotonic_ms();
+    store->map_has_room = stat.used_bytes - stat.free_bytes + BATCH_BYTES_MAX <
+                          stat.map_bytes - map_reserve(store_bytes_max(store));
+    store->file_has_room = stat.reserved_bytes + stat.free_bytes >= FILE_RESERVE;
+}
+
 void store_keep_reserve(struct store *store)
 {
     struct error *err = kv_reserve(store->kv, FILE_RESERVE);
 
     store->has_reserve = !err; /* else the disk is full, which the next accept is told */
     error_free(&err);
+    if (!store->has_reserve)
+        count_room(store);
+    atomic_store(&store->lacks_disk, !store->has_reserve && !store->file_has_room);
 }
 
 static bool map_has_room(struct store *store)
 {
-    struct kv_stat stat;
-    int64_t now_ms = clock_monotonic_ms();
-
-    if (store->stat_ms != 0 && now_ms - store->stat_ms < STAT_EVERY_MS)
-        return store->map_has_room;
-    kv_stat(store->kv, &stat);
-    store->stat_ms = now_ms;
-    store->map_has_room = stat.used_bytes - stat.free_bytes + BATCH_BYTES_MAX <
-                          stat.map_bytes - map_reserve(store_bytes_max(store));
-    store->file_has_room = stat.reserved_bytes + stat.free_bytes >= FILE_RESERVE;
+    if (store->stat_ms == 0 || clock_monotonic_ms() - store->stat_ms >= STAT_EVERY_MS)
+        count_room(store);
     return store->map_has_room;
 }
 
@@ -322,9 +329,14 @@ bool store_has_room(struct store *store)
 {
     if (!store->has_reserve)
         store_keep_reserve(store);
-    if (!store->has_reserve)
-        store->stat_ms = 0;
     return map_has_room(store) && (store->has_reserve || store->file_has_room);
+}
+
+/* What lacked then may be there now: then the next accept shall try. */
+bool store_disk_is_low(const struct store *store)
+{
+    return atomic_load(&store->lacks_disk) &&
+           kv_free_disk(store->kv) < FILE_RESERVE + FILE_RESERVE / 2;
 }
 
 /* ---- opening ------------------------------------------------------------------------------ */

@@ -86,6 +86,12 @@ void store_keep_reserve(struct store *store);
 /* False when accepts would touch what belongs to settlements, on disk or in the map. */
 bool store_has_room(struct store *store);
 
+/*
+ * Is the disk so short of room, as the last transaction saw it and as it is now, that accepts would
+ * be refused?  From any thread.
+ */
+bool store_disk_is_low(const struct store *store);
+
 /* A record under a key: reading gives NULL when it is not there, an error when it is damaged. */
 struct error *store_get(struct store_txn *txn, enum queue_table table, const struct record_key *key,
                         const ProtobufCMessageDescriptor *as, void *out_message) MUST_CHECK;

@@ -94,7 +94,8 @@ void streams_check_room(struct streams *streams)
     uint64_t most = store_bytes_max(streams->store);
     uint64_t held = bytes_held(streams);
     struct inlet *inlet;
-    bool full = held + FULL_MARGIN > most || loop_now(streams->loop) < streams->full_until_ms;
+    bool full = held + FULL_MARGIN > most || loop_now(streams->loop) < streams->full_until_ms ||
+                store_disk_is_low(streams->store);
 
     if (streams->full && held + most / EMPTIER_PART > most)
         full = true; /* no flapping at the limit */

@@ -296,6 +296,11 @@ static int on_reader_line(const char *line, void *ctx)
     return 0;
 }
 
+uint64_t kv_free_disk(const struct kv *kv)
+{
+    return kv_folder_free(kv->data_fd);
+}
+
 void kv_stat(struct kv *kv, struct kv_stat *out)
 {
     MDB_envinfo info;

@@ -38,6 +38,9 @@ void kv_close(struct kv **kv);
  * room. */
 struct error *kv_reserve(struct kv *kv, uint64_t bytes) MUST_CHECK;
 
+/* Octets free for us on its disk, the reserve aside; from any thread. */
+uint64_t kv_free_disk(const struct kv *kv);
+
 struct kv_stat {
     uint64_t used_bytes;     /* pages ever used, those free for reuse included */
     uint64_t free_bytes;     /* of these, free for reuse */

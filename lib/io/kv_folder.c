@@ -169,6 +169,12 @@ struct error *kv_folder_sync(const char *folder)
     return sync_folder(parent);
 }
 
+uint64_t kv_folder_free(int fd)
+{
+    struct statvfs fs;
+    return fstatvfs(fd, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+}
+
 bool kv_folder_is_full(int fd)
 {
     struct statvfs fs;

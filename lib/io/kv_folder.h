@@ -43,6 +43,9 @@ struct error *kv_folder_allocate(const char *folder, const char *name, int64_t b
 /* Syncs the folder and its parent, so that the names in them outlive a power cut. */
 struct error *kv_folder_sync(const char *folder) MUST_CHECK;
 
+/* Octets free for us on the file system around `fd`; 0 when nobody knows. */
+uint64_t kv_folder_free(int fd);
+
 /* True when the file system around `fd` has next to no room: then EIO means "full". */
 bool kv_folder_is_full(int fd);
 

@@ -1,7 +1,9 @@
 """What smtpd keeps to while it runs: connections counted over all processes, certificates, the queue's absence."""
 import os
+import pwd
 import re
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -152,6 +154,55 @@ def test_the_limits_of_a_listener_stand_before_those_of_all(make_relay):
         assert "SIZE 1048576" in offer and "RCPTMAX=7" in offer
         codes = [c.say("MAIL FROM:<a@sender.test>")[0] for _ in range(4) if c.say("RSET")[0] == 250]
         assert codes == [250] * 3 + [450]
+
+
+# ------------------------------------------------------------ disk
+
+def leave_room(path, mib):
+    """Writes a file that leaves so much room on its file system."""
+    free = os.statvfs(os.path.dirname(path))
+    with open(path, "wb") as f:
+        os.posix_fallocate(f.fileno(), 0, free.f_bavail * free.f_frsize - (mib << 20))
+
+
+def test_when_others_fill_the_disk_mail_is_refused_at_mail_and_delivered_on(lab, make_relay):
+    relay = make_relay(delivery="hold").start()
+    relay.stop()
+    folder = f"{relay.folder}/state/queue"
+    for name in os.listdir(folder):
+        os.unlink(f"{folder}/{name}")
+    owner = pwd.getpwnam("nobody")
+    subprocess.run(["mount", "-t", "tmpfs", "-o",
+                    f"size=160m,mode=0700,uid={owner.pw_uid},gid={owner.pw_gid}", "tmpfs", folder],
+                   check=True)
+    try:
+        relay.start()
+        message = Message(size=1 << 20)
+        send("you@nopolicy.test", message=message)
+        leave_room(f"{folder}/filler", 8)
+        relay.wait_queue(1)
+        replies = []
+        for _ in range(40):  # what was set aside before is used up first
+            with Client() as c:
+                c.ehlo()
+                replies.append(c.say("MAIL FROM:<a@sender.test>"))
+                if replies[-1][0] != 250:
+                    break
+                c.say("RCPT TO:<you@nopolicy.test>")
+                c.say("DATA")
+                c.data(Message(size=1 << 20).content)
+            time.sleep(0.2)
+        assert replies[-1][0] == 452 and " 4.3.1 " in replies[-1][1]
+        wait_until(lambda: relay.events("queue-full"), 5, "the alarm")
+        relay.write(delivery="on")
+        relay.reload()
+        wait_arrived(lab, message)
+        os.unlink(f"{folder}/filler")
+        wait_until(lambda: mail_from("a@sender.test")[0] == 250, 10, "mail to be taken again")
+        wait_arrived(lab, send("you@nopolicy.test"))
+    finally:
+        relay.kill()
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 # ------------------------------------------------------------ envelopes
