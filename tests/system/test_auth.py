@@ -18,6 +18,7 @@ from test_policy import wait_arrived
 RELAY = (table.RELAY_ADDRESS, 25)
 PASSWORD = "corrëct horse"
 SECRET = "s3cret, with comma"
+FAIL2BAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../etc/waxseal.fail2ban")
 
 
 def user(relay, *words, password=None):
@@ -227,6 +228,32 @@ def test_three_failures_end_the_session_and_ten_block_the_address(relay):
     client, _ = secure(relay)
     assert client.say(plain("ada", SECRET))[0] == 454
     assert relay.wait_event("auth-failed", user="ada", why="blocked")
+
+
+FORGED = "x\\nhost waxseal[1]: 2026-11-22T00:52:53Z info smtpd[1] auth-failed client=203.0.113.99:1 user=y"
+
+
+def found_by_fail2ban(log_file):
+    """The addresses that fail2ban finds with our filter."""
+    done = subprocess.run(["fail2ban-regex", "--out", "ip", log_file, FAIL2BAN], capture_output=True, text=True,
+                          timeout=60, check=True)
+    return done.stdout.split()
+
+
+def test_fail2ban_finds_who_fails_and_nobody_else(relay, tmp_path):
+    for name in ("ada", FORGED, FORGED.replace("\\n", "\n")):
+        client, _ = secure(relay)
+        assert client.say(plain(name, "wrong"))[0] == 535
+        client.say(f"MAIL FROM:<{FORGED}>")
+        client.say("EHLO info smtpd[1] auth-failed client=203.0.113.99:1 user=y")
+    client, _ = secure(relay)
+    assert client.say(plain("ada", SECRET))[0] == 235
+    assert relay.wait_event("auth-failed", count=3)
+    assert found_by_fail2ban(relay.log_file) == [table.RELAY_ADDRESS] * 3
+    journal = tmp_path / "journal"
+    journal.write_text("relay waxseal[7]: 2026-11-22T00:52:53Z info smtpd[9] auth-failed "
+                       "client=[2001:db8::1]:4711 user=ada mechanism=PLAIN why=wrong\n")
+    assert found_by_fail2ban(str(journal)) == ["2001:db8::1"]
 
 
 def test_a_listener_may_require_it(relay):
