@@ -18,6 +18,7 @@ Send a first message from another terminal (put your own address for you@example
   printf 'Subject: hello\n\nIt works.\n' | curl -sS --crlf smtp://127.0.0.1:2525 \\
       --mail-from you@example.org --mail-rcpt you@example.org -T -
   swaks --server 127.0.0.1:2525 --from you@example.org --to you@example.org
+  printf 'Subject: hello\n\nIt works.\n' | $binary sendmail -C run/waxseal.conf you@example.org
 
 See what became of it:
 

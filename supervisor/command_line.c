@@ -65,7 +65,8 @@ static void print_overview(const char *group, FILE *out)
         print_usage(&commands[i], out);
         fprintf(out, "      %s\n", commands[i].sentence);
     }
-    fprintf(out, "\nEach has --help. See waxseal(8) and waxseal.conf(5).\n");
+    fprintf(out, "\nEach has --help. See waxseal(8), waxseal.conf(5), and waxseal-sendmail(1) for "
+                 "sendmail.\n");
 }
 
 static int wrong_usage(const struct command *c, const char *what, const char *which)
