@@ -205,6 +205,12 @@ static void add_missing(struct edit *edit, unsigned seen)
         add_field(edit, "Message-ID", edit->duties->message_id);
 }
 
+/* A message that begins with a blank: a field in front of that would take it in. */
+static bool is_continuation(struct span text)
+{
+    return span_starts_with(text, SPAN(" ")) || span_starts_with(text, SPAN("\t"));
+}
+
 bool duties_apply(const struct duties *duties, struct span block, struct buf *out)
 {
     struct edit edit = { duties, out, block.data, true };
@@ -219,7 +225,7 @@ bool duties_apply(const struct duties *duties, struct span block, struct buf *ou
         edit_field(&edit, &field, kind);
     }
     keep_up_to(&edit, fields.rest.data);
-    if (duties->fixes)
+    if (duties->fixes && !is_continuation(fields.rest))
         add_missing(&edit, seen);
     put(&edit, fields.rest);
     return edit.fits;

@@ -105,6 +105,8 @@ static void a_header_that_ends_badly_gets_them_too(void **state)
     check("Subject: x", "Subject: x\r\n" DATE ID);
     check("Subject: x\r\n", "Subject: x\r\n" DATE ID);
     check("Subject: x\r\nno field\r\n\r\n", "Subject: x\r\n" DATE ID "no field\r\n\r\n");
+    check(" folded onto nothing\r\nA: b\r\n\r\n", " folded onto nothing\r\nA: b\r\n\r\n");
+    check("From ada\r\n\tx\r\n\r\n", "From ada\r\n\tx\r\n\r\n");
     check("From ada Fri Jan 30\r\nA: b\r\n\r\n", "From ada Fri Jan 30\r\nA: b\r\n" DATE ID "\r\n");
 }
 
