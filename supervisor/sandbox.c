@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { FILES_WANTED = 128 * 1024 }; /* more than max-connections can be set to */
+
 struct error *sandbox_find_user(const char *name, struct sandbox_user *out_user)
 {
     const struct passwd *entry;
@@ -35,11 +37,14 @@ struct error *sandbox_find_user(const char *name, struct sandbox_user *out_user)
 
 void sandbox_raise_limits(void)
 {
+    const struct rlimit wanted = { FILES_WANTED, FILES_WANTED };
     struct rlimit files;
 
     if (getrlimit(RLIMIT_NOFILE, &files) != 0)
         return;
     files.rlim_cur = files.rlim_max;
+    if (files.rlim_max < FILES_WANTED && setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+        return; /* root may */
     setrlimit(RLIMIT_NOFILE, &files); /* the roles say when it is too few for them */
 }
 

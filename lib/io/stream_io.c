@@ -1,6 +1,6 @@
 #include "lib/io/stream_private.h"
 
-enum { IDLE_BUFFER_MAX = 16 * 1024 }; /* an empty buffer larger than this is given back */
+enum { IDLE_BUFFER_MAX = 2 * 1024 }; /* an empty buffer larger than this is given back */
 
 /* Reading */
 
