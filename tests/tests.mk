@@ -126,7 +126,7 @@ storage: $(BUILD)/waxseal
 	@$(FAULT)/storage_faults.py
 mutants: $(BUILD)/waxseal
 	@$(FAULT)/mutants.py
-proof:                    ## the fault tests and the byte-for-byte test at their full counts
+proof:                    ## the fault tests and the byte-for-byte test at their full counts, and scanners
 	@packaging/install.sh build run try test
 	@$(MAKE) --no-print-directory -s all $(BUILD)/tests/unit/test_intake
 	@$(BUILD)/tests/unit/test_intake 100000
@@ -134,4 +134,5 @@ proof:                    ## the fault tests and the byte-for-byte test at their
 	@$(FAULT)/powercut.py --cuts 1000
 	@$(FAULT)/storage_faults.py --nth 1 2 3 5 8 13 21 34
 	@$(FAULT)/mutants.py
+	@$(MAKE) --no-print-directory -s system STORIES="-s tests/system/proof_scanners.py"
 .PHONY: ledger powercut storage mutants proof

@@ -1,4 +1,5 @@
 """Listeners of other kinds beside the plain one: TLS required, TLS first, a proxy in front."""
+import re
 import shutil
 import socket
 import ssl
@@ -7,9 +8,11 @@ import time
 
 import table
 from client import Client, Message
+from lab import in_internet
 from services import answers, wait_until
 from test_policy import wait_arrived
 
+RCPT = re.compile("^RCPT")
 PLAIN = {"address": "127.0.0.1:25"}
 HAPROXY = """
 defaults
@@ -167,3 +170,15 @@ def test_a_listener_has_as_many_addresses_as_it_is_given(make_relay):
 def greeting_of(place):
     with Client(place) as c:
         return c.greeting[1]
+
+
+def test_a_foreign_address_relays_nothing_in_any_of_the_16_forms_that_nmap_knows(lab, make_relay):
+    relay = make_relay(listeners=({"address": ["127.0.0.1:25", f"{table.RELAY_ADDRESS}:25"]},))
+    relay.start()
+    done = subprocess.run(
+        [*in_internet(lab.folder), "nmap", "-n", "-Pn", "-p", "25", "--script", "smtp-open-relay",
+         table.RELAY_ADDRESS], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        check=True)
+    assert "all tests failed" in done.stdout, done.stdout
+    assert len(relay.events("refuse", command=RCPT)) == 16
+    assert not relay.events("accept")
