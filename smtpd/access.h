@@ -26,6 +26,7 @@ struct access_facts {
     struct span user;     /* who logged in; empty: nobody */
     bool has_certificate; /* has shown one that may relay here */
     const struct address *forward_path;
+    const struct client_rules *recipient_rules;
 };
 
 struct access_judgement {
@@ -35,5 +36,17 @@ struct access_judgement {
 
 /* The first rule that applies decides. */
 struct access_judgement access_judge(const struct access_facts *facts);
+
+/* May this client use that reverse-path?  The null one always: notifications need it. */
+struct access_judgement access_judge_sender(const struct client_rules *sender_rules,
+                                            struct span user, const struct ip_address *client,
+                                            const struct address *reverse_path);
+
+/*
+ * Does the rule about a client allow all authors that a header block names?  Bare names are at
+ * `origin`; what is no address is nobody's own.  No From field at all names nobody.
+ */
+bool access_authors_are_allowed(const struct client_rule *rule, struct span origin,
+                                struct span block);
 
 #endif

@@ -125,6 +125,15 @@ bool commands_offer_priority(const struct conversation *talk)
     return talk->mechanisms != 0 || talk->user[0] != '\0';
 }
 
+static enum reply_id judge_sender(struct conversation *talk, const struct address *reverse_path)
+{
+    struct access_judgement judgement = access_judge_sender(
+        &talk->settings->sender_rules, span_of(talk->user), &talk->client, reverse_path);
+
+    talk->reason = judgement.reason;
+    return judgement.verdict == ACCESS_DENIED ? REPLY_SENDER_DENIED : REPLY_SENDER_OK;
+}
+
 /* REPLY_SENDER_OK when nothing of what MAIL says stands in the way. */
 static enum reply_id judge_mail(const struct conversation *talk, const struct mail_command *mail)
 {
@@ -169,6 +178,8 @@ static enum reply_id take_mail(struct conversation *talk, struct span argument)
     if (fault)
         return reply_of_fault(fault);
     verdict = judge_mail(talk, &mail);
+    if (verdict == REPLY_SENDER_OK)
+        verdict = judge_sender(talk, &mail.reverse_path);
     if (verdict != REPLY_SENDER_OK)
         return verdict;
     verdict = ask_queue(talk);
@@ -200,6 +211,7 @@ static enum reply_id admit(struct conversation *talk, struct address *path)
         .user = span_of(talk->user),
         .has_certificate = talk->has_relay_certificate,
         .forward_path = path,
+        .recipient_rules = &talk->settings->recipient_rules,
     };
     struct access_judgement judgement = access_judge(&facts);
 

@@ -24,7 +24,7 @@ void duties_init(struct duties *duties, const struct settings *settings,
 bool duties_are_any(const struct duties *duties)
 {
     return duties->fixes || duties->origin || duties->rewrites->count > 0 ||
-           duties->removed->count > 0;
+           duties->removed->count > 0 || duties->senders;
 }
 
 void duties_name_message(struct duties *duties, const char *hostname, int64_t now_utc_ms,

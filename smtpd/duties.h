@@ -16,7 +16,9 @@ struct duties {
     const char *origin;                  /* completes bare names; NULL: they stay */
     const struct rewrite_list *rewrites; /* of From, Sender, Reply-To */
     const struct field_names *removed;
-    char message_id[400]; /* to be added, with its brackets */
+    const struct client_rule *senders; /* the authors that From may name; NULL: any */
+    struct span home;                  /* the domain of bare names among them */
+    char message_id[400];              /* to be added, with its brackets */
     int64_t now_utc_ms;
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/base/memory.h"
+#include "smtpd/access.h"
 
 /* A header on its way through its duties: first gathered, then, as they left it, given away. */
 struct intake_header {
@@ -187,8 +188,12 @@ static void end_header(struct intake *intake, struct span behind)
     struct intake_header *header = intake->header;
 
     header->is_whole = true;
-    if (duties_apply(&header->duties, buf_span(&header->block), &header->edited) &&
-        buf_append(&header->edited, behind))
+    if (header->duties.senders &&
+        !access_authors_are_allowed(header->duties.senders, header->duties.home,
+                                    buf_span(&header->block)))
+        refuse(intake, REPLY_AUTHOR_DENIED);
+    else if (duties_apply(&header->duties, buf_span(&header->block), &header->edited) &&
+             buf_append(&header->edited, behind))
         drain(intake);
     else
         refuse(intake, REPLY_HEADER_TOO_LARGE);

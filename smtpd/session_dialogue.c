@@ -23,7 +23,8 @@ static void reply_detail(const struct session *s, enum reply_id reply, uint64_t 
         span_to_string(span_of(s->place->settings->banner), detail, DETAIL_SIZE);
     else if (reply == REPLY_QUEUED)
         qid_format(id, detail);
-    else if (reply == REPLY_RELAYING_DENIED || reply == REPLY_SHARE_SPENT)
+    else if (reply == REPLY_RELAYING_DENIED || reply == REPLY_SENDER_DENIED ||
+             reply == REPLY_SHARE_SPENT)
         span_to_string(span_of(s->talk.reason), detail, DETAIL_SIZE);
     else if (reply == REPLY_BAD_CONTENT)
         span_to_string(span_of(data_fault_name(s->intake.data.fault)), detail, DETAIL_SIZE);

@@ -11,6 +11,9 @@ const struct duties *session_duties(const struct session *s, struct duties *room
     unsigned char random[DUTIES_RANDOM_SIZE];
 
     duties_init(room, settings, s->place->settings);
+    room->senders =
+        client_rules_find(&settings->sender_rules, span_of(s->talk.user), &s->talk.client);
+    room->home = span_of(settings->origin);
     if (!duties_are_any(room))
         return NULL;
     random_bytes(random, sizeof(random));

@@ -46,6 +46,11 @@ const struct setting settings_table[] = {
       "The users who may log in, and their password hashes, not readable by others. Empty: nobody." },
     { NULL, "dovecot-socket", &setting_path, "\"\"", "", AT(dovecot_socket),
       "The socket of a Dovecot auth server that knows the users, instead of users-file." },
+    { NULL, "sender-rules", &setting_client_rules, "[ ]", "", AT(sender_rules),
+      "The senders that some users and networks may use and no others, in the envelope and in From;"
+      " the first rule about a client counts. Whom none is about may use all." },
+    { NULL, "recipient-rules", &setting_client_rules, "[ ]", "", AT(recipient_rules),
+      "The recipients that some users and networks may send to and no others, in the same form." },
     { NULL, "listeners", &setting_listeners,
       "( { address = \"127.0.0.1:25\"; relay-from = " LOOPBACK "; },"
       " { address = \"[::1]:25\"; relay-from = " LOOPBACK "; } )", "", AT(listeners),

@@ -39,6 +39,8 @@ enum {
     SETTINGS_ADDRESSES_MAX = 8,    /* of one listener */
     SETTINGS_CERTIFICATES_MAX = 8, /* of one listener */
     SETTINGS_PATHS_SIZE = 2048,    /* of all paths of one list together */
+    SETTINGS_RULES_MAX = 64,
+    SETTINGS_PATTERNS_SIZE = 1024, /* of all addresses and domains of one rule */
     SETTINGS_DOMAINS_SIZE = 4096,  /* of all domains of one list together */
     SETTINGS_RESOLVERS_MAX = 8,
     SETTINGS_CERTIFICATE_LIST_SIZE = 8192,
@@ -102,6 +104,25 @@ struct domain_list {
 bool domain_is_covered(struct span pattern, struct span domain);
 bool domain_list_contains(const struct domain_list *list, struct span domain);
 
+/* Which addresses some clients may use: "user ada: ada@example.net, .example.org". */
+struct client_rule {
+    char user[SETTINGS_NAME_SIZE]; /* who logged in as; "*": whoever; empty: the network counts */
+    struct network network;
+    char patterns[SETTINGS_PATTERNS_SIZE]; /* each with its NUL, one behind the other */
+    unsigned count;
+};
+
+struct client_rules {
+    struct client_rule items[SETTINGS_RULES_MAX];
+    unsigned count;
+};
+
+/* The first rule about a client; NULL: there is none, and it may use all. */
+const struct client_rule *client_rules_find(const struct client_rules *rules, struct span user,
+                                            const struct ip_address *client);
+/* Is it one of the rule's addresses, or in one of its domains ("*": any)? */
+bool client_rule_allows(const struct client_rule *rule, struct span address);
+
 /* Names of header fields. */
 struct field_names {
     char items[SETTINGS_FIELD_NAMES_MAX][SETTINGS_FIELD_NAME_SIZE];
@@ -161,11 +182,13 @@ struct settings {
     char run_dir[SETTINGS_PATH_SIZE];
     char ca_file[SETTINGS_PATH_SIZE];
     enum log_level log_level;
-    char aliases_file[SETTINGS_PATH_SIZE];   /* of the names of this host; empty: none */
-    char postmaster[SETTINGS_NAME_SIZE];     /* the human behind our notifications */
-    char origin[SETTINGS_NAME_SIZE];         /* the domain of bare names; never empty */
-    struct rewrite_list rewrites;            /* of senders, and of where mail goes */
-    char users_file[SETTINGS_PATH_SIZE];     /* who may log in; empty: nobody */
+    char aliases_file[SETTINGS_PATH_SIZE]; /* of the names of this host; empty: none */
+    char postmaster[SETTINGS_NAME_SIZE];   /* the human behind our notifications */
+    char origin[SETTINGS_NAME_SIZE];       /* the domain of bare names; never empty */
+    struct rewrite_list rewrites;          /* of senders, and of where mail goes */
+    char users_file[SETTINGS_PATH_SIZE];   /* who may log in; empty: nobody */
+    struct client_rules sender_rules;      /* in the envelope and in From */
+    struct client_rules recipient_rules;
     char dovecot_socket[SETTINGS_PATH_SIZE]; /* who knows that instead; empty: users_file */
 
     struct listener_settings listeners[SETTINGS_LISTENERS_MAX];

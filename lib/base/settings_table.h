@@ -41,7 +41,7 @@ extern const struct setting_type setting_number, setting_size, setting_duration,
     setting_mailbox, setting_relayhost, setting_text, setting_networks, setting_relay_networks,
     setting_listen_addresses, setting_paths, setting_resolvers, setting_listeners,
     setting_field_names, setting_rewrites, setting_certificates, setting_certificate_users,
-    setting_domains;
+    setting_domains, setting_client_rules;
 
 /* "NAME: WHAT; write RIGHT", with the range where there is one. */
 bool setting_refuse(const struct settings_reading *reading, const struct setting *setting,

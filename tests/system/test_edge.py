@@ -1,4 +1,4 @@
-"""The edge: mail from the internet for one's own domains, and for mailboxes that there are."""
+"""Who may send what where: the edge, with its mailboxes, and rules for some clients."""
 import table
 from client import Client, send
 from services import wait_until
@@ -64,3 +64,20 @@ def test_a_list_that_is_wrong_or_missing_is_found_at_check(lab, make_relay):
     assert "waxseal.conf:" in done.stderr
     done = edge(lab, make_relay).cli("check", check=False)
     assert done.returncode == 1 and "can only bounce" in done.stderr
+
+
+def test_a_network_with_rules_uses_its_senders_and_recipients_and_no_others(make_relay):
+    relay = make_relay(sender_rules=["network 127.0.0.0/8: sender.test"],
+                       recipient_rules=["network 127.0.0.0/8: nopolicy.test"]).start()
+    send("you@nopolicy.test")
+    with Client() as c:
+        c.ehlo()
+        assert c.say("MAIL FROM:<a@elsewhere.test>")[1].startswith("553 5.7.1")
+        c.say("MAIL FROM:<a@sender.test>")
+        assert c.say("RCPT TO:<you@good.test>")[1].startswith("550 5.7.1")
+        assert c.say("RCPT TO:<you@nopolicy.test>")[0] == 250
+        c.say("DATA")
+        assert c.data(b"From: ceo@elsewhere.test\r\n\r\nPay\r\n")[1].startswith("550 5.7.1")
+    assert "not a sender of your network" in relay.events("refuse")[0].text
+    relay.wait_delivery("you@nopolicy.test", "delivered")
+    assert len(relay.queue()) == 0

@@ -1,5 +1,6 @@
 #include "smtpd/access.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/support/test.h"
@@ -189,6 +190,153 @@ static void a_proxy_itself_sends_nothing_to_our_domains(void **state)
                      ACCESS_POSTMASTER);
 }
 
+/* ---- what some clients may use ------------------------------------------------------------- */
+
+static const struct client_rules *rules_of(const char *text)
+{
+    static struct settings settings;
+    struct settings_errors errors;
+    char whole[2000];
+
+    snprintf(whole, sizeof(whole), "sender-rules = [ %s ];", text);
+    settings_errors_init(&errors);
+    if (!settings_parse(span_of(whole), "conf", &settings, &errors))
+        fail_msg("refused: " SPAN_FMT, SPAN_ARG(buf_span(&errors.text)));
+    settings_errors_clear(&errors);
+    return &settings.sender_rules;
+}
+
+static const char some_rules[] = "\"user ada: ada@example.net, example.org, .example.com\","
+                                 "\"user root: *\", \"user *: example.net\","
+                                 "\"network 192.0.2.0/28: printer@example.net\","
+                                 "\"network 2001:db8::/32: example.net\"";
+
+static struct access_judgement judge_sender(const char *user, const char *client, const char *path)
+{
+    struct ip_address address;
+    struct address reverse_path;
+
+    assert_true(ip_address_parse(span_of(client), &address));
+    assert_int_equal(address_parse_reverse(span_of(path), &reverse_path), ADDRESS_FINE);
+    return access_judge_sender(rules_of(some_rules), span_of(user), &address, &reverse_path);
+}
+
+static bool may_send_as(const char *user, const char *client, const char *path)
+{
+    return judge_sender(user, client, path).verdict == ACCESS_RELAY;
+}
+
+static void a_user_sends_as_what_the_rule_lists(void **state)
+{
+    (void)state;
+    assert_true(may_send_as("ada", "198.51.100.1", "ada@example.net"));
+    assert_true(may_send_as("ada", "198.51.100.1", "Ada@Example.Net"));
+    assert_true(may_send_as("ada", "198.51.100.1", "whoever@example.org"));
+    assert_true(may_send_as("ada", "198.51.100.1", "whoever@a.example.com"));
+    assert_false(may_send_as("ada", "198.51.100.1", "eve@example.net"));
+    assert_false(may_send_as("ada", "198.51.100.1", "ada@a.example.org"));
+    assert_false(may_send_as("ada", "198.51.100.1", "ada@example.com"));
+    assert_false(may_send_as("ada", "198.51.100.1", "\"ada@example.net\"@evil.test"));
+    assert_string_equal(judge_sender("ada", "198.51.100.1", "eve@example.net").reason,
+                        "not a sender of this user's");
+}
+
+static void the_first_rule_about_a_client_counts(void **state)
+{
+    (void)state;
+    assert_true(may_send_as("root", "192.0.2.1", "whoever@wherever.test"));
+    assert_true(may_send_as("eve", "198.51.100.1", "whoever@example.net"));
+    assert_false(may_send_as("eve", "198.51.100.1", "whoever@example.org"));
+    assert_true(may_send_as("eve", "192.0.2.1", "whoever@example.net")); /* not her network's */
+}
+
+static void a_network_sends_as_what_its_rule_lists(void **state)
+{
+    (void)state;
+    assert_true(may_send_as("", "192.0.2.1", "printer@example.net"));
+    assert_false(may_send_as("", "192.0.2.1", "ceo@example.net"));
+    assert_true(may_send_as("", "2001:db8::1", "ceo@example.net"));
+    assert_string_equal(judge_sender("", "192.0.2.1", "ceo@example.net").reason,
+                        "not a sender of your network's");
+}
+
+static void whom_no_rule_is_about_sends_as_anybody(void **state)
+{
+    (void)state;
+    assert_true(may_send_as("", "192.0.2.16", "ceo@example.net"));
+}
+
+static void notifications_have_no_sender_to_forbid(void **state)
+{
+    (void)state;
+    assert_true(may_send_as("ada", "192.0.2.1", ""));
+    assert_true(may_send_as("", "192.0.2.1", ""));
+}
+
+static bool authors_are_allowed(const char *user, const char *block)
+{
+    struct ip_address nowhere = { .family = ADDRESS_NONE };
+    const struct client_rule *rule =
+        client_rules_find(rules_of(some_rules), span_of(user), &nowhere);
+
+    assert_non_null(rule);
+    return access_authors_are_allowed(rule, SPAN("example.org"), span_of(block));
+}
+
+static void from_names_only_authors_that_the_rule_lists(void **state)
+{
+    (void)state;
+    assert_true(authors_are_allowed("ada", "From: Ada <ada@example.net>\r\n\r\n"));
+    assert_true(authors_are_allowed("ada", "Subject: no author\r\n\r\n"));
+    assert_true(authors_are_allowed("ada", "From: ada@example.net, bob@example.org\r\n\r\n"));
+    assert_true(authors_are_allowed("ada", "From: ada\r\n\r\n")); /* at the origin */
+    assert_false(authors_are_allowed("eve", "From: eve\r\n\r\n"));
+    assert_false(authors_are_allowed("ada", "From: ceo@example.net\r\n\r\n"));
+    assert_false(authors_are_allowed("ada", "From: ada@example.net, ceo@example.net\r\n\r\n"));
+    assert_false(
+        authors_are_allowed("ada", "From: ada@example.net\r\nfrom: ceo@example.net\r\n\r\n"));
+    assert_false(authors_are_allowed("ada", "From: \"ada@example.net\" <ceo@example.net>\r\n\r\n"));
+    assert_false(authors_are_allowed("ada", "From: <<ceo>>\r\n\r\n"));
+    assert_true(authors_are_allowed("root", "From: whoever@wherever.test\r\n\r\n"));
+}
+
+static struct access_judgement judge_recipient(const char *user, const char *client,
+                                               const char *path)
+{
+    static struct listener_settings listener;
+    struct address forward_path;
+    struct access_facts facts = { .listener = &listener,
+                                  .hostname = SPAN("relay.example"),
+                                  .user = span_of(user),
+                                  .forward_path = &forward_path,
+                                  .recipient_rules = rules_of(some_rules) };
+
+    listener = (struct listener_settings){ .relay_to = { "example.org", 1 } };
+    put_network(&listener.relay_from, "192.0.2.0/24");
+    assert_true(ip_address_parse(span_of(client), &facts.client));
+    assert_int_equal(address_parse(span_of(path), &forward_path), ADDRESS_FINE);
+    return access_judge(&facts);
+}
+
+static void some_clients_send_to_some_recipients_only(void **state)
+{
+    (void)state;
+    assert_int_equal(judge_recipient("ada", "198.51.100.1", "ada@example.net").verdict,
+                     ACCESS_RELAY);
+    assert_int_equal(judge_recipient("ada", "198.51.100.1", "x@example.org").verdict, ACCESS_OWN);
+    assert_int_equal(judge_recipient("ada", "198.51.100.1", "x@wherever.test").verdict,
+                     ACCESS_DENIED);
+    assert_string_equal(judge_recipient("ada", "198.51.100.1", "x@wherever.test").reason,
+                        "not a recipient for this user");
+    assert_string_equal(judge_recipient("", "192.0.2.1", "x@wherever.test").reason,
+                        "not a recipient for your network");
+    assert_int_equal(judge_recipient("", "192.0.2.1", "x@example.org").verdict, ACCESS_DENIED);
+    assert_int_equal(judge_recipient("", "192.0.2.1", "postmaster").verdict, ACCESS_POSTMASTER);
+    assert_int_equal(judge_recipient("", "192.0.2.16", "x@wherever.test").verdict, ACCESS_RELAY);
+    /* a rule allows no relaying by itself */
+    assert_int_equal(judge_recipient("", "2001:db8::1", "x@example.net").verdict, ACCESS_DENIED);
+}
+
 static void the_rule_is_named(void **state)
 {
     (void)state;
@@ -233,6 +381,20 @@ int main(void)
           who_may_relay_still_has_to_name_a_mailbox_of_ours, NULL, NULL, NULL },
         { "a proxy that speaks for itself sends nothing to our domains",
           a_proxy_itself_sends_nothing_to_our_domains, NULL, NULL, NULL },
+        { "a user sends as what the rule lists", a_user_sends_as_what_the_rule_lists, NULL, NULL,
+          NULL },
+        { "the first rule about a client counts", the_first_rule_about_a_client_counts, NULL, NULL,
+          NULL },
+        { "a network sends as what its rule lists", a_network_sends_as_what_its_rule_lists, NULL,
+          NULL, NULL },
+        { "whom no rule is about sends as anybody", whom_no_rule_is_about_sends_as_anybody, NULL,
+          NULL, NULL },
+        { "notifications have no sender to forbid", notifications_have_no_sender_to_forbid, NULL,
+          NULL, NULL },
+        { "From names only authors that the rule lists",
+          from_names_only_authors_that_the_rule_lists, NULL, NULL, NULL },
+        { "some clients send to some recipients only", some_clients_send_to_some_recipients_only,
+          NULL, NULL, NULL },
         { "the rule that decided is named", the_rule_is_named, NULL, NULL, NULL },
         { "everybody reaches our postmaster (RFC 5321 s.4.5.1)", everybody_reaches_our_postmaster,
           NULL, NULL, NULL },

@@ -433,6 +433,33 @@ static void an_edge_takes_mail_for_its_domains_from_anybody(void **state)
     free(s);
 }
 
+static void rules_for_clients_that_are_none_are_refused(void **state)
+{
+    static const char *const wrong[] = {
+        "ada: example.net",
+        "user: example.net",
+        "user ada",
+        "user ada:",
+        "user ada: ",
+        "user ada: example.net,",
+        "user ada: not a domain",
+        "user ada: a@b@c",
+        "host ada: example.net",
+        "network 192.0.2.1/24: example.net",
+        "network 2001:db8::/32",
+        "network 192.0.2.0/24:example.net",
+    };
+    char text[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(text, sizeof(text), "sender-rules = [ \"%s\" ];", wrong[i]);
+        assert_says(text, "sender-rules cannot be");
+    }
+    assert_says("recipient-rules = \"user ada: example.net\";", "recipient-rules cannot be");
+    assert_says("recipient-rules = [ 5 ];", "recipient-rules cannot be 5");
+}
+
 static void an_edge_that_would_take_what_bounces_is_refused(void **state)
 {
     (void)state;
@@ -645,6 +672,8 @@ static void whatever_is_set_survives_writing_and_reading(void **state)
 {
     struct settings *s = settings_of(
         "rewrite = [ \"a@b -> c@d\", \".e -> f\" ]; relayhost = \"[192.0.2.9]:25\";\n"
+        "sender-rules = [ \"user a\\\\b\\\"c: *, x@y.z\", \"network 2001:db8::/32: .a, b\" ];\n"
+        "recipient-rules = [ \"network 192.0.2.1: c\" ];\n"
         "listeners = ( { address = \"192.0.2.1:25\"; preset = \"edge\";\n"
         "recipients = \"/r\"; relay-to = [ \"a.b\", \".c\", \"xn--bcher-kva.x\" ]; } );");
 
@@ -725,6 +754,8 @@ int main(void)
         TEST("a listener's preset sets what is not written", a_preset_sets_what_is_not_written),
         TEST("an edge takes mail for its domains from anybody",
              an_edge_takes_mail_for_its_domains_from_anybody),
+        TEST("rules for clients that are none are refused",
+             rules_for_clients_that_are_none_are_refused),
         TEST("an edge that would take what can only bounce is refused",
              an_edge_that_would_take_what_bounces_is_refused),
         TEST("rewrites and names of header fields are read", rewrites_and_field_names_are_read),

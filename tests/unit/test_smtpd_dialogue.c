@@ -162,6 +162,30 @@ static void set_xclient_from(struct play *p, const char *value)
 
     assert_true(network_parse(span_of(value), &list->items[list->count]));
     list->count++;
+/* One rule, as in the configuration. */
+static void set_rule(const char *name, const char *value, struct client_rules *out, size_t offset)
+{
+    static struct settings settings;
+    struct settings_errors errors;
+    char text[400];
+
+    snprintf(text, sizeof(text), "%s = [ \"%s\" ];", name, value);
+    settings_errors_init(&errors);
+    ensure(settings_parse(span_of(text), "dialogue", &settings, &errors));
+    settings_errors_clear(&errors);
+    memcpy(out, (const char *)&settings + offset, sizeof(*out));
+}
+
+static void set_sender_rules(struct play *p, const char *value)
+{
+    set_rule("sender-rules", value, &p->rig.settings.sender_rules,
+             offsetof(struct settings, sender_rules));
+}
+
+static void set_recipient_rules(struct play *p, const char *value)
+{
+    set_rule("recipient-rules", value, &p->rig.settings.recipient_rules,
+             offsetof(struct settings, recipient_rules));
 }
 
 static void set_drain(struct play *p, const char *value)
@@ -192,6 +216,8 @@ static const struct {
     { "share", set_share },
     { "own", set_own }, /* domain, its mailbox */
     { "xclient-from", set_xclient_from },
+    { "sender-rules", set_sender_rules },
+    { "recipient-rules", set_recipient_rules },
     { "drain", set_drain },
 };
 
