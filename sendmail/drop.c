@@ -28,24 +28,24 @@ static int write_all(int fd, struct span bytes)
     return 0;
 }
 
-static int write_head(int fd, const char *name, const struct letter *letter)
+static int write_head(int fd, const char *name, struct span commands, uint64_t size)
 {
     struct buf head;
     int errnum = EFBIG;
 
     buf_init(&head, DROP_HEAD_MAX + 1);
-    if (drop_head_write(name, buf_span(&letter->commands), buf_len(&letter->content), &head))
+    if (drop_head_write(name, commands, size, &head))
         errnum = write_all(fd, buf_span(&head));
     buf_clear(&head);
     return errnum;
 }
 
-static int write_letter(int fd, const char *name, const struct letter *letter)
+static int write_message(int fd, const char *name, struct span commands, struct span content)
 {
-    int errnum = write_head(fd, name, letter);
+    int errnum = write_head(fd, name, commands, content.len);
 
     if (errnum == 0)
-        errnum = write_all(fd, buf_span(&letter->content));
+        errnum = write_all(fd, content);
     if (errnum == 0 && (fchmod(fd, DROP_MODE) != 0 || fsync(fd) != 0))
         errnum = errno;
     return errnum;
@@ -66,7 +66,7 @@ static int finish(int folder, int fd, const char *unfinished, const char *name)
     return errnum;
 }
 
-static int drop_into(int folder, const struct letter *letter)
+static int drop_into(int folder, struct span commands, struct span content)
 {
     char name[DROP_NAME_LEN + 1], unfinished[DROP_NAME_LEN + 1];
     int fd, errnum;
@@ -77,7 +77,7 @@ static int drop_into(int folder, const struct letter *letter)
     fd = openat(folder, unfinished, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return errno;
-    errnum = write_letter(fd, name, letter);
+    errnum = write_message(fd, name, commands, content);
     if (errnum == 0)
         errnum = finish(folder, fd, unfinished, name);
     if (errnum != 0)
@@ -86,10 +86,10 @@ static int drop_into(int folder, const struct letter *letter)
     return errnum;
 }
 
-struct error *drop(const char *folder, const struct letter *letter)
+struct error *drop(const char *folder, struct span commands, struct span content)
 {
     int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int errnum = fd < 0 ? errno : drop_into(fd, letter);
+    int errnum = fd < 0 ? errno : drop_into(fd, commands, content);
 
     if (fd >= 0)
         close(fd);

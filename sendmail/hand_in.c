@@ -199,8 +199,9 @@ static enum hand_in_end converse(struct dialogue *d, struct span content)
     }
 }
 
-enum hand_in_end hand_in(const char *name, const char *socket_path, const struct letter *letter,
-                         bool is_verbose, struct error **out_why, int *out_exit)
+enum hand_in_end hand_in(const char *name, const char *socket_path, struct span commands,
+                         struct span content, bool is_verbose, struct error **out_why,
+                         int *out_exit)
 {
     struct dialogue d = { .name = name, .is_verbose = is_verbose };
     enum hand_in_end end;
@@ -210,9 +211,9 @@ enum hand_in_end hand_in(const char *name, const char *socket_path, const struct
         return HAND_IN_LATER;
     buf_init(&d.input, INPUT_MAX);
     reply_parser_init(&d.parser);
-    submission_begin(&d.submission, buf_span(&letter->commands), true, on_refused, &d);
+    submission_begin(&d.submission, commands, true, on_refused, &d);
     wait_at_most(&d, GREETING_WAIT_S);
-    end = converse(&d, buf_span(&letter->content));
+    end = converse(&d, content);
     reply_parser_clear(&d.parser);
     buf_clear(&d.input);
     close(d.fd);

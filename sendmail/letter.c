@@ -324,3 +324,22 @@ void letter_clear(struct letter *letter)
     buf_clear(&letter->commands);
     buf_clear(&letter->content);
 }
+
+static size_t line_length(struct span text)
+{
+    return span_find(text, '\n') + 1;
+}
+
+bool letter_part(const struct letter *letter, unsigned most, size_t *at, struct buf *out_commands)
+{
+    struct span all = buf_span(&letter->commands);
+    struct span mail = span_first(all, line_length(all));
+    struct span rest = span_from(all, *at == 0 ? mail.len : *at);
+    size_t len = 0;
+
+    for (unsigned i = 0; i < most && len < rest.len; i++)
+        len += line_length(span_from(rest, len));
+    *at = all.len - rest.len + len;
+    return len > 0 && buf_append(out_commands, mail) &&
+           buf_append(out_commands, span_first(rest, len));
+}

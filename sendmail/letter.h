@@ -32,4 +32,11 @@ struct error *letter_write(struct span text, bool eight_bit, const struct sendma
                            const struct letter_author *author, struct letter *out) MUST_CHECK;
 void letter_clear(struct letter *letter);
 
+/*
+ * The envelope in parts of at most `most` recipients, for a relay takes only so many at a time
+ * (RFC 5321 s.4.5.3.1.8): puts the commands of the next part into an empty buffer.  *at is 0 at
+ * first; false behind the last part.
+ */
+bool letter_part(const struct letter *letter, unsigned most, size_t *at, struct buf *out_commands);
+
 #endif

@@ -108,13 +108,14 @@ static struct error *read_text(struct text *text)
     return NULL;
 }
 
-static int leave_in_folder(const struct run *run, const struct letter *letter, struct error *why)
+static int leave_in_folder(const struct run *run, struct span commands, struct span content,
+                           struct error *why)
 {
     char folder[SETTINGS_PATH_SIZE + 8];
     struct error *err;
 
     snprintf(folder, sizeof(folder), "%s/drop", run->settings->state_dir);
-    err = drop(folder, letter);
+    err = drop(folder, commands, content);
     if (!err) {
         if (run->options.is_verbose)
             fprintf(stderr, "%s: left in %s, for %s\n", run->name, folder, error_text(why));
@@ -126,14 +127,15 @@ static int leave_in_folder(const struct run *run, const struct letter *letter, s
     return complain(run, EX_TEMPFAIL, err);
 }
 
-static int send_letter(const struct run *run, const struct letter *letter)
+static int send_part(const struct run *run, struct span commands, struct span content)
 {
     char socket_path[LOCAL_SOCKET_PATH_SIZE];
     struct error *why = NULL;
     int exit_status = EX_OK;
 
     local_socket_path(run->settings, socket_path);
-    switch (hand_in(run->name, socket_path, letter, run->options.is_verbose, &why, &exit_status)) {
+    switch (hand_in(run->name, socket_path, commands, content, run->options.is_verbose, &why,
+                    &exit_status)) {
     case HAND_IN_TAKEN:
         return EX_OK;
     case HAND_IN_REFUSED:
@@ -141,7 +143,22 @@ static int send_letter(const struct run *run, const struct letter *letter)
     case HAND_IN_LATER:
         break;
     }
-    return leave_in_folder(run, letter, why);
+    return leave_in_folder(run, commands, content, why);
+}
+
+static int send_letter(const struct run *run, const struct letter *letter)
+{
+    int exit_status = EX_OK;
+    struct buf part;
+    size_t at = 0;
+
+    buf_init(&part, buf_len(&letter->commands));
+    while (exit_status == EX_OK && letter_part(letter, run->settings->max_recipients, &at, &part)) {
+        exit_status = send_part(run, buf_span(&part), buf_span(&letter->content));
+        buf_reset(&part);
+    }
+    buf_clear(&part);
+    return exit_status;
 }
 
 static int send_text(struct run *run, const struct text *text)

@@ -87,6 +87,37 @@ static struct error *lock_state(const char *path, int *out_state_dir)
     return error_new(ERROR_LOCAL, "state-dir %s is in use by another waxseal", path);
 }
 
+/*
+ * A folder that is for others, too, is so only while it is wanted.  A role could have put a link in
+ * its place: it is not followed.
+ */
+static struct error *set_mode(const char *path, mode_t mode, const struct sandbox_user *user)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    struct error *err = NULL;
+
+    if (fd < 0 || fstat(fd, &st) != 0)
+        err = error_errno(ERROR_LOCAL, errno, "state-dir %s", path);
+    else if (st.st_uid != user->uid)
+        err = error_new(ERROR_LOCAL,
+                        "state-dir %s belongs to user number %u, not to the user of the "
+                        "roles",
+                        path, st.st_uid);
+    else if (fchmod(fd, mode) != 0)
+        err = error_errno(ERROR_LOCAL, errno, "state-dir %s", path);
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
+static mode_t mode_of(const struct role_row *row, const struct settings *s)
+{
+    if (row->folder_mode == 0 || s->local_submission == LOCAL_SUBMISSION_OFF)
+        return 0700;
+    return row->folder_mode;
+}
+
 static struct error *prepare_stores(const struct settings *s, const struct sandbox_user *user)
 {
     const struct role_row *rows;
@@ -98,10 +129,11 @@ static struct error *prepare_stores(const struct settings *s, const struct sandb
         if (!rows[i].folder)
             continue;
         snprintf(path, sizeof(path), "%s/%s", s->state_dir, rows[i].folder);
-        err = make_folder("state-dir", path, rows[i].folder_mode ? rows[i].folder_mode : 0700,
-                          user->uid, user->gid);
+        err = make_folder("state-dir", path, 0700, user->uid, user->gid);
         if (!err)
             err = check_folder("state-dir", path, user);
+        if (!err && rows[i].folder_mode != 0)
+            err = set_mode(path, mode_of(&rows[i], s), user);
     }
     return err;
 }

@@ -153,10 +153,19 @@ def test_too_large_is_refused_and_not_lost_in_silence(make_relay):
     assert done.returncode == 69 and "too large" in done.err
 
 
+def test_more_recipients_than_a_transaction_takes_are_served_in_parts(make_relay):
+    relay = make_relay(max_recipients=100, delivery="hold").start()
+    everybody = [f"u{n}@nopolicy.test" for n in range(250)]
+    run_sendmail(relay, *everybody, text="x\n")
+    assert sorted(r["recipient"] for r in relay.wait_queue(250)) == sorted(everybody)
+    assert [e["nrcpt"] for e in relay.events("accept")] == ["100", "100", "50"]
+
+
 def test_local_submission_can_be_off(make_relay):
     relay = make_relay(local_submission="off").start()
     done = run_sendmail(relay, "you@nopolicy.test", text="x\n", check=False)
     assert done.returncode == 69 and "local-submission" in done.err
+    assert os.stat(drop_folder(relay)).st_mode & 0o7777 == 0o700
     assert not os.path.exists(f"{relay.folder}/run/submit")
 
 
@@ -205,6 +214,18 @@ def test_what_comes_while_the_relay_is_down_arrives_once_when_it_is_up(lab, down
     assert accept["client"].startswith("local:") and accept.role == "pickup"
     time.sleep(1)
     assert len(arrived(lab, "down 7")) == 1
+
+
+def test_a_full_disk_is_no_success(down):
+    folder = drop_folder(down)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=1733", "tmpfs", folder], check=True)
+    try:
+        done = run_sendmail(down, "you@nopolicy.test", text="x" * 70 + "\n" + ("y" * 70 + "\n") * 2000,
+                            check=False)
+        assert done.returncode == 75 and "No space left" in done.err
+        assert os.listdir(folder) == [], "nothing of it stays"
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_user_can_neither_list_the_folder_nor_guess_a_name(down):

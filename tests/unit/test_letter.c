@@ -169,6 +169,33 @@ static void parameters_are_handed_on(void **state)
                         "RCPT TO:<bob@example.org> NOTIFY=never\n\n" FROM "\r\n");
 }
 
+static void many_recipients_come_in_parts(void **state)
+{
+    const struct sendmail_options options = { .recipients_in_header = true };
+    struct letter letter;
+    struct buf part;
+    size_t at = 0;
+
+    (void)state;
+    struct error *err = letter_write(SPAN(FROM "To: a@b.c, d@e.f, g@h.i\r\n\r\n"), false, &options,
+                                     &author, &letter);
+    assert_null(err);
+    buf_init(&part, 200);
+    assert_true(letter_part(&letter, 2, &at, &part));
+    assert_true(span_equal(buf_span(&part), SPAN(MAIL "RCPT TO:<a@b.c>\nRCPT TO:<d@e.f>\n")));
+    buf_reset(&part);
+    assert_true(letter_part(&letter, 2, &at, &part));
+    assert_true(span_equal(buf_span(&part), SPAN(MAIL "RCPT TO:<g@h.i>\n")));
+    buf_reset(&part);
+    assert_false(letter_part(&letter, 2, &at, &part));
+    at = 0;
+    assert_true(letter_part(&letter, 3, &at, &part));
+    assert_true(span_equal(buf_span(&part), buf_span(&letter.commands)));
+    assert_false(letter_part(&letter, 3, &at, &part));
+    buf_clear(&part);
+    letter_clear(&letter);
+}
+
 static void addresses_that_are_not_ascii_ask_for_smtputf8(void **state)
 {
     (void)state;
@@ -230,6 +257,7 @@ int main(void)
         { "nothing smuggles a command", nothing_smuggles_a_command, NULL, NULL, NULL },
         { "what is no address is an error, and so is nobody",
           what_is_no_address_is_an_error_and_so_is_nobody, NULL, NULL, NULL },
+        { "many recipients come in parts", many_recipients_come_in_parts, NULL, NULL, NULL },
         { "addresses that are not ASCII ask for SMTPUTF8",
           addresses_that_are_not_ascii_ask_for_smtputf8, NULL, NULL, NULL },
     };
