@@ -162,6 +162,8 @@ static void set_xclient_from(struct play *p, const char *value)
 
     assert_true(network_parse(span_of(value), &list->items[list->count]));
     list->count++;
+}
+
 /* One rule, as in the configuration. */
 static void set_rule(const char *name, const char *value, struct client_rules *out, size_t offset)
 {
