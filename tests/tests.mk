@@ -16,7 +16,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(SUPPORT) $(LIBRARY)
 # smtpd's sessions are tested on a rig with a fake queue client; linked in front of the library, and
 # only for those who ask for it.
 RIG = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/smtpd/*.c))
-$(addprefix $(BUILD)/tests/,unit/test_session unit/test_session_auth unit/test_intake unit/test_entrance unit/test_smtpd_dialogue fuzz/fuzz_session): $(RIG)
+$(addprefix $(BUILD)/tests/,unit/test_session unit/test_session_auth unit/test_session_model unit/test_hostile_clients unit/test_intake unit/test_entrance unit/test_smtpd_dialogue fuzz/fuzz_session): $(RIG)
 -include $(RIG:.o=.d)
 
 unit: $(UNIT)
