@@ -134,6 +134,16 @@ static enum reply_id judge_sender(struct conversation *talk, const struct addres
     return judgement.verdict == ACCESS_DENIED ? REPLY_SENDER_DENIED : REPLY_SENDER_OK;
 }
 
+/* Old devices say "MAIL FROM: <path>": those whom we know may, nobody else (SRV-7). */
+static struct span forgive_blanks(const struct conversation *talk, struct span argument,
+                                  char room[SMTP_COMMAND_MAX])
+{
+    bool is_known = talk->user[0] != '\0' || talk->client.family == ADDRESS_LOCAL ||
+                    network_list_contains(&talk->listener->relay_from, &talk->client);
+
+    return is_known ? command_without_blanks(argument, room) : argument;
+}
+
 /* REPLY_SENDER_OK when nothing of what MAIL says stands in the way. */
 static enum reply_id judge_mail(const struct conversation *talk, const struct mail_command *mail)
 {
@@ -172,7 +182,9 @@ static void begin_envelope(struct conversation *talk, const struct mail_command 
 static enum reply_id take_mail(struct conversation *talk, struct span argument)
 {
     struct mail_command mail;
-    enum command_fault fault = command_parse_mail(argument, origin_of(talk), &mail);
+    char room[SMTP_COMMAND_MAX];
+    struct span said = forgive_blanks(talk, argument, room);
+    enum command_fault fault = command_parse_mail(said, origin_of(talk), &mail);
     enum reply_id verdict;
 
     if (fault)
@@ -234,8 +246,10 @@ static enum reply_id take_rcpt(struct conversation *talk, struct span argument)
 {
     struct rcpt_command rcpt;
     unsigned most = shares_recipients(talk->settings, talk->listener);
+    char room[SMTP_COMMAND_MAX];
+    struct span said = forgive_blanks(talk, argument, room);
     enum command_fault fault =
-        command_parse_rcpt(argument, talk->envelope.smtputf8, origin_of(talk), &rcpt);
+        command_parse_rcpt(said, talk->envelope.smtputf8, origin_of(talk), &rcpt);
     enum reply_id verdict;
 
     if (fault)

@@ -1,6 +1,7 @@
 #include "lib/mail/command.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/error.h"
 #include "lib/base/utf8.h"
@@ -23,20 +24,19 @@ static const struct {
     struct span name;
     enum command_verb verb;
 } verbs[] = {
-    { { "EHLO", 4 }, VERB_EHLO },     { { "HELO", 4 }, VERB_HELO },
-    { { "MAIL", 4 }, VERB_MAIL },     { { "RCPT", 4 }, VERB_RCPT },
-    { { "DATA", 4 }, VERB_DATA },     { { "BDAT", 4 }, VERB_BDAT },
-    { { "RSET", 4 }, VERB_RSET },     { { "NOOP", 4 }, VERB_NOOP },
-    { { "QUIT", 4 }, VERB_QUIT },     { { "VRFY", 4 }, VERB_VRFY },
-    { { "EXPN", 4 }, VERB_EXPN },     { { "HELP", 4 }, VERB_HELP },
-    { { "AUTH", 4 }, VERB_AUTH },     { { "STARTTLS", 8 }, VERB_STARTTLS },
-    { { "XCLIENT", 7 }, VERB_XCLIENT },
-    { { "SEND", 4 }, VERB_OBSOLETE }, { { "SOML", 4 }, VERB_OBSOLETE },
-    { { "SAML", 4 }, VERB_OBSOLETE }, { { "TURN", 4 }, VERB_OBSOLETE },
-    { { "ETRN", 4 }, VERB_OBSOLETE }, { { "GET", 3 }, VERB_HTTP },
-    { { "POST", 4 }, VERB_HTTP },     { { "HEAD", 4 }, VERB_HTTP },
-    { { "PUT", 3 }, VERB_HTTP },      { { "OPTIONS", 7 }, VERB_HTTP },
-    { { "CONNECT", 7 }, VERB_HTTP },
+    { { "EHLO", 4 }, VERB_EHLO },       { { "HELO", 4 }, VERB_HELO },
+    { { "MAIL", 4 }, VERB_MAIL },       { { "RCPT", 4 }, VERB_RCPT },
+    { { "DATA", 4 }, VERB_DATA },       { { "BDAT", 4 }, VERB_BDAT },
+    { { "RSET", 4 }, VERB_RSET },       { { "NOOP", 4 }, VERB_NOOP },
+    { { "QUIT", 4 }, VERB_QUIT },       { { "VRFY", 4 }, VERB_VRFY },
+    { { "EXPN", 4 }, VERB_EXPN },       { { "HELP", 4 }, VERB_HELP },
+    { { "AUTH", 4 }, VERB_AUTH },       { { "STARTTLS", 8 }, VERB_STARTTLS },
+    { { "XCLIENT", 7 }, VERB_XCLIENT }, { { "SEND", 4 }, VERB_OBSOLETE },
+    { { "SOML", 4 }, VERB_OBSOLETE },   { { "SAML", 4 }, VERB_OBSOLETE },
+    { { "TURN", 4 }, VERB_OBSOLETE },   { { "ETRN", 4 }, VERB_OBSOLETE },
+    { { "GET", 3 }, VERB_HTTP },        { { "POST", 4 }, VERB_HTTP },
+    { { "HEAD", 4 }, VERB_HTTP },       { { "PUT", 3 }, VERB_HTTP },
+    { { "OPTIONS", 7 }, VERB_HTTP },    { { "CONNECT", 7 }, VERB_HTTP },
 };
 
 const struct command_refusal *command_refusal(enum command_fault fault)
@@ -90,6 +90,18 @@ static size_t path_length(struct span text)
             return i;
     }
     return text.len;
+}
+
+struct span command_without_blanks(struct span argument, char room[SMTP_COMMAND_MAX])
+{
+    struct span keyword = span_first(argument, span_find(argument, ':') + 1);
+    struct span rest = span_trim(span_from(argument, keyword.len));
+
+    if (argument.len > SMTP_COMMAND_MAX || rest.len == 0 || rest.data[0] != '<')
+        return argument;
+    memcpy(room, keyword.data, keyword.len);
+    memcpy(room + keyword.len, rest.data, rest.len);
+    return (struct span){ room, keyword.len + rest.len };
 }
 
 /* "FROM:<path>" or "TO:<path>", then the end or a blank and parameters. */

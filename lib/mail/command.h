@@ -67,6 +67,12 @@ const struct command_refusal *command_refusal(enum command_fault fault);
 enum command_fault command_parse(struct span line, struct command *out);
 
 /*
+ * "FROM: <a@b>" as "FROM:<a@b>", for clients of whom blanks behind the colon are forgiven (SRV-7);
+ * all else as it is.  Lent from the argument or the room.
+ */
+struct span command_without_blanks(struct span argument, char room[SMTP_COMMAND_MAX]);
+
+/*
  * "MAIL": what stands behind the verb.  With an origin (else NULL) a bare name gets it as domain.
  */
 struct mail_command {

@@ -25,6 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mail_command mail;
     struct rcpt_command rcpt;
     struct bdat_command bdat;
+    char room[SMTP_COMMAND_MAX];
+    struct span rest;
 
     if (command_parse(line, &command) != COMMAND_FINE)
         return 0;
@@ -38,6 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (command_parse_rcpt(command.argument, false, NULL, &rcpt) == COMMAND_FINE)
         ensure(address_is_ascii(&rcpt.forward_path) && span_is_printable(span_of(rcpt.orcpt)));
+    rest = command_without_blanks(command.argument, room);
+    ensure(rest.len <= command.argument.len);
     if (command_parse_bdat(command.argument, &bdat) == COMMAND_FINE)
         ensure(command.argument.data[0] >= '0' && command.argument.data[0] <= '9');
     if (command_parse_hello(command.argument, name) == COMMAND_FINE)

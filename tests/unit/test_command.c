@@ -428,6 +428,33 @@ static void a_name_without_end_is_not_completed(void **state)
                      COMMAND_BAD_FORWARD_PATH);
 }
 
+static void check_blanks(const char *argument, const char *expected)
+{
+    char room[SMTP_COMMAND_MAX];
+    struct span got = command_without_blanks(span_of(argument), room);
+
+    assert_true(span_equal(got, span_of(expected)));
+}
+
+static void blanks_behind_the_colon_can_be_forgiven(void **state)
+{
+    char long_one[SMTP_COMMAND_MAX + 10];
+    char room[SMTP_COMMAND_MAX];
+    (void)state;
+    check_blanks("FROM: <a@b.test> SIZE=1", "FROM:<a@b.test> SIZE=1");
+    check_blanks("TO:   <a@b.test>", "TO:<a@b.test>");
+    check_blanks("FROM:<a@b.test>", "FROM:<a@b.test>");
+    check_blanks("FROM: a@b.test", "FROM: a@b.test");
+    check_blanks("FROM :<a@b.test>", "FROM :<a@b.test>");
+    check_blanks("FROM", "FROM");
+    check_blanks("FROM: ", "FROM: ");
+    check_blanks("", "");
+    memset(long_one, 'x', sizeof(long_one));
+    memcpy(long_one, "FROM: <", 7);
+    struct span whole = { long_one, sizeof(long_one) };
+    assert_true(command_without_blanks(whole, room).data == long_one);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -460,6 +487,8 @@ int main(void)
           what_is_said_about_notifications_is_kept, 0, 0, 0 },
         { "command: MT-PRIORITY is a digit, perhaps below 0 (RFC 6710 s.3)",
           a_priority_is_a_digit_perhaps_below_0, 0, 0, 0 },
+        { "command: blanks behind the colon can be forgiven",
+          blanks_behind_the_colon_can_be_forgiven, 0, 0, 0 },
         { "command: SMTPUTF8 opens paths and ORCPT to UTF-8 (RFC 6531 s.3.2)",
           smtputf8_opens_paths_to_utf8, 0, 0, 0 },
         { "command: bare names get an origin where there is one",
