@@ -375,8 +375,10 @@ bool header_visit_authors(struct span block, header_author_fn *each, void *ctx)
     bool fine = true;
 
     header_fields_init(&fields, block);
-    while (header_fields_next(&fields, &field))
-        if (span_equal_nocase(field.name, SPAN("From")))
-            fine = visit_author_field(field.body, each, ctx) && fine;
+    do
+        while (header_fields_next(&fields, &field))
+            if (span_equal_nocase(field.name, SPAN("From")))
+                fine = visit_author_field(field.body, each, ctx) && fine;
+    while (header_fields_skip(&fields));
     return fine;
 }

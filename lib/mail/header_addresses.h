@@ -44,10 +44,10 @@ bool header_addresses_next(struct header_addresses *list, struct header_mailbox 
 bool header_mailbox_text(const struct header_mailbox *mailbox, char room[ADDRESS_MAX + 1]);
 
 /*
- * Whom a header block names as authors (every From field): calls `each` with each address, `text`
- * lent, and gives false when a From field holds anything that is no address or too long, so that
- * who asks for rights' sake can refuse; no From field and no address in it are not broken, only
- * never visited.
+ * Whom a header block names as authors (every From field, also behind lines that are none): calls
+ * `each` with each address, `text` lent, and gives false when a From field holds anything that is
+ * no address or too long, so that who asks for rights' sake can refuse; no From field and no
+ * address in it are not broken, only never visited.
  */
 typedef void header_author_fn(void *ctx, struct span text);
 bool header_visit_authors(struct span block, header_author_fn *each, void *ctx);

@@ -71,3 +71,13 @@ bool header_fields_next(struct header_fields *fields, struct header_field *out)
     fields->rest = span_from(fields->rest, out->whole.len);
     return true;
 }
+
+bool header_fields_skip(struct header_fields *fields)
+{
+    struct span line = span_first(fields->rest, line_length(fields->rest));
+
+    if (without_line_end(line).len == 0)
+        return false;
+    fields->rest = span_from(fields->rest, line.len);
+    return true;
+}

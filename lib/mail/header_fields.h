@@ -25,4 +25,10 @@ void header_fields_init(struct header_fields *fields, struct span block);
 /* The next field; false behind the last one. */
 bool header_fields_next(struct header_fields *fields, struct header_field *out);
 
+/*
+ * Steps over the line that is no field, for who must see what other readers may see behind it;
+ * false at the empty line, or where there is nothing more.
+ */
+bool header_fields_skip(struct header_fields *fields);
+
 #endif

@@ -158,6 +158,12 @@ static void authors_are_those_of_every_from_field(void **state)
                                           "from: bob@example.net,\r\n root\r\n\r\nFrom: c@d.e\r\n"),
                                      collect, found));
     assert_string_equal(found, "ada@example.net bob@example.net root ");
+    found[0] = '\0';
+    assert_true(header_visit_authors(SPAN(" folded\r\nFrom: a@b.c\r\nno field\r\nFrom: d@e.f\r\n"
+                                          "\r\nFrom: never@x.y\r\n"),
+                                     collect, found));
+    assert_string_equal(found, "a@b.c d@e.f ");
+    strcpy(found, "ada@example.net bob@example.net root ");
     assert_false(header_visit_authors(SPAN("From: Ada Lovelace\r\n"), collect, found));
     assert_true(header_visit_authors(SPAN("Subject: x\r\n"), collect, found));
     snprintf(body, sizeof(body), "From: %0300d@example.net\r\n", 0);

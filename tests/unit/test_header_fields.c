@@ -88,6 +88,21 @@ static void a_line_of_an_mbox_file_is_stepped_over(void **state)
     check_next(&fields, "A", " b", "A: b\r\n");
 }
 
+static void a_line_that_is_no_field_can_be_stepped_over(void **state)
+{
+    struct header_fields fields;
+    (void)state;
+    header_fields_init(&fields, SPAN(" x\r\nno field\r\nA: b\r\n\r\nbody\r\n"));
+    assert_true(header_fields_skip(&fields));
+    assert_true(header_fields_skip(&fields));
+    check_next(&fields, "A", " b", "A: b\r\n");
+    assert_false(header_fields_skip(&fields));
+    check_end(&fields, "\r\nbody\r\n");
+    header_fields_init(&fields, SPAN("x"));
+    assert_true(header_fields_skip(&fields));
+    assert_false(header_fields_skip(&fields));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +115,8 @@ int main(void)
         { "what is no field ends the block (MSG-15)", what_is_no_field_ends_the_block, NULL, NULL,
           NULL },
         { "the last line may lack its end", the_last_line_may_lack_its_end, NULL, NULL, NULL },
+        { "a line that is no field can be stepped over, the empty line cannot",
+          a_line_that_is_no_field_can_be_stepped_over, NULL, NULL, NULL },
         { "a line of an mbox file in front is stepped over", a_line_of_an_mbox_file_is_stepped_over,
           NULL, NULL, NULL },
     };
