@@ -5,6 +5,7 @@
 #include "lib/base/settings.h"
 #include "supervisor/bridges.h"
 #include "supervisor/handover.h"
+#include "supervisor/strangers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,6 +120,15 @@ static void on_bridge(void *ctx, unsigned listener, const char *interface,
                         text, interface);
 }
 
+static void on_stranger(void *ctx, unsigned listener, bool is_fault, const char *sentence)
+{
+    const struct file_check *check = ctx;
+
+    settings_errors_add(is_fault ? check->errors : check->warnings, check->config,
+                        settings_find_line(check->config, "listeners", listener, "relay-from"),
+                        "%s%s", is_fault ? "" : "warning: ", sentence);
+}
+
 static void add_lines(struct json *o, const char *name, const struct settings_errors *lines)
 {
     struct json *list = json_add_array(o, name);
@@ -176,6 +186,7 @@ int check_run(const struct invocation *i)
         struct file_check check = { i->config, &errors, &warnings };
         handover_check_files(s, on_file_fault, on_file_warning, &check);
         bridges_visit(s, on_bridge, &check);
+        strangers_visit(s, on_stranger, &check);
     }
     print_findings(i, &errors, &warnings);
     status = errors.count == 0 ? EXIT_DONE : EXIT_FAILED;

@@ -7,6 +7,7 @@
 #include "supervisor/listeners.h"
 #include "lib/io/local_socket.h"
 #include "supervisor/mail_names.h"
+#include "supervisor/strangers.h"
 #include "supervisor/ticket_keys.h"
 #include "supervisor/watched.h"
 
@@ -304,6 +305,15 @@ static struct error *open_counters(struct handover *h, const struct handover *ol
 
 /* --- the whole ------------------------------------------------------------------------------- */
 
+/* An open relay is not started, whoever wrote it so. */
+static void refuse_stranger(void *ctx, unsigned listener, bool is_fault, const char *sentence)
+{
+    struct error *err = is_fault ? error_new(ERROR_LOCAL, "%s", sentence) : NULL;
+
+    if (err)
+        join_fault(ctx, CONTENT_COUNT, listener, &err);
+}
+
 struct error *handover_new(const struct settings *settings, const struct handover *old,
                            struct handover **out_handover)
 {
@@ -316,6 +326,7 @@ struct error *handover_new(const struct settings *settings, const struct handove
         h->tickets = old->tickets;
     ticket_keys_renew(&h->tickets, clock_monotonic_ms());
     open_files(h, &(struct faults){ join_fault, &err });
+    strangers_visit(settings, refuse_stranger, &err);
     if (!err)
         err = open_counters(h, old);
     if (!err)

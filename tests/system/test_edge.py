@@ -81,3 +81,17 @@ def test_a_network_with_rules_uses_its_senders_and_recipients_and_no_others(make
     assert "not a sender of your network" in relay.events("refuse")[0].text
     relay.wait_delivery("you@nopolicy.test", "delivered")
     assert len(relay.queue()) == 0
+
+
+def test_relaying_for_the_address_of_a_proxy_is_refused(make_relay):
+    relay = make_relay()
+    proxied = {"address": "127.0.0.1:2501", "proxy-from": ["192.0.2.7"]}
+    outside = {"address": f"{table.RELAY_ADDRESS}:25"}
+    relay.write(listeners=(proxied, {**outside, "relay-from": ["192.0.2.7/32"]}))
+    done = relay.cli("check", check=False)
+    assert done.returncode == 1 and "a proxy of another listener" in done.stderr
+    assert relay.launch().process.wait(10) == 1, "it does not start either"
+    assert relay.state_is_untouched()
+    relay.write(listeners=(proxied, {**outside, "relay-from": ["192.0.2.0/24"]}))
+    done = relay.cli("check")
+    assert "warning: relay-from: 192.0.2.0/24 holds 192.0.2.7" in done.stderr
