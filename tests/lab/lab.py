@@ -9,7 +9,6 @@
 import json
 import os
 import subprocess
-import time
 
 import certificates
 import mx_host
@@ -111,20 +110,30 @@ class Lab:
     # ------------------------------------------------------------ MX hosts
 
     def mx(self, host, **changes):
-        """Changes stages of a host's script, or its `certificate`; its idle sessions end."""
+        """Changes stages of a host's script, or its `certificate`; its sessions end."""
         path = f"{self.folder}/mx/{host}.json"
         with open(path + ".new", "w", encoding="utf-8") as f:
             json.dump(changes, f)
         os.replace(path + ".new", path)
-        time.sleep(4 * mx_host.CHANGES_SEEN_S)
+        self._wait_seen(host, os.stat(path).st_mtime_ns)
 
     def mx_as_before(self, host=None):
         changed = [n[:-5] for n in os.listdir(f"{self.folder}/mx") if n.endswith(".json")]
         for name in changed:
             if host in (None, name):
                 os.unlink(f"{self.folder}/mx/{name}.json")
-        if changed:
-            time.sleep(4 * mx_host.CHANGES_SEEN_S)
+        for name in changed:
+            if host in (None, name):
+                self._wait_seen(name, 0)
+
+    def _wait_seen(self, host, change):
+        def seen():
+            try:
+                with open(f"{self.folder}/mx/{host}.seen", encoding="ascii") as f:
+                    return f.read() == str(change)
+            except FileNotFoundError:
+                return False
+        wait_until(seen, 10, f"{host} to change its mind")
 
     def events(self, event=None, since=0.0, **facts):
         """What the MX hosts saw: dicts of mx_host.py's log that have those facts."""

@@ -104,8 +104,10 @@ class MxHost:
             self.contexts[kind] = certificates.server_context(*files, self.host.tls)
         return self.contexts[kind]
 
-    def end_idle(self):
+    def change_minds(self):
+        """Ends idle sessions now, others after their message: the next ones hear the new script."""
         for talk in list(self.open):
+            talk.is_last = True
             if talk.sender is None:
                 talk.hang_up()
 
@@ -120,6 +122,7 @@ class Conversation:
         self.tls = self.sni = None
         self.commands = []
         self.sender, self.recipients = None, []
+        self.is_last = False            # of its transactions
 
     def run(self):
         self.socket.settimeout(900)
@@ -127,13 +130,13 @@ class Conversation:
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.say("greeting")
-            while True:
+            while self.sender or not self.is_last:
                 self.command(self.line())
         except (Gone, OSError, ValueError):
             pass
         finally:
-            self.mx.open.discard(self)
             self.note("session", commands=self.commands)
+            self.mx.open.discard(self)
             for thing in (self.reader, self.socket):
                 try:
                     thing.close()
@@ -342,6 +345,7 @@ def start_all(hosts, addresses, authority, folder):
 
 
 CHANGES_SEEN_S = 0.03
+SESSIONS_END_S = 2      # for those that are not silent on purpose
 
 
 def mind_changes(hosts, folder):
@@ -349,8 +353,20 @@ def mind_changes(hosts, folder):
     while True:
         with os.scandir(folder) as entries:
             now = {e.name[:-5]: e.stat().st_mtime_ns for e in entries if e.name.endswith(".json")}
-        for name in {n for n, _ in set(before.items()) ^ set(now.items())}:
-            if name in hosts:
-                hosts[name].end_idle()
+        changed = {n for n, _ in set(before.items()) ^ set(now.items())}
+        change([hosts[name] for name in changed if name in hosts])
+        for name in changed:
+            with open(f"{folder}/{name}.seen", "w", encoding="ascii") as f:
+                f.write(str(now.get(name, 0)))
         before = now
         time.sleep(CHANGES_SEEN_S)
+
+
+def change(hosts):
+    """Returns when the sessions that heard the old script have ended and stand in the log."""
+    old = [(host, talk) for host in hosts for talk in host.open]
+    for host in hosts:
+        host.change_minds()
+    end = time.monotonic() + SESSIONS_END_S
+    while any(talk in host.open for host, talk in old) and time.monotonic() < end:
+        time.sleep(CHANGES_SEEN_S / 10)

@@ -91,6 +91,18 @@ def test_queue_show_tells_of_every_candidate_and_of_what_is_done(relay):
     assert last["reply"] == row["last_reply"] and last["reply"].startswith("250 ")
 
 
+def test_of_a_host_that_rests_all_mail_shows_when_it_is_tried_again(make_relay):
+    relay = make_relay(retry_first="1h").start()
+    send("first@mx-refused.test")
+    relay.wait_delivery("first@mx-refused.test", "deferred")
+    send("second@mx-refused.test")
+    rows = {r["recipient"]: r for r in relay.wait_queue(2)}
+    second = rows["second@mx-refused.test"]
+    assert second["attempts"] == 0 and second["state"] == "queued"
+    later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=30)
+    assert second["next_try"] > later.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def test_queue_show_of_an_unknown_message_is_an_error(relay):
     done = relay.cli("queue", "show", "123abc", check=False)
     assert done.returncode == 1 and "123abc" in done.stderr

@@ -10,7 +10,7 @@ from client import Client, Message, send
 from services import wait_until
 from test_policy import arrived, wait_arrived
 
-ROLES = ["smtpd", "queue", "deliver", "policy", "tlsrpt", "auth"]
+ROLES = ["smtpd", "auth", "pickup", "queue", "deliver", "policy", "tlsrpt"]
 
 
 @pytest.mark.parametrize("role", ROLES)
