@@ -8,6 +8,9 @@
 #include "lib/base/memory.h"
 #include "lib/io/tls_server.h"
 
+_Static_assert((int)SETTINGS_CERTIFICATES_MAX <= (int)TLS_PAIRS_MAX,
+               "a listener has them in one context");
+
 struct places {
     struct role *role;
     const struct settings *settings;

@@ -44,7 +44,7 @@ void sandbox_raise_limits(void)
         return;
     files.rlim_cur = files.rlim_max;
     if (files.rlim_max < FILES_WANTED && setrlimit(RLIMIT_NOFILE, &wanted) == 0)
-        return; /* root may */
+        return;                       /* root may */
     setrlimit(RLIMIT_NOFILE, &files); /* the roles say when it is too few for them */
 }
 

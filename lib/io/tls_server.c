@@ -89,7 +89,7 @@ static struct error *use_pair(SSL_CTX *ctx, const struct pair *pair)
 
 /* The contexts of a listener: the first is what every session begins with, and owns this. */
 struct faces {
-    SSL_CTX **of;
+    SSL_CTX *of[TLS_PAIRS_MAX];
     unsigned count;
     struct tls_ticket_keys *tickets; /* NULL: none are given */
 };
@@ -110,7 +110,6 @@ static void faces_free(void *parent, void *ptr, CRYPTO_EX_DATA *data, int index,
         return;
     for (unsigned i = 1; i < faces->count; i++)
         SSL_CTX_free(faces->of[i]);
-    free(faces->of);
     tls_ticket_keys_free(&faces->tickets);
     free(faces);
 }
@@ -176,19 +175,18 @@ static void use_session_id(SSL_CTX *ctx, struct span session_id)
     ensure(SSL_CTX_set_session_id_context(ctx, digest, len) == 1);
 }
 
-/* The first error stays as the session's verdict; it ends the handshake only where it must. */
-static int judge_client(X509_STORE_CTX *store, void *must_be_trusted)
+/* The first error stays as the session's verdict, and ends no handshake. */
+static int judge_client(X509_STORE_CTX *store, void *ctx)
 {
-    int result = X509_verify_cert(store);
-
-    return must_be_trusted ? result : 1;
+    (void)ctx;
+    (void)X509_verify_cert(store);
+    return 1;
 }
 
 /* No list of issuers is sent: clients choose by it, and what counts may be a fingerprint. */
 static void ask_client(SSL_CTX *ctx, const struct tls_server_wish *wish)
 {
     bool is_required = wish->client == TLS_CLIENT_REQUIRED;
-    static char yes;
 
     if (wish->client == TLS_CLIENT_UNASKED)
         return;
@@ -196,8 +194,8 @@ static void ask_client(SSL_CTX *ctx, const struct tls_server_wish *wish)
         SSL_CTX_set1_cert_store(ctx, tls_trust_store(wish->client_trust));
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | (is_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                        NULL);
-    SSL_CTX_set_cert_verify_callback(ctx, judge_client,
-                                     is_required && wish->client_trust ? &yes : NULL);
+    if (!is_required || !wish->client_trust)
+        SSL_CTX_set_cert_verify_callback(ctx, judge_client, NULL);
 }
 
 static SSL_CTX *context_new(const struct faces *faces, const struct tls_server_wish *wish)
@@ -246,8 +244,8 @@ struct error *tls_server_context_new(const struct tls_server_wish *wish,
     struct faces *faces = memory_new(sizeof(*faces));
     struct error *err;
 
-    ensure(wish->pair_count > 0 && CRYPTO_THREAD_run_once(&faces_once, faces_begin) == 1);
-    faces->of = memory_new(wish->pair_count * sizeof(*faces->of));
+    ensure(wish->pair_count > 0 && wish->pair_count <= TLS_PAIRS_MAX);
+    ensure(CRYPTO_THREAD_run_once(&faces_once, faces_begin) == 1);
     if (wish->client == TLS_CLIENT_UNASKED)
         faces->tickets = tls_ticket_keys_new(wish->ticket_keys);
     err = take_pairs(faces, wish);

@@ -24,10 +24,13 @@ enum tls_client_certificate {
 /* What seals tickets, which let a client come back without a whole handshake. */
 enum { TLS_TICKET_KEY_SIZE = 16 + 32 + 32, TLS_TICKET_KEYS_MAX = 3 };
 
+enum { TLS_PAIRS_MAX = 8 };
+
 struct tls_server_wish {
     /*
-     * The first is for clients that ask for no name, or for one that none bears.  A pair with a
-     * name of one before it and another kind of key (RSA, ECDSA) stands beside that one.
+     * TLS_PAIRS_MAX at most.  The first is for clients that ask for no name, or for one that none
+     * bears.  A pair with a name of one before it and another kind of key (RSA, ECDSA) stands
+     * beside that one.
      */
     const struct tls_pair *pairs;
     unsigned pair_count;
