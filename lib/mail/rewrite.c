@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-
 /* Behind the last "@"; empty for a bare name. */
 static struct span domain_of(struct span address)
 {

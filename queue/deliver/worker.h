@@ -24,7 +24,8 @@ struct worker {
     struct tlsrpt_client *reports;
     struct tls_context *contexts[TLS_FLOORS];
     uint64_t trust_generation;
-    struct ip_address own[SETTINGS_LISTENERS_MAX * SETTINGS_ADDRESSES_MAX]; /* addresses we listen on for mail */
+    struct ip_address
+        own[SETTINGS_LISTENERS_MAX * SETTINGS_ADDRESSES_MAX]; /* addresses we listen on for mail */
     unsigned own_count;
     bool all_own; /* on all of this machine */
 
