@@ -194,6 +194,7 @@ void session_auth_begin(struct session *s)
         begin_exchange(s, &start, buf_span(&response));
     }
     forget(&response);
+    stream_forget(s->stream, s->talk.initial);
 }
 
 static void take_response(struct session *s, struct span line)
@@ -225,6 +226,7 @@ size_t session_take_response(struct session *s, struct span input)
         break;
     case LINE_WHOLE:
         take_response(s, line);
+        stream_forget(s->stream, line);
         break;
     case LINE_TOO_LONG:
         give_up(s, REPLY_AUTH_LINE_TOO_LONG);

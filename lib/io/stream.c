@@ -1,6 +1,7 @@
 #include "lib/io/stream_private.h"
 
 #include "lib/base/memory.h"
+#include "lib/io/crypto.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -359,6 +360,12 @@ void stream_resume(struct stream *stream)
 size_t stream_unused(const struct stream *stream)
 {
     return stream->lent ? stream->lent : buf_len(&stream->input);
+}
+
+void stream_forget(const struct stream *stream, struct span piece)
+{
+    ensure(stream->lent > 0); /* the bytes are the loop's or our own */
+    crypto_cleanse((void *)(uintptr_t)piece.data, piece.len);
 }
 
 static void stream_secure(struct stream *stream)

@@ -81,6 +81,12 @@ void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 
 /*
+ * Inside `input`: overwrites a piece of what the call was given, which the owner is done with and
+ * which nobody may find in memory later.
+ */
+void stream_forget(const struct stream *stream, struct span piece);
+
+/*
  * Bytes read and not used up: must be 0 before a handshake (RFC 3207 s.4.2, pitfalls.md 7.2).
  * Inside `input` it is all that the call was given; there look at what stands behind the line.
  */

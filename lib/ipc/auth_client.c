@@ -195,6 +195,7 @@ void auth_client_attach(struct auth_client *client, int fd)
     channel_free(&client->channel);
     lose_all(client);
     client->channel = channel_open(client->loop, fd, &channel_events, client);
+    channel_forgets(client->channel);
 }
 
 unsigned auth_client_mechanisms(const struct auth_client *client)

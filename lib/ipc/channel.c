@@ -4,6 +4,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "lib/io/crypto.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,6 +55,7 @@ struct channel {
     struct error *fault; /* why it ends; NULL with `ended`: the peer closed */
     bool ended;          /* no more frames, `end` is under way or done */
     bool *freed;         /* set when the channel is freed inside a callback */
+    bool forgets;        /* overwrites what it is done with */
 };
 
 static void on_ready(void *ctx, bool readable, bool writable);
@@ -195,6 +197,19 @@ void channel_send_fd(struct channel *channel, enum frame_type type, const Protob
     put_frame(channel, type, message, (struct span){ NULL, 0 }, true);
 }
 
+void channel_forgets(struct channel *channel)
+{
+    channel->forgets = true;
+}
+
+/* Uses up the front of a buffer. */
+static void use_up(const struct channel *c, struct buf *b, size_t len)
+{
+    if (c->forgets)
+        crypto_cleanse(b->base + b->start, len);
+    buf_consume(b, len);
+}
+
 size_t channel_pending(const struct channel *channel)
 {
     return buf_len(&channel->out);
@@ -252,7 +267,7 @@ static bool flush_some(struct channel *c)
         return false;
     }
     c->sent += (uint64_t)put;
-    buf_consume(&c->out, (size_t)put);
+    use_up(c, &c->out, (size_t)put);
     forget_sent_fd(c);
     return true;
 }
@@ -354,7 +369,7 @@ static enum gift give_frame(struct channel *c)
     if (freed)
         return GIFT_FREED;
     c->freed = NULL;
-    buf_consume(&c->in, size);
+    use_up(c, &c->in, size);
     return GIFT_GIVEN;
 }
 

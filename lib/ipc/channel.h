@@ -56,6 +56,9 @@ void channel_send_fd(struct channel *channel, enum frame_type type, const Protob
                      int fd);
 /* Tries to send all that is kept, waiting at most `wait_ms`; for the end of a role. */
 void channel_drain(struct channel *channel, int64_t wait_ms);
+/* What crosses here may be a password: it is overwritten as soon as it is used. */
+void channel_forgets(struct channel *channel);
+
 size_t channel_pending(const struct channel *channel);
 
 /*

@@ -238,6 +238,7 @@ void exchanges_attach(struct exchanges *exchanges, int fd)
     list_init(&peer->all);
     list_append(&exchanges->smtpds, &peer->in_exchanges);
     peer->channel = channel_open(exchanges->loop, fd, &channel_events, peer);
+    channel_forgets(peer->channel);
     send_state(peer);
 }
 

@@ -194,6 +194,33 @@ def test_a_wrong_password_and_an_unknown_user_are_alike(relay):
     assert "wrong\0" not in text and b64("\0ada\0wrong") not in text and SECRET not in text
 
 
+def found_in_memory(pid, texts):
+    """Which of these lie in what a process can write to."""
+    found = set()
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for begin, end in re.findall(r"^(\w+)-(\w+) rw.*(?<!\[vvar\])$", maps.read(), re.M):
+            memory.seek(int(begin, 16))
+            content = memory.read(int(end, 16) - int(begin, 16))
+            found |= {t for t in texts if t in content}
+    return found
+
+
+def test_no_password_stays_in_memory(relay):
+    other = "another, that is wrong"
+    secrets = {SECRET.encode(), other.encode(), b64(SECRET).encode(), b64(other).encode(),
+               b64("\0ada\0" + SECRET).encode(), b64("\0ada\0" + other).encode()}
+    client, _ = secure(relay)
+    assert client.say(plain("ada", other))[0] == 535
+    assert client.say(plain("ada", SECRET))[0] == 235
+    client, _ = secure(relay)
+    for line, code in (("AUTH LOGIN", 334), (b64("ada"), 334), (b64(other), 535),
+                       ("AUTH LOGIN", 334), (b64("ada"), 334), (b64(SECRET), 235)):
+        assert client.say(line)[0] == code
+    for event in relay.events("role-started"):
+        if event["name"] in ("smtpd", "auth"):
+            assert not found_in_memory(int(event["pid"]), secrets), event["name"]
+
+
 def test_nonsense_is_refused_and_the_session_goes_on(relay):
     client, _ = secure(relay)
     assert client.say("AUTH")[0] == 501
