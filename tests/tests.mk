@@ -38,7 +38,7 @@ test:                     ## all tests; the last line is "N passed, N failed"
 	@packaging/install.sh build run try test
 	@$(MAKE) --no-print-directory -s -j2 all peers $(UNIT)
 	@$(PYTHON) tests/run.py $(foreach suite,$(SUITES),"$(suite)=$(MAKE) --no-print-directory -s $(suite)")
-SUITES = system-1 system-2 unit fuzz powercut ledger storage mutants vectors
+SUITES = system-1 system-2 unit fuzz powercut ledger storage hostile mutants vectors
 .PHONY: test
 
 # Fuzzing: each target runs from its seeds for FUZZ_SECONDS.
@@ -116,7 +116,7 @@ lint-all:
 	    -std=c17 -D_GNU_SOURCE -DWAXSEAL_VERSION='"$(VERSION)"' 2>/dev/null
 .PHONY: lint lint-all
 
-# Faults: kills, power cuts, failing and full disks.  Small counts here, the full ones in `make proof`.
+# Faults: kills, power cuts, failing and full disks, hostile clients.  Small counts here, the full ones in `make proof`.
 FAULT  = WAXSEAL=$(abspath $(BUILD)/waxseal) tests/fault/enter.sh $(PYTHON) tests/fault
 ledger: $(BUILD)/waxseal
 	@$(FAULT)/ledger.py --rounds 25
@@ -124,6 +124,8 @@ powercut: $(BUILD)/waxseal
 	@$(FAULT)/powercut.py --cuts 300
 storage: $(BUILD)/waxseal
 	@$(FAULT)/storage_faults.py
+hostile: $(BUILD)/waxseal
+	@$(FAULT)/hostile.py
 mutants: $(BUILD)/waxseal
 	@$(FAULT)/mutants.py
 proof:                    ## the fault tests and the byte-for-byte test at their full counts, and scanners
@@ -133,6 +135,7 @@ proof:                    ## the fault tests and the byte-for-byte test at their
 	@$(FAULT)/ledger.py --rounds 200
 	@$(FAULT)/powercut.py --cuts 1000
 	@$(FAULT)/storage_faults.py --nth 1 2 3 5 8 13 21 34
+	@$(FAULT)/hostile.py --connections 100000 --recipients 1000000
 	@$(FAULT)/mutants.py
 	@$(MAKE) --no-print-directory -s system STORIES="-s tests/system/proof_scanners.py"
-.PHONY: ledger powercut storage mutants proof
+.PHONY: ledger powercut storage hostile mutants proof
