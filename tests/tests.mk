@@ -98,13 +98,14 @@ STORIES = tests/system
 
 # What can be found without running it.
 LINTED = $(SOURCES) $(wildcard $(addsuffix /*.h,$(FOLDERS)))
-lint:                     ## format, warnings, clang-tidy, cppcheck, arrows, settings and events against their pages
+lint:                     ## format, warnings, clang-tidy, cppcheck, arrows, settings, events and rules against their pages
 	@packaging/install.sh build run try test
 	@$(MAKE) --no-print-directory -s generated lint-all
 lint-all:
 	@echo "lint: format";   clang-format --dry-run -Werror $(LINTED)
 	@echo "lint: arrows";   tests/lint/arrows.py $(BUILD)/gen
 	@echo "lint: events";   tests/lint/events.py
+	@echo "lint: rules";    tests/lint/rules.py
 	@echo "lint: gcc";      $(MAKE) --no-print-directory -s -j2 all WERROR=-Werror BUILD=build/lint >/dev/null
 	@echo "lint: clang";    $(MAKE) --no-print-directory -s -j2 all WERROR=-Werror BUILD=build/lint-clang CC=clang >/dev/null
 	@echo "lint: hardening"; tests/lint/hardening.sh build/lint
