@@ -166,6 +166,12 @@ void intake_begin(struct intake *intake, const struct intake_start *start,
                                         start->trace_tail, &accept_events, intake);
 }
 
+/* With the line that has begun: one line alone may be too much. */
+static uint64_t header_octets(const struct data_stream *data)
+{
+    return data->header_bytes + (data->in_header ? data->line_bytes : 0);
+}
+
 static void judge(struct intake *intake)
 {
     const struct data_stream *data = &intake->data;
@@ -174,7 +180,7 @@ static void judge(struct intake *intake)
         refuse(intake, REPLY_BAD_CONTENT);
     else if (data->bytes > intake->max_bytes)
         refuse(intake, REPLY_TOO_LARGE);
-    else if (data->header_bytes > intake->max_header_bytes)
+    else if (header_octets(data) > intake->max_header_bytes)
         refuse(intake, REPLY_HEADER_TOO_LARGE);
     else if (intake->max_line > 0 && data->longest_line > intake->max_line)
         refuse(intake, REPLY_CONTENT_LINE_TOO_LONG);

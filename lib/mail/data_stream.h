@@ -41,6 +41,7 @@ struct data_stream {
     uint64_t header_bytes; /* up to and with the empty line */
     uint64_t mended;       /* lines whose end was a bare LF */
     unsigned received;     /* Received fields in the header */
+    uint64_t line_bytes;   /* of the line begun */
     bool in_header;        /* the empty line has not come */
     bool eight_bit;        /* in what was handed on */
     bool eight_bit_header; /* in the header, or in what may be that of a MIME part */
@@ -52,7 +53,6 @@ struct data_stream {
     bool mends;
     bool follows_bare_lf; /* the line begun: its dot ends nothing */
     int state;
-    uint64_t line_bytes;             /* of the line begun */
     bool in_part;                    /* behind a line that may be a MIME boundary */
     char name[DATA_FIELD_NAME_SIZE]; /* the first bytes of the line begun */
 };

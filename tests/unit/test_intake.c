@@ -258,12 +258,14 @@ static void a_header_has_a_bound_even_in_one_line(void **state)
 {
     struct rig *rig = *state;
 
-    take_out(rig, "X");
     greet(rig);
-    begin_data(rig);
-    say_long_line(rig, HEADER_BYTES_MAX + 1);
-    rig_say(rig, "\r\n\r\nbody\r\n.\r\n");
-    hear(rig, "552 5.3.4");
+    for (int i = 0; i < 2; i++) { /* whether it is held or not */
+        begin_data(rig);
+        say_long_line(rig, HEADER_BYTES_MAX + 1);
+        rig_say(rig, "\r\n\r\nbody\r\n.\r\n");
+        hear(rig, "552 5.3.4");
+        take_out(rig, "X");
+    }
     begin_data(rig);
     say_long_line(rig, HEADER_BYTES_MAX - 4);
     rig_say(rig, "\r\n\r\nbody\r\n.\r\n");
