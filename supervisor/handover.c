@@ -418,10 +418,11 @@ bool handover_is_for(enum role_content kind, const struct role_row *row)
     case CONTENT_CERTIFICATE:
     case CONTENT_KEY:
     case CONTENT_CLIENT_CA:
-    case CONTENT_ALIASES:
     case CONTENT_RECIPIENTS:
     case CONTENT_TICKET_KEYS:
         return row->has_listeners;
+    case CONTENT_ALIASES:
+        return row->has_aliases;
     case CONTENT_USERS:
         return row->has_users;
     case CONTENT_COUNT:

@@ -45,9 +45,9 @@ static const struct role_row role_rows[] = {
     { .id = ROLE_AUTH, .title = "waxseal-auth", .entry = auth_main, .has_users = true },
     { .id = ROLE_SMTPD, .title = "waxseal-smtpd", .entry = smtpd_main,
       .instances = smtpd_instances, .has_successors = true, .has_listeners = true,
-      .drain_reload_ms = MINUTE_MS },
+      .has_aliases = true, .drain_reload_ms = MINUTE_MS },
     { .id = ROLE_PICKUP, .title = "waxseal-pickup", .entry = pickup_main, .folder = "drop",
-      .folder_mode = 01733 },
+      .folder_mode = 01733, .has_aliases = true },
 };
 /* clang-format on */
 

@@ -42,7 +42,7 @@ enum role_content {
     CONTENT_CLIENT_CA,   /* smtpd, per listener */
     CONTENT_RECIPIENTS,  /* smtpd, per listener */
     CONTENT_TICKET_KEYS, /* smtpd; made by the supervisor, see lib/io/tls_server.h */
-    CONTENT_ALIASES,     /* smtpd */
+    CONTENT_ALIASES,     /* smtpd, pickup */
     CONTENT_COUNT,
 };
 

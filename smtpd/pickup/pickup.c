@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/base/map.h"
 #include "lib/base/memory.h"
+#include "lib/mail/aliases.h"
 #include "smtpd/pickup/feed.h"
 #include "smtpd/pickup/folder.h"
 #include "smtpd/pickup/notice.h"
@@ -29,6 +30,7 @@ struct pickup {
     struct queue_client *queue;
     struct session_host sessions;
     struct session_place place;
+    struct aliases *aliases;
     struct feed_host feeds;
     struct folder *folder;
     struct buf head; /* of the file that is looked at */
@@ -420,6 +422,21 @@ static void on_session_ended(void *ctx, const struct ip_address *client)
 
 /* --- the role -------------------------------------------------------------------------------- */
 
+/* What is wrong with the file the supervisor has said. */
+static void load_aliases(struct pickup *p)
+{
+    aliases_free(&p->aliases);
+    p->aliases = aliases_parse(role_content(p->role, CONTENT_ALIASES, 0), NULL, NULL);
+    p->sessions.aliases = p->aliases;
+}
+
+static void on_content(void *ctx, enum role_content kind, unsigned index)
+{
+    (void)index;
+    if (kind == CONTENT_ALIASES)
+        load_aliases(ctx);
+}
+
 static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
 {
     struct pickup *p = ctx;
@@ -463,6 +480,7 @@ static void on_drain(void *ctx, int64_t wait_ms)
 static const struct role_events events = {
     .peer = on_peer,
     .settings = on_settings,
+    .content = on_content,
     .drain = on_drain,
 };
 
@@ -478,6 +496,7 @@ static void pickup_open(struct pickup *p, struct role *role)
     p->place.settings = &p->settings->local;
     p->queue = queue_client_new(p->loop, on_state, p);
     session_host_init(&p->sessions, p->loop, p->queue, p->settings, on_session_ended, p);
+    load_aliases(p);
     p->feeds = (struct feed_host){ &p->sessions, &p->place, on_fed, p };
     buf_init(&p->head, DROP_HEAD_MAX);
     list_init(&p->works);
@@ -498,6 +517,7 @@ static void pickup_close(struct pickup *p)
     }
     loop_task_cancel(&p->look);
     session_host_clear(&p->sessions);
+    aliases_free(&p->aliases);
     queue_client_free(&p->queue);
     shares_clear(p);
     map_free(&p->shares);

@@ -100,6 +100,20 @@ def test_bare_names_and_missing_fields_are_completed(make_relay):
     assert rows[0]["recipient"] == "root@origin.test" and rows[0]["sender"] == f"{USER}@origin.test"
 
 
+def test_mail_for_root_goes_where_aliases_say_whether_the_relay_is_up_or_down(lab, make_relay):
+    relay = make_relay()
+    with open(f"{relay.folder}/aliases", "w", encoding="ascii") as f:
+        f.write("root: admin@nopolicy.test\n")
+    relay.write(aliases_file=f"{relay.folder}/aliases")
+    relay.start()
+    run_sendmail(relay, "root", text="Subject: up\n\nx\n")
+    assert wait_one(lab, "up")[0]["recipients"] == ["<admin@nopolicy.test>"]
+    relay.stop()
+    run_sendmail(relay, "root", text="Subject: while down\n\nx\n")
+    relay.start()
+    assert wait_one(lab, "while down")[0]["recipients"] == ["<admin@nopolicy.test>"]
+
+
 def test_mdadm_and_logwatch_style_calls_are_understood(lab, relay):
     run_sendmail(relay, "-t", text=letter("DegradedArray", "From: mdadm monitoring <root@sender.test>"))
     wait_one(lab, "DegradedArray")
