@@ -197,6 +197,21 @@ def test_requiretls_wants_the_name_of_the_host_validated(lab, secure_relay):
         lab.web.restore("insecure.test")
 
 
+def test_a_relayhost_by_name_needs_no_other_word_for_its_name(lab, make_relay):
+    """The administrator has said it; the certificate still has to be good for it."""
+    lab.mx("mx.insecure.test", extensions=REQUIRETLS)
+    lab.mx(HOST, extensions=REQUIRETLS, certificate="expired")
+    listeners = (with_tls(lab, address="127.0.0.1:25", **{"relay-from": ["127.0.0.0/8"]}),)
+    relay = make_relay(listeners=listeners, relayhost="[mx.insecure.test]:25").start()
+    wait_arrived(lab, hand_in_required(lab, "by-relayhost@sender.test", "you@anywhere.test"))
+    relay.stop()
+    relay.write(relayhost=f"[{HOST}]:25")
+    relay.start()
+    hand_in_required(lab, "by-relayhost@sender.test", "me@anywhere.test")
+    event = relay.wait_delivery("me@anywhere.test", "failed")
+    assert event["status"] == "5.7.10" and "certificate expired" in event["reply"], event.text
+
+
 def test_requiretls_goes_to_the_second_host_when_the_first_does_not_offer_it(lab, secure_relay):
     lab.mx("mx1.secondmx.test", certificate="good")
     lab.mx("mx2.secondmx.test", extensions=REQUIRETLS)
