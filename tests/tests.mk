@@ -118,6 +118,7 @@ lint-all:
 .PHONY: lint lint-all
 
 # Faults: kills, power cuts, failing and full disks, hostile clients.  Small counts here, the full ones in `make proof`.
+MUTANTS = WAXSEAL=$(abspath $(BUILD)/waxseal) $(PYTHON) tests/fault/mutants.py
 FAULT  = WAXSEAL=$(abspath $(BUILD)/waxseal) tests/fault/enter.sh $(PYTHON) tests/fault
 ledger: $(BUILD)/waxseal
 	@$(FAULT)/ledger.py --rounds 25
@@ -128,7 +129,7 @@ storage: $(BUILD)/waxseal
 hostile: $(BUILD)/waxseal
 	@$(FAULT)/hostile.py
 mutants: $(BUILD)/waxseal
-	@$(FAULT)/mutants.py
+	@$(MUTANTS)
 proof:                    ## the fault tests and the byte-for-byte test at their full counts, and scanners
 	@packaging/install.sh build run try test
 	@$(MAKE) --no-print-directory -s all $(BUILD)/tests/unit/test_intake
@@ -137,6 +138,6 @@ proof:                    ## the fault tests and the byte-for-byte test at their
 	@$(FAULT)/powercut.py --cuts 1000
 	@$(FAULT)/storage_faults.py --nth 1 2 3 5 8 13 21 34
 	@$(FAULT)/hostile.py --connections 100000 --recipients 1000000
-	@$(FAULT)/mutants.py
+	@$(MUTANTS) --all
 	@$(MAKE) --no-print-directory -s system STORIES="-s tests/system/proof_scanners.py"
 .PHONY: ledger powercut storage hostile mutants proof
