@@ -135,7 +135,7 @@ static struct handover *handover_empty(const struct settings *settings)
 {
     struct handover *h = memory_new(sizeof(*h));
 
-    h->settings = *settings;
+    settings_copy(&h->settings, settings);
     h->counters = -1;
     h->local = -1;
     memset(h->unix_sockets, 0xff, sizeof(h->unix_sockets));

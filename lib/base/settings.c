@@ -342,9 +342,16 @@ void settings_complete(struct settings *s)
 
 void settings_defaults(struct settings *s)
 {
-    memset(s, 0, sizeof(*s));
+    memset(s, 0, offsetof(struct settings, listeners));
     settings_group_defaults(NULL, s);
     settings_complete(s);
+}
+
+void settings_copy(struct settings *to, const struct settings *from)
+{
+    memcpy(to, from,
+           offsetof(struct settings, listeners) +
+               from->listener_count * sizeof(from->listeners[0]));
 }
 
 /* --- writing --------------------------------------------------------------------------------- */

@@ -191,9 +191,6 @@ struct settings {
     struct client_rules recipient_rules;
     char dovecot_socket[SETTINGS_PATH_SIZE]; /* who knows that instead; empty: users_file */
 
-    struct listener_settings listeners[SETTINGS_LISTENERS_MAX];
-    unsigned listener_count;
-
     enum local_submission local_submission; /* sendmail(1): a socket and a drop folder */
     struct listener_settings local;         /* what holds there; no row of the table */
 
@@ -244,7 +241,14 @@ struct settings {
     /* TLS reports */
     char tlsrpt_organization[SETTINGS_NAME_SIZE];
     char tlsrpt_contact[SETTINGS_NAME_SIZE];
+
+    /* last, for they are large and mostly few: see settings_copy */
+    unsigned listener_count;
+    struct listener_settings listeners[SETTINGS_LISTENERS_MAX];
 };
+
+/* Copies what is in use; memory behind the last listener stays as it is, and untouched. */
+void settings_copy(struct settings *to, const struct settings *from);
 
 /* What it is called in the log: its name, or where it listens. */
 void listener_settings_label(const struct listener_settings *l, char text[SETTINGS_UNIX_SIZE]);

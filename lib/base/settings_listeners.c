@@ -344,7 +344,6 @@ static bool listeners_read(const struct settings_reading *reading, const struct 
         return setting_refuse_value(reading, setting, node);
     if (node->count > SETTINGS_LISTENERS_MAX)
         return setting_has_too_many(reading, setting, node, SETTINGS_LISTENERS_MAX);
-    memset(s->listeners, 0, sizeof(s->listeners));
     s->listener_count = 0;
     for (size_t i = 0; i < node->count; i++)
         fine = listener_read(reading, setting, &node->children[i], s) && fine;

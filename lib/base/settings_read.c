@@ -1,6 +1,9 @@
 #include "lib/base/settings_table.h"
 
+#include "lib/base/memory.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- saying what is wrong -------------------------------------------------------------------- */
@@ -210,14 +213,16 @@ static bool is_read(const struct tree_node *root, const char *name)
     const struct tree_node *node = member_of(root, name);
     const struct setting *setting = find_setting(NULL, span_of(name));
     struct settings_errors errors;
-    struct settings scratch;
+    struct settings *scratch;
     bool fine;
 
     if (!node)
         return true;
+    scratch = memory_new(sizeof(*scratch));
     settings_errors_init(&errors);
-    fine = setting->type->read(&(struct settings_reading){ "", &errors }, setting, node, &scratch);
+    fine = setting->type->read(&(struct settings_reading){ "", &errors }, setting, node, scratch);
     settings_errors_clear(&errors);
+    free(scratch);
     return fine;
 }
 
@@ -284,16 +289,16 @@ bool settings_parse(struct span text, const char *file, struct settings *out,
 {
     struct settings_reading reading = { file, errors };
     struct tree *tree = tree_parse(text, file, errors);
-    struct settings s;
+    struct settings *s = memory_new(sizeof(*s));
 
-    memset(&s, 0, sizeof(s));
-    settings_group_defaults(NULL, &s);
-    settings_read_group(&reading, NULL, tree_root(tree), &s); /* its errors are counted */
-    check_whole(&reading, tree_root(tree), &s);
+    settings_group_defaults(NULL, s);
+    settings_read_group(&reading, NULL, tree_root(tree), s); /* its errors are counted */
+    check_whole(&reading, tree_root(tree), s);
     tree_free(&tree);
-    if (errors->count > 0)
-        return false;
-    settings_complete(&s);
-    *out = s;
-    return true;
+    if (errors->count == 0) {
+        settings_complete(s);
+        settings_copy(out, s);
+    }
+    free(s);
+    return errors->count == 0;
 }
