@@ -54,6 +54,8 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_QUEUE_FULL] = { 452, "4.3.1", "The queue is full, please try again", NEXT_COMMAND },
     [REPLY_TOO_MANY_RECIPIENTS] = { 452, "4.5.3", "Too many recipients", NEXT_COMMAND },
     [REPLY_SHARE_SPENT] = { 450, "4.7.1", "Too many for now, please try later: ", NEXT_COMMAND },
+    [REPLY_NO_MEMORY] = { 452, "4.3.1", "Too many recipients of all clients, please try again",
+                          NEXT_COMMAND },
     [REPLY_TOO_MANY_CHUNKS] = { 421, "4.7.0", "@ has seen too many chunks", NEXT_CLOSE },
     [REPLY_NO_TLS] = { 454, "4.7.0", "TLS is not available here", NEXT_COMMAND },
     [REPLY_AUTH_TROUBLE] = { 454, "4.7.0", "Cannot check that now, please try again",

@@ -115,6 +115,13 @@ static const char *end_of_stream(enum stream_end end)
     return words[end];
 }
 
+/* One session may hold as much as an envelope's limits say, all of them together this. */
+static void count_memory(struct session *s, uint64_t now_bytes)
+{
+    s->host->envelope_bytes += now_bytes - s->envelope_bytes;
+    s->envelope_bytes = now_bytes;
+}
+
 static void session_free(struct session *s, const char *why)
 {
     struct session_host *host = s->host;
@@ -122,6 +129,7 @@ static void session_free(struct session *s, const char *why)
 
     session_log_disconnect(&s->peer, why, s->messages, loop_now(host->loop) - s->begun_ms);
     intake_abort(&s->intake);
+    count_memory(s, 0);
     auth_cancel(&s->auth);
     conversation_clear(&s->talk);
     stream_free(&s->stream);
@@ -147,6 +155,7 @@ static void session_end(struct session *s, enum reply_id reply)
 
 void session_after(struct session *s)
 {
+    count_memory(s, envelope_memory(&s->talk.envelope));
     if (!s->stream) {
         session_free(s, "client closed");
     } else if (s->is_over) {
@@ -289,6 +298,11 @@ static enum reply_id on_share(void *ctx, const struct address *sender, bool is_r
         .now_ms = loop_now(s->host->loop),
     };
     enum rate spent;
+
+    if (is_recipient && s->host->envelope_bytes > s->host->settings->max_envelope_bytes)
+        return REPLY_NO_MEMORY;
+    if (!s->host->rates)
+        return REPLY_OK;
     bool taken = is_recipient ? shares_take_recipient(s->host->rates, &facts, &spent)
                               : shares_take_message(s->host->rates, &facts, &spent);
 
@@ -345,7 +359,7 @@ void session_open(struct session_host *host, const struct session_place *place, 
     list_append(&host->sessions, &s->in_host);
     host->session_count++;
     conversation_init(&s->talk, host->settings, place->settings, &client->address);
-    s->talk.take_share = host->rates ? on_share : NULL;
+    s->talk.take_share = on_share;
     s->talk.share_ctx = s;
     s->timer = loop_timer_new(host->loop, on_timer, s);
     s->stream = stream_open(host->loop, fd, &stream_events, s);

@@ -47,6 +47,7 @@ struct session_host {
     void *ctx;
 
     enum pressure pressure;
+    uint64_t envelope_bytes; /* the memory of all recipients under way */
 
     /* The sessions' own. */
     struct list sessions;

@@ -57,6 +57,7 @@ struct session {
     bool had_transaction;
     struct lines lines;
     unsigned messages;
+    uint64_t envelope_bytes; /* what the host has counted of it */
 
     struct loop_timer *timer;
     int64_t armed_ms;      /* when the timer is due */

@@ -196,6 +196,8 @@ const struct setting settings_table[] = {
     { NULL, "max-recipients-per-sender", &setting_number, "0", "0 to 1000000",
       AT(max_recipients_per_sender),
       "The most recipients of one sender address in that time. 0: any number." },
+    { NULL, "max-envelope-memory", &setting_size, "\"128M\"", "1M to 16G", AT(max_envelope_bytes),
+      "The memory that one smtpd process may take for recipients of messages that are not whole yet." },
     { NULL, "max-errors", &setting_number, "20", "2 to 1000", AT(max_errors),
       "Refused commands until a client hears 421; beyond half of them replies come slowly." },
     { NULL, "max-idle-commands", &setting_number, "100", "10 to 10000", AT(max_idle_commands),

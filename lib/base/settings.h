@@ -220,6 +220,7 @@ struct settings {
     unsigned max_recipients_per_user;
     unsigned max_messages_per_sender;
     unsigned max_recipients_per_sender;
+    uint64_t max_envelope_bytes; /* of one smtpd process: recipients not handed in yet */
     unsigned max_errors;
     unsigned max_idle_commands;
     uint64_t queue_bytes_max;

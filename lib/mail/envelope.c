@@ -32,6 +32,17 @@ static void make_room(struct envelope *e)
         e->recipients = memory_resize(e->recipients, room * sizeof(*e->recipients));
 }
 
+size_t envelope_memory(const struct envelope *e)
+{
+    size_t room = RECIPIENTS_FIRST;
+
+    if (e->recipient_count == 0)
+        return 0;
+    while (room < e->recipient_count)
+        room *= 2;
+    return room * sizeof(*e->recipients);
+}
+
 static size_t octets_of(const struct address *forward_path)
 {
     return RECIPIENT_OCTETS + strlen(forward_path->text) + strlen(forward_path->domain);

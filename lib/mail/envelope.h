@@ -45,6 +45,9 @@ struct envelope {
     size_t recipient_octets; /* at least what they take on their way between roles */
 };
 
+/* The memory that its recipients take. */
+size_t envelope_memory(const struct envelope *e);
+
 void envelope_init(struct envelope *e);
 void envelope_clear(struct envelope *e);
 /* Is there room for one more, whatever its ORCPT, within ENVELOPE_BYTES_MAX? */

@@ -245,6 +245,41 @@ static void under_pressure_strangers_have_less_time(void **state)
     assert_true(left_ms(gate, 1) > MINUTE_MS);
 }
 
+static void says_line(struct gate *gate, unsigned number, const char *line, const char *hears)
+{
+    size_t len = strlen(line);
+
+    assert_int_equal(write(gate->clients[number], line, len), len);
+    rig_settle(&gate->rig);
+    assert_hears(gate, number, hears);
+}
+
+static void recipients_of_all_clients_together_take_so_much_memory(void **state)
+{
+    struct gate *gate = *state;
+    unsigned first, second;
+
+    open_entrance(gate, -1);
+    gate->rig.settings.max_envelope_bytes = 64 * sizeof(struct envelope_recipient) - 1;
+    first = arrive(gate, "192.0.2.1");
+    second = arrive(gate, "192.0.2.2");
+    assert_hears(gate, first, "220 ");
+    assert_hears(gate, second, "220 ");
+    says_line(gate, first, "HELO x\r\n", "250 ");
+    says_line(gate, second, "HELO x\r\n", "250 ");
+    says_line(gate, first, "MAIL FROM:<a@example.net>\r\n", "250 ");
+    says_line(gate, second, "MAIL FROM:<a@example.net>\r\n", "250 ");
+    for (int i = 0; i < 33; i++) /* room for 64 of them */
+        says_line(gate, first, "RCPT TO:<b@example.com>\r\n", "250 ");
+    says_line(gate, second, "RCPT TO:<b@example.com>\r\n", "452 4.3.1 ");
+    says_line(gate, first, "RCPT TO:<b@example.com>\r\n", "452 4.3.1 ");
+    says_line(gate, first, "RSET\r\n", "250 ");
+    says_line(gate, second, "RCPT TO:<b@example.com>\r\n", "250 ");
+    leave(gate, first);
+    leave(gate, second);
+    assert_int_equal(gate->rig.host.envelope_bytes, 0);
+}
+
 static void all_clients_together_have_a_limit(void **state)
 {
     struct gate *gate = *state;
@@ -444,6 +479,8 @@ int main(void)
         TEST("overload is borne by strangers: late, then turned away; who is known goes on",
              overload_is_borne_by_strangers),
         TEST("under pressure strangers have less time", under_pressure_strangers_have_less_time),
+        TEST("recipients of all clients together take so much memory",
+             recipients_of_all_clients_together_take_so_much_memory),
         TEST("all clients together have a limit, the last tenth is for loopback",
              all_clients_together_have_a_limit),
         TEST("whoever is not taken is counted nowhere", whoever_is_not_taken_is_counted_nowhere),
