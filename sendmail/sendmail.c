@@ -11,8 +11,9 @@
 #include "sendmail/text.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <fcntl.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,6 +196,20 @@ static int send_message(struct run *run)
     return exit_status;
 }
 
+/* --- the descriptors we were given ------------------------------------------------------------ */
+
+/*
+ * Whoever calls us may have closed some of the first three: nothing of ours may take their place,
+ * or what is for people would go to the relay.  A closed input stays one that cannot be read.
+ */
+static void fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDWR) != fd)
+            _exit(EX_OSERR);
+}
+
 /* --- the whole ------------------------------------------------------------------------------- */
 
 static int print_help(void)
@@ -229,6 +244,8 @@ int sendmail_run(int count, char *const words[], const char *config, sendmail_qu
     struct run run = { .name = words[0] };
     int exit_status;
 
+    fill_standard_descriptors();
+    signal(SIGPIPE, SIG_IGN); /* nobody listens: no reason to leave a message half sent */
     sendmail_options_parse(count, words, &run.options);
     if (run.options.fault)
         return complain(&run, EX_USAGE,

@@ -147,6 +147,14 @@ def test_without_the_password_nobody_relays_there(relay):
         assert c.say("MAIL FROM:<a@sender.test>")[0] == 530
 
 
+# ------------------------------------------------------------ through the socket
+
+def test_swaks_speaks_to_the_socket(lab, relay):
+    run("swaks", "--socket", f"{relay.folder}/run/submit", "--from", "ada@sender.test", "--to",
+        "you@nopolicy.test", "--header", "Subject: swaks by socket")
+    assert "(local user 0)" in wait_subject(lab, "swaks by socket")[1]
+
+
 # ------------------------------------------------------------ through sendmail
 
 def test_git_send_email_calls_sendmail(lab, sendmail, patch, request):

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -230,6 +231,26 @@ def test_what_comes_while_the_relay_is_down_arrives_once_when_it_is_up(lab, down
     assert len(arrived(lab, "down 7")) == 1
 
 
+def test_file_and_name_are_on_disk_before_it_says_0(down):
+    trace = f"{down.folder}/trace"
+    subprocess.run(["strace", "-f", "-o", trace, "-e", "trace=fsync,renameat2,syncfs,exit_group", BINARY,
+                    "sendmail", "-C", down.configuration, "you@nopolicy.test"], input=b"x\n", check=True,
+                   timeout=30)
+    with open(trace, encoding="utf-8") as f:
+        calls = [re.search(r"(fsync|renameat2|syncfs|exit_group)\(.*\) += (0|\?)", line) for line in f]
+    assert [c[1] for c in calls if c] == ["fsync", "renameat2", "syncfs", "exit_group"]
+
+
+@pytest.mark.parametrize("closed, status", [(0, 74), (1, 0), (2, 0)])
+def test_descriptors_that_were_closed_are_nobodys(lab, relay, closed, status):
+    done = subprocess.run(["sh", "-c", f'exec "$0" "$@" {closed}>&-', BINARY, "sendmail", "-v", "-C",
+                           relay.configuration, "you@nopolicy.test"], capture_output=True, timeout=30,
+                          input=f"Subject: closed {closed}\n\nx\n".encode(), check=False)
+    assert done.returncode == status
+    if status == 0:
+        assert wait_one(lab, f"closed {closed}")[2] == "x\r\n"
+
+
 def test_a_full_disk_is_no_success(down):
     folder = drop_folder(down)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=1733", "tmpfs", folder], check=True)
@@ -359,6 +380,28 @@ def test_thousands_of_files_of_one_user_do_not_keep_others_waiting(lab, down):
 
 
 # ------------------------------------------------------------ kill -9
+
+def test_whatever_dies_what_sendmail_took_arrives(lab, relay):
+    """Every role is killed again and again while a user sends: 0 means kept."""
+    stop = threading.Event()
+
+    def kill_at_random():
+        while not stop.wait(random.uniform(0.05, 0.4)):
+            role = random.choice(["smtpd", "pickup", "queue"])
+            for pid in relay.role_pids(role):
+                kill(pid, signal.SIGKILL)
+    killer = threading.Thread(target=kill_at_random)
+    killer.start()
+    try:
+        for n in range(40):
+            run_sendmail(relay, "-t", text=letter(f"chaos {n}"))
+    finally:
+        stop.set()
+        killer.join()
+    for n in range(40):
+        wait_until(lambda s=f"chaos {n}": arrived(lab, s), 60, f"chaos {n} at an MX")
+    wait_until(lambda: waiting(relay) == [], 30, "an empty drop folder")
+
 
 def test_pickup_killed_at_any_moment_loses_nothing(lab, down):
     """What is doubled was committed and not yet removed: at most those under way at a kill."""
