@@ -1,7 +1,8 @@
 /*
  * fuzz_session - a whole session with a fake queue: whatever a client sends, in whatever pieces,
  * every reply is well-formed, nothing goes to the queue but within DATA, and no session is left.
- * Input: a byte for the size of the pieces, a byte for the queue's mood, then what the client says.
+ * Input: a byte for the size of the pieces, a byte for the queue's mood and the listener's duties,
+ * then what the client says.
  */
 #include <string.h>
 
@@ -14,6 +15,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const size_t pieces[] = { 1, 2, 3, 7, 64, 1000, 65536, 1 };
 static const enum accept_outcome outcomes[] = { ACCEPT_DONE, ACCEPT_FULL, ACCEPT_TROUBLE,
                                                 ACCEPT_LOST };
+
+/* The listener does all that it may do to a message. */
+static void give_duties(struct rig *rig)
+{
+    struct listener_settings *listener = &rig->settings.listeners[0];
+
+    listener->submission_fixes = SWITCH_ON;
+    listener->complete_addresses = SWITCH_ON;
+    listener->remove_headers = (struct field_names){ .items = { "X" }, .count = 1 };
+    strcpy(listener->copy_to, "journal@example.org");
+    rig->settings.rewrites = (struct rewrite_list){
+        .items = { { "a@b.lan", "c@e.test" }, { ".lan", "e.test" } },
+        .count = 2,
+    };
+}
+
+static void mend_lines(struct rig *rig)
+{
+    struct network_list *networks = &rig->settings.listeners[0].normalise_from;
+
+    networks->items[0] = rig->settings.listeners[0].relay_from.items[0];
+    networks->count = 1;
+}
 
 static void run_once(struct rig *rig)
 {
@@ -59,6 +83,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     log_open(rig.log_fd, LOG_ERROR, "fuzz");
     fake_queue.outcome = outcomes[data[1] % 4];
     fake_queue.window = data[1] & 4 ? 5 : STREAM_WINDOW;
+    if (data[1] & 16)
+        give_duties(&rig);
+    if (data[1] & 32)
+        mend_lines(&rig);
     rig_open(&rig, data[1] & 8 ? "198.51.100.1" : "192.0.2.7");
     run_once(&rig);
     struct span rest = { (const char *)data + 2, size - 2 };
