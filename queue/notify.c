@@ -46,14 +46,6 @@ size_t notify_failures(const struct notify_facts *facts)
 
 /* ---- the fields of the status part (RFC 3464 s.2) ------------------------------------------- */
 
-static bool is_ascii(struct span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.data[i] > 0x7f)
-            return false;
-    return true;
-}
-
 static bool write_field(struct buf *out, const char *name, const char *type, struct span text)
 {
     return buf_append(out, span_of(name)) && buf_append(out, SPAN(": ")) &&
@@ -64,7 +56,7 @@ static bool write_field(struct buf *out, const char *name, const char *type, str
 /* An address, in UTF-8 where it is that (RFC 6533 s.3). */
 static bool write_address_field(struct buf *out, const char *name, struct span address)
 {
-    return buf_printf(out, "%s: %s", name, is_ascii(address) ? "rfc822; " : "utf-8; ") &&
+    return buf_printf(out, "%s: %s", name, span_is_ascii(address) ? "rfc822; " : "utf-8; ") &&
            notify_clean_utf8(out, address, FIELD_MAX) && buf_append(out, SPAN("\r\n"));
 }
 
@@ -387,13 +379,13 @@ static bool write_status(const struct notify_facts *facts, struct buf *out)
 static bool write_parts(const struct notify_facts *facts, struct span words, struct span status,
                         struct buf *out)
 {
-    const char *type = is_ascii(status) ? "delivery-status" : "global-delivery-status";
+    const char *type = span_is_ascii(status) ? "delivery-status" : "global-delivery-status";
     char boundary[BOUNDARY_SIZE];
 
     choose_boundary(facts, boundary);
     return write_header(facts, type, boundary, out) &&
            buf_printf(out, "--%s\r\nContent-Type: text/plain; charset=%s\r\n", boundary,
-                      is_ascii(words) ? "us-ascii" : "utf-8") &&
+                      span_is_ascii(words) ? "us-ascii" : "utf-8") &&
            write_body(out, words) &&
            buf_printf(out,
                       "\r\n--%s\r\nContent-Type: message/%s\r\n"

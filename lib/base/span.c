@@ -118,6 +118,14 @@ bool span_to_number(struct span s, uint64_t max, uint64_t *out_value)
     return true;
 }
 
+bool span_is_ascii(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.data[i] > 0x7f)
+            return false;
+    return true;
+}
+
 bool span_is_printable(struct span s)
 {
     for (size_t i = 0; i < s.len; i++)

@@ -54,6 +54,9 @@ bool span_cut(struct span *rest, char separator, struct span *out_piece);
  */
 bool span_to_number(struct span s, uint64_t max, uint64_t *out_value);
 
+/* True when no byte is above 127. */
+bool span_is_ascii(struct span s);
+
 /* True when every byte is printable ASCII (0x20 to 0x7e). */
 bool span_is_printable(struct span s);
 

@@ -6,14 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_ascii(struct span text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if ((unsigned char)text.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* RFC 5322 s.3.2.3, RFC 6532 s.3.2; what is not ASCII is well-formed here. */
 static bool is_atext(char c)
 {
@@ -97,7 +89,7 @@ static bool parse_domain(struct span domain, struct address *out)
 {
     if (domain.len > 2 && domain.data[0] == '[' && domain.data[domain.len - 1] == ']')
         return parse_literal(domain, out);
-    if (is_ascii(domain) && !domain_is_host(domain))
+    if (span_is_ascii(domain) && !domain_is_host(domain))
         return false;
     return domain_normalize(domain, out->domain);
 }
@@ -159,7 +151,7 @@ enum address_fault address_parse(struct span text, struct address *out)
     *out = (struct address){ .is_literal = false };
     if (has_bad_bytes(text))
         return ADDRESS_SYNTAX;
-    return is_ascii(text) ? address_parse_utf8(text, out) : ADDRESS_NON_ASCII;
+    return span_is_ascii(text) ? address_parse_utf8(text, out) : ADDRESS_NON_ASCII;
 }
 
 enum address_fault address_parse_reverse(struct span text, struct address *out)
@@ -180,7 +172,7 @@ enum address_fault address_parse_reverse(struct span text, struct address *out)
 
 bool address_is_ascii(const struct address *address)
 {
-    return is_ascii(span_of(address->text));
+    return span_is_ascii(span_of(address->text));
 }
 
 bool address_to_ascii(const struct address *address, char room[ADDRESS_ASCII_SIZE])
@@ -188,7 +180,7 @@ bool address_to_ascii(const struct address *address, char room[ADDRESS_ASCII_SIZ
     struct span local = span_first(span_of(address->text), address->local_len);
 
     room[0] = '\0';
-    if (!is_ascii(local))
+    if (!span_is_ascii(local))
         return false;
     if (address_is_ascii(address))
         return span_to_string(span_of(address->text), room, ADDRESS_ASCII_SIZE);

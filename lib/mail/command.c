@@ -136,14 +136,6 @@ static bool is_keyword(struct span s)
     return true;
 }
 
-static bool is_ascii(struct span s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /*
  * RFC 5321 s.4.1.2: esmtp-value; RFC 6531 s.3.3 adds UTF-8.  A "=" in it is tolerated, as AUTH= and
  * others have one.
@@ -309,7 +301,7 @@ static enum command_fault check_ascii(const struct address *path, enum command_f
 {
     if (!address_is_ascii(path))
         return non_ascii;
-    return is_ascii(parameters) ? COMMAND_FINE : COMMAND_PARAMETER_SYNTAX;
+    return span_is_ascii(parameters) ? COMMAND_FINE : COMMAND_PARAMETER_SYNTAX;
 }
 
 typedef enum address_fault parse_path_fn(struct span text, struct address *out);

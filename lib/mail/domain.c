@@ -30,14 +30,6 @@ bool domain_is_host(struct span name)
     return true;
 }
 
-static bool is_ascii(struct span s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
 static bool copy_lower(struct span name, char out[DOMAIN_MAX + 1])
 {
     if (!domain_is_host(name))
@@ -69,5 +61,5 @@ bool domain_normalize(struct span name, char out[DOMAIN_MAX + 1])
     out[0] = '\0';
     if (name.len > 1 && name.data[name.len - 1] == '.')
         name.len--;
-    return is_ascii(name) ? copy_lower(name, out) : convert(name, out);
+    return span_is_ascii(name) ? copy_lower(name, out) : convert(name, out);
 }

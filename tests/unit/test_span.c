@@ -100,6 +100,8 @@ static void printable_is_ascii_without_controls(void **state)
     assert_false(span_is_printable(SPAN("\x7f")));
     assert_false(span_is_printable(SPAN("\xc3\xa9")));
     assert_false(span_is_printable(SPAN("a\nb")));
+    assert_true(span_is_ascii(SPAN("a\x7f\n")) && span_is_ascii(SPAN("")));
+    assert_false(span_is_ascii(SPAN("a\x80")));
     assert_true(ascii_is_alnum('Z') && ascii_is_alnum('0') && !ascii_is_alnum('_'));
 }
 
