@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/memory.h"
 #include "lib/io/tls_openssl.h"
@@ -136,21 +137,39 @@ static int choose_face(SSL *ssl, int *alert, void *arg)
     return SSL_TLSEXT_ERR_NOACK;
 }
 
-static bool share_a_name(X509 *a, X509 *b)
+/* A wildcard is borne by a certificate that has the very same one. */
+static bool bears(X509 *certificate, struct span name)
+{
+    char host[256] = "any-label";
+
+    if (name.len == 0 || name.data[0] != '*')
+        return tls_certificate_bears(certificate, name);
+    if (!span_to_string(span_from(name, 1), host + strlen(host), sizeof(host) - strlen(host)))
+        return false;
+    return tls_certificate_bears(certificate, span_of(host));
+}
+
+/* Does `a` bear all DNS-IDs of `b`? */
+static bool covers(X509 *a, X509 *b)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(b, NID_subject_alt_name, NULL, NULL);
-    bool share = X509_NAME_cmp(X509_get_subject_name(a), X509_get_subject_name(b)) == 0 && !names;
+    bool all = names || X509_NAME_cmp(X509_get_subject_name(a), X509_get_subject_name(b)) == 0;
 
-    for (int i = 0; !share && i < sk_GENERAL_NAME_num(names); i++) {
+    for (int i = 0; all && i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        share = name->type == GEN_DNS &&
-                tls_certificate_bears(
-                    a, (struct span){ (const char *)ASN1_STRING_get0_data(name->d.dNSName),
+        all = name->type != GEN_DNS ||
+              bears(a, (struct span){ (const char *)ASN1_STRING_get0_data(name->d.dNSName),
                                       (size_t)ASN1_STRING_length(name->d.dNSName) });
     }
     GENERAL_NAMES_free(names);
     ERR_clear_error();
-    return share;
+    return all;
+}
+
+/* Else a client could be shown one without the name it asked for. */
+static bool have_same_names(X509 *a, X509 *b)
+{
+    return covers(a, b) && covers(b, a);
 }
 
 static bool has_key_like(SSL_CTX *ctx, const EVP_PKEY *key)
@@ -213,13 +232,13 @@ static SSL_CTX *context_new(const struct faces *faces, const struct tls_server_w
     return ctx;
 }
 
-/* The context that has a certificate for the same name and none with such a key; or a new one. */
+/* The context that has a certificate of the same names and none with such a key; or a new one. */
 static SSL_CTX *face_for(struct faces *faces, const struct pair *pair,
                          const struct tls_server_wish *wish)
 {
     for (unsigned i = 0; i < faces->count; i++)
         if (!has_key_like(faces->of[i], pair->key) &&
-            share_a_name(SSL_CTX_get0_certificate(faces->of[i]), pair->certificate))
+            have_same_names(SSL_CTX_get0_certificate(faces->of[i]), pair->certificate))
             return faces->of[i];
     return faces->of[faces->count++] = context_new(faces, wish);
 }

@@ -29,8 +29,8 @@ enum { TLS_PAIRS_MAX = 8 };
 struct tls_server_wish {
     /*
      * TLS_PAIRS_MAX at most.  The first is for clients that ask for no name, or for one that none
-     * bears.  A pair with a name of one before it and another kind of key (RSA, ECDSA) stands
-     * beside that one.
+     * bears.  A pair with the same names as one before it and another kind of key (RSA, ECDSA)
+     * stands beside that one.
      */
     const struct tls_pair *pairs;
     unsigned pair_count;

@@ -387,6 +387,25 @@ static void rsa_and_ecdsa_stand_side_by_side(void **state)
     tls_context_free(&server);
 }
 
+static void a_certificate_with_fewer_names_stands_for_itself(void **state)
+{
+    struct fixture *f = *state;
+
+    add_pair(f, &(struct leaf_wish){ .common_name = "both",
+                                     .names = NAMES("DNS:a.example", "DNS:*.b.example"),
+                                     .rsa_bits = 2048 });
+    add_pair(f, &(struct leaf_wish){ .common_name = "one", .names = NAMES("DNS:a.example") });
+    add_pair(f, &(struct leaf_wish){ .common_name = "same",
+                                     .names = NAMES("DNS:*.b.example", "DNS:A.example") });
+    struct tls_context *server = open_server(f);
+    for (const char **name = (const char *[]){ "a.example", "x.b.example", NULL }; *name; name++) {
+        assert_int_equal(key_shown(server, *name, "RSA-PSS+SHA256:RSA+SHA256"), EVP_PKEY_RSA);
+        assert_int_equal(key_shown(server, *name, "ECDSA+SHA256"), EVP_PKEY_EC);
+        assert_shown(server, *name, "same");
+    }
+    tls_context_free(&server);
+}
+
 static void sessions_outlive_the_context_they_began_with(void **state)
 {
     struct fixture *f = *state;
@@ -774,6 +793,8 @@ int main(void)
         TEST("a name that is nobody's gets the first certificate",
              a_name_that_is_nobodys_gets_the_first),
         TEST("RSA and ECDSA stand side by side for one name", rsa_and_ecdsa_stand_side_by_side),
+        TEST("a certificate with fewer names does not stand beside one with more",
+             a_certificate_with_fewer_names_stands_for_itself),
         TEST("sessions outlive the context they began with",
              sessions_outlive_the_context_they_began_with),
         TEST("versions begin at TLS 1.2, or at 1.3 where the listener says so",
