@@ -97,6 +97,9 @@ static void complete_envelope(struct session *s, int64_t now_utc_ms)
     envelope->client_address = s->client.address;
     span_to_string(span_of(conversation_client_name(&s->talk)), envelope->client_name,
                    sizeof(envelope->client_name));
+    if (s->client.address.family == ADDRESS_LOCAL)
+        ip_address_format(&s->client.address,
+                          envelope->user); /* one of many senders, as users are */
 }
 
 /* Its mailbox in ASCII: the header of a message is not to become UTF-8 by our field alone. */

@@ -118,6 +118,22 @@ static mode_t mode_of(const struct role_row *row, const struct settings *s)
     return row->folder_mode;
 }
 
+struct error *folders_set_modes(const struct settings *s, const struct sandbox_user *user)
+{
+    const struct role_row *rows;
+    size_t count = roles_table(&rows);
+    char path[FOLDER_PATH_SIZE];
+    struct error *err = NULL;
+
+    for (size_t i = 0; i < count && !err; i++) {
+        if (rows[i].folder_mode == 0)
+            continue;
+        snprintf(path, sizeof(path), "%s/%s", s->state_dir, rows[i].folder);
+        err = set_mode(path, mode_of(&rows[i], s), user);
+    }
+    return err;
+}
+
 static struct error *prepare_stores(const struct settings *s, const struct sandbox_user *user)
 {
     const struct role_row *rows;
@@ -132,10 +148,8 @@ static struct error *prepare_stores(const struct settings *s, const struct sandb
         err = make_folder("state-dir", path, 0700, user->uid, user->gid);
         if (!err)
             err = check_folder("state-dir", path, user);
-        if (!err && rows[i].folder_mode != 0)
-            err = set_mode(path, mode_of(&rows[i], s), user);
     }
-    return err;
+    return err ? err : folders_set_modes(s, user);
 }
 
 struct error *folders_prepare(const struct settings *s, const struct sandbox_user *user,

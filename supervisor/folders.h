@@ -12,4 +12,8 @@
 struct error *folders_prepare(const struct settings *s, const struct sandbox_user *user,
                               int *out_state_dir) MUST_CHECK;
 
+/* Opens those of the folders in the state directory that are for others, too, or closes them. */
+struct error *folders_set_modes(const struct settings *s,
+                                const struct sandbox_user *user) MUST_CHECK;
+
 #endif

@@ -247,6 +247,8 @@ static bool reload_with(struct supervisor *s, const struct settings *fresh)
         err = handover_new(fresh, s->handover, &handover);
     if (!err)
         err = handover_open_unix(handover, s->handover);
+    if (!err)
+        err = folders_set_modes(fresh, &s->plan.user);
     if (err) {
         handover_free(&handover);
         log_failure(LOG_ERROR, "reload-refused", err);

@@ -98,6 +98,7 @@ def test_bare_names_and_missing_fields_are_completed(make_relay):
     relay = make_relay(delivery="hold", origin="origin.test").start()
     run_sendmail(relay, "root", text="only text\n")
     rows = relay.wait_queue(1)
+    assert '"user":"local:1"' in relay.cli("queue", "show", rows[0]["id"], "--json").stdout
     assert rows[0]["recipient"] == "root@origin.test" and rows[0]["sender"] == f"{USER}@origin.test"
 
 
@@ -182,6 +183,12 @@ def test_local_submission_can_be_off(make_relay):
     assert done.returncode == 69 and "local-submission" in done.err
     assert os.stat(drop_folder(relay)).st_mode & 0o7777 == 0o700
     assert not os.path.exists(f"{relay.folder}/run/submit")
+    relay.write(local_submission="on")
+    relay.reload()
+    wait_until(lambda: os.path.exists(f"{relay.folder}/run/submit"), 5, "the socket")
+    wait_until(lambda: os.stat(drop_folder(relay)).st_mode & 0o7777 == 0o1733, 5, "an open folder")
+    run_sendmail(relay, "you@nopolicy.test", text="x\n")
+    assert relay.wait_event("accept")
 
 
 def test_without_any_relay_the_failure_is_loud(make_relay):
