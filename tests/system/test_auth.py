@@ -6,6 +6,7 @@ import os
 import re
 import smtplib
 import subprocess
+import threading
 import time
 import unicodedata
 
@@ -141,7 +142,8 @@ def scram(client, name, password, binding=None):
     bare = f"n={name},r=fyko"
     mechanism = "SCRAM-SHA-256-PLUS" if binding else "SCRAM-SHA-256"
     code, text = client.say(f"AUTH {mechanism} {b64(header + bare)}")
-    assert code == 334, text
+    if code != 334:
+        return code
     first = base64.b64decode(text[4:]).decode()
     nonce, salt, rounds = re.fullmatch(r"r=(fyko[^,]+),s=([^,]+),i=(\d+)", first).groups()
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(rounds))
@@ -172,6 +174,72 @@ def test_scram_plus_is_bound_to_the_certificate(relay):
     assert scram(client, "ada", SECRET, ("tls-server-end-point", end_point)) == 235
     client, _ = secure(relay)
     assert scram(client, "ada", SECRET, ("tls-server-end-point", bytes(32))) == 535
+
+
+class OpensslClient:
+    """A session of `openssl s_client`, which tells the key material that tls-exporter is made of."""
+
+    def __init__(self, ca_file, *words):
+        self.process = subprocess.Popen(  # pylint: disable=consider-using-with
+            ["openssl", "s_client", "-connect", f"{RELAY[0]}:25", "-starttls", "smtp", "-CAfile", ca_file, "-crlf",
+             "-ign_eof", "-tls1_3", "-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32", *words],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.patience = threading.Timer(20, self.process.kill)
+        self.patience.start()
+        assert self.read(r"Verif.*: (\d+|OK)")[1] in ("0", "OK")
+        self.exporter = bytes.fromhex(self.read(r"Keying material: (\w+)")[1])
+
+    def read(self, pattern):
+        for line in self.process.stdout:
+            found = re.search(pattern, line)
+            if found:
+                return found
+        raise EOFError(pattern)
+
+    def say(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        found = self.read(r"^(\d{3}) (.*)$")
+        return int(found[1]), found[0]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.patience.cancel()
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_scram_plus_is_bound_to_the_session(relay):
+    with OpensslClient(relay.lab.ca_file) as client:
+        assert client.say("EHLO client.sender.test")[0] == 250
+        assert scram(client, "ada", SECRET, ("tls-exporter", client.exporter)) == 235
+    with OpensslClient(relay.lab.ca_file) as other, OpensslClient(relay.lab.ca_file) as client:
+        assert client.say("EHLO client.sender.test")[0] == 250
+        assert client.exporter != other.exporter
+        assert scram(client, "ada", SECRET, ("tls-exporter", other.exporter)) == 535
+        assert scram(client, "ada", SECRET, ("tls-unique", client.exporter[:12])) == 535
+
+
+def test_scram_plus_knows_the_hash_of_its_certificate(relay, tmp_path):
+    """RFC 5929 section 4.1: that of the signature, here SHA-384."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha384", "-subj", "/CN=relay.test",
+                    "-addext", f"subjectAltName=DNS:{table.RELAY_NAME}", "-days", "3", "-keyout", tmp_path / "key",
+                    "-out", tmp_path / "chain"], check=True, capture_output=True)
+    listener = {**relay.settings["listeners"][0], "tls-certificate": str(tmp_path / "chain"),
+                "tls-key": str(tmp_path / "key")}
+    os.chmod(tmp_path / "key", 0o600)
+    relay.write(listeners=(listener, relay.settings["listeners"][1]))
+    relay.stop()
+    relay.start()
+    for digest, code in ((hashlib.sha384, 235), (hashlib.sha256, 535)):
+        client = Client(RELAY)
+        client.ehlo()
+        client.starttls(str(tmp_path / "chain"))
+        wait_until(lambda: "PLUS" in client.ehlo()[1], 5, "AUTH to be offered")  # pylint: disable=W0640
+        end_point = digest(client.socket.getpeercert(binary_form=True)).digest()
+        assert scram(client, "ada", SECRET, ("tls-server-end-point", end_point)) == code
 
 
 # ------------------------------------------------------------ refusals
