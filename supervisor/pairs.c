@@ -142,7 +142,7 @@ void pairs_lost(struct pairs *pairs, struct process *teller, unsigned number, st
         pair->due_ms = loop_now(pairs->loop) + CLOSED_WAIT_MS;
         if (!loop_timer_running(pairs->due))
             loop_timer_start(pairs->due, CLOSED_WAIT_MS);
-    } else if (process_row(pair->teller)->has_successors) {
-        pair->teller = teller; /* each says it of the other: one within is believed */
+    } else if (process_row(pair->teller)->exposure > process_row(teller)->exposure) {
+        pair->teller = teller; /* each says it of the other */
     }
 }

@@ -226,8 +226,8 @@ static void on_broken(void *ctx, struct process *teller_process, struct process 
     if (is_ending(teller) || is_ending(peer))
         return;
     verdict = quarrel_judge(&(struct quarrel){
-        .teller_is_exposed = teller->row->has_successors,
-        .peer_is_exposed = peer->row->has_successors,
+        .teller_exposure = teller->row->exposure,
+        .peer_exposure = peer->row->exposure,
         .teller_was_heard = now < teller->unheard_ms,
     });
     if (verdict.word_spent)

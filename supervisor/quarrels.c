@@ -2,7 +2,7 @@
 
 struct quarrel_verdict quarrel_judge(const struct quarrel *q)
 {
-    if (q->peer_is_exposed && !q->teller_is_exposed)
+    if (q->peer_exposure > q->teller_exposure)
         return (struct quarrel_verdict){ .ends_peer = true };
     if (q->teller_was_heard)
         return (struct quarrel_verdict){ .ends_peer = false };

@@ -1,7 +1,7 @@
 /*
  * quarrels - who has to end when one role's process says that another has broken their channel.
  * Called by posts.  Pure.  A captured role lies, so its word is worth little (design.md section 2):
- *   - smtpd and deliver read what strangers send; of one of them a role within is believed always;
+ *   - of a role that is more exposed to what strangers send, one that is less is believed always;
  *   - any other word counts once in QUARREL_MS for each post, however often its process is
  * replaced; who has to say it again is taken to be the one that has gone wrong.
  */
@@ -13,8 +13,8 @@
 enum { QUARREL_MS = 10 * 60 * 1000 };
 
 struct quarrel {
-    bool teller_is_exposed; /* to strangers' bytes */
-    bool peer_is_exposed;
+    unsigned teller_exposure; /* of the role table */
+    unsigned peer_exposure;
     bool teller_was_heard; /* its word ended another's process within QUARREL_MS */
 };
 

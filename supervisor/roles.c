@@ -35,19 +35,20 @@ static unsigned deliver_instances(const struct settings *s)
 /* clang-format off */
 static const struct role_row role_rows[] = {
     { .id = ROLE_QUEUE, .title = "waxseal-queue", .entry = queue_main, .folder = "queue" },
-    { .id = ROLE_POLICY, .title = "waxseal-policy", .entry = policy_main, .folder = "policy",
-      .has_ca_bundle = true, .has_resolv_conf = true },
-    { .id = ROLE_TLSRPT, .title = "waxseal-tlsrpt", .entry = tlsrpt_main, .folder = "tlsrpt",
-      .has_resolv_conf = true },
-    { .id = ROLE_DELIVER, .title = "waxseal-deliver", .entry = deliver_main,
+    { .id = ROLE_POLICY, .title = "waxseal-policy", .entry = policy_main, .exposure = 3,
+      .folder = "policy", .has_ca_bundle = true, .has_resolv_conf = true },
+    { .id = ROLE_TLSRPT, .title = "waxseal-tlsrpt", .entry = tlsrpt_main, .exposure = 2,
+      .folder = "tlsrpt", .has_resolv_conf = true },
+    { .id = ROLE_DELIVER, .title = "waxseal-deliver", .entry = deliver_main, .exposure = 4,
       .instances = deliver_instances, .has_successors = true,
       .has_ca_bundle = true, .has_resolv_conf = true, .drain_reload_ms = 10 * MINUTE_MS },
-    { .id = ROLE_AUTH, .title = "waxseal-auth", .entry = auth_main, .has_users = true },
-    { .id = ROLE_SMTPD, .title = "waxseal-smtpd", .entry = smtpd_main,
+    { .id = ROLE_AUTH, .title = "waxseal-auth", .entry = auth_main, .exposure = 1,
+      .has_users = true },
+    { .id = ROLE_SMTPD, .title = "waxseal-smtpd", .entry = smtpd_main, .exposure = 4,
       .instances = smtpd_instances, .has_successors = true, .has_listeners = true,
       .has_aliases = true, .drain_reload_ms = MINUTE_MS },
-    { .id = ROLE_PICKUP, .title = "waxseal-pickup", .entry = pickup_main, .folder = "drop",
-      .folder_mode = 01733, .has_aliases = true },
+    { .id = ROLE_PICKUP, .title = "waxseal-pickup", .entry = pickup_main, .exposure = 4,
+      .folder = "drop", .folder_mode = 01733, .has_aliases = true },
 };
 /* clang-format on */
 

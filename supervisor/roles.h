@@ -16,6 +16,7 @@ struct role_row {
     const char *title;                               /* of the process, at most 15 bytes */
     int (*entry)(struct role *role);                 /* until its end; gives the exit status */
     unsigned (*instances)(const struct settings *s); /* NULL: one */
+    unsigned exposure; /* to what strangers send, against that of others; see supervisor/quarrels */
     bool has_successors; /* at a reload a new one takes over; else it takes settings in place */
     bool has_listeners;  /* listening sockets, their certificates and keys, the table of counters */
     bool has_ca_bundle;

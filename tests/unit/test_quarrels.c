@@ -4,11 +4,11 @@
 #include "supervisor/deaths.h"
 #include "supervisor/quarrels.h"
 
-static void of_an_exposed_role_one_within_is_believed_always(void **state)
+static void of_a_more_exposed_role_one_less_is_believed_always(void **state)
 {
     (void)state;
     for (int heard = 0; heard < 2; heard++) {
-        struct quarrel q = { .peer_is_exposed = true, .teller_was_heard = heard };
+        struct quarrel q = { .teller_exposure = 1, .peer_exposure = 2, .teller_was_heard = heard };
         struct quarrel_verdict v = quarrel_judge(&q);
         assert_true(v.ends_peer);
         assert_false(v.word_spent);
@@ -17,10 +17,10 @@ static void of_an_exposed_role_one_within_is_believed_always(void **state)
 
 static void any_other_word_counts_once(void **state)
 {
-    static const bool exposed[][2] = { { true, false }, { false, false }, { true, true } };
+    static const unsigned exposure[][2] = { { 2, 1 }, { 0, 0 }, { 3, 3 } };
     (void)state;
     for (size_t i = 0; i < 3; i++) {
-        struct quarrel q = { .teller_is_exposed = exposed[i][0], .peer_is_exposed = exposed[i][1] };
+        struct quarrel q = { .teller_exposure = exposure[i][0], .peer_exposure = exposure[i][1] };
         struct quarrel_verdict v = quarrel_judge(&q);
         assert_true(v.ends_peer);
         assert_true(v.word_spent);
@@ -62,8 +62,8 @@ static void an_end_is_told_in_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST("of an exposed role, one within is believed always",
-             of_an_exposed_role_one_within_is_believed_always),
+        TEST("of a more exposed role, one that is less is believed always",
+             of_a_more_exposed_role_one_less_is_believed_always),
         TEST("any other word counts once, then it ends who says it", any_other_word_counts_once),
         TEST("the fifth death within a minute is an alarm",
              the_fifth_death_within_a_minute_is_an_alarm),
