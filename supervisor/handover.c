@@ -5,7 +5,6 @@
 #include "smtpd/smtpd.h"
 #include "supervisor/certificates.h"
 #include "supervisor/listeners.h"
-#include "lib/io/local_socket.h"
 #include "supervisor/mail_names.h"
 #include "supervisor/strangers.h"
 #include "supervisor/ticket_keys.h"
@@ -13,7 +12,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -26,9 +24,7 @@ static const char resolv_conf[] = "/etc/resolv.conf";
 struct handover {
     struct settings settings;
     struct buf text;
-    int sockets[SETTINGS_LISTENERS_MAX][SETTINGS_ADDRESSES_MAX]; /* -1: not on this machine */
-    int local;                                /* the socket of local submission; -1: none */
-    int unix_sockets[SETTINGS_LISTENERS_MAX]; /* the same, of listeners */
+    struct listeners listeners;
     int counters;
     struct watched *files[FILES_MAX];
     unsigned file_count;
@@ -137,9 +133,7 @@ static struct handover *handover_empty(const struct settings *settings)
 
     settings_copy(&h->settings, settings);
     h->counters = -1;
-    h->local = -1;
-    memset(h->unix_sockets, 0xff, sizeof(h->unix_sockets));
-    memset(h->sockets, 0xff, sizeof(h->sockets));
+    listeners_init(&h->listeners, &h->settings);
     return h;
 }
 
@@ -240,55 +234,7 @@ void handover_check_files(const struct settings *settings, handover_fault_fn *fa
     handover_free(&h);
 }
 
-/* --- sockets and the table of counters ------------------------------------------------------- */
-
-static int socket_in(const struct handover *h, unsigned listener, const struct endpoint *address)
-{
-    const struct listener_settings *l = &h->settings.listeners[listener];
-
-    for (unsigned n = 0; n < l->address_count; n++)
-        if (l->addresses[n].port == address->port &&
-            ip_address_equal(&l->addresses[n].address, &address->address))
-            return h->sockets[listener][n];
-    return -1;
-}
-
-static int socket_of(const struct handover *h, const struct endpoint *address)
-{
-    int fd = -1;
-
-    for (unsigned i = 0; h && fd < 0 && i < h->settings.listener_count; i++)
-        fd = socket_in(h, i, address);
-    return fd;
-}
-
-static struct error *open_sockets(struct handover *h, unsigned listener, const struct handover *old,
-                                  unsigned *open)
-{
-    const struct listener_settings *l = &h->settings.listeners[listener];
-    struct error *err = NULL;
-
-    for (unsigned n = 0; n < l->address_count && !err; n++) {
-        int *fd = &h->sockets[listener][n];
-        err = listener_open(&l->addresses[n], socket_of(old, &l->addresses[n]), fd);
-        *open += *fd >= 0;
-    }
-    return err;
-}
-
-static struct error *open_listeners(struct handover *h, const struct handover *old)
-{
-    struct error *err = NULL;
-    unsigned open = 0;
-
-    for (unsigned i = 0; i < h->settings.listener_count && !err; i++)
-        err = open_sockets(h, i, old, &open);
-    for (unsigned i = 0; i < h->settings.listener_count; i++)
-        open += h->settings.listeners[i].unix_path[0] != '\0'; /* or an error, later */
-    if (!err && open == 0)
-        err = error_new(ERROR_LOCAL, "none of the listeners' addresses is on this machine");
-    return err;
-}
+/* --- the table of counters ------------------------------------------------------------------- */
 
 /* One table for all smtpd processes, old and new; its size never changes under a reader. */
 static struct error *open_counters(struct handover *h, const struct handover *old)
@@ -330,7 +276,7 @@ struct error *handover_new(const struct settings *settings, const struct handove
     if (!err)
         err = open_counters(h, old);
     if (!err)
-        err = open_listeners(h, old);
+        err = listeners_open(&h->listeners, old ? &old->listeners : NULL);
     if (err)
         handover_free(&h);
     else
@@ -338,45 +284,9 @@ struct error *handover_new(const struct settings *settings, const struct handove
     return err;
 }
 
-static int unix_socket_of(const struct handover *h, const char *path)
-{
-    for (unsigned i = 0; h && i < h->settings.listener_count; i++)
-        if (strcmp(h->settings.listeners[i].unix_path, path) == 0)
-            return h->unix_sockets[i];
-    return -1;
-}
-
-static struct error *open_local(struct handover *h, const struct handover *old)
-{
-    char path[LOCAL_SOCKET_PATH_SIZE];
-
-    if (h->settings.local_submission == LOCAL_SUBMISSION_OFF)
-        return NULL;
-    local_socket_path(&h->settings, path);
-    return local_socket_open(path, old ? old->local : -1, &h->local);
-}
-
 struct error *handover_open_unix(struct handover *h, const struct handover *old)
 {
-    struct error *err = open_local(h, old);
-
-    for (unsigned i = 0; i < h->settings.listener_count && !err; i++) {
-        const char *path = h->settings.listeners[i].unix_path;
-        if (path[0] != '\0')
-            err = local_socket_open(path, unix_socket_of(old, path), &h->unix_sockets[i]);
-    }
-    return err;
-}
-
-static void close_sockets(struct handover *h)
-{
-    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
-        for (unsigned n = 0; n < SETTINGS_ADDRESSES_MAX; n++)
-            if (h->sockets[i][n] >= 0)
-                close(h->sockets[i][n]);
-    for (unsigned i = 0; i < SETTINGS_LISTENERS_MAX; i++)
-        if (h->unix_sockets[i] >= 0)
-            close(h->unix_sockets[i]);
+    return listeners_open_unix(&h->listeners, old ? &old->listeners : NULL);
 }
 
 void handover_free(struct handover **handover)
@@ -387,10 +297,8 @@ void handover_free(struct handover **handover)
         return;
     for (unsigned i = 0; i < h->file_count; i++)
         watched_free(&h->files[i]);
-    close_sockets(h);
+    listeners_close(&h->listeners);
     ticket_keys_forget(&h->tickets);
-    if (h->local >= 0)
-        close(h->local);
     if (h->counters >= 0)
         close(h->counters);
     buf_clear(&h->text);
@@ -445,15 +353,9 @@ void handover_give(const struct handover *h, struct process *process)
         return;
     process_hand_content(process, CONTENT_TICKET_KEYS, 0, ticket_keys_span(&h->tickets));
     process_hand_shared(process, h->counters, SMTPD_SHARED_SIZE);
-    for (unsigned i = 0; i < h->settings.listener_count; i++)
-        for (unsigned n = 0; n < SETTINGS_ADDRESSES_MAX; n++)
-            if (h->sockets[i][n] >= 0)
-                process_hand_listener(process, i * SETTINGS_ADDRESSES_MAX + n, h->sockets[i][n]);
-    if (h->local >= 0)
-        process_hand_listener(process, SETTINGS_LISTENER_LOCAL, h->local);
-    for (unsigned i = 0; i < h->settings.listener_count; i++)
-        if (h->unix_sockets[i] >= 0)
-            process_hand_listener(process, SETTINGS_LISTENER_UNIX + i, h->unix_sockets[i]);
+    for (unsigned i = 0; i < SETTINGS_SOCKETS_MAX; i++)
+        if (h->listeners.fds[i] >= 0)
+            process_hand_listener(process, i, h->listeners.fds[i]);
 }
 
 /* --- changes --------------------------------------------------------------------------------- */

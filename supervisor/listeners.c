@@ -1,9 +1,11 @@
 #include "supervisor/listeners.h"
 
 #include "lib/base/log.h"
+#include "lib/io/local_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +23,8 @@ static int set_on(int fd, int level, int option)
 
     return setsockopt(fd, level, option, &on, sizeof(on));
 }
+
+/* --- one ------------------------------------------------------------------------------------- */
 
 /* Gives a listening socket, or -1 and errno. */
 static int bind_new(const struct endpoint *address)
@@ -58,7 +62,8 @@ static const char *advice_for(int errnum)
     }
 }
 
-struct error *listener_open(const struct endpoint *address, int have, int *out_fd)
+/* Another descriptor of `have`, or a new socket when that is -1. */
+static struct error *open_at(const struct endpoint *address, int have, int *out_fd)
 {
     char text[NETWORK_TEXT_SIZE];
     struct log_line line;
@@ -76,4 +81,102 @@ struct error *listener_open(const struct endpoint *address, int have, int *out_f
     log_string(&line, "reason", "no IPv6 on this machine");
     log_end(&line);
     return NULL;
+}
+
+/* --- all of them ----------------------------------------------------------------------------- */
+
+void listeners_init(struct listeners *listeners, const struct settings *settings)
+{
+    listeners->settings = settings;
+    memset(listeners->fds, 0xff, sizeof(listeners->fds));
+}
+
+void listeners_close(struct listeners *listeners)
+{
+    for (unsigned i = 0; i < SETTINGS_SOCKETS_MAX; i++) {
+        if (listeners->fds[i] >= 0)
+            close(listeners->fds[i]);
+        listeners->fds[i] = -1;
+    }
+}
+
+static int find_in(const struct listeners *old, unsigned listener, const struct endpoint *address)
+{
+    const struct listener_settings *l = &old->settings->listeners[listener];
+
+    for (unsigned n = 0; n < l->address_count; n++)
+        if (l->addresses[n].port == address->port &&
+            ip_address_equal(&l->addresses[n].address, &address->address))
+            return old->fds[listener * SETTINGS_ADDRESSES_MAX + n];
+    return -1;
+}
+
+static int find_at(const struct listeners *old, const struct endpoint *address)
+{
+    int fd = -1;
+
+    for (unsigned i = 0; old && fd < 0 && i < old->settings->listener_count; i++)
+        fd = find_in(old, i, address);
+    return fd;
+}
+
+static struct error *open_one(struct listeners *listeners, unsigned listener,
+                              const struct listeners *old, unsigned *open)
+{
+    const struct listener_settings *l = &listeners->settings->listeners[listener];
+    struct error *err = NULL;
+
+    for (unsigned n = 0; n < l->address_count && !err; n++) {
+        int *fd = &listeners->fds[listener * SETTINGS_ADDRESSES_MAX + n];
+        err = open_at(&l->addresses[n], find_at(old, &l->addresses[n]), fd);
+        *open += *fd >= 0;
+    }
+    *open += l->unix_path[0] != '\0'; /* or an error, later */
+    return err;
+}
+
+struct error *listeners_open(struct listeners *listeners, const struct listeners *old)
+{
+    struct error *err = NULL;
+    unsigned open = 0;
+
+    for (unsigned i = 0; i < listeners->settings->listener_count && !err; i++)
+        err = open_one(listeners, i, old, &open);
+    if (!err && open == 0)
+        err = error_new(ERROR_LOCAL, "none of the listeners' addresses is on this machine");
+    return err;
+}
+
+/* --- Unix sockets ---------------------------------------------------------------------------- */
+
+static int find_path(const struct listeners *old, const char *path)
+{
+    for (unsigned i = 0; old && i < old->settings->listener_count; i++)
+        if (strcmp(old->settings->listeners[i].unix_path, path) == 0)
+            return old->fds[SETTINGS_LISTENER_UNIX + i];
+    return -1;
+}
+
+static struct error *open_local(struct listeners *listeners, const struct listeners *old)
+{
+    char path[LOCAL_SOCKET_PATH_SIZE];
+
+    if (listeners->settings->local_submission == LOCAL_SUBMISSION_OFF)
+        return NULL;
+    local_socket_path(listeners->settings, path);
+    return local_socket_open(path, old ? old->fds[SETTINGS_LISTENER_LOCAL] : -1,
+                             &listeners->fds[SETTINGS_LISTENER_LOCAL]);
+}
+
+struct error *listeners_open_unix(struct listeners *listeners, const struct listeners *old)
+{
+    struct error *err = open_local(listeners, old);
+
+    for (unsigned i = 0; i < listeners->settings->listener_count && !err; i++) {
+        const char *path = listeners->settings->listeners[i].unix_path;
+        if (path[0] != '\0')
+            err = local_socket_open(path, find_path(old, path),
+                                    &listeners->fds[SETTINGS_LISTENER_UNIX + i]);
+    }
+    return err;
 }

@@ -1,14 +1,30 @@
-/* listeners - the sockets on which clients connect: bound by the supervisor, served by smtpd. */
+/*
+ * listeners - the sockets on which clients connect: bound by the supervisor, served by smtpd.
+ * Called by supervisor/handover.
+ */
 #ifndef WAXSEAL_SUPERVISOR_LISTENERS_H
 #define WAXSEAL_SUPERVISOR_LISTENERS_H
 
 #include "lib/base/error.h"
-#include "lib/base/network.h"
+#include "lib/base/settings.h"
+
+/* All sockets under one set of settings, which are lent.  A plain value, all of it its owner's. */
+struct listeners {
+    const struct settings *settings;
+    int fds[SETTINGS_SOCKETS_MAX]; /* by their numbers (lib/base/settings.h); -1: there is none */
+};
+
+void listeners_init(struct listeners *listeners, const struct settings *settings);
+void listeners_close(struct listeners *listeners);
 
 /*
- * A listening socket at `address`: another descriptor of `have`, or a new one when that is -1.
- * *out_fd is -1 without an error where IPv6 loopback is asked for and this machine has no IPv6.
+ * Opens those at addresses of the network.  A socket that `old` (or NULL) has already is another
+ * descriptor of the same.  IPv6 loopback is passed over where this machine has no IPv6.
  */
-struct error *listener_open(const struct endpoint *address, int have, int *out_fd) MUST_CHECK;
+struct error *listeners_open(struct listeners *listeners, const struct listeners *old) MUST_CHECK;
+
+/* Opens the Unix sockets, of listeners and of local submission; their folders must be there. */
+struct error *listeners_open_unix(struct listeners *listeners,
+                                  const struct listeners *old) MUST_CHECK;
 
 #endif
