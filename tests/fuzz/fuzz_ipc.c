@@ -28,6 +28,8 @@ static const ProtobufCMessageDescriptor *descriptor_of(enum frame_type type)
     switch ((int)type) {
     case FRAME_HELLO:
         return &ipc__hello__descriptor;
+    case FRAME_PEER_LOST:
+        return &ipc__peer_lost__descriptor;
     case FRAME_CONTROL_REQUEST:
         return &ipc__control_request__descriptor;
     case FRAME_OUTCOME:
