@@ -110,39 +110,52 @@ static bool write_message_fields(const struct notify_facts *facts, struct buf *o
            write_date(out, "Arrival-Date", facts->message->accepted_utc_ms);
 }
 
-/* Of a message without SMTPUTF8 it stays in its form in ASCII (RFC 6533 s.3). */
-static bool write_utf8_address(const struct notify_facts *facts, struct span coded, struct buf *out)
+static bool write_original(struct buf *out, struct span type, struct span address)
 {
-    struct buf address;
-    bool ok;
-
-    if (!facts->message->envelope->smtputf8)
-        return notify_clean(out, coded, FIELD_MAX);
-    buf_init(&address, ORCPT_MAX);
-    ok = xtext_utf8_decode(coded, &address) ? notify_clean_utf8(out, buf_span(&address), FIELD_MAX)
-                                            : notify_clean(out, coded, FIELD_MAX);
-    buf_clear(&address);
-    return ok;
+    return buf_append(out, SPAN("Original-Recipient: ")) && notify_clean(out, type, FIELD_MAX) &&
+           buf_append(out, SPAN("; ")) && notify_clean_utf8(out, address, FIELD_MAX) &&
+           buf_append(out, SPAN("\r\n"));
 }
 
-/* RFC 3461 s.4.2: "rfc822;Bob+2Blist@example.com"; RFC 6533 s.3: "utf-8;b\x{E4}r@example.com". */
+/* What an ORCPT stands for; of a type that is not "utf-8" it is an xtext, and mostly ASCII. */
+static bool decode_address(struct span type, struct span coded, struct buf *out)
+{
+    char room[ORCPT_MAX + 1];
+    size_t len;
+
+    if (span_equal_nocase(type, SPAN("utf-8")) && xtext_utf8_decode(coded, out))
+        return true;
+    buf_reset(out);
+    return coded.len <= ORCPT_MAX && xtext_decode_utf8(coded, room, &len) &&
+           buf_append(out, (struct span){ room, len });
+}
+
+/*
+ * RFC 3461 s.4.2: "rfc822;Bob+2Blist@example.com"; RFC 6533 s.3: "utf-8;b\x{E4}r@example.com".  In
+ * UTF-8 only for a message with SMTPUTF8; else it stays in its form in ASCII.
+ */
 static bool write_original_recipient(const struct notify_facts *facts,
                                      const Ipc__Recipient *recipient, struct buf *out)
 {
     struct span orcpt = span_of_bytes(recipient->orcpt);
     struct span type = span_first(orcpt, span_find(orcpt, ';'));
-    struct span address = span_from(orcpt, type.len + 1);
-    char room[ORCPT_MAX + 1];
+    struct span coded = span_from(orcpt, type.len + 1);
+    struct buf plain;
 
     if (type.len == orcpt.len)
         return true;
-    bool ok = buf_append(out, SPAN("Original-Recipient: ")) && notify_clean(out, type, FIELD_MAX) &&
-              buf_append(out, SPAN("; "));
-    if (ok && span_equal_nocase(type, SPAN("utf-8")))
-        ok = write_utf8_address(facts, address, out);
+    buf_init(&plain, ORCPT_MAX);
+    bool is_known = decode_address(type, coded, &plain);
+    bool is_ascii = span_is_ascii(buf_span(&plain));
+    bool ok = true;
+    if (is_known && is_ascii)
+        ok = write_original(out, type, buf_span(&plain));
+    else if (is_known && facts->message->envelope->smtputf8)
+        ok = write_original(out, SPAN("utf-8"), buf_span(&plain));
     else
-        ok = ok && notify_clean(out, decode(address, room), FIELD_MAX);
-    return ok && buf_append(out, SPAN("\r\n"));
+        ok = write_original(out, type, coded);
+    buf_clear(&plain);
+    return ok;
 }
 
 /* "c.s.d": digits only, no leading zeros (RFC 3463 s.2). */
@@ -288,7 +301,7 @@ static bool write_body(struct buf *out, struct span body)
            write_quoted(out, body);
 }
 
-static bool write_original(const struct notify_facts *facts, struct buf *out)
+static bool write_returned(const struct notify_facts *facts, struct buf *out)
 {
     struct span headers = headers_of(facts->original);
     bool is_utf8 = facts->message->envelope->smtputf8;
@@ -392,7 +405,7 @@ static bool write_parts(const struct notify_facts *facts, struct span words, str
                       "Content-Description: Delivery report\r\n",
                       boundary, type) &&
            write_body(out, status) && buf_printf(out, "\r\n--%s\r\n", boundary) &&
-           write_original(facts, out) && buf_printf(out, "\r\n--%s--\r\n", boundary);
+           write_returned(facts, out) && buf_printf(out, "\r\n--%s--\r\n", boundary);
 }
 
 bool notify_write(const struct notify_facts *facts, struct buf *out)

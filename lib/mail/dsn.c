@@ -70,6 +70,15 @@ bool dsn_parse_notify(struct span value, uint32_t *out_notify)
     return true;
 }
 
+static bool is_coded_address(struct span type, struct span address)
+{
+    char room[ORCPT_MAX];
+    size_t len;
+
+    return xtext_decode_utf8(address, room, &len) ||
+           (span_equal_nocase(type, SPAN("utf-8")) && xtext_utf8_is_valid(address));
+}
+
 /* RFC 3461 s.4.2: addr-type ";" xtext; the type is an atom.  RFC 6533 s.3: "utf-8" may be UTF-8. */
 bool dsn_orcpt_is_valid(struct span orcpt)
 {
@@ -83,8 +92,7 @@ bool dsn_orcpt_is_valid(struct span orcpt)
     for (size_t i = 0; i < type.len; i++)
         if (!ascii_is_alnum(type.data[i]) && type.data[i] != '-')
             return false;
-    return span_equal_nocase(type, SPAN("utf-8")) ? xtext_utf8_is_valid(address)
-                                                  : xtext_is_valid(address);
+    return is_coded_address(type, address);
 }
 
 bool dsn_parse_orcpt(struct span value, char out_orcpt[ORCPT_MAX + 1])

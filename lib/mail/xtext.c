@@ -9,7 +9,7 @@ static int upper_hex_value(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* The byte that "+XY" stands for; -1 for none that is printable. */
+/* The byte that "+XY" stands for; -1: none. */
 static int coded_byte(struct span text)
 {
     int high, low;
@@ -18,13 +18,11 @@ static int coded_byte(struct span text)
         return -1;
     high = upper_hex_value(text.data[1]);
     low = upper_hex_value(text.data[2]);
-    if (high < 0 || low < 0)
-        return -1;
-    return high * 16 + low >= ' ' && high * 16 + low <= '~' ? high * 16 + low : -1;
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
 /* The byte at the front of the text, and how many bytes say it; -1: none. */
-static int first_byte(struct span text, size_t *out_used)
+static int any_byte(struct span text, size_t *out_used)
 {
     char c = text.data[0];
 
@@ -32,6 +30,14 @@ static int first_byte(struct span text, size_t *out_used)
     if (c == '+')
         return coded_byte(text);
     return c > ' ' && c <= '~' && c != '=' ? c : -1;
+}
+
+/* The same, of those that are printable ASCII. */
+static int first_byte(struct span text, size_t *out_used)
+{
+    int byte = any_byte(text, out_used);
+
+    return byte >= ' ' && byte <= '~' ? byte : -1;
 }
 
 bool xtext_decode(struct span text, char *room, size_t *out_len)
@@ -71,6 +77,32 @@ static bool is_point(uint32_t point)
     if (point < 0x80)
         return point == ' ' || point == '+' || point == '=' || point == '\\';
     return point >= 0xa0 && point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
+}
+
+static bool is_address(struct span text)
+{
+    while (text.len > 0) {
+        size_t len = utf8_character(text);
+        bool is_printable = len == 1 && text.data[0] >= ' ' && text.data[0] <= '~';
+        if (!is_printable && (len < 2 || !is_point(utf8_point(span_first(text, len)))))
+            return false;
+        text = span_from(text, len);
+    }
+    return true;
+}
+
+bool xtext_decode_utf8(struct span text, char *room, size_t *out_len)
+{
+    size_t len = 0, used;
+
+    for (; text.len > 0; text = span_from(text, used)) {
+        int byte = any_byte(text, &used);
+        if (byte < 0)
+            return false;
+        room[len++] = (char)byte;
+    }
+    *out_len = len;
+    return is_address((struct span){ room, len });
 }
 
 static int hex_value(char c)

@@ -15,6 +15,8 @@
  */
 bool xtext_decode(struct span text, char *room, size_t *out_len);
 bool xtext_is_valid(struct span text);
+/* The same for addresses, which may also be well-formed UTF-8: Postfix codes them so. */
+bool xtext_decode_utf8(struct span text, char *room, size_t *out_len);
 
 /*
  * Addresses of type "utf-8" (RFC 6533 s.3): the same, and characters outside ASCII, each as it is

@@ -1,7 +1,9 @@
 """Extensions that both halves obey: what a client asks for holds at the next host, or the sender hears."""
-import email
+import email.message
 import email.policy
 import quopri
+import smtplib
+import subprocess
 
 import pytest
 from client import Client, Message, send, stuffed
@@ -122,6 +124,28 @@ def test_a_sender_outside_ascii_without_smtputf8_at_home_cannot_be_told(lab, sha
     shared_relay.wait_delivery("refuse-too@nopolicy.test", "failed")
     shared_relay.wait_event("delivery", status="5.6.9", rcpt="<j\\xc3\\xbcrgen@sender.test>")
     shared_relay.wait_queue(0, 10)
+
+
+def test_python_sends_to_addresses_outside_ascii(lab, shared_relay):
+    lab.mx(HOST, extensions=UTF8)
+    mail = email.message.EmailMessage(policy=email.policy.SMTPUTF8)
+    mail["From"], mail["To"], mail["Subject"] = "jörg@sender.test", "jürgen@nopolicy.test", "Grüße"
+    mail["Message-ID"] = Message().id
+    mail.set_content("Schöne Grüße")
+    with smtplib.SMTP("127.0.0.1") as smtp:
+        smtp.send_message(mail)
+    found = wait_until(lambda: lab.messages(id=mail["Message-ID"]), 10, "the message")
+    with open(found[0]["file"], "rb") as f:
+        assert "Subject: Grüße".encode() in f.read()
+
+
+def test_smtputf8_goes_through_real_servers(lab, shared_relay):
+    """From a Postfix whose smarthost the relay is, to a Postfix."""
+    inbox = lab.peer("postfix", "mx")
+    message = with_utf8_header()
+    with Client((lab.peer("postfix", "client").addresses[0], 25)) as c:
+        hand_in(message, "<jörg@sender.test> SMTPUTF8", "<jürgen@postfix.test>", client=c)
+    assert "X-Place: Straße".encode() in inbox.wait_for(message.id.encode())
 
 
 # ------------------------------------------------------------ REQUIRETLS (RFC 8689)
@@ -319,6 +343,15 @@ def test_whom_a_front_names_is_the_client(lab, inner_relay):
         assert f.read().startswith(b"Received: from far.test (mail.far.test [203.0.113.5])\r\n")
     assert inner_relay.wait_event("accept")["client"] == "203.0.113.5"
     assert inner_relay.wait_event("xclient")["client"] == "203.0.113.5:4711"
+
+
+def test_swaks_speaks_for_another_client(inner_relay):
+    done = subprocess.run(
+        ["swaks", "--server", "127.0.0.1", "--from", "a@sender.test", "--to", "you@nopolicy.test",
+         "--xclient-addr", "203.0.113.9", "--xclient-name", "[UNAVAILABLE]", "--xclient-helo", "far.test"],
+        capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout
+    assert inner_relay.wait_event("accept")["client"] == "203.0.113.9"
 
 
 def test_a_front_lends_its_own_rights_to_nobody(lab, inner_relay):

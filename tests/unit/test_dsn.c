@@ -144,6 +144,11 @@ static void an_orcpt_of_type_utf_8_may_be_utf_8(void **state)
     struct buf out;
     (void)state;
     check_utf8("b\xc3\xa4r@example.com", "b\xc3\xa4r@example.com", "b\\x{E4}r@example.com");
+    assert_true(
+        dsn_orcpt_is_valid(SPAN("rfc822;j+C3+BCrgen@example.com"))); /* as Postfix says it */
+    assert_true(dsn_orcpt_is_valid(SPAN("utf-8;j+C3+BCrgen@example.com")));
+    assert_false(dsn_orcpt_is_valid(SPAN("rfc822;a+C3b@example.com")));
+    assert_false(dsn_orcpt_is_valid(SPAN("rfc822;a+C2+9Bb@example.com")));
     check_utf8("b\\x{E4}r", "b\xc3\xa4r", "b\\x{E4}r");
     check_utf8("\\x{1F600}\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80\xf0\x9f\x98\x80",
                "\\x{1F600}\\x{1F600}");

@@ -329,7 +329,10 @@ static void a_utf8_orcpt_stays_coded_in_a_report_in_ascii(void **state)
     f->recipient.orcpt = text_bytes("utf-8;J\\x{F6}rg@example.net");
     says(f, "report-type=delivery-status;");
     says(f, "Original-Recipient: utf-8; J\\x{F6}rg@example.net\r\n");
+    f->recipient.orcpt = text_bytes("rfc822;j+C3+B6rg@example.net"); /* as Postfix says it */
+    says(f, "Original-Recipient: rfc822; j+C3+B6rg@example.net\r\n");
     f->envelope.smtputf8 = true;
+    says(f, "Original-Recipient: utf-8; j=C3=B6rg@example.net\r\n");
     f->recipient.orcpt = text_bytes("utf-8;no\xc3utf8 at all");
     says(f, "Original-Recipient: utf-8; no?utf8 at all\r\n");
 }
