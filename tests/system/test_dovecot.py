@@ -67,6 +67,7 @@ def fixture_relay(lab, make_relay):
                             lambda: os.path.exists(f"{relay.folder}/dovecot-auth"))
     relay.dovecot.start()
     relay.start()
+    relay.wait_event("dovecot-connected")       # until then users are told to come again
     yield relay
     signal_dovecot(relay, signal.SIGKILL)
     print(tail(f"{relay.folder}/dovecot.log"))
