@@ -279,7 +279,7 @@ MUTATIONS = (
     Mutation(7, "an AUTH line is an octet too long", "smtpd/lines.c",
              "? SMTP_AUTH_LINE_MAX : SMTP", "? SMTP_AUTH_LINE_MAX + 1 : SMTP", ("unit/lines",)),
     Mutation(7, "a header is an octet too large", "smtpd/intake.c",
-             "data->header_bytes > intake->max_header_bytes", "data->header_bytes > intake->max_header_bytes + 1",
+             "header_octets(data) > intake->max_header_bytes", "header_octets(data) > intake->max_header_bytes + 1",
              ("unit/intake",)),
     Mutation(7, "a message is an octet too large", "smtpd/intake.c",
              "data->bytes > intake->max_bytes)", "data->bytes > intake->max_bytes + 1)", ("unit/smtpd_dialogue",)),
