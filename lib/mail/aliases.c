@@ -173,8 +173,9 @@ static void take_line(struct reading *reading, struct span line, unsigned number
     if (!goes_on) {
         take_entry(reading);
         buf_reset(&reading->entry);
-        reading->line = number;
     }
+    if (buf_len(&reading->entry) == 0)
+        reading->line = number;
     if (!buf_append(&reading->entry, trimmed) || !buf_append(&reading->entry, SPAN(" "))) {
         skip(reading, "what is beyond 64 KiB");
         buf_reset(&reading->entry);

@@ -114,6 +114,8 @@ static void what_is_no_address_is_skipped_and_named(void **state)
                                  "1: a file (only addresses are taken)\n");
     check("# x\nnobody: /dev/null\nroot: a b c\n", "nobody@relay.example", NULL);
     assert_string_equal(skipped, "2: a file (only addresses are taken)\n3: what is no address\n");
+    check("# c\n  goes on with nothing\n", "root@relay.example", NULL);
+    assert_string_equal(skipped, "2: a line that is not \"name: address, ...\"\n");
     check("no colon\n: x@y.example\nroot: a@b.example\nroot: c@d.example\n", "root@relay.example",
           "a@b.example");
     assert_string_equal(skipped, "1: a line that is not \"name: address, ...\"\n"
