@@ -249,6 +249,16 @@ def test_what_requiretls_finds_does_not_hold_up_other_mail(lab, secure_relay):
     wait_arrived(lab, send("other@nopolicy.test"), 3)
 
 
+def test_requiretls_never_rides_on_a_session_made_for_less(lab, secure_relay):
+    """The session of ordinary mail is still open, with a certificate that nobody vouches for."""
+    lab.mx("mx.nopolicy-selfsigned.test", extensions=REQUIRETLS)
+    wait_arrived(lab, send("first@nopolicy-selfsigned.test"))
+    message = hand_in_required(lab, "rider@sender.test", "second@nopolicy-selfsigned.test")
+    event = secure_relay.wait_delivery("second@nopolicy-selfsigned.test", "failed")
+    assert event["status"] == "5.7.10" and "certificate not trusted" in event["reply"], event.text
+    assert not arrived(lab, message)
+
+
 def test_requiretls_waits_for_a_host_that_cannot_be_reached(lab, secure_relay):
     lab.mx("mx.good.test", greeting="421 4.3.2 busy")
     message = hand_in_required(lab, "patient@sender.test", "patient@good.test")
