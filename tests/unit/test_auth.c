@@ -8,6 +8,7 @@
 
 #include "lib/base/base64.h"
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 #include "lib/ipc/auth_client.h"
 #include "lib/ipc/channel.h"
 #include "smtpd/auth/blocks.h"
@@ -333,6 +334,36 @@ static void an_exchange_may_be_given_up_while_its_password_is_compared(void **st
     assert_int_equal(heard.answers, 0);
 }
 
+static void another_judge_begins_anew(void **state)
+{
+    struct heard heard;
+    struct auth_exchange *exchange;
+
+    (void)state;
+    log_open(STDERR_FILENO, LOG_ERROR + 1, "test"); /* that Dovecot is away */
+    use(line_of("ada", SPAN("salt"), 4096));
+    exchange = begin(AUTH_LOGIN, "192.0.2.1", SPAN("ada"), &heard);
+    await(&heard);
+    exchanges_ask_dovecot(role, "/nonexistent/auth");
+    run(20);
+    assert_int_equal(auth_client_mechanisms(client), 1U << AUTH_PLAIN | 1U << AUTH_LOGIN);
+    assert_int_equal(heard.answers, 1); /* its client has the turn */
+    auth_respond(exchange, SPAN("secret"));
+    await(&heard);
+    assert_int_equal(heard.verdict, IPC__AUTH_VERDICT__TROUBLE);
+    begin(AUTH_PLAIN, "192.0.2.1", SPAN("\0ada\0secret"), &heard);
+    await(&heard);
+    assert_int_equal(heard.verdict, IPC__AUTH_VERDICT__TROUBLE);
+    exchange = begin(AUTH_PLAIN, "192.0.2.1", SPAN("\0ada\0secret"), &heard);
+    exchanges_ask_dovecot(role, "/nonexistent/other");
+    exchanges_ask_dovecot(role, "/nonexistent/other");
+    await(&heard);
+    assert_int_equal(heard.verdict, IPC__AUTH_VERDICT__TROUBLE);
+    exchanges_ask_dovecot(role, "");
+    assert_int_equal(plain("192.0.2.1", "ada", "secret"), IPC__AUTH_VERDICT__YES);
+    log_open(STDERR_FILENO, LOG_INFO, "test");
+}
+
 /* --- an smtpd that is captured */
 
 static void on_frame(void *ctx, struct channel_frame *frame)
@@ -415,6 +446,7 @@ int main(void)
              more_exchanges_than_there_is_room_for_are_refused_alone),
         TEST("an exchange may be given up while its password is compared",
              an_exchange_may_be_given_up_while_its_password_is_compared),
+        TEST("another judge begins anew, and what was begun is trouble", another_judge_begins_anew),
         TEST("an smtpd that says what makes no sense loses its channel, others go on",
              a_captured_smtpd_loses_its_channel),
     };

@@ -181,6 +181,9 @@ static void auth_is_required_only_where_it_can_be(void **state)
                 "passwords are taken inside TLS only");
     assert_says(with_tls, "conf:2: auth: \"required\" without users-file");
     assert_says("users-file = \"relative\";", "users-file");
+    assert_says("dovecot-socket = \"relative\";", "dovecot-socket");
+    assert_says("users-file = \"/u\";\ndovecot-socket = \"/d\";",
+                "conf:2: dovecot-socket and users-file");
 }
 
 static void the_line_of_a_setting_can_be_found_later(void **state)
