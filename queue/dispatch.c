@@ -564,6 +564,13 @@ void dispatch_forget_marks(struct dispatch *dispatch)
     dispatch_look(dispatch);
 }
 
+struct worker_slot *dispatch_choose(struct dispatch *dispatch, struct span hop)
+{
+    if (!dispatch->is_open || dispatch->hold)
+        return NULL;
+    return slots_choose(&dispatch->slots, hop, dispatch->hop_jobs, clock_utc_ms());
+}
+
 void dispatch_leave(struct dispatch *dispatch, struct lease *lease, struct worker_slot *slot,
                     bool hop_failed)
 {

@@ -64,6 +64,9 @@ void dispatch_look(struct dispatch *dispatch);
 /* The clock was stepped: what is known of positions in `due` is void. */
 void dispatch_forget_marks(struct dispatch *dispatch);
 
+/* A worker with room for a job of this hop; NULL: none, or nothing is leased now. */
+struct worker_slot *dispatch_choose(struct dispatch *dispatch, struct span hop);
+
 /* The worker is done with a lease: its place is free, its rows are not yet settled. */
 void dispatch_leave(struct dispatch *dispatch, struct lease *lease, struct worker_slot *slot,
                     bool hop_failed);

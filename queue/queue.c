@@ -27,6 +27,7 @@ struct queue {
     struct leases *leases;
     struct streams *streams;
     struct workers *workers;
+    struct probes *probes;
     struct clock_steps *clock_steps;
     struct control control;
     struct loop_timer *check_timer;
@@ -87,6 +88,22 @@ static void on_accepted(void *ctx, const struct envelope *envelope)
         struct span domain = span_of(envelope->recipients[i].forward_path.domain);
         dispatch_touch(workers_dispatch(q->workers), schedule_route(&rules, domain));
     }
+}
+
+static void on_probe(void *ctx, struct probe_asker *asker, uint64_t id,
+                     const struct address *mailbox)
+{
+    struct queue *q = ctx;
+    struct schedule_rules rules = store_rules(q->store);
+
+    probes_ask(q->probes, asker, id, mailbox, schedule_route(&rules, span_of(mailbox->domain)));
+}
+
+static struct worker_slot *send_probe(void *ctx, struct span hop, const Ipc__Job *job)
+{
+    struct queue *q = ctx;
+
+    return workers_send_probe(q->workers, hop, job);
 }
 
 static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
@@ -201,7 +218,7 @@ static struct clock_steps *open_clock_steps(struct queue *q)
 
 static void open_parts(struct queue *q)
 {
-    static const struct streams_events streams_events = { on_accepted };
+    static const struct streams_events streams_events = { on_accepted, on_probe };
     struct workers_parts parts = { .loop = q->loop, .store = q->store };
 
     q->committer = committer_new(q->loop, q->store, on_broken, q);
@@ -210,6 +227,8 @@ static void open_parts(struct queue *q)
     parts.committer = q->committer;
     parts.leases = q->leases;
     q->workers = workers_new(&parts);
+    q->probes = probes_new(q->loop, send_probe, q);
+    workers_set_probes(q->workers, q->probes);
     q->control = (struct control){ q->loop, q->store, q->committer, workers_dispatch(q->workers) };
     take_settings(q);
     struct error *err = sweep_unfinished(q);
@@ -234,6 +253,7 @@ static void close_parts(struct queue *q)
     clock_steps_free(&q->clock_steps);
     workers_free(&q->workers);
     streams_free(&q->streams);
+    probes_free(&q->probes);
     leases_free(&q->leases);
     store_close(&q->store);
 }

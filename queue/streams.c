@@ -43,6 +43,7 @@ struct inlet {
     struct list charged; /* streams, also those that it is not interested in any more */
     unsigned charged_count;
     uint64_t held; /* bytes: envelopes, and windows beyond the first credit */
+    struct probe_asker asker;
 };
 
 /* One message on its way in.  At most one operation is under way for it at a time. */
@@ -450,6 +451,35 @@ static const char *on_abort(struct inlet *inlet, const struct channel_frame *fra
     return NULL;
 }
 
+/* ---- probes ------------------------------------------------------------------------------- */
+
+static const char *on_probe_ask(struct inlet *inlet, const struct channel_frame *frame)
+{
+    Ipc__ProbeAsk *ask = channel_decode(frame, &ipc__probe_ask__descriptor);
+    struct streams *s = inlet->streams;
+    struct address mailbox;
+
+    if (!ask)
+        return "a probe does not decode";
+    uint64_t id = ask->id;
+    bool is_fit = mailbox_from_message(ask->mailbox, &mailbox) && mailbox.domain[0] != '\0';
+    ipc__probe_ask__free_unpacked(ask, NULL);
+    if (!is_fit)
+        return "a probe of no mailbox";
+    s->events->probe(s->ctx, &inlet->asker, id, &mailbox);
+    return NULL;
+}
+
+static void on_probe_answer(void *ctx, uint64_t id, Ipc__ProbeVerdict verdict)
+{
+    struct inlet *inlet = ctx;
+    Ipc__ProbeAnswer answer_message = IPC__PROBE_ANSWER__INIT;
+
+    answer_message.id = id;
+    answer_message.verdict = verdict;
+    channel_send(inlet->channel, FRAME_PROBE_ANSWER, &answer_message.base, nothing);
+}
+
 static void on_frame(void *ctx, struct channel_frame *frame)
 {
     struct inlet *inlet = ctx;
@@ -463,6 +493,8 @@ static void on_frame(void *ctx, struct channel_frame *frame)
         wrong = on_end(inlet, frame);
     else if (frame->type == FRAME_ACCEPT_ABORT)
         wrong = on_abort(inlet, frame);
+    else if (frame->type == FRAME_PROBE_ASK)
+        wrong = on_probe_ask(inlet, frame);
     if (wrong)
         channel_refuse(inlet->channel, wrong);
 }
@@ -480,6 +512,7 @@ static void inlet_free(struct inlet *inlet)
     }
     while (!list_empty(&inlet->charged))
         discharge(LIST_FIRST(&inlet->charged, struct stream, of_charged));
+    probes_forget(&inlet->asker);
     list_remove(&inlet->others);
     map_free(&inlet->by_number);
     channel_free(&inlet->channel);
@@ -500,6 +533,7 @@ void streams_attach(struct streams *streams, int fd)
     inlet->streams = streams;
     inlet->by_number = map_new();
     list_init(&inlet->charged);
+    probe_asker_init(&inlet->asker, on_probe_answer, inlet);
     list_append(&streams->inlets, &inlet->others);
     inlet->channel = channel_open(streams->loop, fd, &events, inlet);
     say_state(streams, inlet);

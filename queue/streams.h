@@ -8,6 +8,7 @@
 #define WAXSEAL_QUEUE_STREAMS_H
 
 #include "queue/committer.h"
+#include "queue/probes.h"
 #include "queue/store_accept.h"
 
 struct streams;
@@ -15,6 +16,8 @@ struct streams;
 struct streams_events {
     /* A message was committed. */
     void (*accepted)(void *ctx, const struct envelope *envelope);
+    /* smtpd asks whether there is such a mailbox at its next hop. */
+    void (*probe)(void *ctx, struct probe_asker *asker, uint64_t id, const struct address *mailbox);
 };
 
 struct streams *streams_new(struct loop *loop, struct store *store, struct committer *committer,

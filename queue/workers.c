@@ -9,6 +9,7 @@
 #include "lib/ipc/queue.pb-c.h"
 #include "queue/content_reader.h"
 #include "queue/delivery_log.h"
+#include "queue/probes.h"
 #include "queue/store_manage.h"
 #include "queue/store_settle.h"
 
@@ -26,6 +27,7 @@ struct workers {
     struct workers_parts parts;
     struct dispatch *dispatch;
     struct content_reader *reader;
+    struct probes *probes;
     struct list all;
     struct loop_timer *hello_timer;
     bool started;
@@ -246,12 +248,28 @@ static void settle_outcome(struct worker *worker, struct lease *lease, Ipc__Outc
     committer_add(w->parts.committer, &settling->settle.operation);
 }
 
+static bool is_of_probe(struct worker *worker, const Ipc__Outcome *outcome)
+{
+    struct workers *w = worker->workers;
+
+    if (!probes_take_outcome(w->probes, &worker->slot, outcome))
+        return false;
+    worker->slot.jobs -= worker->slot.jobs > 0;
+    acknowledge(worker, outcome->lease);
+    dispatch_look(w->dispatch);
+    return true;
+}
+
 static const char *on_outcome(struct worker *worker, const struct channel_frame *frame)
 {
     Ipc__Outcome *outcome = channel_decode(frame, &ipc__outcome__descriptor);
 
     if (!outcome)
         return "an outcome does not decode";
+    if (is_of_probe(worker, outcome)) {
+        ipc__outcome__free_unpacked(outcome, NULL);
+        return NULL;
+    }
     struct lease *lease = lease_find(worker->workers->parts.leases, outcome->lease);
     bool is_known = lease && lease->holder == worker;
     if (is_known && !lease->settling && lease->id == outcome->id) {
@@ -486,6 +504,7 @@ static void let_go(struct worker *worker)
 
 static void worker_free(struct worker *worker)
 {
+    probes_worker_gone(worker->workers->probes, &worker->slot);
     dispatch_remove_slot(worker->workers->dispatch, &worker->slot);
     list_remove(&worker->others);
     channel_free(&worker->channel);
@@ -553,6 +572,23 @@ void workers_drain(struct workers *workers)
 {
     workers->ending = true;
     dispatch_set(workers->dispatch, true, 0);
+}
+
+void workers_set_probes(struct workers *workers, struct probes *probes)
+{
+    workers->probes = probes;
+}
+
+struct worker_slot *workers_send_probe(struct workers *workers, struct span hop,
+                                       const Ipc__Job *job)
+{
+    struct worker_slot *slot = dispatch_choose(workers->dispatch, hop);
+
+    if (!slot)
+        return NULL;
+    slot->jobs++;
+    channel_send(((struct worker *)slot)->channel, FRAME_JOB, &job->base, nothing);
+    return slot;
 }
 
 void workers_set_identity(struct workers *workers, const struct notify_identity *identity)

@@ -6,6 +6,7 @@
 #ifndef WAXSEAL_QUEUE_WORKERS_H
 #define WAXSEAL_QUEUE_WORKERS_H
 
+#include "lib/ipc/queue.pb-c.h"
 #include "queue/dispatch.h"
 #include "queue/notify.h"
 
@@ -29,6 +30,13 @@ void workers_attach(struct workers *workers, unsigned instance, int fd);
 /* All workers there were at start are attached: leasing begins when each has reported or is gone.
  */
 void workers_start(struct workers *workers);
+
+/* A job that is no message's: gives the slot that has it, NULL when none has room.  What comes of
+ * it goes to the probes. */
+struct probes;
+void workers_set_probes(struct workers *workers, struct probes *probes);
+struct worker_slot *workers_send_probe(struct workers *workers, struct span hop,
+                                       const Ipc__Job *job);
 
 void workers_set_identity(struct workers *workers, const struct notify_identity *identity);
 /* The relay ends: a worker that goes now has not died of its mail. */

@@ -15,8 +15,15 @@ void conversation_init(struct conversation *talk, const struct settings *setting
     envelope_init(&talk->envelope);
 }
 
+void conversation_forget_probe(struct conversation *talk)
+{
+    free(talk->probe);
+    talk->probe = NULL;
+}
+
 void conversation_clear(struct conversation *talk)
 {
+    conversation_forget_probe(talk);
     envelope_clear(&talk->envelope);
     free(talk->claims);
     talk->claims = NULL;
@@ -265,7 +272,7 @@ static enum reply_id take_command(struct conversation *talk, const struct comman
 
 enum reply_id commands_count(struct conversation *talk, enum reply_id reply)
 {
-    if (reply == REPLY_WAIT || reply_next(reply) == NEXT_CLOSE)
+    if (reply == REPLY_WAIT || reply == REPLY_ASK || reply_next(reply) == NEXT_CLOSE)
         return reply;
     if (reply_code(reply) >= 500)
         talk->errors++;

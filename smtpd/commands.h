@@ -9,6 +9,7 @@
 
 #include "lib/base/settings.h"
 #include "lib/ipc/auth_client.h"
+#include "lib/ipc/queue_client.h"
 #include "lib/mail/envelope.h"
 #include "lib/mail/mailbox_set.h"
 #include "lib/mail/xclient.h"
@@ -44,6 +45,8 @@ struct conversation {
     bool has_relay_certificate;   /* the client has shown one that may relay here ... */
     struct span certificate_user; /* ... or one of this user's; empty: nobody's */
     const struct mailbox_set *recipients; /* of our own domains; NULL: not known */
+    bool was_probed;                      /* what REPLY_ASK was about, in this very line ... */
+    enum probe_verdict probed;            /* ... with this verdict */
     enum queue_state queue;
     const struct aliases *aliases; /* of this host's names; NULL: none */
     /*
@@ -63,6 +66,7 @@ struct conversation {
     bool chunk_follows;     /* octets stand behind the last line, whatever it is answered */
     struct bdat_command chunk;
     unsigned chunks;               /* of this message */
+    struct address *probe;         /* what REPLY_ASK is about; NULL: nothing */
     const char *reason;            /* the rule that refused the last path */
     bool is_esmtp;                 /* said EHLO, not HELO */
     char user[ADDRESS_MAX + 1];    /* authenticated; "" for none */
@@ -85,6 +89,9 @@ void conversation_clear(struct conversation *talk);
  */
 void conversation_reset(struct conversation *talk);
 
+/* What REPLY_ASK was about is being asked for. */
+void conversation_forget_probe(struct conversation *talk);
+
 /* TLS is up: forgets all that came in clear (RFC 3207 s.4.2). */
 void conversation_secured(struct conversation *talk);
 
@@ -93,7 +100,8 @@ void conversation_delivered(struct conversation *talk);
 
 /*
  * Takes one line without its CRLF and gives the reply; REPLY_WAIT: nothing has happened yet, hand
- * the same line in again when the queue's state has changed.
+ * the same line in again when the queue's state has changed.  REPLY_ASK: the same, when the probe
+ * of `probe` has come to a verdict.
  */
 enum reply_id commands_take(struct conversation *talk, struct span line);
 

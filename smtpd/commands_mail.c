@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/base/limits.h"
+#include "lib/base/memory.h"
 #include "lib/mail/command.h"
 #include "smtpd/access.h"
 #include "smtpd/recipients.h"
@@ -121,9 +122,33 @@ enum reply_id take_mail(struct conversation *talk, struct span argument)
                                                     : REPLY_SENDER_WITHOUT_PRIORITY;
 }
 
-/* A mailbox in a domain of ours: only one that there is. */
-static enum reply_id find_mailbox(const struct conversation *talk, const struct address *path)
+/* The next hop is to be asked first; while there is no queue nobody can be. */
+static enum reply_id ask_for(struct conversation *talk, const struct address *path)
 {
+    if (talk->queue == QUEUE_GONE || talk->queue == QUEUE_DOWN)
+        return REPLY_MAILBOX_UNDECIDED;
+    conversation_forget_probe(talk);
+    talk->probe = memory_new(sizeof(*talk->probe));
+    *talk->probe = *path;
+    recipients_rewrite(talk->settings, talk->probe); /* as it would go out */
+    return REPLY_ASK;
+}
+
+/* What the next hop says of it, once it was asked. */
+static enum reply_id probe_mailbox(struct conversation *talk, const struct address *path)
+{
+    if (!talk->was_probed)
+        return ask_for(talk, path);
+    if (talk->probed == PROBE_TAKEN)
+        return REPLY_RECIPIENT_OK;
+    return talk->probed == PROBE_REFUSED ? REPLY_NO_SUCH_MAILBOX : REPLY_MAILBOX_UNDECIDED;
+}
+
+/* A mailbox in a domain of ours: only one that there is. */
+static enum reply_id find_mailbox(struct conversation *talk, const struct address *path)
+{
+    if (talk->listener->verify_recipients == VERIFY_NEXT_HOP)
+        return probe_mailbox(talk, path);
     if (!talk->recipients)
         return REPLY_CANNOT_VERIFY;
     return mailbox_set_has(talk->recipients, path) ? REPLY_RECIPIENT_OK : REPLY_NO_SUCH_MAILBOX;

@@ -48,6 +48,8 @@ static const struct reply_line lines[REPLY_FAULTS] = {
                                       NEXT_CLOSE },
     [REPLY_NOT_SMTP] = { 421, "4.7.0", "@ speaks SMTP", NEXT_CLOSE },
     [REPLY_QUEUE_STUCK] = { 421, "4.3.0", "@ cannot reach its queue", NEXT_CLOSE },
+    [REPLY_MAILBOX_UNDECIDED] = { 451, "4.4.1", "The mailbox's host does not say, please try again",
+                                  NEXT_COMMAND },
     [REPLY_CANNOT_VERIFY] = { 451, "4.3.0", "Cannot verify this mailbox now, please try again",
                               NEXT_COMMAND },
     [REPLY_QUEUE_TROUBLE] = { 451, "4.3.0", "Local trouble, please try again", NEXT_COMMAND },

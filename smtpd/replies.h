@@ -11,6 +11,7 @@
 
 enum reply_id {
     REPLY_WAIT, /* none yet: the command is tried again when the queue is back */
+    REPLY_ASK,  /* the same, when it is known whether there is such a mailbox */
     REPLY_GREETING,
     REPLY_HELO,
     REPLY_EHLO,
@@ -39,6 +40,7 @@ enum reply_id {
     REPLY_QUEUE_STUCK,
     REPLY_QUEUE_TROUBLE,
     REPLY_CANNOT_VERIFY,
+    REPLY_MAILBOX_UNDECIDED,
     REPLY_QUEUE_FULL,
     REPLY_TOO_MANY_RECIPIENTS,
     REPLY_SHARE_SPENT,

@@ -131,6 +131,7 @@ static void session_free(struct session *s, const char *why)
     intake_abort(&s->intake);
     count_memory(s, 0);
     auth_cancel(&s->auth);
+    queue_probe_cancel(&s->probe);
     conversation_clear(&s->talk);
     stream_free(&s->stream);
     loop_timer_free(&s->timer);
@@ -261,6 +262,9 @@ static void on_deadline(struct session *s)
         break;
     case HOLD_SLOW:
         session_say_delayed(s);
+        break;
+    case HOLD_PROBE:
+        session_probe_late(s);
         break;
     case HOLD_AUTH: /* never: the exchange has an end of its own, before this one */
         session_end(s, REPLY_AUTH_TROUBLE);

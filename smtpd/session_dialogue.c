@@ -324,6 +324,41 @@ static void take_claims(struct session *s)
     session_log_xclient(&s->peer, &s->client, s->talk.user);
 }
 
+/* --- a mailbox that its next hop is asked for */
+
+static void probe_decided(struct session *s, enum probe_verdict verdict)
+{
+    s->talk.was_probed = true;
+    s->talk.probed = verdict;
+    session_go_on(s); /* the same line once more */
+}
+
+static void on_probed(void *ctx, enum probe_verdict verdict)
+{
+    struct session *s = ctx;
+
+    s->probe = NULL;
+    if (s->hold == HOLD_PROBE)
+        probe_decided(s, verdict);
+}
+
+void session_probe_late(struct session *s)
+{
+    queue_probe_cancel(&s->probe);
+    probe_decided(s, PROBE_UNDECIDED);
+}
+
+static void begin_probe(struct session *s)
+{
+    if (queue_client_is_up(s->host->queue)) {
+        s->probe = queue_probe_begin(s->host->queue, s->talk.probe, on_probed, s);
+        conversation_forget_probe(&s->talk);
+        session_hold(s, HOLD_PROBE, SMTPD_PROBE_MS);
+    } else { /* a queue that is away comes back, or not */
+        session_hold(s, HOLD_QUEUE, SMTPD_QUEUE_WAIT_MS);
+    }
+}
+
 static void take_command(struct session *s, struct span line, bool input_follows)
 {
     s->talk.has_certificate = s->place->tls != NULL;
@@ -336,6 +371,11 @@ static void take_command(struct session *s, struct span line, bool input_follows
     enum reply_id reply = commands_take(&s->talk, line);
     if (reply == REPLY_WAIT) {
         session_hold(s, HOLD_QUEUE, SMTPD_QUEUE_WAIT_MS);
+        return;
+    }
+    s->talk.was_probed = false;
+    if (reply == REPLY_ASK) {
+        begin_probe(s);
         return;
     }
     s->queue_waited = false;
@@ -378,7 +418,7 @@ static size_t take_line(struct session *s, struct span input)
         break;
     case LINE_WHOLE:
         take_command(s, line, input.len > used);
-        return s->hold == HOLD_QUEUE ? 0 : used;
+        return s->hold == HOLD_QUEUE || s->hold == HOLD_PROBE ? 0 : used;
     case LINE_TOO_LONG:
         refuse_line(s, REPLY_LINE_TOO_LONG);
         break;

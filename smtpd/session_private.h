@@ -21,6 +21,7 @@ enum hold {
     HOLD_OUTPUT, /* the client does not take our replies */
     HOLD_TLS,    /* handshake */
     HOLD_AUTH,   /* the auth role thinks */
+    HOLD_PROBE,  /* the next hop is asked for a mailbox */
 };
 
 /* The octets behind a BDAT that are still to come. */
@@ -45,6 +46,7 @@ struct session {
     char tls_version[16]; /* "" in clear */
     char tls_cipher[64];
 
+    struct queue_probe *probe;  /* with HOLD_PROBE */
     struct auth_exchange *auth; /* NULL: what comes is no response to AUTH ... */
     bool awaits_identity;       /* ... but perhaps to AUTH EXTERNAL */
     unsigned auth_failures;
@@ -106,6 +108,8 @@ void session_note_mended(struct session *s);
 /* Takes some input in the present phase; gives how much is used up. */
 size_t session_take_input(struct session *s, struct span input);
 
+/* The next hop has not said in time whether there is a mailbox. */
+void session_probe_late(struct session *s);
 void session_say(struct session *s, enum reply_id reply, uint64_t id);
 /* Waits for the client's handshake. */
 void session_begin_tls(struct session *s);

@@ -31,6 +31,7 @@ enum {
     SMTPD_COMMAND_DISCARD_MAX = 64 * 1024, /* of a command line that is too long; then 421 */
     SMTPD_OUTPUT_MAX = 64 * 1024,          /* replies not taken before we stop reading */
     SMTPD_AUTH_FAILURES_MAX = 3,           /* in one session, before 421 */
+    SMTPD_PROBE_MS = 30 * 1000,            /* for the queue to say whether there is a mailbox */
     SMTPD_AUTH_MS = 60 * 1000,             /* for the auth role; it is given up on before */
     SMTPD_SLOW_MS = 1000,                  /* before a reply, after many errors */
     SMTPD_PROXY_MS = 5 * 1000,             /* for a proxy's header; SRV-120 */
@@ -90,6 +91,15 @@ enum {
     FRAME_MESSAGE_MAX = 1024 * 1024,                    /* the protobuf part of a frame */
     FRAME_BODY_MAX = 64 * 1024,                         /* the raw bytes behind it */
     ENVELOPE_BYTES_MAX = FRAME_MESSAGE_MAX - 16 * 1024, /* of a frame; more recipients get 452 */
+
+    /* Probes of mailboxes (verify-recipients) */
+    PROBES_MAX = 100,                    /* under way */
+    PROBES_KEPT_MAX = 10000,             /* what came of them is remembered */
+    PROBE_ASKS_MAX = 1000,               /* of one smtpd at a time */
+    PROBE_WAIT_MS = 25 * 1000,           /* for the next hop, while a client waits */
+    PROBE_TAKEN_MS = 6 * 60 * 60 * 1000, /* so long a mailbox is known to be there ... */
+    PROBE_REFUSED_MS = 10 * 60 * 1000,   /* ... or not, ... */
+    PROBE_UNDECIDED_MS = 30 * 1000,      /* ... or its host is not asked again */
 };
 
 #endif

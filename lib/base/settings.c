@@ -72,6 +72,9 @@ const struct setting settings_table[] = {
     { "listeners", "recipients", &setting_path, "\"\"", "", IN(recipients),
       "The file of the mailboxes that the domains of relay-to have; mail to others there is"
       " refused." },
+    { "listeners", "verify-recipients", &setting_word, "\"none\"", "none, next-hop",
+      IN(verify_recipients),
+      "Instead of recipients: the next hop is asked with RCPT, while the client waits." },
     { "listeners", "proxy-from", &setting_relay_networks, "[ ]", "", IN(proxy_from),
       "The proxies in front of this listener, which begin every connection with a header of the PROXY"
       " protocol, version 1 or 2. Empty: none." },

@@ -24,6 +24,7 @@ enum listener_tls {
 enum local_submission { LOCAL_SUBMISSION_ON, LOCAL_SUBMISSION_OFF };
 enum listener_tls_minimum { TLS_MINIMUM_12, TLS_MINIMUM_13 };
 enum listener_client_certificates { CLIENTS_NONE, CLIENTS_REQUEST, CLIENTS_REQUIRE };
+enum listener_verify { VERIFY_NONE, VERIFY_NEXT_HOP };
 enum listener_switch { SWITCH_OFF, SWITCH_ON };
 enum listener_received { RECEIVED_CLIENT, RECEIVED_USER, RECEIVED_HIDDEN };
 enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYPT };
@@ -146,12 +147,13 @@ struct listener_settings {
     enum listener_preset preset;    /* already worked into the other fields */
     struct endpoint addresses[SETTINGS_ADDRESSES_MAX]; /* address = "127.0.0.1:25", or a list */
     unsigned address_count;
-    char unix_path[SETTINGS_UNIX_SIZE];  /* address = "unix:/path"; empty: none */
-    struct network_list relay_from;      /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
-    struct domain_list relay_to;         /* our own domains: anybody may send there */
-    char recipients[SETTINGS_PATH_SIZE]; /* the file of the mailboxes that they have */
-    struct network_list proxy_from;      /* none: no PROXY protocol */
-    struct network_list xclient_from;    /* who may say XCLIENT */
+    char unix_path[SETTINGS_UNIX_SIZE];     /* address = "unix:/path"; empty: none */
+    struct network_list relay_from;         /* relay-from = [ "127.0.0.0/8", "::1/128" ] */
+    struct domain_list relay_to;            /* our own domains: anybody may send there */
+    char recipients[SETTINGS_PATH_SIZE];    /* the file of the mailboxes that they have ... */
+    enum listener_verify verify_recipients; /* ... or who is asked */
+    struct network_list proxy_from;         /* none: no PROXY protocol */
+    struct network_list xclient_from;       /* who may say XCLIENT */
     enum listener_tls tls;
     enum listener_tls_minimum tls_minimum;
     struct path_list tls_certificate; /* PEM chains; none: no TLS */

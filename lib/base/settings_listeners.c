@@ -228,10 +228,16 @@ static bool edge_is_whole(const struct settings_reading *reading, const struct s
         return setting_refuse(reading, setting, node->line,
                               "has an entry with preset = \"edge\" and no relay-to, so that nobody "
                               "could send anything there");
-    if (is_given(node, "relay-to") && !is_given(node, "recipients"))
+    bool verifies = l->verify_recipients == VERIFY_NEXT_HOP;
+    if (is_given(node, "relay-to") && !is_given(node, "recipients") && !verifies)
+        return setting_refuse(
+            reading, setting, node->line,
+            "has an entry with relay-to and neither recipients nor "
+            "verify-recipients, so that mail would be taken that can only bounce");
+    if (is_given(node, "recipients") && verifies)
         return setting_refuse(reading, setting, node->line,
-                              "has an entry with relay-to and no recipients, so that mail would be "
-                              "taken that can only bounce");
+                              "has an entry with both recipients and verify-recipients; leave one "
+                              "of them out");
     return true;
 }
 

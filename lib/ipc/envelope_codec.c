@@ -23,7 +23,7 @@ static ProtobufCBinaryData ip_bytes(const struct ip_address *a)
     return bytes_of_span((struct span){ (const char *)a->bytes, len });
 }
 
-static void mailbox_fill(Ipc__Mailbox *m, const struct address *a)
+void mailbox_to_message(Ipc__Mailbox *m, const struct address *a)
 {
     ipc__mailbox__init(m);
     m->text = text_bytes(a->text);
@@ -47,7 +47,7 @@ struct recipient_message {
 static void recipient_fill(struct recipient_message *m, const struct envelope_recipient *r)
 {
     ipc__recipient__init(&m->recipient);
-    mailbox_fill(&m->forward_path, &r->forward_path);
+    mailbox_to_message(&m->forward_path, &r->forward_path);
     m->recipient.forward_path = &m->forward_path;
     m->recipient.number = r->number;
     m->recipient.notify = r->notify;
@@ -63,7 +63,7 @@ Ipc__Envelope *envelope_to_message(const struct envelope *e)
     Ipc__Envelope *m = &whole->envelope;
 
     ipc__envelope__init(m);
-    mailbox_fill(&whole->reverse_path, &e->reverse_path);
+    mailbox_to_message(&whole->reverse_path, &e->reverse_path);
     m->reverse_path = &whole->reverse_path;
     m->body = e->body;
     m->smtputf8 = e->smtputf8;
@@ -124,7 +124,7 @@ static bool domain_is_fit(const struct address *a)
     return a->domain[0] == '\0' || domain_is_host(span_of(a->domain));
 }
 
-static bool mailbox_from(const Ipc__Mailbox *m, struct address *out)
+bool mailbox_from_message(const Ipc__Mailbox *m, struct address *out)
 {
     *out = (struct address){ 0 };
     if (!m || !utf8_is_valid(span_of_bytes(m->text)) ||
@@ -141,7 +141,8 @@ static bool recipient_from(const Ipc__Recipient *m, struct envelope *out)
 {
     struct address forward_path;
 
-    if (!mailbox_from(m->forward_path, &forward_path) || !envelope_has_room(out, &forward_path))
+    if (!mailbox_from_message(m->forward_path, &forward_path) ||
+        !envelope_has_room(out, &forward_path))
         return false;
     struct envelope_recipient *r = envelope_add(out, &forward_path);
     r->number = m->number;
@@ -154,7 +155,7 @@ bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out)
 {
     if (!message || message->body > BODY_8BITMIME || message->ret > 2 ||
         message->priority < -PRIORITY_MAX || message->priority > PRIORITY_MAX ||
-        !mailbox_from(message->reverse_path, &out->reverse_path) ||
+        !mailbox_from_message(message->reverse_path, &out->reverse_path) ||
         !dsn_envid_is_valid(span_of_bytes(message->envid)) ||
         !text_from(message->envid, out->dsn.envid, sizeof(out->dsn.envid)) ||
         !text_from(message->client_name, out->client_name, sizeof(out->client_name)) ||

@@ -13,6 +13,11 @@
 Ipc__Envelope *envelope_to_message(const struct envelope *e);
 void envelope_message_free(Ipc__Envelope **message);
 
+/* One mailbox; its bytes fields point into `address`. */
+void mailbox_to_message(Ipc__Mailbox *message, const struct address *address);
+/* Checks all of a hostile message; false: it is no mailbox. */
+bool mailbox_from_message(const Ipc__Mailbox *message, struct address *out);
+
 /* Checks all of a hostile message and fills an initialised envelope; false: it is no envelope. */
 bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out);
 

@@ -25,6 +25,8 @@ enum frame_type {
     FRAME_ACCEPT_CREDIT = 24,
     FRAME_ACCEPT_DONE = 25,
     FRAME_QUEUE_STATE = 26,
+    FRAME_PROBE_ASK = 27,
+    FRAME_PROBE_ANSWER = 28,
 
     /* queue.proto, deliver's part */
     FRAME_WORKER_HELLO = 40,

@@ -15,6 +15,9 @@ struct queue_client {
     void (*on_state)(void *ctx);
     void *ctx;
     struct map *accepts; /* by stream number */
+    struct map *probes;  /* by number */
+    uint64_t last_probe;
+    uint64_t lost_probe; /* those up to it will have no answer */
     struct list lost;    /* accepts whose queue went away, to be told */
     struct loop_task tell_lost;
     uint64_t last_stream;
@@ -50,11 +53,103 @@ static void tell_done(struct queue_accept *accept, enum accept_outcome outcome, 
     events->done(ctx, outcome, id);
 }
 
+/* --- probes */
+
+struct queue_probe {
+    struct queue_client *client;
+    uint64_t number;
+    queue_probe_fn *done;
+    void *ctx;
+};
+
+static void probe_forget(struct queue_probe *probe)
+{
+    map_remove_number(probe->client->probes, probe->number);
+    free(probe);
+}
+
+static void probe_done(struct queue_probe *probe, enum probe_verdict verdict)
+{
+    queue_probe_fn *done = probe->done;
+    void *ctx = probe->ctx;
+
+    probe_forget(probe);
+    done(ctx, verdict);
+}
+
+static struct queue_probe *next_lost_probe(const struct queue_client *client)
+{
+    struct queue_probe *probe;
+    size_t cursor = 0;
+
+    while ((probe = map_next(client->probes, &cursor, NULL)) != NULL)
+        if (probe->number <= client->lost_probe)
+            return probe;
+    return NULL;
+}
+
+static void lose_probes(struct queue_client *client)
+{
+    struct queue_probe *probe;
+
+    while ((probe = next_lost_probe(client)) != NULL)
+        probe_done(probe, PROBE_UNDECIDED);
+}
+
+static enum probe_verdict verdict_of(Ipc__ProbeVerdict verdict)
+{
+    if (verdict == IPC__PROBE_VERDICT__PROBE_TAKEN)
+        return PROBE_TAKEN;
+    return verdict == IPC__PROBE_VERDICT__PROBE_REFUSED ? PROBE_REFUSED : PROBE_UNDECIDED;
+}
+
+static void on_probe_answer(struct queue_client *client, const struct channel_frame *frame)
+{
+    Ipc__ProbeAnswer *answer = channel_decode(frame, &ipc__probe_answer__descriptor);
+
+    if (!answer) {
+        channel_refuse(client->channel, "answer to a probe does not decode");
+        return;
+    }
+    struct queue_probe *probe = map_get_number(client->probes, answer->id);
+    enum probe_verdict verdict = verdict_of(answer->verdict);
+    ipc__probe_answer__free_unpacked(answer, NULL);
+    if (probe)
+        probe_done(probe, verdict);
+}
+
+struct queue_probe *queue_probe_begin(struct queue_client *client, const struct address *mailbox,
+                                      queue_probe_fn *done, void *ctx)
+{
+    struct queue_probe *probe = memory_new(sizeof(*probe));
+    Ipc__ProbeAsk ask = IPC__PROBE_ASK__INIT;
+    Ipc__Mailbox message;
+
+    ensure(client->channel != NULL);
+    *probe = (struct queue_probe){ client, ++client->last_probe, done, ctx };
+    map_put_number(client->probes, probe->number, probe);
+    mailbox_to_message(&message, mailbox);
+    ask.id = probe->number;
+    ask.mailbox = &message;
+    channel_send(client->channel, FRAME_PROBE_ASK, &ask.base, nothing);
+    return probe;
+}
+
+void queue_probe_cancel(struct queue_probe **probe)
+{
+    if (*probe)
+        probe_forget(*probe);
+    *probe = NULL;
+}
+
+/* --- what is lost */
+
 /* Tells, outside of any call of the owners, those whose queue went away. */
 static void on_tell_lost(void *ctx)
 {
     struct queue_client *client = ctx;
 
+    lose_probes(client);
     while (!list_empty(&client->lost))
         tell_done(LIST_FIRST(&client->lost, struct queue_accept, lost), ACCEPT_LOST, 0);
 }
@@ -137,6 +232,8 @@ static void on_frame(void *ctx, struct channel_frame *frame)
         on_done(client, frame);
     else if (frame->type == FRAME_QUEUE_STATE)
         on_queue_state(client, frame);
+    else if (frame->type == FRAME_PROBE_ANSWER)
+        on_probe_answer(client, frame);
     else
         channel_refuse(client->channel, "unknown frame from the queue");
 }
@@ -148,11 +245,12 @@ static void lose_all(struct queue_client *client)
     size_t cursor = 0;
 
     channel_free(&client->channel);
+    client->lost_probe = client->last_probe;
     while ((accept = map_next(client->accepts, &cursor, NULL)) != NULL) {
         list_remove(&accept->lost);
         list_append(&client->lost, &accept->lost);
     }
-    if (!list_empty(&client->lost))
+    if (!list_empty(&client->lost) || map_count(client->probes) > 0)
         loop_defer(client->loop, &client->tell_lost);
 }
 
@@ -177,6 +275,7 @@ struct queue_client *queue_client_new(struct loop *loop, void (*on_state)(void *
     client->on_state = on_state;
     client->ctx = ctx;
     client->accepts = map_new();
+    client->probes = map_new();
     list_init(&client->lost);
     loop_task_init(&client->tell_lost, on_tell_lost, client);
     return client;
@@ -186,6 +285,7 @@ void queue_client_free(struct queue_client **client)
 {
     struct queue_client *c = *client;
     struct queue_accept *accept;
+    struct queue_probe *probe;
     size_t cursor = 0;
 
     if (!c)
@@ -195,6 +295,10 @@ void queue_client_free(struct queue_client **client)
     while ((accept = map_next(c->accepts, &cursor, NULL)) != NULL)
         free(accept);
     map_free(&c->accepts);
+    cursor = 0;
+    while ((probe = map_next(c->probes, &cursor, NULL)) != NULL)
+        free(probe);
+    map_free(&c->probes);
     free(c);
     *client = NULL;
 }

@@ -133,7 +133,7 @@ void say_mail_from(struct dialogue *d)
 {
     if (refuse_unsuitable(d))
         return;
-    if (!d->offered.pipelining) {
+    if (!d->offered.pipelining || d->job->is_probe) { /* a probe has no DATA to go with them */
         dialogue_put_mail(d, d->job);
         return;
     }
@@ -256,12 +256,23 @@ enum phase mail_answered(struct dialogue *d, const struct reply *reply)
     return d->said_ahead ? PH_RCPT : transaction_over(d); /* the other answers still come */
 }
 
+/* There is no message to wait for: what RCPT was answered is all that was asked. */
+static enum phase probe_answered(struct dialogue *d, const struct reply *reply)
+{
+    struct outcome o = { .kind = OUTCOME_DELIVERED, .status = "2.1.5" };
+
+    if (d->accepted > 0)
+        job_settle(d->job, RECIPIENT_ACCEPTED, &o, dialogue_words(d, reply), true);
+    return transaction_over(d);
+}
+
 static void recipient_answered(struct dialogue *d, const struct reply *reply)
 {
     struct outcome o;
 
     if (d->mail_refused)
         return;
+    d->job->was_answered = true;
     if (reply_is_positive(reply)) {
         d->job->results[d->rcpt].state = RECIPIENT_ACCEPTED;
         d->accepted++;
@@ -279,6 +290,8 @@ enum phase rcpt_answered(struct dialogue *d, const struct reply *reply)
     d->rcpt = recipient_from(d->job, d->rcpt + 1);
     if (d->rcpt < d->job->envelope.recipient_count)
         return PH_RCPT;
+    if (d->job->is_probe)
+        return probe_answered(d, reply);
     if (d->accepted == 0 && !d->said_ahead)
         return transaction_over(d); /* CLI-53: no recipient, no DATA */
     return PH_DATA;
@@ -353,7 +366,8 @@ static void say_next_along(struct dialogue *d)
     if (!d->next_job)
         return;
     mark_recipients(d, d->next_job);
-    d->next_said = !dialogue_unfit(d, d->next_job) && !has_nobody(d->next_job);
+    d->next_said =
+        !dialogue_unfit(d, d->next_job) && !has_nobody(d->next_job) && !d->next_job->is_probe;
     if (d->next_said)
         put_group(d, d->next_job);
 }

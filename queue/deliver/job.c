@@ -38,6 +38,7 @@ struct job *job_new(const Ipc__Job *message, const struct content_source *source
     job->chunks = message->chunks;
     job->eight_bit = message->eight_bit;
     job->skip_policy = message->skip_policy;
+    job->is_probe = message->probe;
     job->last_attempt = message->last_attempt;
     job->policy = job->policy_id = job->policy_trouble = "";
     job->at_utc_ms = clock_utc_ms();
@@ -203,13 +204,21 @@ static ProtobufCBinaryData text_bytes(const char *text)
     return bytes_of_span(span_of(text));
 }
 
+/* A refusal before RCPT says nothing about the mailbox that a probe is about. */
+static enum outcome_kind kind_of(const struct job *job, const struct job_result *result)
+{
+    bool is_vain = job->is_probe && !job->was_answered;
+
+    return is_vain && result->kind == OUTCOME_FAILED ? OUTCOME_DEFERRED : result->kind;
+}
+
 static void fill_result(Ipc__Result *m, const struct job *job, unsigned i)
 {
     const struct job_result *result = &job->results[i];
 
     ipc__result__init(m);
     m->number = job->envelope.recipients[i].number;
-    m->kind = result_kinds[result->kind];
+    m->kind = result_kinds[kind_of(job, result)];
     m->status = text_bytes(result->status);
     m->reply = text_bytes(result->reply);
     m->remote = result->remote;

@@ -55,6 +55,8 @@ struct job {
     uint32_t chunks;
     bool eight_bit;
     bool skip_policy;
+    bool is_probe;     /* there is no message: RCPT tells what is to be known ... */
+    bool was_answered; /* ... and has */
     bool last_attempt;
     bool begun;              /* an attempt has taken it */
     bool is_over;            /* its outcome waits for the queue's acknowledgement */

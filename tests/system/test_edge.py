@@ -95,3 +95,44 @@ def test_relaying_for_the_address_of_a_proxy_is_refused(make_relay):
     relay.write(listeners=(proxied, {**outside, "relay-from": ["192.0.2.0/24"]}))
     done = relay.cli("check")
     assert "warning: relay-from: 192.0.2.0/24 holds 192.0.2.7" in done.stderr
+
+
+# ------------------------------------------------------------ the next hop is asked
+
+def behind(lab, **script):
+    """How the host behind the edge answers."""
+    lab.mx(BEHIND, **script)
+
+
+def test_the_host_behind_is_asked_whether_there_is_such_a_mailbox(lab, make_relay):
+    relay = edge(lab, make_relay, **{"verify-recipients": "next-hop"}).start()
+    got = wait_arrived(lab, send("ada@good.test", address=OUTSIDE))
+    assert got["host"] == BEHIND
+    behind(lab, rcpt="550 5.1.1 nobody of that name")
+    assert rcpt("bob@good.test")[1].startswith("550 5.1.1")
+    assert rcpt("ada@good.test")[0] == 250, "what was said is remembered"
+    behind(lab, rcpt="451 4.2.1 greylisted")
+    assert rcpt("eve@good.test")[1].startswith("451 4.4.1")
+    assert rcpt("bob@good.test")[0] == 550
+    assert len(relay.queue()) == 0 and rcpt("x@nopolicy.test")[0] == 550
+
+
+def test_a_host_that_is_down_leaves_mailboxes_undecided(lab, make_relay):
+    edge(lab, make_relay, **{"verify-recipients": "next-hop"}).start()
+    behind(lab, mail="550 5.7.1 not from nobody")
+    assert rcpt("ada@good.test")[1].startswith("451 4.4.1")
+    behind(lab, greeting="421 4.3.2 going down")
+    assert rcpt("bob@good.test")[1].startswith("451 4.4.1")
+
+
+def test_a_worker_that_dies_while_it_asks_leaves_the_mailbox_undecided(lab, make_relay):
+    relay = edge(lab, make_relay, **{"verify-recipients": "next-hop"}).start()
+    behind(lab, rcpt="=wait 20\n250 2.1.5 at last")
+    with Client(OUTSIDE) as c:
+        c.ehlo()
+        c.say("MAIL FROM:<a@sender.test>")
+        c.send("RCPT TO:<ada@good.test>\r\nNOOP\r\n")
+        wait_until(lambda: [e for e in lab.events(host=BEHIND)], 10, "the probe")
+        relay.kill_role("deliver")
+        assert c.reply()[1].startswith("451 4.4.1")
+        assert c.reply()[0] == 250

@@ -397,6 +397,12 @@ static void set_eight_bit(struct play *p, const char *value)
     p->jobs[p->job_count - 1]->eight_bit = true;
 }
 
+static void set_probe(struct play *p, const char *value)
+{
+    (void)value;
+    p->jobs[p->job_count - 1]->is_probe = true;
+}
+
 static void set_along(struct play *p, const char *value)
 {
     (void)value;
@@ -439,6 +445,7 @@ static const struct {
     { "smtputf8", set_smtputf8 },   /* was said of the last mail; "header": it is needed there */
     { "requiretls", set_requiretls }, /* was said of the last mail */
     { "priority", set_priority },     /* of the last mail */
+    { "probe", set_probe },           /* the last mail is none: only its RCPT is asked for */
     { "along", set_along },           /* the next mail leaves with the end of the one before */
     { "hold", set_hold },             /* on: the queue gives no content; off: it does */
     { "damaged", set_damaged }, /* the queue says that the first mail's next chunk is damaged */

@@ -244,6 +244,26 @@ static void outcome_says_all_to_the_queue(void **state)
     job_free(&job);
 }
 
+static void check_probe(void *ctx, const Ipc__Outcome *outcome)
+{
+    *(Ipc__ResultKind *)ctx = outcome->results[0]->kind;
+}
+
+static void refusal_before_rcpt_tells_nothing_of_a_mailbox(void **state)
+{
+    (void)state;
+    for (int answered = 0; answered < 2; answered++) {
+        struct job *job = job_for(1);
+        Ipc__ResultKind kind = IPC__RESULT_KIND__RETURNED;
+        job->is_probe = true;
+        job->was_answered = answered == 1;
+        settle(job, OUTCOME_FAILED, "5.7.1", false);
+        job_outcome(job, check_probe, &kind);
+        assert_int_equal(kind, answered ? IPC__RESULT_KIND__FAILED : IPC__RESULT_KIND__DEFERRED);
+        job_free(&job);
+    }
+}
+
 #define T(title, function)                                                                         \
     {                                                                                              \
         title, function, NULL, NULL, NULL                                                          \
@@ -261,6 +281,8 @@ int main(void)
         T("hosts that all say never fail the mail", hosts_that_all_say_never_fail_the_mail),
         T("reopening leaves the settled alone", reopening_leaves_the_settled_alone),
         T("ending and closing leave nothing open", ending_and_closing_leave_nothing_open),
+        T("a refusal before RCPT tells a probe nothing of the mailbox",
+          refusal_before_rcpt_tells_nothing_of_a_mailbox),
         T("the record does not grow without bound", record_does_not_grow_without_bound),
         T("texts of any length are kept", texts_of_any_length_are_kept),
         T("the outcome says all to the queue", outcome_says_all_to_the_queue),

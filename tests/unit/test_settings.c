@@ -472,6 +472,10 @@ static void an_edge_that_would_take_what_bounces_is_refused(void **state)
     assert_says(BEHIND "listeners = ( { address = \"192.0.2.1:25\"; "
                        "relay-to = [ \"example.net\" ]; } );",
                 "can only bounce");
+    assert_says(BEHIND EDGE("relay-to = [ \"example.net\" ]; recipients = \"/r\"; "
+                            "verify-recipients = \"next-hop\";"),
+                "both recipients and verify-recipients");
+    free(settings_of(BEHIND EDGE("relay-to = [ \"x.y\" ]; verify-recipients = \"next-hop\";")));
     assert_says(EDGE("relay-to = [ \"example.net\" ]; recipients = \"/r\";"),
                 "relay-to without relayhost");
     assert_says(BEHIND EDGE("relay-to = \"example.net\"; recipients = \"/r\";"),

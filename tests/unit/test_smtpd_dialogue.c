@@ -164,6 +164,25 @@ static void set_xclient_from(struct play *p, const char *value)
     list->count++;
 }
 
+/* Our own domain, whose next hop is asked; and what it says. */
+static void set_verify(struct play *p, const char *value)
+{
+    struct listener_settings *l = &p->rig.settings.listeners[0];
+
+    memset(&l->relay_to, 0, sizeof(l->relay_to));
+    strcpy(l->relay_to.text, value);
+    l->relay_to.count = 1;
+    l->verify_recipients = VERIFY_NEXT_HOP;
+}
+
+static void set_probe(struct play *p, const char *value)
+{
+    (void)p;
+    fake_queue.probed = strcmp(value, "taken") == 0     ? PROBE_TAKEN
+                        : strcmp(value, "refused") == 0 ? PROBE_REFUSED
+                                                        : PROBE_UNDECIDED;
+}
+
 /* One rule, as in the configuration. */
 static void set_rule(const char *name, const char *value, struct client_rules *out, size_t offset)
 {
@@ -218,6 +237,8 @@ static const struct {
     { "share", set_share },
     { "own", set_own }, /* domain, its mailbox */
     { "xclient-from", set_xclient_from },
+    { "verify", set_verify }, /* domain */
+    { "probe", set_probe },   /* taken, refused, undecided */
     { "sender-rules", set_sender_rules },
     { "recipient-rules", set_recipient_rules },
     { "drain", set_drain },

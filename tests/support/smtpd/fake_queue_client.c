@@ -98,6 +98,47 @@ static void on_work(void *ctx)
         fake_queue_answer(fake_queue.outcome);
 }
 
+/* --- probes */
+
+struct queue_probe {
+    struct loop_task answer;
+    queue_probe_fn *done;
+    void *ctx;
+};
+
+static void on_answer_probe(void *ctx)
+{
+    struct queue_probe *probe = ctx;
+    queue_probe_fn *done = probe->done;
+    void *owner = probe->ctx;
+
+    free(probe);
+    done(owner, fake_queue.probed);
+}
+
+struct queue_probe *queue_probe_begin(struct queue_client *client, const struct address *mailbox,
+                                      queue_probe_fn *done, void *ctx)
+{
+    struct queue_probe *probe = memory_new(sizeof(*probe));
+
+    (void)mailbox;
+    probe->done = done;
+    probe->ctx = ctx;
+    loop_task_init(&probe->answer, on_answer_probe, probe);
+    fake_queue.probes++;
+    if (!fake_queue.ignores_probes)
+        loop_defer(client->loop, &probe->answer);
+    return probe;
+}
+
+void queue_probe_cancel(struct queue_probe **probe)
+{
+    if (*probe)
+        loop_task_cancel(&(*probe)->answer);
+    free(*probe);
+    *probe = NULL;
+}
+
 struct queue_client *queue_client_new(struct loop *loop, void (*on_state)(void *ctx), void *ctx)
 {
     the_client = memory_new(sizeof(*the_client));

@@ -14,9 +14,11 @@ struct fake_queue {
     bool gives_credit; /* gives back at once, from the loop, what was taken */
     bool answers;      /* at once, from the loop, with: */
     enum accept_outcome outcome;
+    enum probe_verdict probed; /* what probes come to, at once, from the loop, ... */
+    bool ignores_probes;       /* ... unless there is no answer */
 
     /* Seen by the test. */
-    unsigned begun, ended, aborted;
+    unsigned begun, ended, aborted, probes;
     struct buf content; /* of the last message, with its trace field in front */
     char reverse_path[ADDRESS_MAX + 1];
     char recipients[1024]; /* separated by blanks */
