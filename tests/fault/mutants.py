@@ -73,8 +73,11 @@ class Tree:
         return [f"build/{program}"] + (["tests/vectors"] if program == VECTORS else [])
 
     def passes(self, test):
-        done = subprocess.run(self.command(test), cwd=self.folder, capture_output=True, text=True, check=False,
-                              errors="replace", env={**os.environ, "WAXSEAL": f"{self.build}/waxseal"}, timeout=600)
+        try:
+            done = subprocess.run(self.command(test), cwd=self.folder, capture_output=True, text=True, check=False,
+                                  errors="replace", env={**os.environ, "WAXSEAL": f"{self.build}/waxseal"}, timeout=300)
+        except subprocess.TimeoutExpired:
+            return False
         ran = done.returncode == 0 or program_of(test) or " failed" in done.stdout
         assert ran, f"{test} did not run: {done.stdout[-2000:]}{done.stderr[-2000:]}"
         return done.returncode == 0
@@ -88,6 +91,15 @@ def blind_to(tree, mutation, tests):
         return [test for test in tests if tree.passes(test)]
     finally:
         undo()
+
+
+def judge(tree, mutation, tests):
+    """What came of it, in words."""
+    try:
+        blind = blind_to(tree, mutation, tests)
+    except AssertionError as why:
+        return f"CANNOT BE TRIED: {why}"
+    return f"NOT NOTICED by {', '.join(blind)}" if blind else f"noticed by {', '.join(tests)}"
 
 
 def check_unbroken(tree, mutations):
@@ -110,11 +122,9 @@ def main():
         check_unbroken(tree, chosen)
     failed = 0
     for mutation in chosen:
-        tests = [t for t in mutation.tests if arguments.all or not is_story(t)]
-        blind = blind_to(tree, mutation, tests)
-        failed += bool(blind)
-        print(f"promise {mutation.promise}: {mutation.name}: "
-              + (f"NOT NOTICED by {', '.join(blind)}" if blind else f"noticed by {', '.join(tests)}"), flush=True)
+        verdict = judge(tree, mutation, [t for t in mutation.tests if arguments.all or not is_story(t)])
+        failed += not verdict.startswith("noticed")
+        print(f"promise {mutation.promise}: {mutation.name}: {verdict}", flush=True)
     print(f"{len(chosen) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

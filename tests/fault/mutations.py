@@ -289,7 +289,7 @@ MUTATIONS = (
     Mutation(7, "a client may make an error more", "smtpd/commands.c",
              "talk->errors < talk->settings->max_errors", "talk->errors < talk->settings->max_errors + 1",
              ("unit/commands",)),
-    Mutation(7, "a client may send a chunk more", "smtpd/commands.c",
+    Mutation(7, "a client may send a chunk more", "smtpd/commands_mail.c",
              "++talk->chunks > SMTPD_CHUNKS_MAX", "++talk->chunks > SMTPD_CHUNKS_MAX + 1", ("unit/commands",)),
     Mutation(7, "a client may say NOOP for ever", "smtpd/commands.c",
              " &&\n        talk->junk < talk->settings->max_idle_commands)", ")", ("unit/commands",)),
