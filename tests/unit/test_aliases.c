@@ -142,6 +142,15 @@ static void what_is_too_long_is_skipped(void **state)
     buf_clear(&text);
 }
 
+static void a_name_too_long_with_its_origin_gets_nothing(void **state)
+{
+    char text[400];
+    (void)state;
+    snprintf(text, sizeof(text), "root: %0243d, a@b.example\n", 0); /* an address at localhost */
+    check(text, "root@relay.example", "a@b.example");
+    assert_string_equal(skipped, "");
+}
+
 static void count(void *ctx, const struct address *target)
 {
     (void)target;
@@ -185,6 +194,8 @@ int main(void)
         TEST("pipes, files, includes and nonsense are skipped and named",
              what_is_no_address_is_skipped_and_named),
         TEST("what is too long is skipped", what_is_too_long_is_skipped),
+        TEST("a name that is too long with its origin gets nothing",
+             a_name_too_long_with_its_origin_gets_nothing),
         TEST("an expansion has a bound", an_expansion_has_a_bound),
     };
 
