@@ -15,13 +15,13 @@ struct mailbox_set {
 /* The local-part in lower case, "@", and the domain as it is looked up. */
 static struct span key_of(struct span local_part, const char *domain, char room[KEY_MAX])
 {
-    size_t domain_len = strlen(domain);
+    struct span name = span_of(domain);
 
     for (size_t i = 0; i < local_part.len; i++)
         room[i] = ascii_lower(local_part.data[i]);
     room[local_part.len] = '@';
-    memcpy(room + local_part.len + 1, domain, domain_len);
-    return (struct span){ room, local_part.len + 1 + domain_len };
+    memcpy(room + local_part.len + 1, name.data, name.len);
+    return (struct span){ room, local_part.len + 1 + name.len };
 }
 
 static struct span key_of_mailbox(const struct address *mailbox, char room[KEY_MAX])
