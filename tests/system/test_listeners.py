@@ -1,4 +1,5 @@
 """Listeners of other kinds beside the plain one: TLS required, TLS first, a proxy in front."""
+import os
 import re
 import shutil
 import socket
@@ -6,12 +7,15 @@ import ssl
 import subprocess
 import time
 
+import pytest
 import table
 from client import Client, Message
 from lab import in_internet
+from relay import BINARY
 from services import answers, wait_until
 from test_policy import wait_arrived
 
+HELD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../bench/held.py")
 RCPT = re.compile("^RCPT")
 PLAIN = {"address": "127.0.0.1:25"}
 HAPROXY = """
@@ -182,3 +186,12 @@ def test_a_foreign_address_relays_nothing_in_any_of_the_16_forms_that_nmap_knows
     assert "all tests failed" in done.stdout, done.stdout
     assert len(relay.events("refuse", command=RCPT)) == 16
     assert not relay.events("accept")
+
+
+@pytest.mark.parametrize("tls", [[], ["--tls"]], ids=["clear", "tls"])
+def test_connections_that_are_held_take_little_memory_and_delay_nobody(tls):
+    """The goals of docs/performance.md, with a twentieth of its connections."""
+    done = subprocess.run([HELD, BINARY, "--idle", "500", "--drip", "100", "--seconds", "1", *tls],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+                          check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
