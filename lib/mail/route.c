@@ -179,14 +179,20 @@ struct address_filter {
     unsigned own_count;
 };
 
-static bool passes(const struct address_filter *filter, const struct ip_address *address)
+bool route_lets_through(const struct ip_address *address, const struct network *allow,
+                        unsigned allow_count)
 {
     if (!ip_address_is_internal(address))
         return true;
-    for (unsigned i = 0; i < filter->allow_count; i++)
-        if (network_contains(&filter->allow[i], address))
+    for (unsigned i = 0; i < allow_count; i++)
+        if (network_contains(&allow[i], address))
             return true;
     return false;
+}
+
+static bool passes(const struct address_filter *filter, const struct ip_address *address)
+{
+    return route_lets_through(address, filter->allow, filter->allow_count);
 }
 
 struct address_set {

@@ -55,4 +55,8 @@ enum address_verdict route_addresses(const struct dns_answer *a, const struct dn
                                      const struct ip_address *own, unsigned own_count,
                                      struct ip_address out[MX_ADDRESSES_MAX], unsigned *out_count);
 
+/* The same filter for one address: internal ones only where `allow` has them. */
+bool route_lets_through(const struct ip_address *address, const struct network *allow,
+                        unsigned allow_count);
+
 #endif

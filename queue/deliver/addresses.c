@@ -145,20 +145,10 @@ void addresses_cancel(struct address_query **query)
     *query = NULL;
 }
 
-static bool is_allowed(const struct ip_address *address, const struct address_filter *filter)
-{
-    if (!ip_address_is_internal(address))
-        return true;
-    for (unsigned i = 0; i < filter->allow_count; i++)
-        if (network_contains(&filter->allow[i], address))
-            return true;
-    return false;
-}
-
 enum address_verdict address_judge(const struct ip_address *address,
                                    const struct address_filter *filter)
 {
-    if (!is_allowed(address, filter))
+    if (!route_lets_through(address, filter->allow, filter->allow_count))
         return ADDRESSES_REFUSED;
     for (unsigned i = 0; i < filter->own_count; i++)
         if (ip_address_equal(&filter->own[i], address))
