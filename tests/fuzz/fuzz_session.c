@@ -39,6 +39,15 @@ static void mend_lines(struct rig *rig)
     networks->count = 1;
 }
 
+/* It may speak for others. */
+static void trust_client(struct rig *rig)
+{
+    struct network_list *networks = &rig->settings.listeners[0].xclient_from;
+
+    networks->items[0] = rig->settings.listeners[0].relay_from.items[0];
+    networks->count = 1;
+}
+
 static void run_once(struct rig *rig)
 {
     loop_timer_start(rig->patience, 0);
@@ -87,6 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         give_duties(&rig);
     if (data[1] & 32)
         mend_lines(&rig);
+    if (data[1] & 64)
+        trust_client(&rig);
     rig_open(&rig, data[1] & 8 ? "198.51.100.1" : "192.0.2.7");
     run_once(&rig);
     struct span rest = { (const char *)data + 2, size - 2 };
