@@ -159,9 +159,10 @@ static uint64_t new_number(struct probes *p)
     return p->serial;
 }
 
-static const struct worker_slot *send_job(struct probes *p, uint64_t number,
-                                          const struct address *mailbox, struct span hop)
+static bool send_job(struct probe *probe, uint64_t number, const struct address *mailbox,
+                     struct span hop)
 {
+    const struct probes *p = probe->probes;
     Ipc__Job job = IPC__JOB__INIT;
     struct envelope envelope;
 
@@ -174,10 +175,10 @@ static const struct worker_slot *send_job(struct probes *p, uint64_t number,
     job.envelope = message;
     job.skip_policy = true;
     job.probe = true;
-    const struct worker_slot *slot = p->send(p->ctx, hop, &job);
+    bool is_sent = p->send(p->ctx, hop, &job, &probe->slot);
     envelope_message_free(&message);
     envelope_clear(&envelope);
-    return slot;
+    return is_sent;
 }
 
 static bool begin(struct probes *p, struct probe *probe, const struct address *mailbox,
@@ -188,8 +189,7 @@ static bool begin(struct probes *p, struct probe *probe, const struct address *m
     if (map_count(p->by_number) >= PROBES_MAX)
         return false;
     number = new_number(p);
-    probe->slot = send_job(p, number, mailbox, hop);
-    if (!probe->slot)
+    if (!send_job(probe, number, mailbox, hop))
         return false;
     probe->number = number;
     map_put_number(p->by_number, number, probe);

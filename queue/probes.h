@@ -24,8 +24,9 @@ struct probe_asker {
 void probe_asker_init(struct probe_asker *asker,
                       void (*answer)(void *ctx, uint64_t id, Ipc__ProbeVerdict verdict), void *ctx);
 
-/* Hands a job to a worker and gives its slot; NULL: none has room now. */
-typedef struct worker_slot *probes_send_fn(void *ctx, struct span hop, const Ipc__Job *job);
+/* Hands a job to a worker and gives its slot; false: none has room now. */
+typedef bool probes_send_fn(void *ctx, struct span hop, const Ipc__Job *job,
+                            const struct worker_slot **out_slot);
 
 struct probes *probes_new(struct loop *loop, probes_send_fn *send, void *ctx);
 void probes_free(struct probes **probes);

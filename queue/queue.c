@@ -99,11 +99,13 @@ static void on_probe(void *ctx, struct probe_asker *asker, uint64_t id,
     probes_ask(q->probes, asker, id, mailbox, schedule_route(&rules, span_of(mailbox->domain)));
 }
 
-static struct worker_slot *send_probe(void *ctx, struct span hop, const Ipc__Job *job)
+static bool send_probe(void *ctx, struct span hop, const Ipc__Job *job,
+                       const struct worker_slot **out_slot)
 {
     struct queue *q = ctx;
 
-    return workers_send_probe(q->workers, hop, job);
+    *out_slot = workers_send_probe(q->workers, hop, job);
+    return *out_slot != NULL;
 }
 
 static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)

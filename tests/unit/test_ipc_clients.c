@@ -218,6 +218,66 @@ static void done_comes_only_from_the_queue(void **state)
     channel_free(&end.channel);
 }
 
+static void on_probe_done(void *ctx, enum probe_verdict verdict)
+{
+    *(int *)ctx = (int)verdict;
+}
+
+static struct queue_probe *probe(struct queue_client *client, int *out_verdict)
+{
+    struct address mailbox;
+    assert_int_equal(address_parse(SPAN("ada@example.net"), &mailbox), ADDRESS_FINE);
+    *out_verdict = -1;
+    return queue_probe_begin(client, &mailbox, on_probe_done, out_verdict);
+}
+
+static void a_probe_hears_its_own_verdict_once(void **state)
+{
+    struct queue_client *client = queue_client_new(loop, NULL, NULL);
+    Ipc__ProbeAnswer answer = IPC__PROBE_ANSWER__INIT;
+    struct other_end end;
+    int taken, cancelled;
+    (void)state;
+    queue_client_attach(client, end_open(&end));
+    probe(client, &taken);
+    struct queue_probe *second = probe(client, &cancelled);
+    queue_probe_cancel(&second);
+    assert_null(second);
+    run();
+    assert_int_equal(end.frames[FRAME_PROBE_ASK], 2);
+    for (answer.id = 0; answer.id < 4; answer.id++) { /* to those that are not there, too */
+        answer.verdict =
+            answer.id == 1 ? IPC__PROBE_VERDICT__PROBE_TAKEN : IPC__PROBE_VERDICT__PROBE_REFUSED;
+        channel_send(end.channel, FRAME_PROBE_ANSWER, &answer.base, nothing);
+    }
+    run();
+    assert_int_equal(taken, PROBE_TAKEN);
+    assert_int_equal(cancelled, -1);
+    assert_true(queue_client_is_up(client));
+    queue_client_free(&client);
+    channel_free(&end.channel);
+}
+
+static void a_queue_that_goes_away_decides_no_probe(void **state)
+{
+    struct queue_client *client = queue_client_new(loop, NULL, NULL);
+    struct other_end end, fresh;
+    int first, second;
+    (void)state;
+    queue_client_attach(client, end_open(&end));
+    probe(client, &first);
+    run();
+    queue_client_attach(client, end_open(&fresh)); /* its successor is there at once */
+    probe(client, &second);
+    assert_int_equal(first, -1); /* never from inside */
+    run();
+    assert_int_equal(first, PROBE_UNDECIDED);
+    assert_int_equal(second, -1); /* which is the new one's */
+    queue_client_free(&client);
+    channel_free(&end.channel);
+    channel_free(&fresh.channel);
+}
+
 static void a_queue_that_goes_away_loses_what_was_under_way_and_nobody_hears_250(void **state)
 {
     struct queue_client *client = queue_client_new(loop, NULL, NULL);
@@ -457,6 +517,10 @@ int main(void)
           content_is_handed_in_only_against_credit, 0, 0, 0 },
         { "queue client: credit beyond the window ends the channel",
           credit_beyond_the_window_ends_the_channel, 0, 0, 0 },
+        { "queue client: a probe hears its own verdict, once", a_probe_hears_its_own_verdict_once,
+          0, 0, 0 },
+        { "queue client: a queue that goes away decides no probe",
+          a_queue_that_goes_away_decides_no_probe, 0, 0, 0 },
         { "queue client: done comes only from the queue", done_comes_only_from_the_queue, 0, 0, 0 },
         { "queue client: a queue that goes away loses what was under way, and nobody hears 250",
           a_queue_that_goes_away_loses_what_was_under_way_and_nobody_hears_250, 0, 0, 0 },

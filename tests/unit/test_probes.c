@@ -23,11 +23,12 @@ static struct bench {
     Ipc__ProbeVerdict verdicts[MANY + PROBE_ASKS_MAX];
 } bench;
 
-static struct worker_slot *take_job(void *ctx, struct span hop, const Ipc__Job *job)
+static bool take_job(void *ctx, struct span hop, const Ipc__Job *job,
+                     const struct worker_slot **out_slot)
 {
     struct bench *b = ctx;
     if (!b->has_room)
-        return NULL;
+        return false;
     assert_true(job->probe);
     assert_int_equal(job->id, 0);
     assert_int_equal(job->envelope->n_recipients, 1);
@@ -36,7 +37,8 @@ static struct worker_slot *take_job(void *ctx, struct span hop, const Ipc__Job *
     span_to_string(span_of_bytes(job->envelope->recipients[0]->forward_path->text), b->last_mailbox,
                    sizeof(b->last_mailbox));
     span_to_string(hop, b->last_hop, sizeof(b->last_hop));
-    return &b->worker;
+    *out_slot = &b->worker;
+    return true;
 }
 
 static void on_answer(void *ctx, uint64_t id, Ipc__ProbeVerdict verdict)

@@ -942,9 +942,53 @@ static void passwords_never_reach_the_log(void **state)
         title, function, open_rig, close_rig, NULL                                                 \
     }
 
+/* --- a mailbox that its next hop is asked for */
+
+static void begin_at_the_edge(struct rig *rig)
+{
+    struct listener_settings *l = &rig->settings.listeners[0];
+
+    memset(&l->relay_to, 0, sizeof(l->relay_to));
+    strcpy(l->relay_to.text, "example.org");
+    l->relay_to.count = 1;
+    l->verify_recipients = VERIFY_NEXT_HOP;
+    fake_queue.ignores_probes = true;
+    greet(rig);
+    rig_say(rig, "MAIL FROM:<a@example.net>\r\n");
+    hear(rig, "250 2.1.0");
+    rig_say(rig, "RCPT TO:<b@example.org>\r\nNOOP\r\n");
+    rig_settle(rig);
+    assert_int_equal(fake_queue.probes, 1);
+}
+
+static void what_follows_waits_while_a_mailbox_is_asked_for(void **state)
+{
+    struct rig *rig = *state;
+
+    begin_at_the_edge(rig);
+    session_host_drain(&rig->host); /* which lets a transaction end */
+    rig_settle(rig);
+    assert_int_equal(buf_len(&rig->heard), 0);
+    assert_false(rig->hung_up);
+}
+
+static void the_end_of_the_process_ends_the_wait_for_a_mailbox(void **state)
+{
+    struct rig *rig = *state;
+
+    begin_at_the_edge(rig);
+    session_host_end(&rig->host, false);
+    hear(rig, "421 4.3.2");
+    assert_true(rig_is_closed(rig));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST("what follows waits while a mailbox is asked for",
+             what_follows_waits_while_a_mailbox_is_asked_for),
+        TEST("the end of the process ends the wait for a mailbox",
+             the_end_of_the_process_ends_the_wait_for_a_mailbox),
         TEST("a message is the same when it comes byte by byte",
              a_message_is_the_same_however_it_comes),
         TEST("the trace field stands in front of the message", the_trace_field_stands_in_front),
