@@ -25,6 +25,13 @@ static struct error *judge_dates(const struct certificate_facts *facts, int64_t 
     return error_new(ERROR_LOCAL, "expires at %s; renew it", day);
 }
 
+static void complain_of(struct error *err, const char *path, bool is_fault,
+                        certificate_complaint_fn *complain, void *ctx)
+{
+    err = error_wrap(err, "tls-certificate %s", path);
+    complain(ctx, is_fault, &err);
+}
+
 void certificate_examine(struct span chain_pem, const char *path, struct span hostname,
                          int64_t now_utc_ms, certificate_complaint_fn *complain, void *ctx)
 {
@@ -35,13 +42,16 @@ void certificate_examine(struct span chain_pem, const char *path, struct span ho
 
     if (is_read)
         err = judge_dates(&facts, now_utc_ms, &is_fault);
-    if (err) {
-        err = error_wrap(err, "tls-certificate %s", path);
-        complain(ctx, is_fault, &err);
+    if (err)
+        complain_of(err, path, is_fault, complain, ctx);
+    if (is_read && !facts.is_in_order)
+        complain_of(error_new(ERROR_LOCAL,
+                              "a certificate in the chain did not issue the one before "
+                              "it; put each in front of its issuer's"),
+                    path, false, complain, ctx);
+    if (is_read && !facts.names_host && hostname.len > 0) {
+        err = error_new(ERROR_LOCAL, "tls-certificate %s does not bear our name, " SPAN_FMT, path,
+                        SPAN_ARG(hostname));
+        complain(ctx, false, &err);
     }
-    if (!is_read || facts.names_host || hostname.len == 0)
-        return;
-    err = error_new(ERROR_LOCAL, "tls-certificate %s does not bear our name, " SPAN_FMT, path,
-                    SPAN_ARG(hostname));
-    complain(ctx, false, &err);
 }

@@ -26,16 +26,23 @@ static bool time_read(const ASN1_TIME *time, int64_t *out_utc_ms)
     return true;
 }
 
-static bool bears_name(const X509 *certificate, struct span hostname)
+/* RFC 5246 s.7.4.2: each certificate vouches for the one before it; many clients insist on it. */
+static bool is_in_order(struct span chain_pem)
 {
-    unsigned char *der = NULL;
-    int len = i2d_X509(certificate, &der);
-    bool bears;
+    BIO *bio = tls_pem_open(chain_pem);
+    X509 *one = tls_pem_certificate(bio);
+    bool in_order = true;
+    X509 *next;
 
-    ensure(len > 0);
-    bears = tls_certificate_names((struct span){ (const char *)der, (size_t)len }, hostname);
-    OPENSSL_free(der);
-    return bears;
+    while (in_order && (next = tls_pem_certificate(bio)) != NULL) {
+        in_order = X509_check_issued(next, one) == X509_V_OK;
+        X509_free(one);
+        one = next;
+    }
+    X509_free(one);
+    BIO_free(bio);
+    ERR_clear_error();
+    return in_order;
 }
 
 struct error *certificate_read(struct span chain_pem, struct span hostname,
@@ -47,7 +54,8 @@ struct error *certificate_read(struct span chain_pem, struct span hostname,
 
     if (!certificate)
         return error_new(ERROR_LOCAL, "holds no certificate in PEM form");
-    facts.names_host = bears_name(certificate, hostname);
+    facts.names_host = tls_certificate_bears(certificate, hostname);
+    facts.is_in_order = is_in_order(chain_pem);
     fine = time_read(X509_get0_notBefore(certificate), &facts.not_before_utc_ms) &&
            time_read(X509_get0_notAfter(certificate), &facts.not_after_utc_ms);
     X509_free(certificate);

@@ -91,6 +91,40 @@ static void another_name_is_told_and_no_fault(void **state)
     assert_heard(&heard, "does not bear our name");
 }
 
+static void hear_chain(const char *const *parts, struct heard *heard)
+{
+    char text[16384] = "";
+
+    memset(heard, 0, sizeof(*heard));
+    for (; *parts; parts++)
+        strcat(text, *parts);
+    certificate_examine(span_of(text), "/c.pem", SPAN("relay.example"), clock_utc_ms(),
+                        on_complaint, heard);
+}
+
+static void a_chain_out_of_order_is_told(void **state)
+{
+    struct throwaway_ca *ca = throwaway_ca_new("test"), *other = throwaway_ca_new("other");
+    char *root = throwaway_ca_pem(ca), *stranger = throwaway_ca_pem(other), *leaf = NULL;
+    struct heard heard;
+
+    (void)state;
+    throwaway_leaf(ca, &(struct leaf_wish){ .names = our_name }, &leaf, NULL);
+    hear_chain((const char *[]){ leaf, root, NULL }, &heard);
+    assert_string_equal(heard.text, "");
+    hear_chain((const char *[]){ leaf, stranger, root, NULL }, &heard);
+    assert_string_equal(heard.text,
+                        "tls-certificate /c.pem: a certificate in the chain did not issue the one "
+                        "before it; put each in front of its issuer's\n");
+    hear_chain((const char *[]){ leaf, root, stranger, NULL }, &heard);
+    assert_heard(&heard, "did not issue the one before it");
+    free(leaf);
+    free(root);
+    free(stranger);
+    throwaway_ca_free(&ca);
+    throwaway_ca_free(&other);
+}
+
 static void what_is_no_certificate_is_a_fault(void **state)
 {
     struct heard heard = { "" };
@@ -116,6 +150,7 @@ int main(void)
              one_that_is_not_valid_today_is_a_fault),
         TEST("a certificate with another name is told, and no fault",
              another_name_is_told_and_no_fault),
+        TEST("a chain out of order is told", a_chain_out_of_order_is_told),
         TEST("what is no certificate is a fault", what_is_no_certificate_is_a_fault),
     };
 
