@@ -78,11 +78,25 @@ static bool paths_are_ascii(const struct envelope *e)
     return fine;
 }
 
+/* Has every path a form in ASCII?  An alias may lead elsewhere without a word of the client's. */
+static bool paths_fit_ascii(const struct envelope *e)
+{
+    char room[ADDRESS_ASCII_SIZE];
+    bool fine = address_to_ascii(&e->reverse_path, room);
+
+    for (unsigned i = 0; i < e->recipient_count; i++)
+        fine = fine && address_to_ascii(&e->recipients[i].forward_path, room);
+    return fine;
+}
+
 /* Is SMTPUTF8 said?  Not when nothing of the message can need it (RFC 6531 s.3.4). */
 static bool says_utf8(const struct dialogue *d, const struct job *job)
 {
-    return d->offered.smtputf8 && job->envelope.smtputf8 &&
-           (job->eight_bit || !paths_are_ascii(&job->envelope));
+    const struct envelope *e = &job->envelope;
+
+    if (!d->offered.smtputf8)
+        return false;
+    return e->smtputf8 ? job->eight_bit || !paths_are_ascii(e) : !paths_fit_ascii(e);
 }
 
 /* What the sender asked for holds on the way on; so does what a notification tells of it (s.5). */
