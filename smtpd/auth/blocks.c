@@ -188,6 +188,13 @@ bool blocks_is_blocked(struct blocks *blocks, struct span client, struct span us
            (user.len > 0 && is_blocked(&blocks->failed, &name, now_ms));
 }
 
+bool blocks_knows(const struct blocks *blocks, struct span client, struct span user)
+{
+    struct key pair = key_of(&client, &user);
+
+    return table_find(&blocks->known, &pair) != NULL;
+}
+
 void blocks_failed(struct blocks *blocks, struct span client, struct span user, int64_t now_ms)
 {
     struct key pair = key_of(&client, &user);

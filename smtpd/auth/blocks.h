@@ -30,6 +30,8 @@ void blocks_free(struct blocks **blocks);
 
 /* `client` is an address as text; one IPv6 /64 counts as one. */
 bool blocks_is_blocked(struct blocks *blocks, struct span client, struct span user, int64_t now_ms);
+/* Has this user logged in from there before? */
+bool blocks_knows(const struct blocks *blocks, struct span client, struct span user);
 void blocks_failed(struct blocks *blocks, struct span client, struct span user, int64_t now_ms);
 /*
  * Forgives the user, and, when he is new there, the address: somebody with one good password must

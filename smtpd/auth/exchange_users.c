@@ -48,6 +48,15 @@ static const struct user *stand_in(const struct exchanges *e, struct span name,
     return users_at(e->users, number % users_count(e->users));
 }
 
+/* Strangers that try and try leave room for those who have logged in before. */
+static bool has_to_wait(const struct exchange *exchange)
+{
+    const struct exchanges *e = exchange->peer->exchanges;
+
+    return hashing_is_busy(e->hashing) &&
+           !blocks_knows(e->blocks, span_of(exchange->client), span_of(sasl_user(exchange->sasl)));
+}
+
 /* One who does not exist is compared, too, with the hash of another. */
 static void compare(struct exchange *exchange)
 {
@@ -57,6 +66,10 @@ static void compare(struct exchange *exchange)
 
     if (exchange_is_blocked(exchange)) {
         exchange_finish(exchange, IPC__AUTH_VERDICT__BLOCKED);
+        return;
+    }
+    if (has_to_wait(exchange)) {
+        exchange_finish(exchange, IPC__AUTH_VERDICT__TROUBLE);
         return;
     }
     exchange->is_real = user != NULL;

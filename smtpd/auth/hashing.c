@@ -145,6 +145,11 @@ void hashing_free(struct hashing **hashing)
     *hashing = NULL;
 }
 
+bool hashing_is_busy(const struct hashing *hashing)
+{
+    return hashing->pending >= HASHING_QUEUE_MAX / 2;
+}
+
 struct hashing_task *hashing_start(struct hashing *hashing, const char *hash, struct span password,
                                    hashing_done_fn *done, void *ctx)
 {

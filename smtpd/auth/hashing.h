@@ -18,6 +18,9 @@ struct hashing *hashing_new(struct loop *loop);
 /* Waits for the comparisons under way; no `done` is called any more. */
 void hashing_free(struct hashing **hashing);
 
+/* Half of the queue is taken: the rest is for those who are known. */
+bool hashing_is_busy(const struct hashing *hashing);
+
 /* NULL: the queue is full.  `done` is called once, from the loop, unless cancelled. */
 typedef void hashing_done_fn(void *ctx, bool fits);
 struct hashing_task *hashing_start(struct hashing *hashing, const char *hash, struct span password,

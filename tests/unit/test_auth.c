@@ -12,6 +12,7 @@
 #include "lib/ipc/auth_client.h"
 #include "lib/ipc/channel.h"
 #include "smtpd/auth/blocks.h"
+#include "smtpd/auth/hashing.h"
 #include "tests/support/test.h"
 
 /* Of "secret", and quickly compared. */
@@ -322,6 +323,28 @@ static void more_exchanges_than_there_is_room_for_are_refused_alone(void **state
     assert_int_equal(plain("192.0.2.2", "ada", "secret"), IPC__AUTH_VERDICT__YES);
 }
 
+static void strangers_leave_room_for_those_who_are_known(void **state)
+{
+    static struct heard heard[HASHING_QUEUE_MAX + 1];
+    unsigned trouble = 0, yes = 0;
+
+    (void)state;
+    use("ada:" HASH "\n");
+    assert_int_equal(plain("192.0.2.1", "ada", "secret"), IPC__AUTH_VERDICT__YES);
+    for (unsigned i = 0; i < HASHING_QUEUE_MAX; i++) /* all come in one turn */
+        begin(AUTH_PLAIN, "203.0.113.1", SPAN("\0ada\0wrong"), &heard[i]);
+    begin(AUTH_PLAIN, "192.0.2.1", SPAN("\0ada\0secret"), &heard[HASHING_QUEUE_MAX]);
+    for (unsigned i = 0; i <= HASHING_QUEUE_MAX; i++) {
+        for (int patience_left = 100; heard[i].answers == 0 && patience_left > 0; patience_left--)
+            run(100);
+        assert_int_equal(heard[i].answers, 1);
+        trouble += heard[i].verdict == IPC__AUTH_VERDICT__TROUBLE;
+        yes += heard[i].verdict == IPC__AUTH_VERDICT__YES;
+    }
+    assert_int_equal(trouble, HASHING_QUEUE_MAX / 2);
+    assert_int_equal(yes, 1);
+}
+
 static void an_exchange_may_be_given_up_while_its_password_is_compared(void **state)
 {
     struct heard heard;
@@ -444,6 +467,8 @@ int main(void)
              a_role_that_is_away_is_trouble_and_what_was_lost_can_be_given_up),
         TEST("more exchanges than there is room for are refused, and nobody else",
              more_exchanges_than_there_is_room_for_are_refused_alone),
+        TEST("strangers leave room for those who are known",
+             strangers_leave_room_for_those_who_are_known),
         TEST("an exchange may be given up while its password is compared",
              an_exchange_may_be_given_up_while_its_password_is_compared),
         TEST("another judge begins anew, and what was begun is trouble", another_judge_begins_anew),
