@@ -78,7 +78,7 @@ $(BUILD)/%.o: %.c | $(GEN)
 $(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c
 	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) -Wno-conversion $(SANITIZE) -MMD -MP -c -o $@ $<
 
-$(BUILD)/gen/%.pb-c.c: %.proto
+$(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h: %.proto
 	@mkdir -p $(BUILD)/gen
 	$(call say,PROTOC) protoc-c --c_out=$(BUILD)/gen $<
 
