@@ -191,17 +191,6 @@ static int run_ask(const struct invocation *i)
 
 /* --- status ---------------------------------------------------------------------------------- */
 
-static void print_for_programs(const struct json *value)
-{
-    struct buf text;
-
-    buf_init(&text, ANSWER_MAX);
-    ensure(json_write(value, JSON_INDENTED, &text));
-    fwrite(buf_span(&text).data, 1, buf_len(&text), stdout);
-    fputc('\n', stdout);
-    buf_clear(&text);
-}
-
 static void print_word(const char *before, const struct json *word)
 {
     fputs(before, stdout);
@@ -270,7 +259,7 @@ static int run_status(const struct invocation *i)
         return tell(err);
     add_queue(run_dir, status);
     if (i->json)
-        print_for_programs(status);
+        print_json(status, stdout);
     else
         print_for_people(status);
     is_well = span_equal(json_text(json_get(status, "state")), SPAN("serving"));
@@ -306,7 +295,8 @@ static const struct command commands[] = {
       "Adds a user who may log in; the password comes from the terminal or standard input." },
     { "user password", "NAME", NULL, 0, user_run_password, NULL,
       "Gives a user another password, read as for add." },
-    { "user list", NULL, NULL, 0, user_run_list, NULL, "Lists the users who may log in." },
+    { "user list", NULL, NULL, OPTION_JSON, user_run_list, NULL,
+      "Lists the users who may log in." },
     { "user remove", "NAME", NULL, 0, user_run_remove, NULL, "Takes a user out." },
     { "policy show", "DOMAIN", "domain", OPTION_JSON, run_ask, NULL,
       "Shows the policy of a domain that is in force here." },

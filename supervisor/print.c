@@ -1,12 +1,14 @@
 #include "supervisor/print.h"
 
+#include "lib/base/buf.h"
+#include "lib/base/memory.h"
 #include "lib/base/utf8.h"
 
 #include <inttypes.h>
 #include <stdint.h>
 #include <string.h>
 
-enum { COLUMNS_MAX = 16, NUMBER_SIZE = 24, WORDS_MAX = 60 };
+enum { COLUMNS_MAX = 16, NUMBER_SIZE = 24, WORDS_MAX = 60, JSON_TEXT_MAX = 32 * 1024 * 1024 };
 
 /* --- one value ------------------------------------------------------------------------------- */
 
@@ -245,4 +247,15 @@ void print_one(const struct json *object, FILE *out)
         print_object(object, 0, out);
     else
         print_items(object, 0, out);
+}
+
+void print_json(const struct json *value, FILE *out)
+{
+    struct buf text;
+
+    buf_init(&text, JSON_TEXT_MAX);
+    ensure(json_write(value, JSON_INDENTED, &text));
+    fwrite(buf_span(&text).data, 1, buf_len(&text), out);
+    fputc('\n', out);
+    buf_clear(&text);
 }

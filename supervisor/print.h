@@ -1,6 +1,7 @@
 /*
- * print - a role's answer for people: rows as a table, one object as lines.  Pure, apart from what
- * it writes to.  Values come from the network: nothing in them reaches the terminal as a control.
+ * print - an answer for people, rows as a table and one object as lines, or for programs.  Pure,
+ * apart from what it writes to.  Values come from the network: nothing in them reaches the terminal
+ * as a control.
  */
 #ifndef WAXSEAL_SUPERVISOR_PRINT_H
 #define WAXSEAL_SUPERVISOR_PRINT_H
@@ -14,6 +15,9 @@ void print_rows(const struct json *rows, bool is_first, FILE *out);
 
 /* One object, a member a line. */
 void print_one(const struct json *object, FILE *out);
+
+/* For programs. */
+void print_json(const struct json *value, FILE *out);
 
 /*
  * A text with control bytes and what is not UTF-8 made visible; gives its width in characters.

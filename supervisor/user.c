@@ -6,6 +6,7 @@
 #include "smtpd/auth/password.h"
 #include "smtpd/auth/saslprep.h"
 #include "smtpd/auth/users.h"
+#include "supervisor/print.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -351,6 +352,22 @@ static struct error *list(const struct users_text *u, const char *name)
     return NULL;
 }
 
+static struct error *list_for_programs(const struct users_text *u, const char *name)
+{
+    struct json *rows = json_new_array();
+
+    (void)name;
+    for (size_t i = 0; i < users_count(u->users); i++) {
+        const struct user *user = users_at(u->users, i);
+        struct json *row = json_append_object(rows);
+        json_add_string(row, "name", user->name);
+        json_add_bool(row, "scram", user->has_keys);
+    }
+    print_json(rows, stdout);
+    json_free(&rows);
+    return NULL;
+}
+
 static int run(const struct invocation *i, change *what)
 {
     struct users_text u;
@@ -374,7 +391,7 @@ int user_run_password(const struct invocation *i)
 
 int user_run_list(const struct invocation *i)
 {
-    return run(i, list);
+    return run(i, i->json ? list_for_programs : list);
 }
 
 int user_run_remove(const struct invocation *i)

@@ -369,6 +369,7 @@ def test_users_come_and_go_while_the_relay_runs(relay):
     assert user(relay, "add", "bob", password="x\n").returncode == 1
     assert user(relay, "add", "eve", password="\N{HORSE}\n").returncode == 0
     assert user(relay, "list").stdout == "ada password scram\nbob password scram\neve password\n"
+    assert relay.cli_json("user", "list") == [{"name": name, "scram": name != "eve"} for name in ("ada", "bob", "eve")]
     assert os.stat(f"{relay.folder}/users").st_mode & 0o777 == 0o600
     wait_until(lambda: secure(relay)[0].say(plain("bob", PASSWORD))[0] == 235, 20, "bob to be known")
     assert "SCRAM" not in secure(relay)[1], "eve could not use it"

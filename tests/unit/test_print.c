@@ -106,6 +106,14 @@ static void one_object_is_a_member_a_line(void **state)
         "tries:\n  -\n    at: 1\n    tls:\n      v: 1.3\n");
 }
 
+static void programs_get_json_without_controls(void **state)
+{
+    (void)state;
+    assert_printed(print_json, "{\"a\":[1,true,null],\"b\":\"x\\u001b[2J\"}",
+                   "{\n  \"a\": [\n    1,\n    true,\n    null\n  ],\n"
+                   "  \"b\": \"x\\u001B[2J\"\n}\n");
+}
+
 #define TEST(title, function)                                                                      \
     {                                                                                              \
         title, function, NULL, NULL, NULL                                                          \
@@ -124,6 +132,7 @@ int main(void)
         TEST("a server's words are cut in a list, and whole in one object",
              a_servers_words_are_cut_in_a_list_and_whole_in_one_object),
         TEST("one object is a member a line", one_object_is_a_member_a_line),
+        TEST("programs get JSON, without controls", programs_get_json_without_controls),
     };
     return cmocka_run_group_tests_name("print", tests, NULL, NULL);
 }
