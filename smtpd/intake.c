@@ -10,7 +10,7 @@ struct intake_header {
     struct duties duties;
     struct buf block;  /* what has come of it */
     struct buf edited; /* with the content that came with its end; waits for the queue's credit */
-    bool is_whole;     /* nothing is gathered any more */
+    bool is_whole;     /* nothing is gathered any more: `edited` alone counts */
 };
 
 static struct intake_header *header_new(const struct duties *duties)
@@ -61,6 +61,23 @@ static void give(struct intake *intake, struct span content)
         return;
     intake->sent += content.len;
     queue_accept_content(intake->accept, content);
+}
+
+/* Mended lines are longer than what came: what there is no credit for waits as an edited header. */
+static void give_or_keep(struct intake *intake, struct span content)
+{
+    static const struct duties none = { .fixes = false };
+    struct span now;
+
+    if (!intake->accept)
+        return;
+    now = span_first(content, queue_accept_room(intake->accept));
+    give(intake, now);
+    if (now.len == content.len)
+        return;
+    intake->header = header_new(&none);
+    intake->header->is_whole = true;
+    ensure(buf_append(&intake->header->edited, span_from(content, now.len)));
 }
 
 /* Gives away what waits behind the header's end, as there is credit; false while some is left. */
@@ -136,7 +153,7 @@ static void on_content(void *ctx, struct span content)
         intake->held = content;
         return;
     }
-    ensure(buf_append(intake->joined, intake->held)); /* a piece fits, whatever is taken out */
+    ensure(buf_append(intake->joined, intake->held)); /* a piece fits, taken out of or mended */
     ensure(buf_append(intake->joined, content));
     intake->held = (struct span){ NULL, 0 };
 }
@@ -227,7 +244,7 @@ static void hand_on(struct intake *intake)
     if (intake->header)
         gather(intake, content);
     else
-        give(intake, content);
+        give_or_keep(intake, content);
     intake->held = (struct span){ NULL, 0 };
     buf_reset(intake->joined);
 }

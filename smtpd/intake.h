@@ -39,13 +39,15 @@ struct intake_start {
     bool mends_lines;            /* bare LFs are no faults here */
     bool is_chunked;             /* BDAT: the caller says where it ends */
     const struct duties *duties; /* NULL: none; what it points to is lent for longer */
-    struct buf *joined;          /* INTAKE_PIECE_MAX, empty between calls: one for all intakes */
+    struct buf *joined;          /* INTAKE_JOINED_MAX, empty between calls: one for all intakes */
 };
 
 enum {
     INTAKE_PIECE_MAX = FRAME_BODY_MAX,
+    /* mended: each bare LF as CRLF, and a dot that came in the piece before */
+    INTAKE_JOINED_MAX = 2 * INTAKE_PIECE_MAX + 1,
     /* a header as duties left it, and what came with its end */
-    INTAKE_EDITED_MAX = 4 * HEADER_BYTES_MAX + INTAKE_PIECE_MAX,
+    INTAKE_EDITED_MAX = 4 * HEADER_BYTES_MAX + INTAKE_JOINED_MAX,
 };
 
 /* A plain value, part of a session. */

@@ -389,7 +389,7 @@ void session_host_init(struct session_host *host, struct loop *loop, struct queu
         .hurried_ms = loop_now(loop) - SECOND_MS,
     };
     list_init(&host->sessions);
-    buf_init(&host->joined, INTAKE_PIECE_MAX);
+    buf_init(&host->joined, INTAKE_JOINED_MAX);
 }
 
 void session_host_clear(struct session_host *host)

@@ -10,9 +10,12 @@
 #include <string.h>
 
 #include "lib/base/limits.h"
+#include "lib/base/memory.h"
 #include "lib/base/random.h"
 #include "tests/support/smtpd/session_rig.h"
 #include "tests/support/test.h"
+
+enum { MANY_LINES = 100 * 1000 };
 
 static unsigned random_messages = 400;
 
@@ -344,6 +347,27 @@ static void bare_lfs_are_mended_for_who_is_named_and_logged(void **state)
     hear(rig, "550 5.6.0");
 }
 
+/* Each becomes two octets: twice of what there is credit for. */
+static void bare_lfs_without_end_are_mended_within_the_credit(void **state)
+{
+    struct rig *rig = *state;
+    struct network_list *networks = &listener_of(rig)->normalise_from;
+    char *text = memory_new(MANY_LINES + 1);
+
+    fake_queue.gives_credit = true;
+    assert_true(network_parse(SPAN("192.0.2.0/28"), &networks->items[0]));
+    networks->count = 1;
+    memset(text, '\n', MANY_LINES);
+    greet(rig);
+    begin_data(rig);
+    rig_say(rig, "A: 1\n\n");
+    rig_say(rig, text);
+    rig_say(rig, "\r\n.\r\n");
+    free(text);
+    hear(rig, "250 2.0.0");
+    assert_int_equal(queued().len, strlen("A: 1\r\n\r\n") + 2 * MANY_LINES + strlen("\r\n"));
+}
+
 /* --- copies, and what Received tells */
 
 static void a_copy_is_one_more_recipient_whom_nobody_sees(void **state)
@@ -531,6 +555,8 @@ int main(int argc, char **argv)
         TEST("the settings may bound header and lines", the_settings_may_bound_header_and_lines),
         TEST("bare LFs are mended for who is named, and logged once",
              bare_lfs_are_mended_for_who_is_named_and_logged),
+        TEST("bare LFs without end are mended within the credit",
+             bare_lfs_without_end_are_mended_within_the_credit),
         TEST("a copy is one more recipient whom nobody sees",
              a_copy_is_one_more_recipient_whom_nobody_sees),
         TEST("what is received is byte for byte what is queued",
