@@ -179,66 +179,84 @@ static bool names_need_trust(const struct certificate_list *list)
     return false;
 }
 
-/* Facts about one listener as a whole. */
-static bool listener_is_whole(const struct settings_reading *reading, const struct setting *setting,
-                              const struct tree_node *node, const struct listener_settings *l)
+/* What one listener as a whole may not be. */
+struct listener_fault {
+    bool is_there;
+    const char *what, *right;
+};
+
+static bool are_absent(const struct settings_reading *reading, const struct setting *setting,
+                       const struct tree_node *node, const struct listener_fault *faults,
+                       size_t count)
 {
     bool fine = true;
 
-    if (!is_given(node, "address"))
-        fine = setting_refuse(reading, setting, node->line, "lacks an address in this entry");
-    if (is_given(node, "tls-certificate") != is_given(node, "tls-key"))
-        fine = setting_refuse(reading, setting, node->line,
-                              "has an entry with only one of tls-certificate and tls-key");
-    else if (l->tls_certificate.count != l->tls_key.count)
-        fine = setting_refuse(reading, setting, node->line,
-                              "has an entry with not as many of tls-key as of tls-certificate");
-    if (l->auth == LISTENER_AUTH_REQUIRED && !is_given(node, "tls-certificate"))
-        fine = setting_refuse(reading, setting, node->line,
-                              "has an entry with auth = \"required\" and no tls-certificate, but "
-                              "passwords are taken inside TLS only");
-    if (l->tls >= LISTENER_TLS_REQUIRED && !is_given(node, "tls-certificate"))
-        fine = setting_refuse(reading, setting, node->line,
-                              "has an entry that requires TLS and names no tls-certificate");
-    if (l->tls_client_ca[0] != '\0' && l->tls_client_certificates == CLIENTS_NONE)
-        fine = setting_refuse(reading, setting, node->line,
-                              "has an entry with tls-client-ca that asks no client for a "
-                              "certificate (tls-client-certificates)");
-    if (l->tls_client_certificates == CLIENTS_NONE &&
-        l->relay_certificates.count + l->certificate_users.count > 0)
-        fine = setting_refuse(reading, setting, node->line,
-                              "has an entry with relay-certificates or certificate-users that asks "
-                              "no client for a certificate (tls-client-certificates)");
-    if (l->tls_client_ca[0] == '\0' &&
-        (names_need_trust(&l->relay_certificates) || names_need_trust(&l->certificate_users)))
-        fine = setting_refuse(reading, setting, node->line,
-                              "has an entry that knows certificates by name and no tls-client-ca "
-                              "to vouch for them");
-    if (l->tls_client_certificates == CLIENTS_REQUIRE && l->tls < LISTENER_TLS_REQUIRED)
-        fine = setting_refuse(reading, setting, node->line,
-                              "has an entry that requires certificates of clients, but not TLS");
+    for (size_t i = 0; i < count; i++)
+        if (faults[i].is_there)
+            fine =
+                setting_refuse_for(reading, setting, node->line, faults[i].what, faults[i].right);
     return fine;
+}
+
+static bool listener_is_whole(const struct settings_reading *reading, const struct setting *setting,
+                              const struct tree_node *node, const struct listener_settings *l)
+{
+    bool certified = is_given(node, "tls-certificate"),
+         half = certified != is_given(node, "tls-key");
+    bool asks_nobody = l->tls_client_certificates == CLIENTS_NONE;
+    const struct listener_fault faults[] = {
+        { !is_given(node, "address"), "lacks an address in this entry",
+          "address = \"192.0.2.1:25\"" },
+        { half, "has an entry with only one of tls-certificate and tls-key",
+          "both or none of them" },
+        { !half && l->tls_certificate.count != l->tls_key.count,
+          "has an entry with not as many of tls-key as of tls-certificate",
+          "the key of each certificate, in the same order" },
+        { l->auth == LISTENER_AUTH_REQUIRED && !certified,
+          "has an entry with auth = \"required\" and no tls-certificate, but passwords are taken "
+          "inside TLS only",
+          "tls-certificate and tls-key, or auth = \"off\"" },
+        { l->tls >= LISTENER_TLS_REQUIRED && !certified,
+          "has an entry that requires TLS and names no tls-certificate",
+          "tls-certificate and tls-key, or tls = \"none\"" },
+        { l->tls_client_ca[0] != '\0' && asks_nobody,
+          "has an entry with tls-client-ca that asks no client for a certificate",
+          "tls-client-certificates = \"request\"" },
+        { l->relay_certificates.count + l->certificate_users.count > 0 && asks_nobody,
+          "has an entry with relay-certificates or certificate-users that asks no client for a "
+          "certificate",
+          "tls-client-certificates = \"request\"" },
+        { l->tls_client_ca[0] == '\0' &&
+              (names_need_trust(&l->relay_certificates) || names_need_trust(&l->certificate_users)),
+          "has an entry that knows certificates by name and no tls-client-ca to vouch for them",
+          "tls-client-ca = \"/etc/waxseal/clients.pem\", or fingerprints instead of names" },
+        { l->tls_client_certificates == CLIENTS_REQUIRE && l->tls < LISTENER_TLS_REQUIRED,
+          "has an entry that requires certificates of clients, but not TLS", "tls = \"required\"" },
+    };
+
+    return are_absent(reading, setting, node, faults, sizeof(faults) / sizeof(faults[0]));
 }
 
 /* What is taken from anybody has to be deliverable. */
 static bool edge_is_whole(const struct settings_reading *reading, const struct setting *setting,
                           const struct tree_node *node, const struct listener_settings *l)
 {
-    if (l->preset == PRESET_EDGE && !is_given(node, "relay-to"))
-        return setting_refuse(reading, setting, node->line,
-                              "has an entry with preset = \"edge\" and no relay-to, so that nobody "
-                              "could send anything there");
+    bool relays = is_given(node, "relay-to"), lists = is_given(node, "recipients");
     bool verifies = l->verify_recipients == VERIFY_NEXT_HOP;
-    if (is_given(node, "relay-to") && !is_given(node, "recipients") && !verifies)
-        return setting_refuse(
-            reading, setting, node->line,
-            "has an entry with relay-to and neither recipients nor "
-            "verify-recipients, so that mail would be taken that can only bounce");
-    if (is_given(node, "recipients") && verifies)
-        return setting_refuse(reading, setting, node->line,
-                              "has an entry with both recipients and verify-recipients; leave one "
-                              "of them out");
-    return true;
+    const struct listener_fault faults[] = {
+        { l->preset == PRESET_EDGE && !relays,
+          "has an entry with preset = \"edge\" and no relay-to, so that nobody could send anything "
+          "there",
+          "relay-to = [ \"example.net\" ]" },
+        { relays && !lists && !verifies,
+          "has an entry with relay-to and neither recipients nor verify-recipients, so that mail "
+          "would be taken that can only bounce",
+          "recipients = \"/etc/waxseal/recipients\", or verify-recipients = \"next-hop\"" },
+        { lists && verifies, "has an entry with both recipients and verify-recipients",
+          "only one of them" },
+    };
+
+    return are_absent(reading, setting, node, faults, sizeof(faults) / sizeof(faults[0]));
 }
 
 /* The members that a preset sets otherwise than the defaults do: relaying is for users then. */
@@ -333,9 +351,11 @@ static bool listener_read(const struct settings_reading *reading, const struct s
     if (!listener_is_whole(reading, setting, node, l) || !fine)
         return false;
     if (is_called(s, l->name))
-        return setting_refuse(reading, setting, node->line, "has two entries with this name");
+        return setting_refuse_for(reading, setting, node->line, "has two entries with this name",
+                                  "another name");
     if (shares_an_address(s, l))
-        return setting_refuse(reading, setting, node->line, "has two entries with this address");
+        return setting_refuse_for(reading, setting, node->line, "has two entries with this address",
+                                  "each address once");
     s->listener_count++;
     return true;
 }

@@ -50,6 +50,14 @@ bool setting_refuse(const struct settings_reading *reading, const struct setting
     return false;
 }
 
+bool setting_refuse_for(const struct settings_reading *reading, const struct setting *setting,
+                        unsigned line, const char *what, const char *right)
+{
+    settings_errors_add(reading->errors, reading->file, line, "%s %s; write %s", setting->name,
+                        what, right);
+    return false;
+}
+
 bool setting_refuse_value(const struct settings_reading *reading, const struct setting *setting,
                           const struct tree_node *node)
 {

@@ -46,6 +46,9 @@ extern const struct setting_type setting_number, setting_size, setting_duration,
 /* "NAME: WHAT; write RIGHT", with the range where there is one. */
 bool setting_refuse(const struct settings_reading *reading, const struct setting *setting,
                     unsigned line, const char *what) MUST_CHECK;
+/* The same with what would be right in this case. */
+bool setting_refuse_for(const struct settings_reading *reading, const struct setting *setting,
+                        unsigned line, const char *what, const char *right) MUST_CHECK;
 /* The same, "NAME: VALUE is not a TYPE; ...". */
 bool setting_refuse_value(const struct settings_reading *reading, const struct setting *setting,
                           const struct tree_node *node) MUST_CHECK;

@@ -164,6 +164,8 @@ static void no_error_hides_behind_another(void **state)
     assert_says(entry, "lacks an address");
     assert_says(entry, "only one of tls-certificate and tls-key");
     assert_says(entry, "retry-first is more than retry-max");
+    assert_says(entry, "; write address = \"192.0.2.1:25\"\n");
+    assert_says(entry, "; write both or none of them\n");
     entry = "listeners = ( { address = \"127.0.0.1:25\";\n"
             "relay-from = [ \"0.0.0.0/0\",\n\"::/0\" ]; } );";
     assert_says(entry, "conf:2: relay-from would make an open relay");
@@ -468,7 +470,8 @@ static void an_edge_that_would_take_what_bounces_is_refused(void **state)
     (void)state;
     assert_says(BEHIND EDGE("recipients = \"/r\";"), "no relay-to");
     assert_says(BEHIND EDGE("relay-to = [ ]; recipients = \"/r\";"), "no relay-to");
-    assert_says(BEHIND EDGE("relay-to = [ \"example.net\" ];"), "can only bounce");
+    assert_says(BEHIND EDGE("relay-to = [ \"example.net\" ];"),
+                "can only bounce; write recipients = ");
     assert_says(BEHIND "listeners = ( { address = \"192.0.2.1:25\"; "
                        "relay-to = [ \"example.net\" ]; } );",
                 "can only bounce");
