@@ -59,6 +59,8 @@ bool recipients_add(const struct settings *settings, const struct aliases *alias
 
     if (!aliases_expand(aliases, &home, &rcpt->forward_path, add_one, &addition))
         add_one(&addition, &rcpt->forward_path);
+    if (envelope->recipient_count == count) /* an alias of too many */
+        addition.fits = false;
     if (!addition.fits) {
         envelope->recipient_count = count;
         envelope->recipient_octets = octets;

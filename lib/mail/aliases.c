@@ -248,6 +248,7 @@ struct expansion {
         bool gets_mail;
     } * items;
     size_t count;
+    bool is_cut; /* there were more */
 };
 
 static struct met *meet(struct expansion *expansion, const struct address *address)
@@ -255,8 +256,10 @@ static struct met *meet(struct expansion *expansion, const struct address *addre
     for (size_t i = 0; i < expansion->count; i++)
         if (span_equal_nocase(span_of(expansion->items[i].address.text), span_of(address->text)))
             return &expansion->items[i];
-    if (expansion->count == ALIAS_TARGETS_MAX)
+    if (expansion->count == ALIAS_TARGETS_MAX) {
+        expansion->is_cut = true;
         return NULL;
+    }
     struct met *fresh = &expansion->items[expansion->count++];
     *fresh = (struct met){ .address = *address };
     return fresh;
@@ -287,16 +290,17 @@ bool aliases_expand(const struct aliases *aliases, const struct alias_home *home
                     const struct address *path, alias_target_fn *each, void *ctx)
 {
     struct expansion expansion = { .count = 0 };
-    bool found = false;
+    bool found;
 
     if (!aliases || !find(aliases, home, path))
         return false;
     expansion.items = memory_new_array(ALIAS_TARGETS_MAX, sizeof(expansion.items[0]));
     meet(&expansion, path);
-    for (size_t i = 0; i < expansion.count; i++)
+    for (size_t i = 0; i < expansion.count && !expansion.is_cut; i++)
         if (i == 0 || !expansion.items[i].gets_mail)
             follow(aliases, home, &expansion, i);
-    for (size_t i = 0; i < expansion.count; i++) {
+    found = expansion.is_cut;
+    for (size_t i = 0; i < expansion.count && !expansion.is_cut; i++) {
         if (!expansion.items[i].gets_mail)
             continue;
         found = true;

@@ -34,8 +34,8 @@ enum { ALIAS_TARGETS_MAX = 1000 }; /* of one expansion, those between included *
 /*
  * Who gets the mail of a path: `each` hears of them, once each, aliases of aliases followed to
  * their end.  An alias that names itself means the mailbox of that name.  False, with nobody told:
- * no alias, or one that leads in a circle only, so that the path stays.  Beyond ALIAS_TARGETS_MAX
- * they are not followed.
+ * no alias, or one that leads in a circle only, so that the path stays.  True, with nobody told:
+ * there are more than ALIAS_TARGETS_MAX, and some alone would be too few.
  */
 typedef void alias_target_fn(void *ctx, const struct address *target);
 bool aliases_expand(const struct aliases *aliases, const struct alias_home *home,

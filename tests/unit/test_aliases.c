@@ -170,7 +170,7 @@ static void an_expansion_has_a_bound(void **state)
     struct aliases *aliases = aliases_parse(buf_span(&text), NULL, NULL);
     assert_int_equal(address_parse(SPAN("all@relay.example"), &address), ADDRESS_FINE);
     assert_true(aliases_expand(aliases, &home, &address, count, &counted));
-    assert_int_equal(counted, ALIAS_TARGETS_MAX - 1);
+    assert_int_equal(counted, 0);
     aliases_free(&aliases);
     aliases_free(&aliases);
     buf_clear(&text);
@@ -196,7 +196,8 @@ int main(void)
         TEST("what is too long is skipped", what_is_too_long_is_skipped),
         TEST("a name that is too long with its origin gets nothing",
              a_name_too_long_with_its_origin_gets_nothing),
-        TEST("an expansion has a bound", an_expansion_has_a_bound),
+        TEST("an expansion has a bound, beyond which nobody gets it instead of some",
+             an_expansion_has_a_bound),
     };
 
     return cmocka_run_group_tests_name("aliases", tests, NULL, NULL);

@@ -129,6 +129,26 @@ static void aliases_of_this_host_are_expanded(void **state)
     aliases_free(&aliases);
 }
 
+static void an_alias_of_too_many_is_for_nobody(void **state)
+{
+    struct bench *b = *state;
+    struct buf text;
+
+    buf_init(&text, 64 * 1024);
+    assert_true(buf_printf(&text, "all: a@x.example"));
+    for (int i = 0; i < ALIAS_TARGETS_MAX; i++)
+        assert_true(buf_printf(&text, ", a%d@x.example", i));
+    struct aliases *aliases = aliases_parse(buf_span(&text), NULL, NULL);
+    b->talk.aliases = aliases;
+    b->settings.max_recipients = 2 * ALIAS_TARGETS_MAX;
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_SENDER_OK);
+    assert_int_equal(say(b, "RCPT TO:<all@relay.example>"), REPLY_TOO_MANY_RECIPIENTS);
+    assert_int_equal(b->talk.envelope.recipient_count, 0);
+    aliases_free(&aliases);
+    buf_clear(&text);
+}
+
 static void a_postmaster_that_is_set_has_no_alias(void **state)
 {
     struct bench *b = *state;
@@ -698,6 +718,8 @@ int main(void)
              errors_end_the_session_at_their_limit),
         TEST("both paths are rewritten, the null path is not", both_paths_are_rewritten),
         TEST("aliases of this host are expanded, all or none", aliases_of_this_host_are_expanded),
+        TEST("an alias of too many is for nobody, instead of for some",
+             an_alias_of_too_many_is_for_nobody),
         TEST("a postmaster that is set counts more than his alias",
              a_postmaster_that_is_set_has_no_alias),
         TEST("bare names are completed where that is told",
