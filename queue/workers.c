@@ -9,8 +9,8 @@
 #include "lib/ipc/queue.pb-c.h"
 #include "queue/content_reader.h"
 #include "queue/delivery_log.h"
+#include "queue/departures.h"
 #include "queue/probes.h"
-#include "queue/store_manage.h"
 #include "queue/store_settle.h"
 
 enum {
@@ -378,130 +378,6 @@ static void on_frame(void *ctx, struct channel_frame *frame)
         channel_refuse(worker->channel, wrong);
 }
 
-/* The messages a dead worker held, on their way to being marked. */
-struct burial {
-    struct operation operation; /* first */
-    struct workers *workers;
-    struct deaths *deaths;
-    struct list leases;
-};
-
-static struct error *apply_burial(struct operation *operation, struct store_txn *txn)
-{
-    struct burial *burial = (struct burial *)operation;
-
-    return burial->deaths->operation.apply(&burial->deaths->operation, txn);
-}
-
-static void say_held(const struct deaths *deaths)
-{
-    for (size_t i = 0; i < deaths->held_count; i++) {
-        struct log_line line;
-        log_begin(&line, LOG_ERROR, "held");
-        log_qid(&line, deaths->held[i]);
-        log_string(&line, "why", "three delivery workers died while they held this message");
-        log_end(&line);
-    }
-}
-
-static void on_deaths_counted(struct operation *operation, enum operation_outcome outcome)
-{
-    struct burial *burial = (struct burial *)operation;
-    struct lease *lease;
-
-    if (outcome == OPERATION_COMMITTED)
-        say_held(burial->deaths);
-    LIST_EACH(lease, &burial->leases, struct lease, of_worker)
-    {
-        list_remove(&lease->of_worker);
-        dispatch_return(burial->workers->dispatch, &lease, false);
-    }
-    dispatch_look(burial->workers->dispatch);
-    deaths_free(&burial->deaths);
-    free(burial);
-}
-
-/* Each message once, however many leases it had. */
-static struct deaths *deaths_of(const struct list *leases, unsigned count)
-{
-    uint64_t *ids = memory_new_array(count, sizeof(*ids));
-    struct lease *lease;
-    size_t used = 0;
-
-    LIST_EACH(lease, leases, struct lease, of_worker)
-    {
-        size_t at = 0;
-        while (at < used && ids[at] != lease->id)
-            at++;
-        if (at == used)
-            ids[used++] = lease->id;
-    }
-    struct deaths *deaths = deaths_new(ids, used);
-    free(ids);
-    return deaths;
-}
-
-/* Whatever a worker held when it went may have been what killed it (design.md section 2). */
-static void bury(struct worker *worker)
-{
-    struct workers *w = worker->workers;
-    struct lease *lease;
-    struct list held;
-    unsigned count = 0;
-
-    list_init(&held);
-    LIST_EACH(lease, &worker->leases, struct lease, of_worker)
-    {
-        lease->holder = NULL;
-        list_remove(&lease->of_worker);
-        if (lease->settling)
-            continue; /* ends when it is settled */
-        dispatch_leave(w->dispatch, lease, NULL, false);
-        list_append(&held, &lease->of_worker);
-        count++;
-    }
-    if (count == 0)
-        return;
-    struct burial *burial = memory_new(sizeof(*burial));
-    burial->workers = w;
-    burial->deaths = deaths_of(&held, count);
-    list_init(&burial->leases);
-    list_splice(&burial->leases, &held);
-    burial->operation = burial->deaths->operation;
-    burial->operation.apply = apply_burial;
-    burial->operation.done = on_deaths_counted;
-    committer_add(w->parts.committer, &burial->operation);
-}
-
-/* A worker that was told to end has not died of its mail: what it still held is due as before. */
-static void take_back(struct worker *worker)
-{
-    struct workers *w = worker->workers;
-    struct lease *lease;
-
-    LIST_EACH(lease, &worker->leases, struct lease, of_worker)
-    {
-        lease->holder = NULL;
-        list_remove(&lease->of_worker);
-        if (lease->settling)
-            continue; /* ends when it is settled */
-        dispatch_leave(w->dispatch, lease, NULL, false);
-        dispatch_return(w->dispatch, &lease, false);
-    }
-}
-
-/* Its leases end with the process. */
-static void let_go(struct worker *worker)
-{
-    struct lease *lease;
-
-    LIST_EACH(lease, &worker->leases, struct lease, of_worker)
-    {
-        list_remove(&lease->of_worker);
-        lease->holder = NULL;
-    }
-}
-
 static void worker_free(struct worker *worker)
 {
     probes_worker_gone(worker->workers->probes, &worker->slot);
@@ -518,11 +394,11 @@ static void on_closed(void *ctx, const struct error *err)
 
     (void)err; /* the channel has logged what is worth it */
     if (w->ending)
-        let_go(worker);
+        departure_let_go(&worker->leases);
     else if (worker->is_draining)
-        take_back(worker);
+        departure_take_back(w->dispatch, &worker->leases);
     else
-        bury(worker);
+        departure_bury(w->dispatch, w->parts.committer, &worker->leases);
     worker_free(worker);
     open_when_all_reported(w);
 }
@@ -615,7 +491,7 @@ void workers_free(struct workers **workers)
         return;
     while (!list_empty(&w->all)) {
         struct worker *worker = LIST_FIRST(&w->all, struct worker, others);
-        let_go(worker);
+        departure_let_go(&worker->leases);
         worker_free(worker);
     }
     content_reader_free(&w->reader);
