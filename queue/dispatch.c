@@ -6,8 +6,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
-#include "lib/ipc/channel.h"
 #include "queue/dispatch_hops.h"
+#include "queue/dispatch_jobs.h"
 #include "queue/due_walk.h"
 #include "queue/slots.h"
 #include "queue/store_manage.h"
@@ -42,7 +42,7 @@ struct run {
     struct dispatch *d;
     struct kv_txn *txn;
     struct due_walk walk;
-    struct schedule_rules rules;
+    struct job_loader jobs;
     int64_t now_ms;
     unsigned given;
 };
@@ -54,107 +54,12 @@ static void run_soon(struct dispatch *d)
     loop_defer(d->parts.loop, &d->task);
 }
 
-static void *read_record(struct run *run, enum queue_table table, const struct record_key *key,
-                         const ProtobufCMessageDescriptor *as)
-{
-    struct span value;
-    struct error *err = kv_get(run->txn, table, key_span(key), &value);
-
-    if (err || !value.data) {
-        error_free(&err);
-        return NULL;
-    }
-    return record_read(table, key_span(key), value, as, &run->d->arena.allocator);
-}
-
-/* ---- leases that no worker has: rows being moved, rows that cannot be read ------------------ */
-
-static void on_moved(struct operation *operation, enum operation_outcome outcome)
-{
-    struct move *move = (struct move *)operation;
-    struct dispatch *d = move->ctx;
-
-    if (outcome == OPERATION_COMMITTED)
-        dispatch_end(d, &move->lease, false);
-    else
-        dispatch_return(d, &move->lease, false);
-    dispatch_look(d);
-    free(move);
-}
-
-static struct lease *lease_rows(struct run *run, struct hop *hop, const struct due_group *group)
-{
-    struct lease *lease =
-        lease_begin(run->d->parts.leases, group->first.id, group->numbers, group->count);
-
-    lease->hop = hop;
-    lease->started_ms = run->now_ms;
-    hop->leases++;
-    return lease;
-}
-
-static void move_rows(struct run *run, struct hop *hop, const struct due_group *group)
-{
-    struct move *move = memory_new(sizeof(*move) + group->count * sizeof(move->places[0]));
-
-    move->ctx = run->d;
-    move->lease = lease_rows(run, hop, group);
-    move->count = group->count;
-    for (unsigned i = 0; i < group->count; i++)
-        move->places[i] = (struct row_place){ group->first.id, group->numbers[i] };
-    move->operation.done = on_moved;
-    move_prepare(move);
-    committer_add(run->d->parts.committer, &move->operation);
-}
-
-/* Stays leased to nobody until the next start: the message is kept, and named. */
-static void set_damaged_aside(struct run *run, struct hop *hop, const struct due_group *group)
-{
-    struct log_line line;
-
-    lease_rows(run, hop, group);
-    log_begin(&line, LOG_ERROR, "queue-record-damaged");
-    log_qid(&line, group->first.id);
-    log_end(&line);
-}
-
 /* ---- one job ------------------------------------------------------------------------------ */
-
-/* Reads what the job is about; false: some of it is damaged. */
-static bool load_job(struct run *run, const struct due_group *group,
-                     Queue__RecipientRecord **records, struct job_facts *out)
-{
-    struct record_key key = key_of_id(group->first.id);
-
-    out->message = read_record(run, TABLE_MESSAGE, &key, &queue__message_record__descriptor);
-    out->recipients = arena_take(&run->d->arena, group->count * sizeof(Ipc__Recipient *));
-    out->count = group->count;
-    for (unsigned i = 0; i < group->count; i++) {
-        key = key_of_part(group->first.id, group->numbers[i]);
-        records[i] = read_record(run, TABLE_RECIPIENT, &key, &queue__recipient_record__descriptor);
-        if (!records[i] || !records[i]->recipient || !records[i]->recipient->forward_path)
-            return false;
-        out->recipients[i] = records[i]->recipient;
-    }
-    return out->message && out->message->envelope;
-}
-
-/* The route is evaluated now; the rows say what it was when they were written. */
-static bool route_is_kept(const struct run *run, const struct hop *hop,
-                          Queue__RecipientRecord *const *records, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        struct span domain = span_of_bytes(records[i]->recipient->forward_path->domain);
-        if (!span_equal(schedule_route(&run->rules, domain), hop_name(hop)))
-            return false;
-    }
-    return true;
-}
 
 static void give_job(struct run *run, struct hop *hop, struct worker_slot *slot,
                      const struct due_group *group, struct job_facts *facts)
 {
-    struct lease *lease = lease_rows(run, hop, group);
+    struct lease *lease = job_lease(&run->jobs, hop, group);
 
     lease->last_attempt = facts->last_attempt;
     hop->jobs++;
@@ -169,25 +74,10 @@ static void give_job(struct run *run, struct hop *hop, struct worker_slot *slot,
 static void start_job(struct run *run, struct hop *hop, struct worker_slot *slot,
                       const struct due_group *group)
 {
-    Queue__RecipientRecord *records[RECIPIENTS_PER_JOB_MAX];
-    struct job_facts facts = { .hop = hop_name(hop) };
+    struct job_facts facts;
 
-    ensure(group->count > 0);
-    arena_reset(&run->d->arena);
-    if (!load_job(run, group, records, &facts)) {
-        set_damaged_aside(run, hop, group);
-        return;
-    }
-    if (!route_is_kept(run, hop, records, group->count)) {
-        move_rows(run, hop, group);
-        return;
-    }
-    int64_t accepted_ms = facts.message->accepted_utc_ms;
-    facts.attempts = records[0]->attempts;
-    facts.last_attempt = schedule_is_last(&run->rules, accepted_ms, run->now_ms);
-    facts.skip_policy =
-        schedule_skips_policy(&run->rules, records[0]->policy_waits, accepted_ms, run->now_ms);
-    give_job(run, hop, slot, group, &facts);
+    if (job_load(&run->jobs, hop, group, &facts))
+        give_job(run, hop, slot, group, &facts);
 }
 
 /* ---- one hop's turn ------------------------------------------------------------------------- */
@@ -243,7 +133,7 @@ static unsigned hop_allowance(struct run *run, struct hop *hop)
     struct record_key key = key_of_hop(hop_name(hop));
     arena_reset(&run->d->arena);
     const Queue__HopRecord *record =
-        read_record(run, TABLE_HOP, &key, &queue__hop_record__descriptor);
+        store_look_up(run->txn, TABLE_HOP, &key, &queue__hop_record__descriptor, &run->d->arena);
 
     if (!record || hop->failing > 0 || record->suspended_until_utc_ms > run->now_ms)
         return 0;
@@ -433,6 +323,7 @@ static struct error *run_in_txn(struct run *run)
     struct dispatch *d = run->d;
     struct error *err = kv_begin_read(store_kv(d->parts.store), &run->txn);
 
+    run->jobs.txn = run->txn;
     if (!err && d->scan)
         err = scan(run);
     if (!err && !list_empty(&d->ring.waiting))
@@ -447,13 +338,18 @@ static struct error *run_in_txn(struct run *run)
 static void on_run(void *ctx)
 {
     struct dispatch *d = ctx;
-    struct run run = { .d = d, .now_ms = clock_utc_ms(), .rules = store_rules(d->parts.store) };
+    struct run run = { .d = d, .now_ms = clock_utc_ms() };
 
     if (!d->is_open || d->hold)
         return;
     if (!d->scan && (list_empty(&d->ring.waiting) || !slots_have_room(&d->slots)))
         return;
     run.walk = (struct due_walk){ .leases = d->parts.leases, .now_ms = run.now_ms };
+    run.jobs = (struct job_loader){ .dispatch = d,
+                                    .parts = &d->parts,
+                                    .arena = &d->arena,
+                                    .rules = store_rules(d->parts.store),
+                                    .now_ms = run.now_ms };
     struct error *err = run_in_txn(&run);
     if (err) {
         log_failure(LOG_ERROR, "queue-read-failed", err);

@@ -140,6 +140,19 @@ struct error *store_get(struct store_txn *txn, enum queue_table table, const str
     return NULL;
 }
 
+void *store_look_up(struct kv_txn *kv, enum queue_table table, const struct record_key *key,
+                    const ProtobufCMessageDescriptor *as, struct arena *arena)
+{
+    struct span value;
+    struct error *err = kv_get(kv, table, key_span(key), &value);
+
+    if (err || !value.data) {
+        error_free(&err);
+        return NULL;
+    }
+    return record_read(table, key_span(key), value, as, &arena->allocator);
+}
+
 struct error *store_put(struct store_txn *txn, enum queue_table table, const struct record_key *key,
                         const ProtobufCMessage *message)
 {

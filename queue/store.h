@@ -99,5 +99,8 @@ struct error *store_put(struct store_txn *txn, enum queue_table table, const str
                         const ProtobufCMessage *message) MUST_CHECK;
 struct error *store_remove(struct store_txn *txn, enum queue_table table,
                            const struct record_key *key) MUST_CHECK;
+/* In a read transaction, for those to whom a damaged record is as good as none: NULL. */
+void *store_look_up(struct kv_txn *kv, enum queue_table table, const struct record_key *key,
+                    const ProtobufCMessageDescriptor *as, struct arena *arena);
 
 #endif

@@ -33,14 +33,7 @@ static void reading_end(struct reading *r)
 static void *read_record(struct reading *r, enum queue_table table, const struct record_key *key,
                          const ProtobufCMessageDescriptor *as)
 {
-    struct span value;
-    struct error *err = kv_get(r->txn, table, key_span(key), &value);
-
-    if (err || !value.data) {
-        error_free(&err);
-        return NULL;
-    }
-    return record_read(table, key_span(key), value, as, &r->arena.allocator);
+    return store_look_up(r->txn, table, key, as, &r->arena);
 }
 
 static void add_time(struct json *object, const char *key, int64_t utc_ms)
