@@ -1,5 +1,6 @@
 """Mail of this machine: sendmail as programs call it, the drop folder, and what lies in it."""
 import os
+import shutil
 import random
 import re
 import signal
@@ -18,8 +19,10 @@ USER = "daemon"             # some user of the machine; the relay runs as anothe
 def run_sendmail(relay, *words, text="", user=USER, name="sendmail", check=True):
     """Calls it as a program of this user would."""
     link = f"{relay.folder}/{name}"
-    if not os.path.islink(link):
-        os.symlink(os.path.abspath(BINARY), link)
+    if not os.path.exists(link):        # a copy that others reach, wherever it was built
+        fresh = f"{link}.{threading.get_ident()}"
+        shutil.copy(BINARY, fresh)
+        os.replace(fresh, link)
     done = subprocess.run([link, "-C", relay.configuration, *words], input=text.encode(), user=user,
                           capture_output=True, timeout=60, check=False)
     done.out, done.err = done.stdout.decode(), done.stderr.decode()
