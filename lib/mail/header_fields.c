@@ -52,11 +52,20 @@ static struct span without_line_end(struct span text)
     return text;
 }
 
+/* "From ada Fri Jan 30"; but "From : ada" is a field (RFC 5322 s.4.5). */
+static bool is_of_mbox(struct span line)
+{
+    struct span name;
+
+    return span_starts_with(line, SPAN(">From ")) ||
+           (span_starts_with(line, SPAN("From ")) && colon_length(line, &name) == 0);
+}
+
 void header_fields_init(struct header_fields *fields, struct span block)
 {
-    fields->rest = block;
-    if (span_starts_with(block, SPAN("From ")) || span_starts_with(block, SPAN(">From ")))
-        fields->rest = span_from(block, line_length(block));
+    struct span line = span_first(block, line_length(block));
+
+    fields->rest = is_of_mbox(line) ? span_from(block, line.len) : block;
 }
 
 bool header_fields_next(struct header_fields *fields, struct header_field *out)

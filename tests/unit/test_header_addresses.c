@@ -163,6 +163,9 @@ static void authors_are_those_of_every_from_field(void **state)
                                           "\r\nFrom: never@x.y\r\n"),
                                      collect, found));
     assert_string_equal(found, "a@b.c d@e.f ");
+    found[0] = '\0';
+    assert_true(header_visit_authors(SPAN("From : a@b.c\r\n"), collect, found));
+    assert_string_equal(found, "a@b.c ");
     strcpy(found, "ada@example.net bob@example.net root ");
     assert_false(header_visit_authors(SPAN("From: Ada Lovelace\r\n"), collect, found));
     assert_true(header_visit_authors(SPAN("Subject: x\r\n"), collect, found));

@@ -86,6 +86,8 @@ static void a_line_of_an_mbox_file_is_stepped_over(void **state)
     check_end(&fields, "From x\r\n");
     header_fields_init(&fields, SPAN(">From ada\r\nA: b\r\n"));
     check_next(&fields, "A", " b", "A: b\r\n");
+    header_fields_init(&fields, SPAN("From \t: b\r\n")); /* a field, though an old one */
+    check_next(&fields, "From", " b", "From \t: b\r\n");
 }
 
 static void a_line_that_is_no_field_can_be_stepped_over(void **state)
