@@ -6,10 +6,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096 }; /* the kernel cuts it to net.core.somaxconn */
+enum {
+    BACKLOG = 4096,     /* the kernel cuts it to net.core.somaxconn */
+    CONNECT_WAIT_S = 5, /* while so many wait to be taken */
+};
 
 void local_socket_path(const struct settings *settings, char path[LOCAL_SOCKET_PATH_SIZE])
 {
@@ -43,6 +47,14 @@ static struct error *place_open(const char *path, struct place *out)
     return error_new(ERROR_LOCAL, "the name of socket %s is too long", path);
 }
 
+/* Of connect(2), too; 0: without end. */
+static bool limit_sending(int fd, int seconds)
+{
+    const struct timeval wait = { .tv_sec = seconds };
+
+    return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) == 0;
+}
+
 /* Gives an errno, or 0. */
 static int connect_to(const struct place *place, int *out_fd)
 {
@@ -51,7 +63,9 @@ static int connect_to(const struct place *place, int *out_fd)
 
     if (fd < 0)
         return errno;
-    if (connect(fd, (const struct sockaddr *)&place->address, sizeof(place->address)) == 0) {
+    if (limit_sending(fd, CONNECT_WAIT_S) &&
+        connect(fd, (const struct sockaddr *)&place->address, sizeof(place->address)) == 0 &&
+        limit_sending(fd, 0)) {
         *out_fd = fd;
         return 0;
     }

@@ -21,7 +21,7 @@ void local_socket_path(const struct settings *settings, char path[LOCAL_SOCKET_P
  */
 struct error *local_socket_open(const char *path, int have, int *out_fd) MUST_CHECK;
 
-/* A connected socket, blocking. */
+/* A connected socket, blocking.  Who listens and takes nobody is waited for for seconds only. */
 struct error *local_socket_connect(const char *path, int *out_fd) MUST_CHECK;
 
 #endif

@@ -97,6 +97,20 @@ static void what_is_no_socket_is_left_alone(void **state)
     assert_int_equal(access(path, F_OK), 0);
 }
 
+static void who_listens_and_takes_nobody_is_not_waited_for(void **state)
+{
+    int listening = open_socket(-1);
+    int first = -1, second = -1;
+
+    (void)state;
+    assert_int_equal(listen(listening, 0), 0);
+    assert_null(local_socket_connect(path, &first));
+    assert_fails(local_socket_connect(path, &second), "unavailable");
+    assert_fails(local_socket_open(path, -1, &second), "another program serves it");
+    close(first);
+    close(listening);
+}
+
 static void where_nobody_listens_is_a_passing_failure(void **state)
 {
     int fd = -1;
@@ -123,6 +137,8 @@ int main(void)
         SOCKET_TEST("one that is served is left alone, and shared by descriptor",
                     one_that_is_served_is_left_alone_and_shared_by_descriptor),
         SOCKET_TEST("what is no socket is left alone", what_is_no_socket_is_left_alone),
+        SOCKET_TEST("who listens and takes nobody is not waited for for ever",
+                    who_listens_and_takes_nobody_is_not_waited_for),
         SOCKET_TEST("where nobody listens is a passing failure",
                     where_nobody_listens_is_a_passing_failure),
     };
