@@ -137,6 +137,7 @@ def test_dovecot_may_go_and_come_back(relay):
     assert client.say(b64("ada"))[0] == 454
     assert client.say(plain("ada", SECRET)) == (454, "454 4.7.0 Cannot check that now, please try again")
     assert "AUTH PLAIN" in secure(relay)[1], "clients are told to come again, not that nobody can log in"
+    wait_until(lambda: not relay.dovecot.running(), 20, "the first Dovecot to end")   # a second one would refuse
     relay.dovecot.start()
     wait_until(lambda: secure(relay)[0].say(plain("ada", SECRET))[0] == 235, 15, "Dovecot to be back")
 
