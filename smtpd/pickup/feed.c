@@ -137,6 +137,7 @@ static bool take_reply(struct feed *feed, const struct reply *reply)
     case SUBMISSION_LATER:
         break;
     }
+    note_refusal(feed, SPAN(""), reply);
     end(feed, FEED_LATER);
     return false;
 }

@@ -14,7 +14,7 @@ struct feed;
 
 enum feed_end {
     FEED_TAKEN,   /* by all recipients, or by some: feed_refusals names the others */
-    FEED_LATER,   /* nothing was taken; try again */
+    FEED_LATER,   /* nothing was taken; try again.  feed_refusals says why, if there was a reply */
     FEED_REFUSED, /* for good, nothing was taken; feed_refusals says why */
     FEED_CUT,     /* the file is shorter than it says */
 };

@@ -49,14 +49,12 @@ static void settle(struct work *w)
     work_end(w, false);
 }
 
-static void try_later(struct work *w)
+/* It has been refused for now for as long as mail is kept. */
+static bool is_abandoned(const struct work *w)
 {
-    const struct works *works = w->works;
-    int64_t lifetime_ms = (int64_t)works->settings->queue_lifetime_s * SECOND_MS;
+    int64_t lifetime_ms = (int64_t)w->works->settings->queue_lifetime_s * SECOND_MS;
 
-    if (folder_is_abandoned(works->aside->folder, w->name, clock_utc_ms(), lifetime_ms))
-        aside_put(works->aside, w->name, w->uid, "not taken within queue-lifetime");
-    work_end(w, true);
+    return folder_is_abandoned(w->works->aside->folder, w->name, clock_utc_ms(), lifetime_ms);
 }
 
 /* --- notices --------------------------------------------------------------------------------- */
@@ -127,15 +125,21 @@ static void tell_and_settle(struct work *w, bool partly)
 }
 
 /*
- * A notice that cannot be handed in now waits with its file: both are done again.  (The recipients
- * of a message that was taken in part may then get it twice.)  One that is refused ends here.
+ * A notice that cannot be handed in now waits with its file, as long as mail is kept, if nobody got
+ * the message; some may not get it twice.  One that is refused ends here.
  */
 static void on_notice_done(struct work *w, enum feed_end end)
 {
-    if (end == FEED_LATER)
-        try_later(w);
-    else
-        settle(w);
+    if (end == FEED_LATER && w->is_refused && !is_abandoned(w)) {
+        work_end(w, true);
+        return;
+    }
+    if (end == FEED_LATER && !w->is_refused) {
+        aside_put(w->works->aside, w->name, w->uid, "taken for some, its sender cannot be told");
+        work_end(w, false);
+        return;
+    }
+    settle(w);
 }
 
 /* --- what comes of a file -------------------------------------------------------------------- */
@@ -153,7 +157,10 @@ static void on_file_done(struct work *w, enum feed_end end)
         tell_and_settle(w, false);
         break;
     case FEED_LATER:
-        try_later(w);
+        if (is_abandoned(w))
+            tell_and_settle(w, false);
+        else
+            work_end(w, true);
         break;
     case FEED_CUT:
         aside_put(w->works->aside, w->name, w->uid, "cut short or no mail");

@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+import table
 from relay import BINARY
 from services import kill, wait_until
 
@@ -292,6 +293,38 @@ def test_what_the_rules_refuse_later_is_told_to_its_sender(lab, down):
     assert "<bad@no..test>: 501" in text and "<worse@no..test>: 501" in text
     assert all(e["sender"].startswith("<>") for e, _, _ in notices)
     assert len(put_aside(down)) == 1 and waiting(down) == []
+
+
+def crowd(relay, **names):
+    """Aliases that stand for so many recipients each."""
+    with open(f"{relay.folder}/aliases", "w", encoding="ascii") as f:
+        for name, count in names.items():
+            f.write(f"{name}: " + ", ".join(f"{name}{n}@nopolicy.test" for n in range(count)) + "\n")
+    relay.write(aliases_file=f"{relay.folder}/aliases", max_recipients=100)
+
+
+def test_what_is_never_taken_is_told_to_its_sender_in_the_end(lab, down):
+    crowd(down, left=60, right=60)
+    down.write(queue_lifetime="1s")
+    run_sendmail(down, "-f", "told@nopolicy.test", "left", "right", text=letter("too many together"))
+    time.sleep(1)
+    down.start()
+    notice = wait_until(lambda: [body for _, _, body in arrived(lab, "Your message was refused")
+                                 if "452 4.5.3" in body], 15, "a notice")
+    assert len(notice) == 1 and "Nobody got it" in notice[0]
+    assert arrived(lab, "too many together") == []
+    assert len(put_aside(down)) == 1 and waiting(down) == []
+
+
+def test_a_sender_who_cannot_be_told_makes_nobody_get_it_twice(lab, down):
+    crowd(down, many=120)
+    run_sendmail(down, "-f", f"many@{table.RELAY_NAME}", "lf@nopolicy.test", "bad@no..test", text=letter("once"))
+    down.start()
+    wait_one(lab, "once")
+    assert down.wait_event("drop-aside", why="taken for some, its sender cannot be told")
+    assert len(put_aside(down)) == 1 and waiting(down) == []
+    time.sleep(11)                              # files that wait are looked at every 10 seconds
+    assert len(arrived(lab, "once")) == 1
 
 
 # ------------------------------------------------------------ hostile folders
