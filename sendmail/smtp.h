@@ -4,7 +4,10 @@
 
 #include "lib/base/settings.h"
 
-/* Gives the exit status: TEMPFAIL, and 421 to the client, when no relay can be reached. */
+/*
+ * Gives the exit status: TEMPFAIL, and 421 to the client, when no relay can be reached; DATAERR,
+ * and 500, when its lines end with LF alone.
+ */
 int smtp_speak(const char *name, const struct settings *settings);
 
 #endif

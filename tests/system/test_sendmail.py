@@ -143,6 +143,8 @@ def test_smtp_is_spoken_on_standard_input(lab, relay):
     done = run_sendmail(relay, "-bs", text=talk)
     assert "221 " in done.out
     wait_one(lab, "bs")
+    done = run_sendmail(relay, "-bs", text=talk.replace("\r", ""), check=False)
+    assert done.returncode == 65 and "500 5.5.2" in done.out and "CRLF" in done.err
 
 
 def test_mailq_shows_the_queue_and_newaliases_does_nothing(make_relay):
