@@ -69,24 +69,32 @@ static struct deaths *deaths_of(const struct list *leases, unsigned count)
     return deaths;
 }
 
-/* Whatever a worker held when it went may have been what killed it (design.md section 2). */
-void departure_bury(struct dispatch *dispatch, struct committer *committer, struct list *leases)
+/* Takes from a worker what it has no outcome of; gives how many.  The others end when settled. */
+static unsigned release(struct dispatch *dispatch, struct list *leases, struct list *out_held)
 {
     struct lease *lease;
-    struct list held;
     unsigned count = 0;
 
-    list_init(&held);
+    list_init(out_held);
     LIST_EACH(lease, leases, struct lease, of_worker)
     {
         lease->holder = NULL;
         list_remove(&lease->of_worker);
         if (lease->settling)
-            continue; /* ends when it is settled */
+            continue;
         dispatch_leave(dispatch, lease, NULL, false);
-        list_append(&held, &lease->of_worker);
+        list_append(out_held, &lease->of_worker);
         count++;
     }
+    return count;
+}
+
+/* Whatever a worker held when it went may have been what killed it (design.md section 2). */
+void departure_bury(struct dispatch *dispatch, struct committer *committer, struct list *leases)
+{
+    struct list held;
+    unsigned count = release(dispatch, leases, &held);
+
     if (count == 0)
         return;
     struct burial *burial = memory_new(sizeof(*burial));
@@ -104,14 +112,12 @@ void departure_bury(struct dispatch *dispatch, struct committer *committer, stru
 void departure_take_back(struct dispatch *dispatch, struct list *leases)
 {
     struct lease *lease;
+    struct list held;
 
-    LIST_EACH(lease, leases, struct lease, of_worker)
+    (void)release(dispatch, leases, &held);
+    LIST_EACH(lease, &held, struct lease, of_worker)
     {
-        lease->holder = NULL;
         list_remove(&lease->of_worker);
-        if (lease->settling)
-            continue; /* ends when it is settled */
-        dispatch_leave(dispatch, lease, NULL, false);
         dispatch_return(dispatch, &lease, false);
     }
 }
