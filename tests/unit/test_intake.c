@@ -12,8 +12,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
-#include "tests/support/smtpd/session_rig.h"
-#include "tests/support/test.h"
+#include "tests/support/smtpd/hear.h"
 
 enum { MANY_LINES = 100 * 1000 };
 
@@ -37,24 +36,6 @@ static int close_rig(void **state)
 static struct listener_settings *listener_of(struct rig *rig)
 {
     return &rig->settings.listeners[0];
-}
-
-static void hear(struct rig *rig, const char *start)
-{
-    const char *line = rig_hear(rig);
-
-    if (!line || strncmp(line, start, strlen(start)) != 0)
-        fail_msg("expected \"%s\", heard \"%s\"", start, line ? line : "nothing");
-}
-
-static void greet(struct rig *rig)
-{
-    rig_open(rig, "192.0.2.7");
-    hear(rig, "220 ");
-    rig_say(rig, "EHLO client.test\r\n");
-    do
-        hear(rig, "250");
-    while (rig->line[3] == '-');
 }
 
 static void begin_mail(struct rig *rig)

@@ -12,8 +12,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/memory.h"
 #include "lib/io/stream.h"
-#include "tests/support/smtpd/session_rig.h"
-#include "tests/support/test.h"
+#include "tests/support/smtpd/hear.h"
 #include "tests/support/throwaway_ca.h"
 
 /* What the settings say by themselves. */
@@ -32,24 +31,6 @@ static int close_rig(void **state)
 {
     rig_close(*state);
     return 0;
-}
-
-static void hear(struct rig *rig, const char *start)
-{
-    const char *line = rig_hear(rig);
-
-    if (!line || strncmp(line, start, strlen(start)) != 0)
-        fail_msg("expected \"%s\", heard \"%s\"", start, line ? line : "nothing");
-}
-
-static void greet(struct rig *rig)
-{
-    rig_open(rig, "192.0.2.7");
-    hear(rig, "220 ");
-    rig_say(rig, "EHLO client.test\r\n");
-    do
-        hear(rig, "250");
-    while (rig->line[3] == '-');
 }
 
 static void begin_data(struct rig *rig)

@@ -6,8 +6,7 @@
 #include <sys/socket.h>
 
 #include "smtpd/auth/exchanges.h"
-#include "tests/support/smtpd/session_rig.h"
-#include "tests/support/test.h"
+#include "tests/support/smtpd/hear.h"
 
 /* "ada" and "secret" */
 #define USERS                                                                                      \
@@ -62,14 +61,6 @@ static int tear_down(void **state)
     exchanges_free(&role);
     rig_close(rig);
     return 0;
-}
-
-static void hear(struct rig *rig, const char *start)
-{
-    const char *line = rig_hear(rig);
-
-    if (!line || strncmp(line, start, strlen(start)) != 0)
-        fail_msg("expected \"%s\", heard \"%s\"", start, line ? line : "nothing");
 }
 
 /* Says EHLO; is there an AUTH line that begins so? */
