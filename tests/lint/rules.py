@@ -1,10 +1,23 @@
 #!/usr/bin/python3
-"""Are the tests that docs/smtp.md names there, and is every line of its checklist in order?"""
+"""Do the tests exist that the rule tables name, and does every line of the checklists stand there, in order?
+
+The checklists' lines are numbered; RULES says which numbers there are.  A page's table has a row for each of them:
+what we do, and the test that shows it, or the reason why there is none.  While a table is being filled its prefix
+stands in UNFINISHED: whoever has filled it takes it out.
+"""
 import os
 import re
 import sys
 
-PAGE = "docs/smtp.md"
+PAGES = {"docs/smtp.md": ("SRV",), "docs/delivery.md": ("CLI", "DSN", "MSG", "DNS")}
+RULES = {
+    "SRV": "1-14 20-36 40-52 60-70 80-88 95-101 110-117 120-124 130-132",
+    "CLI": "1-18 20-26 30-42 50-62 70 80-86 90-95 100-109 115-117 120-127 130-135 140-141 150-152 160",
+    "DSN": "1-9 15-22 30-32 40-46 50-54 60-68 70-72 80-85 90-91 95",
+    "MSG": "1-4 10-16 20-24 30-32 35-36 40-43 50-59 65-67 75-78",
+    "DNS": "1-8 10-17 20-28 30-34 40-54 60-63 70-75 80-82",
+}
+UNFINISHED = ("CLI", "DSN", "MSG", "DNS")
 KINDS = ("dialogue", "unit", "system", "fault", "fuzz")
 PLACES = {
     "dialogue": ("tests/dialogue/smtpd-{}.smtp", "tests/dialogue/{}.smtp"),
@@ -25,27 +38,60 @@ def named_tests(cell):
             yield kind, word
 
 
-def faults(lines):
-    last = 0
+def rows(lines):
+    """(line's number, its three cells) of the rule tables."""
     for number, line in enumerate(lines, 1):
         cells = [c.strip() for c in line.strip().strip("|").split(" | ")]
-        if not line.startswith("| ") or len(cells) != 3:
-            continue
+        if line.startswith("| ") and len(cells) == 3:
+            yield number, cells
+
+
+def rules_of(cell, prefix):
+    """The numbers a row is about: it begins with "CLI-1", "CLI-1, CLI-4" or "CLI-1 to CLI-4"."""
+    if not cell.startswith(f"{prefix}-"):
+        return
+    for first, last in re.findall(rf"{prefix}-(\d+)(?: to {prefix}-(\d+))?", cell):
+        yield from range(int(first), int(last or first) + 1)
+
+
+def demanded(prefix):
+    for part in RULES.get(prefix, "").split():
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+def missing_tests(lines):
+    for number, cells in rows(lines):
         for kind, name in named_tests(cells[2]):
             if not any(os.path.exists(place.format(name)) for place in PLACES[kind]):
                 yield number, f"there is no test {kind} {name}"
-        rule = re.match(r"SRV-(\d+)", cells[0])
-        if rule and int(rule[1]) < last:
-            yield number, f"SRV-{rule[1]} stands behind SRV-{last}"
-        last = int(rule[1]) if rule else last
+
+
+def misplaced(lines, prefix):
+    last, seen = 0, set()
+    for number, cells in rows(lines):
+        rules = list(rules_of(cells[0], prefix))
+        if rules and rules[0] < last:
+            yield number, f"{prefix}-{rules[0]} stands behind {prefix}-{last}"
+        last = rules[0] if rules else last
+        seen.update(rules)
+    if prefix not in UNFINISHED:
+        for rule in sorted(set(demanded(prefix)) - seen):
+            yield len(lines), f"{prefix}-{rule} has no row"
 
 
 def main():
-    with open(PAGE, encoding="utf-8") as f:
-        found = list(faults(f))
-    for number, fault in found:
-        print(f"{PAGE}:{number}: {fault}")
-    return bool(found)
+    fine = True
+    for page, prefixes in PAGES.items():
+        with open(page, encoding="utf-8") as f:
+            lines = f.read().split("\n")
+        found = list(missing_tests(lines))
+        for prefix in prefixes:
+            found += misplaced(lines, prefix)
+        for number, fault in found:
+            print(f"{page}:{number}: {fault}")
+        fine = fine and not found
+    return not fine
 
 
 if __name__ == "__main__":
