@@ -11,11 +11,9 @@
 typedef void say_fn(struct dialogue *d);
 typedef enum phase answered_fn(struct dialogue *d, const struct reply *reply);
 
-static say_fn say_ehlo, say_helo, say_starttls, say_quit;
-static answered_fn greeting_answered, ehlo_answered, helo_answered, starttls_answered,
-    unasked_answered, quit_answered;
+static say_fn say_quit;
+static answered_fn unasked_answered, quit_answered;
 
-enum { NO_DEADLINE = -1 };
 #define MINUTES(n) ((n)*MINUTE_MS)
 
 struct step {
@@ -34,7 +32,7 @@ static const struct step dialogue[PH_COUNT] = {
     [PH_HELO]      = { say_helo,       MINUTES(5),             helo_answered,     STAGE_EHLO },
     [PH_STARTTLS]  = { say_starttls,   MINUTES(2),             starttls_answered, STAGE_STARTTLS },
     [PH_HANDSHAKE] = { NULL,           DIALOGUE_HANDSHAKE_MS,  unasked_answered,  STAGE_HANDSHAKE },
-    [PH_IDLE]      = { NULL,           NO_DEADLINE,            unasked_answered,  STAGE_MAIL },
+    [PH_IDLE]      = { NULL,           DIALOGUE_NO_DEADLINE,            unasked_answered,  STAGE_MAIL },
     [PH_RSET]      = { say_rset,       MINUTES(5),             rset_answered,     STAGE_MAIL },
     [PH_MAIL]      = { say_mail_from,  MINUTES(5),             mail_answered,     STAGE_MAIL },
     [PH_RCPT]      = { say_rcpt_to,    MINUTES(5),             rcpt_answered,     STAGE_RCPT },
@@ -146,8 +144,7 @@ enum phase dialogue_protocol_error(struct dialogue *d, enum stage stage, const c
                             false);
 }
 
-/* A reply that ends the session: 421, or a host that will not have us. */
-static enum phase refused_by(struct dialogue *d, enum stage stage, const struct reply *reply)
+enum phase dialogue_refused(struct dialogue *d, enum stage stage, const struct reply *reply)
 {
     struct reply_facts f = { .stage = stage, .code = reply->code, .status = reply->status };
     struct dialogue_end end = { .stage = stage,
@@ -179,7 +176,7 @@ static void take_reply(struct dialogue *d, const struct reply *reply)
     }
     d->owed--;
     if (reply_is(reply, 421) && phase != PH_QUIT) {
-        dialogue_enter(d, refused_by(d, stage, reply));
+        dialogue_enter(d, dialogue_refused(d, stage, reply));
         return;
     }
     if (is_out_of_step(d) && phase != PH_STARTTLS && phase != PH_CONTENT) {
@@ -219,7 +216,7 @@ static size_t on_input(void *ctx, struct span input)
     return used;
 }
 
-/* --- connect and greeting */
+/* --- connect */
 
 static void on_connected(void *ctx)
 {
@@ -234,104 +231,12 @@ static void on_connected(void *ctx)
     dialogue_release(d);
 }
 
-static enum phase greeting_answered(struct dialogue *d, const struct reply *reply)
-{
-    return reply_is_positive(reply) ? PH_EHLO : refused_by(d, STAGE_GREETING, reply);
-}
-
-static void say_ehlo(struct dialogue *d)
-{
-    ehlo_clear(&d->offered);
-    dialogue_say(d, "EHLO %s\r\n", d->plan.helo);
-}
-
-static void say_helo(struct dialogue *d)
-{
-    ehlo_clear(&d->offered); /* after HELO nothing is offered (RFC 5321 s.4.1.4) */
-    dialogue_say(d, "HELO %s\r\n", d->plan.helo);
-}
-
-/* As secure as it will be: the owner judges, then mail may go. */
-static enum phase dialogue_settled(struct dialogue *d)
-{
-    struct dialogue_end end = { .stage = STAGE_STARTTLS,
-                                .outcome = outcome_of_policy(false),
-                                .refused = true };
-
-    d->facts.helo = d->offered.name;
-    if (!d->judged && !d->events->judge(d->ctx, d))
-        return dialogue_give_up(d, end, true);
-    d->judged = true;
-    d->phase = PH_IDLE;
-    stream_deadline(d->stream, NO_DEADLINE);
-    d->events->ready(d->ctx, d);
-    return PH_STAY;
-}
-
-static enum phase ehlo_answered(struct dialogue *d, const struct reply *reply)
-{
-    if (reply_is_permanent(reply) && !reply_is(reply, 521))
-        return PH_HELO; /* RFC 5321 s.3.2 */
-    if (!reply_is_positive(reply))
-        return refused_by(d, STAGE_EHLO, reply);
-    if (d->plan.context && d->facts.tls != SESSION_TLS_ON && d->offered.starttls)
-        return PH_STARTTLS;
-    return dialogue_settled(d);
-}
-
-static enum phase helo_answered(struct dialogue *d, const struct reply *reply)
-{
-    return reply_is_positive(reply) ? dialogue_settled(d) : refused_by(d, STAGE_EHLO, reply);
-}
-
-/* --- TLS */
-
-static void say_starttls(struct dialogue *d)
-{
-    dialogue_say(d, "STARTTLS\r\n");
-}
-
-/* No TLS with this connection; whether there is another way the owner knows. */
-static enum phase without_tls(struct dialogue *d, enum session_tls how, struct span words,
-                              bool remote)
-{
-    struct dialogue_end end = { .stage = STAGE_HANDSHAKE,
-                                .outcome = outcome_of_loss(STAGE_HANDSHAKE, LOSS_CLOSED),
-                                .words = words,
-                                .remote = remote };
-
-    d->facts.tls = how;
-    d->facts.helo = d->offered.name;
-    return dialogue_give_up(d, end, remote);
-}
-
-static enum phase starttls_answered(struct dialogue *d, const struct reply *reply)
-{
-    if (!reply_is(reply, 220))
-        return without_tls(d, SESSION_TLS_REFUSED, dialogue_words(d, reply), true);
-    if (d->behind > 0) /* clear text must not cross into TLS (RFC 3207 s.4.2) */
-        return without_tls(d, SESSION_TLS_FAILED, SPAN("clear text behind the answer to STARTTLS"),
-                           false);
-    stream_secure_client(d->stream, d->plan.context, d->mx);
-    return PH_HANDSHAKE;
-}
-
 static void on_secured(void *ctx, const struct tls_session *session)
 {
     struct dialogue *d = ctx;
-    struct dialogue_end end = { .stage = STAGE_STARTTLS,
-                                .outcome = outcome_of_policy(false),
-                                .refused = true };
 
     dialogue_hold(d);
-    d->facts.tls = SESSION_TLS_ON;
-    d->facts.session = *session;
-    d->facts.helo = d->offered.name;
-    d->judged = d->events->judge(d->ctx, d);
-    if (d->judged)
-        dialogue_enter(d, PH_EHLO); /* all from before is forgotten (RFC 3207 s.4.2) */
-    else
-        dialogue_give_up(d, end, true); /* CLI-124 */
+    dialogue_enter(d, handshake_done(d, session));
     dialogue_release(d);
 }
 
@@ -341,7 +246,7 @@ static void on_secured(void *ctx, const struct tls_session *session)
 static enum phase unasked_answered(struct dialogue *d, const struct reply *reply)
 {
     if (reply_is(reply, 421))
-        return refused_by(d, stage_of(d), reply);
+        return dialogue_refused(d, stage_of(d), reply);
     return dialogue_protocol_error(d, stage_of(d), "an answer without a question");
 }
 

@@ -1,13 +1,15 @@
 /*
- * dialogue_private - what the parts of the dialogue share: dialogue.c has the table and the
- * session (greeting to TLS, QUIT, loss), dialogue_mail.c has the transaction (MAIL to final dot),
- * dialogue_words.c has what can be said to this server of a message.
+ * dialogue_private - what the parts of the dialogue share: dialogue.c has the table, QUIT and loss,
+ * dialogue_opening.c has the session's beginning (greeting to TLS), dialogue_mail.c the transaction
+ * (MAIL to final dot), dialogue_words.c what can be said to this server of a message.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_DIALOGUE_PRIVATE_H
 #define WAXSEAL_QUEUE_DELIVER_DIALOGUE_PRIVATE_H
 
 #include "lib/mail/data_writer.h"
 #include "queue/deliver/dialogue.h"
+
+enum { DIALOGUE_NO_DEADLINE = -1 };
 
 /* The phase whose answer is awaited. */
 enum phase {
@@ -75,10 +77,22 @@ void dialogue_say(struct dialogue *d, const char *format, ...) PRINTF_LIKE(2, 3)
 struct span dialogue_words(struct dialogue *d, const struct reply *reply);
 /* Ends the session for its owner; a polite end says QUIT. */
 enum phase dialogue_give_up(struct dialogue *d, struct dialogue_end end, bool polite);
+/* A reply ends the session: 421, or a host that will not have us. */
+enum phase dialogue_refused(struct dialogue *d, enum stage stage, const struct reply *reply);
 enum phase dialogue_protocol_error(struct dialogue *d, enum stage stage, const char *what);
 /* The wrapping of every call from below: what is freed meanwhile is freed at its end. */
 void dialogue_hold(struct dialogue *d);
 void dialogue_release(struct dialogue *d);
+
+/* --- dialogue_opening.c: the cells of the table */
+void say_ehlo(struct dialogue *d);
+void say_helo(struct dialogue *d);
+void say_starttls(struct dialogue *d);
+enum phase greeting_answered(struct dialogue *d, const struct reply *reply);
+enum phase ehlo_answered(struct dialogue *d, const struct reply *reply);
+enum phase helo_answered(struct dialogue *d, const struct reply *reply);
+enum phase starttls_answered(struct dialogue *d, const struct reply *reply);
+enum phase handshake_done(struct dialogue *d, const struct tls_session *session);
 
 /* --- dialogue_words.c */
 

@@ -100,7 +100,7 @@ MUTATIONS = (
     Mutation(2, "the certificate's name is not looked at", "lib/io/tls_session.c",
              "    ensure(X509_VERIFY_PARAM_set1_host(param, host.data, host.len) == 1);\n", "",
              ("unit/tls", f"{POLICY}what_the_policy_forbids_is_not_sent_and_waits")),
-    Mutation(2, "what came in clear behind 220 is believed", "queue/deliver/dialogue.c",
+    Mutation(2, "what came in clear behind 220 is believed", "queue/deliver/dialogue_opening.c",
              "    if (d->behind > 0)", "    if (false)",
              (f"{POLICY}bytes_put_behind_the_220_of_starttls_are_never_believed",)),
 

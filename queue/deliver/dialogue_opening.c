@@ -1,0 +1,99 @@
+#include "queue/deliver/dialogue_private.h"
+
+/* --- greeting and EHLO */
+
+enum phase greeting_answered(struct dialogue *d, const struct reply *reply)
+{
+    return reply_is_positive(reply) ? PH_EHLO : dialogue_refused(d, STAGE_GREETING, reply);
+}
+
+void say_ehlo(struct dialogue *d)
+{
+    ehlo_clear(&d->offered);
+    dialogue_say(d, "EHLO %s\r\n", d->plan.helo);
+}
+
+void say_helo(struct dialogue *d)
+{
+    ehlo_clear(&d->offered); /* after HELO nothing is offered (RFC 5321 s.4.1.4) */
+    dialogue_say(d, "HELO %s\r\n", d->plan.helo);
+}
+
+/* As secure as it will be: the owner judges, then mail may go. */
+static enum phase dialogue_settled(struct dialogue *d)
+{
+    struct dialogue_end end = { .stage = STAGE_STARTTLS,
+                                .outcome = outcome_of_policy(false),
+                                .refused = true };
+
+    d->facts.helo = d->offered.name;
+    if (!d->judged && !d->events->judge(d->ctx, d))
+        return dialogue_give_up(d, end, true);
+    d->judged = true;
+    d->phase = PH_IDLE;
+    stream_deadline(d->stream, DIALOGUE_NO_DEADLINE);
+    d->events->ready(d->ctx, d);
+    return PH_STAY;
+}
+
+enum phase ehlo_answered(struct dialogue *d, const struct reply *reply)
+{
+    if (reply_is_permanent(reply) && !reply_is(reply, 521))
+        return PH_HELO; /* RFC 5321 s.3.2 */
+    if (!reply_is_positive(reply))
+        return dialogue_refused(d, STAGE_EHLO, reply);
+    if (d->plan.context && d->facts.tls != SESSION_TLS_ON && d->offered.starttls)
+        return PH_STARTTLS;
+    return dialogue_settled(d);
+}
+
+enum phase helo_answered(struct dialogue *d, const struct reply *reply)
+{
+    return reply_is_positive(reply) ? dialogue_settled(d) : dialogue_refused(d, STAGE_EHLO, reply);
+}
+
+/* --- TLS */
+
+void say_starttls(struct dialogue *d)
+{
+    dialogue_say(d, "STARTTLS\r\n");
+}
+
+/* No TLS with this connection; whether there is another way the owner knows. */
+static enum phase without_tls(struct dialogue *d, enum session_tls how, struct span words,
+                              bool remote)
+{
+    struct dialogue_end end = { .stage = STAGE_HANDSHAKE,
+                                .outcome = outcome_of_loss(STAGE_HANDSHAKE, LOSS_CLOSED),
+                                .words = words,
+                                .remote = remote };
+
+    d->facts.tls = how;
+    d->facts.helo = d->offered.name;
+    return dialogue_give_up(d, end, remote);
+}
+
+enum phase starttls_answered(struct dialogue *d, const struct reply *reply)
+{
+    if (!reply_is(reply, 220))
+        return without_tls(d, SESSION_TLS_REFUSED, dialogue_words(d, reply), true);
+    if (d->behind > 0) /* clear text must not cross into TLS (RFC 3207 s.4.2) */
+        return without_tls(d, SESSION_TLS_FAILED, SPAN("clear text behind the answer to STARTTLS"),
+                           false);
+    stream_secure_client(d->stream, d->plan.context, d->mx);
+    return PH_HANDSHAKE;
+}
+
+/* All from before is forgotten (RFC 3207 s.4.2); not good enough: CLI-124. */
+enum phase handshake_done(struct dialogue *d, const struct tls_session *session)
+{
+    struct dialogue_end end = { .stage = STAGE_STARTTLS,
+                                .outcome = outcome_of_policy(false),
+                                .refused = true };
+
+    d->facts.tls = SESSION_TLS_ON;
+    d->facts.session = *session;
+    d->facts.helo = d->offered.name;
+    d->judged = d->events->judge(d->ctx, d);
+    return d->judged ? PH_EHLO : dialogue_give_up(d, end, true);
+}
