@@ -3,8 +3,8 @@
 
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
+#include "lib/base/saslprep.h"
 #include "smtpd/auth/password.h"
-#include "smtpd/auth/saslprep.h"
 #include "smtpd/auth/users.h"
 #include "supervisor/print.h"
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "lib/base/memory.h"
+#include "lib/base/saslprep.h"
 #include "lib/io/crypto.h"
-#include "smtpd/auth/saslprep.h"
 
 #include <stdlib.h>
 

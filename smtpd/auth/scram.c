@@ -17,36 +17,18 @@ static struct span span_of_key(const unsigned char key[CRYPTO_SHA256_SIZE])
 struct scram_keys scram_derive(struct span password, struct span salt, unsigned iterations)
 {
     struct scram_keys keys = { .iterations = iterations, .salt_len = salt.len };
-    unsigned char salted[CRYPTO_SHA256_SIZE], client[CRYPTO_SHA256_SIZE];
+    unsigned char salted[CRYPTO_SHA256_SIZE];
+    struct scram_secrets secrets;
 
     ensure(salt.len > 0 && salt.len <= SCRAM_SALT_MAX);
     memcpy(keys.salt, salt.data, salt.len);
     crypto_pbkdf2_sha256(password, salt, iterations, salted);
-    crypto_hmac_sha256(span_of_key(salted), SPAN("Client Key"), client);
-    crypto_sha256(span_of_key(client), keys.stored);
-    crypto_hmac_sha256(span_of_key(salted), SPAN("Server Key"), keys.server);
+    secrets = scram_secrets_of(salted);
+    memcpy(keys.stored, secrets.stored, sizeof(keys.stored));
+    memcpy(keys.server, secrets.server, sizeof(keys.server));
     crypto_cleanse(salted, sizeof(salted));
-    crypto_cleanse(client, sizeof(client));
+    crypto_cleanse(&secrets, sizeof(secrets));
     return keys;
-}
-
-/* Decodes the piece before `end`, which is cut off with it. */
-static bool cut_bytes(struct span *rest, char end, unsigned char *out, size_t least, size_t most,
-                      size_t *out_len)
-{
-    struct span piece;
-    struct buf bytes;
-    bool fine;
-
-    buf_init(&bytes, SCRAM_MESSAGE_MAX);
-    fine = span_cut(rest, end, &piece) && base64_decode(piece, &bytes) &&
-           buf_len(&bytes) >= least && buf_len(&bytes) <= most;
-    if (fine) {
-        *out_len = buf_len(&bytes);
-        memcpy(out, buf_span(&bytes).data, *out_len);
-    }
-    buf_clear(&bytes);
-    return fine;
 }
 
 bool scram_keys_parse(struct span text, struct scram_keys *out)
@@ -63,19 +45,14 @@ bool scram_keys_parse(struct span text, struct scram_keys *out)
         iterations < SCRAM_ITERATIONS_MIN)
         return false;
     keys.iterations = (unsigned)iterations;
-    if (!cut_bytes(&rest, '$', keys.salt, 1, SCRAM_SALT_MAX, &keys.salt_len) ||
-        !cut_bytes(&rest, ':', keys.stored, CRYPTO_SHA256_SIZE, CRYPTO_SHA256_SIZE, &len) ||
-        !cut_bytes(&rest, ':', keys.server, CRYPTO_SHA256_SIZE, CRYPTO_SHA256_SIZE, &len))
+    if (!scram_cut_bytes(&rest, '$', keys.salt, 1, SCRAM_SALT_MAX, &keys.salt_len) ||
+        !scram_cut_bytes(&rest, ':', keys.stored, CRYPTO_SHA256_SIZE, CRYPTO_SHA256_SIZE, &len) ||
+        !scram_cut_bytes(&rest, ':', keys.server, CRYPTO_SHA256_SIZE, CRYPTO_SHA256_SIZE, &len))
         return false;
     if (rest.data)
         return false;
     *out = keys;
     return true;
-}
-
-static void put_base64(struct buf *out, const unsigned char *bytes, size_t len)
-{
-    ensure(base64_encode((struct span){ (const char *)bytes, len }, out));
 }
 
 void scram_keys_format(const struct scram_keys *keys, char text[SCRAM_KEYS_TEXT_SIZE])
@@ -84,11 +61,11 @@ void scram_keys_format(const struct scram_keys *keys, char text[SCRAM_KEYS_TEXT_
 
     buf_init(&out, SCRAM_KEYS_TEXT_SIZE);
     ensure(buf_printf(&out, PREFIX "%u:", keys->iterations));
-    put_base64(&out, keys->salt, keys->salt_len);
+    scram_put_bytes(&out, keys->salt, keys->salt_len);
     ensure(buf_append(&out, SPAN("$")));
-    put_base64(&out, keys->stored, sizeof(keys->stored));
+    scram_put_bytes(&out, keys->stored, sizeof(keys->stored));
     ensure(buf_append(&out, SPAN(":")));
-    put_base64(&out, keys->server, sizeof(keys->server));
+    scram_put_bytes(&out, keys->server, sizeof(keys->server));
     ensure(span_to_string(buf_span(&out), text, SCRAM_KEYS_TEXT_SIZE));
     buf_clear(&out);
 }
@@ -156,15 +133,6 @@ static enum scram_result take_binding(struct scram *scram, struct span flag)
     return SCRAM_FINE;
 }
 
-/* "r=...": printable without comma. */
-static bool take_nonce(struct span piece, struct buf *out)
-{
-    struct span nonce = span_from(piece, 2);
-
-    return span_starts_with(piece, SPAN("r=")) && nonce.len > 0 && span_is_printable(nonce) &&
-           buf_append(out, nonce);
-}
-
 enum scram_result scram_take_first(struct scram *scram, struct span message)
 {
     char authzid[SCRAM_USER_MAX + 1] = "";
@@ -177,7 +145,7 @@ enum scram_result scram_take_first(struct scram *scram, struct span message)
     if (!span_cut(&rest, ',', &name) || !span_cut(&rest, ',', &nonce))
         return SCRAM_MALFORMED;
     if (!span_starts_with(name, SPAN("n=")) || !take_name(span_from(name, 2), scram->user) ||
-        !take_nonce(nonce, &scram->nonce))
+        !scram_take_nonce(nonce, &scram->nonce))
         return SCRAM_MALFORMED; /* "m=", an extension that must be known, among them */
     if (other.len > 0 &&
         (!span_starts_with(other, SPAN("a=")) || !take_name(span_from(other, 2), authzid)))
@@ -196,7 +164,7 @@ void scram_say_first(struct scram *scram, const struct scram_keys *keys, struct 
     scram->keys = *keys;
     ensure(buf_append(&scram->nonce, nonce));
     ensure(buf_printf(out, "r=" SPAN_FMT ",s=", SPAN_ARG(buf_span(&scram->nonce))));
-    put_base64(out, keys->salt, keys->salt_len);
+    scram_put_bytes(out, keys->salt, keys->salt_len);
     ensure(buf_printf(out, ",i=%u", keys->iterations));
     ensure(buf_append(&scram->said, SPAN(",")) && buf_append(&scram->said, buf_span(out)) &&
            buf_append(&scram->said, SPAN(",")));
@@ -208,9 +176,8 @@ static bool proof_holds(const struct scram *scram, const unsigned char proof[CRY
     unsigned char client[CRYPTO_SHA256_SIZE], stored[CRYPTO_SHA256_SIZE];
     bool holds;
 
-    crypto_hmac_sha256(span_of_key(scram->keys.stored), buf_span(&scram->said), client);
-    for (size_t i = 0; i < sizeof(client); i++)
-        client[i] ^= proof[i];
+    memcpy(client, proof, sizeof(client));
+    scram_mask(scram->keys.stored, buf_span(&scram->said), client);
     crypto_sha256(span_of_key(client), stored);
     holds = crypto_equal(stored, scram->keys.stored, sizeof(stored));
     crypto_cleanse(client, sizeof(client));
@@ -244,7 +211,7 @@ enum scram_result scram_take_final(struct scram *scram, struct span message, str
         ;
     text = span_from(last, 2);
     if (!span_starts_with(last, SPAN("p=")) ||
-        !cut_bytes(&text, ',', proof, sizeof(proof), sizeof(proof), &len))
+        !scram_cut_bytes(&text, ',', proof, sizeof(proof), sizeof(proof), &len))
         return SCRAM_MALFORMED;
     if (!binding_holds(scram, binding) || !span_equal(span_from(nonce, 2), buf_span(&scram->nonce)))
         return SCRAM_REFUSED;
@@ -253,6 +220,6 @@ enum scram_result scram_take_final(struct scram *scram, struct span message, str
         return SCRAM_REFUSED;
     crypto_hmac_sha256(span_of_key(scram->keys.server), buf_span(&scram->said), signature);
     ensure(buf_append(out, SPAN("v=")));
-    put_base64(out, signature, sizeof(signature));
+    scram_put_bytes(out, signature, sizeof(signature));
     return SCRAM_FINE;
 }

@@ -6,20 +6,14 @@
 #ifndef WAXSEAL_SMTPD_AUTH_SCRAM_H
 #define WAXSEAL_SMTPD_AUTH_SCRAM_H
 
-#include "lib/base/buf.h"
-#include "lib/io/crypto.h"
+#include "lib/io/scram_keys.h"
 
 enum {
-    SCRAM_ITERATIONS_MIN = 4096,     /* RFC 7677 s.4 */
     SCRAM_ITERATIONS_MAX = 10000000, /* more is a slip of the pen, and minutes for the client */
     SCRAM_ITERATIONS = 15000,        /* of new keys; RFC 7677 s.4 */
-    SCRAM_SALT_MAX = 64,
-    SCRAM_SALT_SIZE = 16, /* of new keys */
+    SCRAM_SALT_SIZE = 16,            /* of new keys */
     SCRAM_KEYS_TEXT_SIZE = 320,
-    SCRAM_USER_MAX = 254,
-    SCRAM_MESSAGE_MAX = 2048, /* of one message */
     SCRAM_NONCE_TEXT_SIZE = 24,
-    SCRAM_BINDING_MAX = 64,
 };
 
 struct scram_keys {
@@ -30,20 +24,12 @@ struct scram_keys {
     unsigned char server[CRYPTO_SHA256_SIZE];
 };
 
-/* RFC 5802 s.3.  The password is in its SASLprep form (smtpd/auth/saslprep). */
+/* RFC 5802 s.3.  The password is in its SASLprep form (lib/base/saslprep). */
 struct scram_keys scram_derive(struct span password, struct span salt, unsigned iterations);
 
 /* "SCRAM-SHA-256$15000:SALT$STORED:SERVER", as others store it, too. */
 bool scram_keys_parse(struct span text, struct scram_keys *out);
 void scram_keys_format(const struct scram_keys *keys, char text[SCRAM_KEYS_TEXT_SIZE]);
-
-/* The TLS session's bindings; a length of 0: there is none. */
-struct scram_bindings {
-    unsigned char exporter[SCRAM_BINDING_MAX];
-    size_t exporter_len;
-    unsigned char end_point[SCRAM_BINDING_MAX];
-    size_t end_point_len;
-};
 
 enum scram_result {
     SCRAM_FINE,

@@ -33,7 +33,7 @@ HEADERS = {
     "queue/deliver": {"policy/decide.h", "policy/mx_match.h", "policy/sts_policy.h"},
     "sendmail": {"smtpd/pickup/drop_file.h"},
     "supervisor": {"sendmail/sendmail.h", "smtpd/pickup/pickup.h", "smtpd/smtpd.h", "smtpd/auth/auth.h", "smtpd/auth/users.h",
-                   "smtpd/auth/password.h", "smtpd/auth/saslprep.h", "queue/queue.h", "queue/tools.h", "queue/deliver/deliver.h",
+                   "smtpd/auth/password.h", "queue/queue.h", "queue/tools.h", "queue/deliver/deliver.h",
                    "policy/policy.h", "tlsrpt/tlsrpt.h", "lib/mail/aliases.h", "lib/mail/mailbox_set.h"},
 }
 # Which files may include a library's headers.
@@ -48,7 +48,7 @@ LIBRARIES = {
     r"zlib\.h": r"lib/base/gzip.*",
     r"idn2\.h": r"lib/mail/domain\.c",
     r"crypt\.h": r"smtpd/auth/password\.c",
-    r"stringprep\.h": r"smtpd/auth/saslprep\.c",
+    r"stringprep\.h": r"lib/base/saslprep\.c",
     r"seccomp\.h": r"supervisor/sandbox.*",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.M)

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/saslprep.h"
 #include "smtpd/auth/blocks.h"
 #include "smtpd/auth/password.h"
-#include "smtpd/auth/saslprep.h"
 #include "tests/support/test.h"
 
 /* Hashes of "secret". */

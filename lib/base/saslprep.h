@@ -1,9 +1,10 @@
 /*
  * saslprep - the one form of a password that can be typed in several (RFC 4013); libidn behind it.
- * Called by smtpd/auth/password and `waxseal user`.  Printable ASCII is its own form.  Pure.
+ * Called by smtpd/auth/password, `waxseal user` and queue/deliver/auth_client.  Printable ASCII is
+ * its own form.  Pure.
  */
-#ifndef WAXSEAL_SMTPD_AUTH_SASLPREP_H
-#define WAXSEAL_SMTPD_AUTH_SASLPREP_H
+#ifndef WAXSEAL_BASE_SASLPREP_H
+#define WAXSEAL_BASE_SASLPREP_H
 
 #include "lib/base/span.h"
 

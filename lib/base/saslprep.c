@@ -1,4 +1,4 @@
-#include "smtpd/auth/saslprep.h"
+#include "lib/base/saslprep.h"
 
 #include <stringprep.h>
 
