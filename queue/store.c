@@ -39,6 +39,8 @@ struct store {
     atomic_uint_fast64_t bytes;        /* usage, for the loop */
     atomic_uint_fast64_t messages;
     atomic_uint_fast64_t deferred_hops;
+    atomic_uint_fast64_t strangers_untold;
+    atomic_uint_fast64_t senders_untold;
     atomic_uint_fast64_t bytes_max;
     atomic_uint_fast64_t history_bytes_max;
     atomic_int_fast64_t rule_times[4];
@@ -90,7 +92,9 @@ struct store_usage store_usage(const struct store *store)
 {
     return (struct store_usage){ .bytes = atomic_load(&store->bytes),
                                  .messages = atomic_load(&store->messages),
-                                 .deferred_hops = atomic_load(&store->deferred_hops) };
+                                 .deferred_hops = atomic_load(&store->deferred_hops),
+                                 .strangers_untold = atomic_load(&store->strangers_untold),
+                                 .senders_untold = atomic_load(&store->senders_untold) };
 }
 
 uint64_t store_bytes_max(const struct store *store)
@@ -225,6 +229,8 @@ static void take_usage(struct store *store, const struct usage *usage)
     atomic_store(&store->bytes, usage->bytes);
     atomic_store(&store->messages, usage->messages);
     atomic_store(&store->deferred_hops, usage->deferred_hops);
+    atomic_store(&store->strangers_untold, usage->strangers_untold);
+    atomic_store(&store->senders_untold, usage->senders_untold);
 }
 
 static struct error *put_usage(struct store_txn *txn)
@@ -237,6 +243,8 @@ static struct error *put_usage(struct store_txn *txn)
     record.history_bytes = txn->usage.history_bytes;
     record.clock_utc_ms = txn->now_ms;
     record.deferred_hops = txn->usage.deferred_hops;
+    record.strangers_untold = txn->usage.strangers_untold;
+    record.senders_untold = txn->usage.senders_untold;
     return store_put(txn, TABLE_META, &key, &record.base);
 }
 
@@ -362,8 +370,14 @@ static struct error *read_usage(struct store *store, struct store_txn *txn)
 
     if (err || !record)
         return err;
-    txn->usage = (struct usage){ record->bytes, record->messages, record->history_bytes,
-                                 record->deferred_hops };
+    txn->usage = (struct usage){
+        .bytes = record->bytes,
+        .messages = record->messages,
+        .history_bytes = record->history_bytes,
+        .deferred_hops = record->deferred_hops,
+        .strangers_untold = record->strangers_untold,
+        .senders_untold = record->senders_untold,
+    };
     take_usage(store, &txn->usage);
     store->clock_stepped_back = txn->now_ms < record->clock_utc_ms - CLOCK_SLACK_MS;
     return NULL;

@@ -48,6 +48,7 @@ struct store_usage {
     uint64_t bytes;
     uint64_t messages;
     uint64_t deferred_hops; /* whose last attempts found no candidate usable */
+    uint64_t strangers_untold, senders_untold; /* see records.proto */
 };
 struct store_usage store_usage(const struct store *store);
 uint64_t store_bytes_max(const struct store *store);
@@ -62,6 +63,8 @@ struct usage {
     uint64_t messages;
     uint64_t history_bytes;
     uint64_t deferred_hops;
+    uint64_t strangers_untold;
+    uint64_t senders_untold;
 };
 
 struct store_txn {

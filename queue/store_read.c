@@ -463,6 +463,8 @@ struct error *store_add_counts(struct store *store, struct json *object)
     }
     reading_end(&r);
     json_add_number(object, "deferred_hops", (int64_t)usage.deferred_hops);
+    json_add_number(object, "strangers_untold", (int64_t)usage.strangers_untold);
+    json_add_number(object, "senders_untold", (int64_t)usage.senders_untold);
     json_add_number(object, "bytes", (int64_t)usage.bytes);
     json_add_number(object, "bytes_max", (int64_t)store_bytes_max(store));
     return err;

@@ -172,6 +172,12 @@ static const struct access_rule {
 };
 /* clang-format on */
 
+bool access_is_stranger(const struct access_facts *f)
+{
+    return !has_logged_in(f) && !is_local_user(f) && !has_a_certificate(f) &&
+           (is_a_proxy(f) || !is_in_a_network(f));
+}
+
 struct access_judgement access_judge(const struct access_facts *facts)
 {
     const struct access_rule *rule = rules;

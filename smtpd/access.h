@@ -37,6 +37,13 @@ struct access_judgement {
 /* The first rule that applies decides. */
 struct access_judgement access_judge(const struct access_facts *facts);
 
+/*
+ * Is it nobody who may relay here, so that only mail for our own domains is taken from it?  Nobody
+ * vouches for the reverse-paths it says: notifications to them would reach the innocent.  Of the
+ * facts, all but the forward-path count.
+ */
+bool access_is_stranger(const struct access_facts *facts);
+
 /* May this client use that reverse-path?  The null one always: notifications need it. */
 struct access_judgement access_judge_sender(const struct client_rules *sender_rules,
                                             struct span user, const struct ip_address *client,

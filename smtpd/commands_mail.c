@@ -80,11 +80,27 @@ static enum reply_id judge_mail(const struct conversation *talk, const struct ma
     return REPLY_SENDER_OK;
 }
 
+static struct access_facts access_facts_of(const struct conversation *talk,
+                                           const struct address *path)
+{
+    return (struct access_facts){
+        .listener = talk->listener,
+        .hostname = span_of(talk->settings->hostname),
+        .client = talk->client,
+        .user = span_of(talk->user),
+        .has_certificate = talk->has_relay_certificate,
+        .forward_path = path,
+        .recipient_rules = &talk->settings->recipient_rules,
+    };
+}
+
 static void begin_envelope(struct conversation *talk, const struct mail_command *mail)
 {
+    const struct access_facts facts = access_facts_of(talk, NULL);
     struct envelope *envelope = &talk->envelope;
 
     memcpy(envelope->user, talk->user, sizeof(envelope->user));
+    envelope->from_stranger = access_is_stranger(&facts);
     envelope->reverse_path = mail->reverse_path;
     recipients_rewrite(talk->settings, &envelope->reverse_path);
     envelope->body = mail->body;
@@ -157,15 +173,7 @@ static enum reply_id find_mailbox(struct conversation *talk, const struct addres
 /* Brings a forward-path to where its mail goes; REPLY_RECIPIENT_OK when it may. */
 static enum reply_id admit(struct conversation *talk, struct address *path)
 {
-    const struct access_facts facts = {
-        .listener = talk->listener,
-        .hostname = span_of(talk->settings->hostname),
-        .client = talk->client,
-        .user = span_of(talk->user),
-        .has_certificate = talk->has_relay_certificate,
-        .forward_path = path,
-        .recipient_rules = &talk->settings->recipient_rules,
-    };
+    const struct access_facts facts = access_facts_of(talk, path);
     struct access_judgement judgement = access_judge(&facts);
 
     talk->reason = judgement.reason;

@@ -96,6 +96,31 @@ static void who_shows_a_certificate_may(void **state)
     assert_string_equal(access_judge(&facts).reason, "client certificate");
 }
 
+static void who_may_relay_is_no_stranger(void **state)
+{
+    static struct listener_settings listener;
+    struct access_facts facts = { .listener = &listener };
+
+    (void)state;
+    listener = (struct listener_settings){ .relay_to = { "example.net", 1 } };
+    put_network(&listener.relay_from, "192.0.2.0/24");
+    put_network(&listener.proxy_from, "192.0.2.99/32");
+    assert_true(ip_address_parse(SPAN("192.0.2.1"), &facts.client));
+    assert_false(access_is_stranger(&facts));
+    assert_true(ip_address_parse(SPAN("192.0.2.99"), &facts.client)); /* who is behind it? */
+    assert_true(access_is_stranger(&facts));
+    assert_true(ip_address_parse(SPAN("198.51.100.1"), &facts.client));
+    assert_true(access_is_stranger(&facts));
+    facts.user = SPAN("ada");
+    assert_false(access_is_stranger(&facts));
+    facts.user = SPAN("");
+    facts.has_certificate = true;
+    assert_false(access_is_stranger(&facts));
+    facts.has_certificate = false;
+    facts.client = ip_address_of_user(1000);
+    assert_false(access_is_stranger(&facts));
+}
+
 static void nobody_else_may(void **state)
 {
     (void)state;
@@ -361,6 +386,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         { "users of this machine may relay", users_of_this_machine_may, NULL, NULL, NULL },
+        { "who may relay here is no stranger; a proxy alone, and all others, are",
+          who_may_relay_is_no_stranger, 0, 0, 0 },
         { "who shows a certificate that may relay may, from anywhere", who_shows_a_certificate_may,
           NULL, NULL, NULL },
         { "clients of the listed networks may relay, in both families", listed_networks_may_relay,

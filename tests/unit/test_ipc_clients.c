@@ -406,6 +406,7 @@ static void an_envelope_survives_the_way_there_and_back(void **state)
     e.received_utc_ms = 1769767200000;
     e.client_address = (struct ip_address){ ADDRESS_V6, { 0x20, 0x01 } };
     e.declared_size = 77;
+    e.from_stranger = true;
     e.smtputf8 = e.utf8_header = e.requiretls = true;
     e.priority = -9;
     struct envelope_recipient *r = envelope_add(&e, &a);
@@ -414,6 +415,7 @@ static void an_envelope_survives_the_way_there_and_back(void **state)
     strcpy(r->orcpt, "rfc822;Ada@x");
     Ipc__Envelope *m = envelope_to_message(&e);
     assert_true(envelope_from_message(m, &back));
+    assert_true(back.from_stranger);
     envelope_message_free(&m);
     assert_string_equal(back.reverse_path.text, "bob@example.org");
     assert_int_equal(back.body, BODY_8BITMIME);
