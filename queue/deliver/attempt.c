@@ -337,15 +337,7 @@ bool attempt_needs(const struct lane *lane, const struct job *job, unsigned cand
     const char *mx = plan->route.candidates[candidate].name;
     struct sts_decision d = sts_decide_candidate(attempt_facts(plan, candidate, job));
 
-    *out = (struct pool_key){ .trust_generation = lane->worker->trust_generation };
-    out->remote.port = plan->target.port;
-    snprintf(out->mx, sizeof(out->mx), "%s", mx);
-    if (d.must_verify) {
-        out->assurance = ASSURANCE_VERIFIED;
-        snprintf(out->identity, sizeof(out->identity), "%s", mx);
-    } else if (!d.clear_allowed) {
-        out->assurance = ASSURANCE_ENCRYPTED;
-    }
+    *out = pool_key_needed(&d, mx, plan->target.port, lane->worker->trust_generation);
     return d.deliver;
 }
 

@@ -30,8 +30,6 @@ static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
 {
     struct worker *worker = attempt_worker(a);
     struct sts_facts f = attempt_facts(a->plan, a->candidate, a->job);
-    bool strict = a->floor == TLS_FLOOR_STRICT && facts->tls == SESSION_TLS_ON &&
-                  facts->session.cert == CERT_OK;
 
     f.tls = facts->tls;
     f.floor = a->floor;
@@ -39,7 +37,7 @@ static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
     f.failed_before = a->failed_before;
     a->decision = sts_decide_session(f);
     a->is_judged = true;
-    session_describe(a->session, attempt_mx(a), strict, worker->trust_generation);
+    session_describe(a->session, attempt_mx(a), a->floor, worker->trust_generation);
     attempt_add_line(a, a->decision.reason);
     attempt_line_session(a);
     log_session(a, facts);

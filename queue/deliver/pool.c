@@ -20,27 +20,6 @@ struct pool {
     struct loop_timer *sweep;
 };
 
-static bool is_same_address(const struct endpoint *has, const struct endpoint *needs)
-{
-    return has->port == needs->port && (needs->address.family == ADDRESS_NONE ||
-                                        ip_address_equal(&has->address, &needs->address));
-}
-
-bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs)
-{
-    if (!is_same_address(&has->remote, &needs->remote))
-        return false;
-    if (!span_equal_nocase(span_of(has->mx), span_of(needs->mx)))
-        return false;
-    if (has->trust_generation != needs->trust_generation)
-        return false;
-    if (has->assurance < needs->assurance)
-        return false;
-    return needs->assurance != ASSURANCE_VERIFIED ||
-           (needs->identity[0] != '\0' &&
-            span_equal_nocase(span_of(has->identity), span_of(needs->identity)));
-}
-
 static struct span lower_name(const char *mx, char room[DOMAIN_MAX + 1])
 {
     size_t len = 0;

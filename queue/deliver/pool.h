@@ -1,33 +1,12 @@
 /*
  * pool - open sessions kept for a few seconds for the next message, under a key that says what they
- * are good for.  Called by lane and attempt.  Owns the sessions it keeps.
- * Rule: a session opened with less assurance is never used for mail that needs more (design.md
- * section 3, pitfalls.md section 7.15); nor one whose certificate was judged with other roots.
+ * are good for (pool_key).  Called by lane and attempt.  Owns the sessions it keeps.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_POOL_H
 #define WAXSEAL_QUEUE_DELIVER_POOL_H
 
-#include "lib/base/limits.h"
-#include "lib/base/network.h"
 #include "lib/io/loop.h"
-
-enum assurance {
-    ASSURANCE_NONE,      /* in clear, or nobody asked for more */
-    ASSURANCE_ENCRYPTED, /* TLS, with whomever */
-    ASSURANCE_VERIFIED,  /* strict TLS, the certificate good for `identity` */
-};
-
-/* What a session is, or what mail needs of it. */
-struct pool_key {
-    struct endpoint remote; /* in a need, family NONE: any address of that MX host */
-    char mx[DOMAIN_MAX + 1];
-    enum assurance assurance;
-    char identity[DOMAIN_MAX + 1]; /* the name that was verified, or must be; "" for none */
-    uint64_t trust_generation;
-};
-
-/* Pure: is a session with the key `has` good for mail that needs `needs`? */
-bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs);
+#include "queue/deliver/pool_key.h"
 
 enum { POOL_IDLE_MS = 5 * 1000 };
 

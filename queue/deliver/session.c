@@ -77,11 +77,10 @@ static void describe_certificate(struct session *session, const struct tls_sessi
              tls->issuer, expiry, tls->cert_reason[0] ? "; " : "", tls->cert_reason);
 }
 
-void session_describe(struct session *session, const char *mx, bool verified,
+void session_describe(struct session *session, const char *mx, enum tls_floor floor,
                       uint64_t trust_generation)
 {
     const struct dialogue_facts *facts = dialogue_facts(session->dialogue);
-    struct pool_key *key = &session->key;
     bool secure = facts->tls == SESSION_TLS_ON;
 
     ip_address_format(&facts->remote.address, session->address);
@@ -89,9 +88,6 @@ void session_describe(struct session *session, const char *mx, bool verified,
     if (secure)
         describe_certificate(session, &facts->session);
     session->tls = !secure ? "none" : facts->session.cert == CERT_OK ? "verified" : "encrypted";
-    *key = (struct pool_key){ .remote = facts->remote, .trust_generation = trust_generation };
-    snprintf(key->mx, sizeof(key->mx), "%s", mx);
-    key->assurance = !secure ? ASSURANCE_NONE : verified ? ASSURANCE_VERIFIED : ASSURANCE_ENCRYPTED;
-    if (key->assurance == ASSURANCE_VERIFIED)
-        snprintf(key->identity, sizeof(key->identity), "%s", mx);
+    session->key =
+        pool_key_had(&facts->remote, mx, facts->tls, floor, facts->session.cert, trust_generation);
 }

@@ -38,8 +38,8 @@ void session_move(struct session *session, struct lane *lane);
 /* Counts, or no longer counts, among those that wait for a greeting. */
 void session_wait(struct session *session, bool waits);
 
-/* Writes down what the dialogue's facts say; `verified`: by a policy's rules, for the name `mx`. */
-void session_describe(struct session *session, const char *mx, bool verified,
+/* Writes down what the dialogue's facts say of a session with `mx`, by a context of that floor. */
+void session_describe(struct session *session, const char *mx, enum tls_floor floor,
                       uint64_t trust_generation);
 
 #endif

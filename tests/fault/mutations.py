@@ -83,7 +83,7 @@ MUTATIONS = (
              ("unit/decide", f"{POLICY}what_the_policy_forbids_is_not_sent_and_waits")),
     Mutation(2, "weak TLS counts as strict", "policy/decide.c",
              "if (f.floor != TLS_FLOOR_STRICT)", "if (false)", ("unit/decide",)),
-    Mutation(2, "a session of less assurance carries mail that needs more", "queue/deliver/pool.c",
+    Mutation(2, "a session of less assurance carries mail that needs more", "queue/deliver/pool_key.c",
              "if (has->assurance < needs->assurance)", "if (false)", ("unit/pool",)),
     Mutation(2, "an unknown policy counts as none", "queue/deliver/plan.c",
              "return !is_known(plan) && !(skip_policy && only_dns_is_silent);",

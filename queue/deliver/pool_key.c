@@ -1,0 +1,56 @@
+#include "queue/deliver/pool_key.h"
+
+#include <stdio.h>
+
+struct pool_key pool_key_needed(const struct sts_decision *decision, const char *mx, uint16_t port,
+                                uint64_t trust_generation)
+{
+    struct pool_key key = { .remote.port = port, .trust_generation = trust_generation };
+
+    snprintf(key.mx, sizeof(key.mx), "%s", mx);
+    if (decision->must_verify) {
+        key.assurance = ASSURANCE_VERIFIED;
+        snprintf(key.identity, sizeof(key.identity), "%s", mx);
+    } else if (!decision->clear_allowed) {
+        key.assurance = ASSURANCE_ENCRYPTED;
+    }
+    return key;
+}
+
+struct pool_key pool_key_had(const struct endpoint *remote, const char *mx, enum session_tls tls,
+                             enum tls_floor floor, enum cert_verdict cert,
+                             uint64_t trust_generation)
+{
+    struct pool_key key = { .remote = *remote, .trust_generation = trust_generation };
+
+    snprintf(key.mx, sizeof(key.mx), "%s", mx);
+    if (tls != SESSION_TLS_ON)
+        return key;
+    key.assurance = ASSURANCE_ENCRYPTED;
+    if (floor == TLS_FLOOR_STRICT && cert == CERT_OK) {
+        key.assurance = ASSURANCE_VERIFIED;
+        snprintf(key.identity, sizeof(key.identity), "%s", mx);
+    }
+    return key;
+}
+
+static bool is_same_address(const struct endpoint *has, const struct endpoint *needs)
+{
+    return has->port == needs->port && (needs->address.family == ADDRESS_NONE ||
+                                        ip_address_equal(&has->address, &needs->address));
+}
+
+bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs)
+{
+    if (!is_same_address(&has->remote, &needs->remote))
+        return false;
+    if (!span_equal_nocase(span_of(has->mx), span_of(needs->mx)))
+        return false;
+    if (has->trust_generation != needs->trust_generation)
+        return false;
+    if (has->assurance < needs->assurance)
+        return false;
+    return needs->assurance != ASSURANCE_VERIFIED ||
+           (needs->identity[0] != '\0' &&
+            span_equal_nocase(span_of(has->identity), span_of(needs->identity)));
+}
