@@ -1,5 +1,7 @@
 #include "lib/mail/data_stream.h"
 
+#include "lib/mail/clean_lines.h"
+
 #include <string.h>
 
 enum state {
@@ -267,13 +269,37 @@ static size_t step(struct data_stream *data, struct span input, size_t at, size_
     return behind_dot_cr(data, input, at, run);
 }
 
+/* Lines of the body that need no look at each: most of them (clean_lines.h).  A dot or what may be
+ * a MIME boundary does. */
+static size_t take_clean_lines(struct data_stream *data, struct span input, size_t at, size_t *run)
+{
+    if (data->state != STATE_LINE_START || data->in_header || data->in_part || data->mends ||
+        data->fault != DATA_CLEAN)
+        return at;
+    struct clean_lines lines = clean_lines_of(span_from(input, at), data->is_chunked ? "-" : ".-");
+    if (lines.len == 0)
+        return at;
+    hand_on(data, (struct span){ input.data + *run, at - *run });
+    data->lines += lines.lines;
+    if (lines.longest > data->longest_line)
+        data->longest_line = lines.longest;
+    data->eight_bit = data->eight_bit || lines.eight_bit;
+    data->bytes += lines.len;
+    data->emit(data->ctx, (struct span){ input.data + at, lines.len });
+    *run = at + lines.len;
+    return *run;
+}
+
 size_t data_stream_take(struct data_stream *data, struct span input)
 {
     size_t run = 0; /* where what is not yet handed on begins */
     size_t at = 0;
 
-    while (at < input.len && !data->ended)
-        at = step(data, input, at, &run);
+    while (at < input.len && !data->ended) {
+        at = take_clean_lines(data, input, at, &run);
+        if (at < input.len)
+            at = step(data, input, at, &run);
+    }
     if (run < at)
         hand_on(data, (struct span){ input.data + run, at - run });
     return at;
