@@ -8,6 +8,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/base/span.h"
+#include "lib/mail/next_hop.h"
 
 #include <protobuf-c/protobuf-c.h>
 
@@ -29,7 +30,6 @@ extern const char *const queue_tables[TABLE_COUNT];
 
 enum {
     QUEUE_VERSION = 1,
-    HOP_NAME_MAX = DOMAIN_MAX + 2,
     RECORD_SUM_SIZE = 4,
     CHUNK_BYTES = CONTENT_CHUNK_SIZE - RECORD_SUM_SIZE, /* content in a whole chunk */
     SENDER_BUCKETS = 1024,

@@ -10,10 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where a setting is kept, in the settings or in a listener. */
+/* Where a setting is kept, in the settings, in a listener or in a route. */
 #define AT(field) offsetof(struct settings, field), sizeof(((struct settings *)NULL)->field)
 #define IN(field)                                                                                  \
     offsetof(struct listener_settings, field), sizeof(((struct listener_settings *)NULL)->field)
+
+#define OF(field)                                                                                  \
+    offsetof(struct route_settings, field), sizeof(((struct route_settings *)NULL)->field)
 
 #define LOOPBACK "[ \"127.0.0.0/8\", \"::1/128\" ]"
 
@@ -152,6 +155,59 @@ const struct setting settings_table[] = {
       "Hands all mail to this host; in brackets without an MX lookup. Empty: each domain's own MX." },
     { NULL, "tls-level", &setting_word, "\"may\"", "none, may, encrypt", AT(tls_level),
       "TLS towards the relayhost: never, where it is offered, or always. Ignored without one." },
+    { NULL, "routes", &setting_routes, "( )", "", AT(routes),
+      "Which mail goes where and how, other than to the relayhost or to its domain's MX: the first"
+      " entry of which all conditions hold counts." },
+    { "routes", "name", &setting_route_name, "", "", OF(name),
+      "What this route is called in the log and by commands; every entry needs one, and no two have"
+      " the same." },
+    { "routes", "recipients", &setting_domains, "[ ]", "", OF(recipients),
+      "Only mail to these domains. Empty: to any." },
+    { "routes", "senders", &setting_senders, "[ ]", "", OF(senders),
+      "Only mail from these domains, by the sender in the envelope. Empty: from any." },
+    { "routes", "listeners", &setting_names, "[ ]", "", OF(listeners),
+      "Only mail that came in at these listeners, by name or, without one, by address; local is that"
+      " of this machine's users. Empty: at any." },
+    { "routes", "users", &setting_names, "[ ]", "", OF(users),
+      "Only mail of these users, who logged in; * stands for whoever logged in. Empty: of anybody." },
+    { "routes", "next-hop", &setting_route_to, "", "", OF(to),
+      "Where this mail goes: to the MX of its domain, to named hosts in the forms of relayhost,"
+      " those of the least priority first and in shares by weight, nowhere (discard), or back with"
+      " an error; every entry needs one." },
+    { "routes", "tls", &setting_word, "\"may\"", "none, may, encrypt, verify, dane, fingerprint",
+      OF(tls),
+      "The least TLS towards these hosts: never, where it is offered, always, with a good"
+      " certificate, with DANE, or with a certificate of tls-fingerprints." },
+    { "routes", "tls-fingerprints", &setting_fingerprints, "[ ]", "", OF(tls_fingerprints),
+      "The certificates that count with tls = \"fingerprint\"." },
+    { "routes", "implicit-tls", &setting_word, "\"off\"", "off, on", OF(implicit_tls),
+      "Whether TLS begins with the first byte, as on port 465." },
+    { "routes", "credentials", &setting_path, "\"\"", "", OF(credentials),
+      "The file with USER:PASSWORD to log in with at these hosts, not readable by others; it needs"
+      " tls = \"encrypt\" or higher. Empty: no login." },
+    { "routes", "source-address", &setting_ip_addresses, "[ ]", "", OF(source_addresses),
+      "Our addresses from which these hosts are connected to. Empty: as the machine chooses." },
+    { "routes", "hostname", &setting_host, "\"\"", "", OF(hostname),
+      "The name said in EHLO there. Empty: hostname of the relay." },
+    { "routes", "port", &setting_number, "0", "0 to 65535", OF(port),
+      "The port of hosts that name none. 0: 25, or 465 with implicit-tls." },
+    { "routes", "connections", &setting_number, "0", "0 to 1000", OF(connections),
+      "The most connections to one next hop of this route at a time. 0: hop-connections." },
+    { "routes", "rate", &setting_rate, "\"\"", "", OF(rate),
+      "The most messages in a time to one next hop of this route. Empty: any number." },
+    { "routes", "retry-first", &setting_duration, "\"0s\"", "0s to 1d", OF(retry_first_s),
+      "The wait after the first failed attempt. 0s: retry-first of all mail." },
+    { "routes", "retry-max", &setting_duration, "\"0s\"", "0s to 7d", OF(retry_max_s),
+      "The longest wait between two attempts. 0s: retry-max of all mail." },
+    { "routes", "queue-lifetime", &setting_duration, "\"0s\"", "0s to 30d", OF(queue_lifetime_s),
+      "After that long mail of this route is returned. 0s: queue-lifetime of all mail." },
+    { "routes", "delay-notice-after", &setting_duration, "\"0s\"", "0s to 30d",
+      OF(delay_notice_after_s),
+      "After that long the sender is told of a delay. 0s: delay-notice-after of all mail." },
+    { "routes", "families", &setting_word, "\"both\"", "both, ipv4, ipv6", OF(families),
+      "The addresses of these hosts that are used." },
+    { "routes", "mx-allow", &setting_networks, "[ ]", "", OF(mx_allow),
+      "Internal networks in which an MX of this route may be, besides those of mx-allow." },
     { NULL, "delivery", &setting_word, "\"on\"", "on, hold", AT(delivery),
       "Whether mail leaves, or is taken in and held." },
     { NULL, "mx-allow", &setting_networks, "[ ]", "", AT(mx_allow),
@@ -231,6 +287,8 @@ const struct setting settings_table[] = {
       "The longest wait between two attempts." },
     { NULL, "queue-lifetime", &setting_duration, "\"5d\"", "1s to 30d", AT(queue_lifetime_s),
       "After that long a message that cannot be delivered is returned to its sender." },
+    { NULL, "delay-notice-after", &setting_duration, "\"4h\"", "0s to 30d", AT(delay_notice_after_s),
+      "After that long the sender is told once that a message still waits. 0s: never." },
     { NULL, "policy-unknown-wait", &setting_duration, "\"1h\"", "0s to 1d", AT(policy_unknown_wait_s),
       "How long a message waits while its domain's policy cannot be found out." },
 
@@ -357,6 +415,7 @@ void settings_copy(struct settings *to, const struct settings *from)
     memcpy(to, from,
            offsetof(struct settings, listeners) +
                from->listener_count * sizeof(from->listeners[0]));
+    memcpy(to->routes, from->routes, from->route_count * sizeof(from->routes[0]));
 }
 
 /* --- writing --------------------------------------------------------------------------------- */

@@ -28,6 +28,16 @@ enum listener_verify { VERIFY_NONE, VERIFY_NEXT_HOP };
 enum listener_switch { SWITCH_OFF, SWITCH_ON };
 enum listener_received { RECEIVED_CLIENT, RECEIVED_USER, RECEIVED_HIDDEN };
 enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYPT };
+enum route_to { ROUTE_TO_MX, ROUTE_TO_HOSTS, ROUTE_TO_DISCARD, ROUTE_TO_ERROR };
+enum route_level {
+    ROUTE_LEVEL_NONE,
+    ROUTE_LEVEL_MAY,
+    ROUTE_LEVEL_ENCRYPT,
+    ROUTE_LEVEL_VERIFY,
+    ROUTE_LEVEL_DANE,
+    ROUTE_LEVEL_FINGERPRINT
+};
+enum route_families { FAMILIES_BOTH, FAMILIES_IPV4, FAMILIES_IPV6 };
 
 enum {
     SETTINGS_PATH_SIZE = 512,
@@ -49,6 +59,11 @@ enum {
     SETTINGS_FIELD_NAMES_MAX = 32,
     SETTINGS_FIELD_NAME_SIZE = 64,
     SETTINGS_REWRITES_MAX = 128,
+    SETTINGS_ROUTES_MAX = 128,
+    SETTINGS_ROUTE_HOSTS_MAX = 8,   /* of one route */
+    SETTINGS_ROUTE_SOURCES_MAX = 8, /* the same */
+    SETTINGS_NAMES_SIZE = 1024,     /* of all names of one list together */
+    SETTINGS_ROUTE_TEXT_SIZE = 256,
     SETTINGS_TEXT_MAX = 1024 * 1024, /* a configuration that is longer is refused */
 };
 
@@ -104,6 +119,16 @@ struct domain_list {
 /* Is the domain this one, or below that of ".x"? */
 bool domain_is_covered(struct span pattern, struct span domain);
 bool domain_list_contains(const struct domain_list *list, struct span domain);
+
+/* Names of listeners or of users, or fingerprints. */
+struct name_list {
+    char text[SETTINGS_NAMES_SIZE]; /* each with its NUL, one behind the other */
+    unsigned count;
+};
+
+/* The n-th name; lent. */
+const char *name_list_item(const struct name_list *list, unsigned n);
+bool name_list_contains(const struct name_list *list, struct span name);
 
 /* Which addresses some clients may use: "user ada: ada@example.net, .example.org". */
 struct client_rule {
@@ -177,6 +202,55 @@ struct listener_settings {
     unsigned max_recipients_per_client;
 };
 
+/* A host of a route: "[host]:port", "[address]:port", or "name" or "name:port" for its MX. */
+struct route_host {
+    char spec[SETTINGS_NAME_SIZE];
+    unsigned priority; /* the least first */
+    unsigned weight;   /* its share among those of the same priority; 1 or more */
+};
+
+struct message_rate {
+    unsigned count; /* 0: any number */
+    unsigned per_s;
+};
+
+/*
+ * One entry of `routes`: which mail it is for (all conditions that are given must hold), where that
+ * goes, and how.  What is 0 or empty is as for all mail.  The first entry that holds wins; see
+ * lib/mail/routing.
+ */
+struct route_settings {
+    char name[SETTINGS_LABEL_SIZE]; /* lower case; never empty, and no other has it */
+
+    /* conditions; empty: any */
+    struct domain_list recipients; /* the recipient's domain */
+    struct domain_list senders;    /* the reverse-path's; "<>" for the null one */
+    struct name_list listeners;    /* as listener_settings_label says */
+    struct name_list users;        /* who logged in; "*": whoever */
+
+    enum route_to to;
+    char error_text[SETTINGS_ROUTE_TEXT_SIZE];         /* with ROUTE_TO_ERROR; never empty then */
+    struct route_host hosts[SETTINGS_ROUTE_HOSTS_MAX]; /* with ROUTE_TO_HOSTS: at least one */
+    unsigned host_count;
+
+    enum route_level tls;
+    struct name_list tls_fingerprints; /* "sha256:HEX", "key-sha256:HEX"; with that level only */
+    enum listener_switch implicit_tls;
+    char credentials[SETTINGS_PATH_SIZE]; /* a file, "USER:PASSWORD"; empty: no AUTH */
+    struct ip_address source_addresses[SETTINGS_ROUTE_SOURCES_MAX];
+    unsigned source_address_count;
+    char hostname[SETTINGS_NAME_SIZE]; /* in EHLO */
+    unsigned port;                     /* of hosts that name none; 0: 25, or 465 for implicit TLS */
+    unsigned connections;
+    struct message_rate rate;
+    unsigned retry_first_s;
+    unsigned retry_max_s;
+    unsigned queue_lifetime_s;
+    unsigned delay_notice_after_s;
+    enum route_families families;
+    struct network_list mx_allow; /* besides that of all mail */
+};
+
 struct settings {
     char hostname[SETTINGS_NAME_SIZE]; /* the name we say in EHLO and greeting; never empty */
     char user[64];                     /* whom the roles run as when started as root */
@@ -239,6 +313,7 @@ struct settings {
     unsigned retry_first_s;
     unsigned retry_max_s;
     unsigned queue_lifetime_s;
+    unsigned delay_notice_after_s; /* 0: no notice */
     unsigned policy_unknown_wait_s;
 
     /* TLS reports */
@@ -247,14 +322,19 @@ struct settings {
 
     /* last, for they are large and mostly few: see settings_copy */
     unsigned listener_count;
+    unsigned route_count;
     struct listener_settings listeners[SETTINGS_LISTENERS_MAX];
+    struct route_settings routes[SETTINGS_ROUTES_MAX];
 };
 
-/* Copies what is in use; memory behind the last listener stays as it is, and untouched. */
+/* Copies what is in use; memory behind the last listener and route stays as it is, untouched. */
 void settings_copy(struct settings *to, const struct settings *from);
 
 /* What it is called in the log: its name, or where it listens. */
 void listener_settings_label(const struct listener_settings *l, char text[SETTINGS_UNIX_SIZE]);
+
+/* Is it a host in one of the forms of `relayhost`? */
+bool settings_relayhost_is_valid(struct span text);
 
 /* Is there anything that could know a user? */
 bool settings_have_users(const struct settings *s);
@@ -285,7 +365,7 @@ bool settings_load(const char *path, struct settings *out, struct settings_error
 
 /*
  * The line on which a file sets a setting, for what is found wrong with it later; 0 when it does
- * not.  `group` is NULL, or "listeners" with the number of the entry.
+ * not.  `group` is NULL, or "listeners" or "routes" with the number of the entry.
  */
 unsigned settings_find_line(const char *path, const char *group, unsigned entry, const char *name);
 
@@ -297,7 +377,7 @@ void settings_write(const struct settings *s, struct buf *out_text);
 
 /* One row of the table, for the man page, the sample and their lint (waxseal check --list). */
 struct setting_row {
-    const char *group;        /* NULL, or "listeners" */
+    const char *group;        /* NULL, "listeners" or "routes" */
     const char *name;         /* as written in the file */
     const char *type;         /* "size", "duration", "number", "text", "networks", ... */
     const char *default_text; /* as it would be written */

@@ -34,9 +34,18 @@ static bool is_domain_pattern(struct span text)
     return setting_host.valid(span_starts_with(text, SPAN(".")) ? span_from(text, 1) : text);
 }
 
-static bool domain_add(struct domain_list *list, size_t *used, struct span text)
+/* What one entry of a list may be. */
+typedef bool is_item_fn(struct span text);
+
+/* A domain, or the null path. */
+static bool is_sender(struct span text)
 {
-    if (!is_domain_pattern(text) || text.len >= sizeof(list->text) - *used)
+    return span_equal(text, SPAN("<>")) || is_domain_pattern(text);
+}
+
+static bool domain_add(struct domain_list *list, size_t *used, struct span text, is_item_fn *is)
+{
+    if (!is(text) || text.len >= sizeof(list->text) - *used)
         return false;
     memcpy(list->text + *used, text.data, text.len);
     *used += text.len + 1;
@@ -44,8 +53,8 @@ static bool domain_add(struct domain_list *list, size_t *used, struct span text)
     return true;
 }
 
-static bool domains_read(const struct settings_reading *reading, const struct setting *setting,
-                         const struct tree_node *node, void *group)
+static bool list_read(const struct settings_reading *reading, const struct setting *setting,
+                      const struct tree_node *node, void *group, is_item_fn *is)
 {
     struct domain_list *list = (void *)((char *)group + setting->offset);
     size_t used = 0;
@@ -56,10 +65,22 @@ static bool domains_read(const struct settings_reading *reading, const struct se
     memset(list, 0, sizeof(*list));
     for (size_t i = 0; i < node->count; i++) {
         const struct tree_node *item = &node->children[i];
-        if (item->kind != TREE_TEXT || !domain_add(list, &used, item->text))
+        if (item->kind != TREE_TEXT || !domain_add(list, &used, item->text, is))
             fine = setting_refuse_value(reading, setting, item);
     }
     return fine;
+}
+
+static bool domains_read(const struct settings_reading *reading, const struct setting *setting,
+                         const struct tree_node *node, void *group)
+{
+    return list_read(reading, setting, node, group, is_domain_pattern);
+}
+
+static bool senders_read(const struct settings_reading *reading, const struct setting *setting,
+                         const struct tree_node *node, void *group)
+{
+    return list_read(reading, setting, node, group, is_sender);
 }
 
 static void domains_write(const struct setting *setting, const void *group, struct buf *out)
@@ -224,6 +245,16 @@ const struct setting_type setting_domains = {
     "a list of domains in ASCII such as [ \"example.net\", \".example.org\" ], the second for all "
     "below example.org; 4 KiB together",
     domains_read,
+    domains_write,
+    NULL,
+    NULL,
+};
+const struct setting_type setting_senders = {
+    "senders",
+    "a list of domains in ASCII such as [ \"example.net\", \".example.org\", \"<>\" ], the last "
+    "for "
+    "mail without a sender; 4 KiB together",
+    senders_read,
     domains_write,
     NULL,
     NULL,

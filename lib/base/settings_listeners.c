@@ -7,12 +7,9 @@
 
 /* --- one or several: a text, or a list of texts ---------------------------------------------- */
 
-/* Reads one item into the group; false when it cannot be one. */
-typedef bool item_read_fn(struct span text, const struct setting *setting, void *group);
-
-static bool one_or_several_read(const struct settings_reading *reading,
-                                const struct setting *setting, const struct tree_node *node,
-                                unsigned most, item_read_fn *read, void *group)
+bool setting_read_items(const struct settings_reading *reading, const struct setting *setting,
+                        const struct tree_node *node, unsigned most, setting_item_fn *read,
+                        void *group)
 {
     size_t count = node->kind == TREE_LIST ? node->count : 1;
     const struct tree_node *items = node->kind == TREE_LIST ? node->children : node;
@@ -59,8 +56,8 @@ static bool listen_addresses_read(const struct settings_reading *reading,
     memset(l->addresses, 0, sizeof(l->addresses));
     l->address_count = 0;
     memset(l->unix_path, 0, sizeof(l->unix_path));
-    return one_or_several_read(reading, setting, node, SETTINGS_ADDRESSES_MAX, listen_address_read,
-                               group);
+    return setting_read_items(reading, setting, node, SETTINGS_ADDRESSES_MAX, listen_address_read,
+                              group);
 }
 
 static void listen_addresses_write(const struct setting *setting, const void *group,
@@ -134,7 +131,7 @@ static bool paths_read(const struct settings_reading *reading, const struct sett
     memset((char *)group + setting->offset, 0, sizeof(struct path_list));
     if (node->kind == TREE_TEXT && node->text.len == 0)
         return true;
-    return one_or_several_read(reading, setting, node, SETTINGS_CERTIFICATES_MAX, path_read, group);
+    return setting_read_items(reading, setting, node, SETTINGS_CERTIFICATES_MAX, path_read, group);
 }
 
 static void paths_write(const struct setting *setting, const void *group, struct buf *out)
@@ -158,8 +155,7 @@ static bool is_filled(const struct tree_node *node)
     return node->kind != TREE_TEXT || node->text.len > 0;
 }
 
-/* Is this member written, and not as an empty text?  Asked also when its value is wrong. */
-static bool is_given(const struct tree_node *node, const char *name)
+bool setting_is_given(const struct tree_node *node, const char *name)
 {
     for (size_t i = 0; i < node->count; i++)
         if (strcmp(node->children[i].name, name) == 0)
@@ -179,15 +175,9 @@ static bool names_need_trust(const struct certificate_list *list)
     return false;
 }
 
-/* What one listener as a whole may not be. */
-struct listener_fault {
-    bool is_there;
-    const char *what, *right;
-};
-
-static bool are_absent(const struct settings_reading *reading, const struct setting *setting,
-                       const struct tree_node *node, const struct listener_fault *faults,
-                       size_t count)
+bool setting_faults_absent(const struct settings_reading *reading, const struct setting *setting,
+                           const struct tree_node *node, const struct setting_fault *faults,
+                           size_t count)
 {
     bool fine = true;
 
@@ -201,11 +191,11 @@ static bool are_absent(const struct settings_reading *reading, const struct sett
 static bool listener_is_whole(const struct settings_reading *reading, const struct setting *setting,
                               const struct tree_node *node, const struct listener_settings *l)
 {
-    bool certified = is_given(node, "tls-certificate"),
-         half = certified != is_given(node, "tls-key");
+    bool certified = setting_is_given(node, "tls-certificate"),
+         half = certified != setting_is_given(node, "tls-key");
     bool asks_nobody = l->tls_client_certificates == CLIENTS_NONE;
-    const struct listener_fault faults[] = {
-        { !is_given(node, "address"), "lacks an address in this entry",
+    const struct setting_fault faults[] = {
+        { !setting_is_given(node, "address"), "lacks an address in this entry",
           "address = \"192.0.2.1:25\"" },
         { half, "has an entry with only one of tls-certificate and tls-key",
           "both or none of them" },
@@ -234,16 +224,17 @@ static bool listener_is_whole(const struct settings_reading *reading, const stru
           "has an entry that requires certificates of clients, but not TLS", "tls = \"required\"" },
     };
 
-    return are_absent(reading, setting, node, faults, sizeof(faults) / sizeof(faults[0]));
+    return setting_faults_absent(reading, setting, node, faults,
+                                 sizeof(faults) / sizeof(faults[0]));
 }
 
 /* What is taken from anybody has to be deliverable. */
 static bool edge_is_whole(const struct settings_reading *reading, const struct setting *setting,
                           const struct tree_node *node, const struct listener_settings *l)
 {
-    bool relays = is_given(node, "relay-to"), lists = is_given(node, "recipients");
+    bool relays = setting_is_given(node, "relay-to"), lists = setting_is_given(node, "recipients");
     bool verifies = l->verify_recipients == VERIFY_NEXT_HOP;
-    const struct listener_fault faults[] = {
+    const struct setting_fault faults[] = {
         { l->preset == PRESET_EDGE && !relays,
           "has an entry with preset = \"edge\" and no relay-to, so that nobody could send anything "
           "there",
@@ -256,7 +247,8 @@ static bool edge_is_whole(const struct settings_reading *reading, const struct s
           "only one of them" },
     };
 
-    return are_absent(reading, setting, node, faults, sizeof(faults) / sizeof(faults[0]));
+    return setting_faults_absent(reading, setting, node, faults,
+                                 sizeof(faults) / sizeof(faults[0]));
 }
 
 /* The members that a preset sets otherwise than the defaults do: relaying is for users then. */

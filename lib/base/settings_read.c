@@ -132,17 +132,30 @@ static const struct setting *nearest_setting(const char *group, struct span name
     return nearest;
 }
 
+/* Is it a member of another group, or a setting of the top (NULL)? */
+static bool belongs_elsewhere(const char *group, struct span name, const char **out_other)
+{
+    static const char *const groups[] = { NULL, "listeners", "routes" };
+
+    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+        *out_other = groups[i];
+        if (!same_group(groups[i], group) && find_setting(groups[i], name))
+            return true;
+    }
+    return false;
+}
+
 static void refuse_name(const struct settings_reading *reading, const char *group,
                         const struct tree_node *node)
 {
     struct span name = span_of(node->name);
-    const char *other_group = group ? NULL : "listeners";
     const struct setting *nearest = nearest_setting(group, name);
+    const char *other;
 
-    if (find_setting(other_group, name))
+    if (belongs_elsewhere(group, name, &other))
         settings_errors_add(reading->errors, reading->file, node->line,
-                            "%.60s does not belong here; write it %s", node->name,
-                            other_group ? "inside an entry of listeners" : "outside of listeners");
+                            "%.60s does not belong here; write it %s%s", node->name,
+                            other ? "inside an entry of " : "outside of ", other ? other : group);
     else if (nearest)
         settings_errors_add(reading->errors, reading->file, node->line,
                             "there is no setting %.60s; did you mean %s?", node->name,
@@ -269,16 +282,54 @@ static void check_users(const struct settings_reading *reading, const struct tre
                                 "in; set users-file or dovecot-socket");
 }
 
-/* The MX of our own domains is ourselves: without a host behind us their mail would come back. */
+/* Domains, and ".x" for all below x, of which a list has one as a whole. */
+static bool list_covers(const struct domain_list *list, struct span domains)
+{
+    const char *item = list->text;
+
+    for (unsigned i = 0; i < list->count; i++, item += strlen(item) + 1)
+        if (domain_is_covered(span_of(item), domains) || span_equal_nocase(span_of(item), domains))
+            return true;
+    return false;
+}
+
+/* Does the first route for all mail to such a domain keep it from coming back? */
+static bool route_covers(const struct settings *s, struct span domains)
+{
+    for (unsigned i = 0; i < s->route_count; i++) {
+        const struct route_settings *r = &s->routes[i];
+        bool for_anybody = r->senders.count + r->listeners.count + r->users.count == 0;
+        if (for_anybody && (r->recipients.count == 0 || list_covers(&r->recipients, domains)))
+            return r->to != ROUTE_TO_MX;
+    }
+    return false;
+}
+
+static bool routes_cover(const struct settings *s, const struct domain_list *domains)
+{
+    const char *item = domains->text;
+
+    for (unsigned i = 0; i < domains->count; i++, item += strlen(item) + 1)
+        if (!route_covers(s, span_of(item)))
+            return false;
+    return true;
+}
+
+/*
+ * The MX of our own domains is ourselves: without a host behind us their mail would come back.
+ * Routes count only if none was refused.
+ */
 static void check_own_domains(const struct settings_reading *reading, const struct tree_node *root,
                               const struct settings *s)
 {
     for (unsigned i = 0; i < s->listener_count; i++)
-        if (s->listeners[i].relay_to.count > 0 && !is_given_text(root, "relayhost"))
+        if (s->listeners[i].relay_to.count > 0 && !is_given_text(root, "relayhost") &&
+            is_read(root, "routes") && !routes_cover(s, &s->listeners[i].relay_to))
             settings_errors_add(reading->errors, reading->file,
                                 settings_line_in(root, "listeners", i, "relay-to"),
                                 "relay-to without relayhost, so that mail for these domains would "
-                                "come back to us; set relayhost to the host that takes it");
+                                "come back to us; set relayhost to the host that takes it, or name "
+                                "it in a route for these domains");
 }
 
 static void check_whole(const struct settings_reading *reading, const struct tree_node *root,

@@ -13,7 +13,8 @@ struct setting;
 struct setting_type {
     const char *name;  /* "size" */
     const char *right; /* what to write instead of something wrong */
-    /* Reads a value into a group (struct settings or listener_settings), or says what is wrong. */
+    /* Reads a value into a group (settings, listener_settings or route_settings), or says what is
+     * wrong. */
     bool (*read)(const struct settings_reading *reading, const struct setting *setting,
                  const struct tree_node *node, void *group);
     /* Writes the value as it stands behind the "=". */
@@ -41,7 +42,8 @@ extern const struct setting_type setting_number, setting_size, setting_duration,
     setting_mailbox, setting_relayhost, setting_text, setting_networks, setting_relay_networks,
     setting_listen_addresses, setting_paths, setting_resolvers, setting_listeners,
     setting_field_names, setting_rewrites, setting_certificates, setting_certificate_users,
-    setting_domains, setting_client_rules;
+    setting_domains, setting_client_rules, setting_routes, setting_route_name, setting_senders,
+    setting_names, setting_route_to, setting_fingerprints, setting_ip_addresses, setting_rate;
 
 /* "NAME: WHAT; write RIGHT", with the range where there is one. */
 bool setting_refuse(const struct settings_reading *reading, const struct setting *setting,
@@ -55,6 +57,34 @@ bool setting_refuse_value(const struct settings_reading *reading, const struct s
 
 /* A text as it stands in a configuration, in quotes. */
 void setting_write_text(const char *text, struct buf *out);
+
+/* A duration such as "5m" in seconds; false: it is none. */
+bool setting_duration_parse(struct span text, uint64_t *out_s) MUST_CHECK;
+/* A size such as "25M" in bytes; false: it is none. */
+bool setting_size_parse(struct span text, uint64_t *out_bytes) MUST_CHECK;
+/* The same as it is written, without quotes. */
+void setting_duration_write(uint64_t seconds, struct buf *out);
+
+/* Is this member of a group written, and not as an empty text or list?  Asked also when its value
+ * is wrong. */
+bool setting_is_given(const struct tree_node *node, const char *name);
+
+/* What an entry as a whole may not be. */
+struct setting_fault {
+    bool is_there;
+    const char *what, *right;
+};
+/* Refuses the entry for each fault that is there. */
+bool setting_faults_absent(const struct settings_reading *reading, const struct setting *setting,
+                           const struct tree_node *node, const struct setting_fault *faults,
+                           size_t count) MUST_CHECK;
+
+/* Reads one item into the group; false when it cannot be one. */
+typedef bool setting_item_fn(struct span text, const struct setting *setting, void *group);
+/* One or several: a text, or a list of at most `most` texts. */
+bool setting_read_items(const struct settings_reading *reading, const struct setting *setting,
+                        const struct tree_node *node, unsigned most, setting_item_fn *read,
+                        void *group) MUST_CHECK;
 
 /* Refuses a list for its length. */
 bool setting_has_too_many(const struct settings_reading *reading, const struct setting *setting,

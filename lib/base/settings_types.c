@@ -98,7 +98,7 @@ static bool port_is_valid(struct span part)
 }
 
 /* "[host]:port", "[address]:port", "name" or "name:port"; the port may be missing. */
-static bool relayhost_is_valid(struct span text)
+bool settings_relayhost_is_valid(struct span text)
 {
     struct ip_address address;
 
@@ -269,6 +269,16 @@ static bool quantity_read(const struct settings_reading *reading, const struct s
     return true;
 }
 
+bool setting_duration_parse(struct span text, uint64_t *out_s)
+{
+    return quantity_parse(text, duration_units, out_s);
+}
+
+bool setting_size_parse(struct span text, uint64_t *out_bytes)
+{
+    return quantity_parse(text, size_units, out_bytes);
+}
+
 static uint64_t field_quantity(const struct setting *setting, const void *group)
 {
     const char *field = (const char *)group + setting->offset;
@@ -283,14 +293,26 @@ static uint64_t field_quantity(const struct setting *setting, const void *group)
     return small;
 }
 
-/* In the largest unit of which it is a whole number. */
+/* The largest unit of which it is a whole number. */
+static const struct setting_unit *unit_of(const struct setting_unit *units, uint64_t value)
+{
+    while (units[1].factor > 0 && (value == 0 || value % units->factor != 0))
+        units++;
+    return units;
+}
+
+void setting_duration_write(uint64_t seconds, struct buf *out)
+{
+    const struct setting_unit *unit = unit_of(duration_units, seconds);
+
+    ensure(buf_printf(out, "%" PRIu64 "%c", seconds / unit->factor, unit->letter));
+}
+
 static void quantity_write(const struct setting *setting, const void *group, struct buf *out)
 {
-    const struct setting_unit *unit = setting->type->units;
     uint64_t value = field_quantity(setting, group);
+    const struct setting_unit *unit = unit_of(setting->type->units, value);
 
-    while (unit[1].factor > 0 && (value == 0 || value % unit->factor != 0))
-        unit++;
     if (unit->letter)
         ensure(buf_printf(out, "\"%" PRIu64 "%c\"", value / unit->factor, unit->letter));
     else
@@ -349,7 +371,7 @@ const struct setting_type setting_relayhost = {
     "\"[host]:port\", \"[address]:port\", or \"name\" or \"name:port\" to use its MX",
     text_read,
     text_write,
-    relayhost_is_valid,
+    settings_relayhost_is_valid,
     NULL,
 };
 const struct setting_type setting_text = {

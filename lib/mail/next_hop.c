@@ -1,0 +1,78 @@
+#include "lib/mail/next_hop.h"
+
+#include <stdio.h>
+
+#define RELAYHOST SPAN("relayhost")
+#define ROUTE SPAN("route:")
+#define SPEC SPAN("to:")
+
+static bool route_name_is_valid(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (!ascii_is_alnum(name.data[i]) && name.data[i] != '-')
+            return false;
+    return name.len > 0 && name.len < SETTINGS_LABEL_SIZE;
+}
+
+/* No byte of it could begin another part, or end a line of the log. */
+static bool domain_is_fit(struct span domain)
+{
+    if (domain.len == 0 || domain.len > NEXT_HOP_DOMAIN_MAX)
+        return false;
+    if (domain.data[0] == '[')
+        return domain.data[domain.len - 1] == ']' && span_is_printable(domain);
+    return span_is_printable(domain) && span_find(domain, ':') == domain.len &&
+           span_find(domain, '/') == domain.len;
+}
+
+static bool route_parse(struct span text, struct next_hop *out)
+{
+    size_t slash = span_find(text, '/');
+
+    out->kind = slash < text.len ? NEXT_HOP_ROUTE_DOMAIN : NEXT_HOP_ROUTE;
+    out->route = span_first(text, slash);
+    out->target = span_from(text, slash + 1);
+    return route_name_is_valid(out->route) && (slash == text.len || domain_is_fit(out->target));
+}
+
+bool next_hop_parse(struct span name, struct next_hop *out)
+{
+    *out = (struct next_hop){ .kind = NEXT_HOP_DOMAIN, .target = name };
+    if (span_equal(name, RELAYHOST)) {
+        *out = (struct next_hop){ .kind = NEXT_HOP_RELAYHOST };
+        return true;
+    }
+    if (span_starts_with(name, ROUTE))
+        return route_parse(span_from(name, ROUTE.len), out);
+    if (span_starts_with(name, SPEC)) {
+        out->kind = NEXT_HOP_SPEC;
+        out->target = span_from(name, SPEC.len);
+        return settings_relayhost_is_valid(out->target);
+    }
+    return domain_is_fit(name);
+}
+
+bool next_hop_format(const struct next_hop *hop, char name[HOP_NAME_MAX + 1])
+{
+    int len = -1;
+
+    switch (hop->kind) {
+    case NEXT_HOP_DOMAIN:
+        len = snprintf(name, HOP_NAME_MAX + 1, SPAN_FMT, SPAN_ARG(hop->target));
+        break;
+    case NEXT_HOP_RELAYHOST:
+        len = snprintf(name, HOP_NAME_MAX + 1, SPAN_FMT, SPAN_ARG(RELAYHOST));
+        break;
+    case NEXT_HOP_ROUTE:
+        len = snprintf(name, HOP_NAME_MAX + 1, "route:" SPAN_FMT, SPAN_ARG(hop->route));
+        break;
+    case NEXT_HOP_ROUTE_DOMAIN:
+        len = snprintf(name, HOP_NAME_MAX + 1, "route:" SPAN_FMT "/" SPAN_FMT, SPAN_ARG(hop->route),
+                       SPAN_ARG(hop->target));
+        break;
+    case NEXT_HOP_SPEC:
+        len = snprintf(name, HOP_NAME_MAX + 1, "to:" SPAN_FMT, SPAN_ARG(hop->target));
+        break;
+    }
+    return len >= 0 && len <= HOP_NAME_MAX;
+}

@@ -1,0 +1,133 @@
+#include "lib/mail/routing.h"
+
+#include <string.h>
+
+/* --- conditions ------------------------------------------------------------------------------ */
+
+static bool sender_fits(const struct route_settings *route, struct span domain)
+{
+    return route->senders.count == 0 ||
+           domain_list_contains(&route->senders, domain.len > 0 ? domain : SPAN("<>"));
+}
+
+/* "*": whoever logged in, which a user of this machine did not. */
+static bool user_fits(const struct route_settings *route, struct span user)
+{
+    bool logged_in = user.len > 0 && !span_starts_with(user, SPAN("local:"));
+
+    return route->users.count == 0 || (user.len > 0 && name_list_contains(&route->users, user)) ||
+           (logged_in && name_list_contains(&route->users, SPAN("*")));
+}
+
+static bool route_fits(const struct route_settings *route, const struct routing_facts *facts)
+{
+    return (route->recipients.count == 0 ||
+            domain_list_contains(&route->recipients, facts->domain)) &&
+           sender_fits(route, facts->sender_domain) &&
+           (route->listeners.count == 0 ||
+            name_list_contains(&route->listeners, facts->listener)) &&
+           user_fits(route, facts->user);
+}
+
+/* --- finding --------------------------------------------------------------------------------- */
+
+static const struct route_settings *first_fitting(const struct settings *settings,
+                                                  const struct routing_facts *facts)
+{
+    for (unsigned i = 0; i < settings->route_count; i++)
+        if (route_fits(&settings->routes[i], facts))
+            return &settings->routes[i];
+    return NULL;
+}
+
+const struct route_settings *routing_route(const struct settings *settings, struct span name)
+{
+    for (unsigned i = 0; i < settings->route_count; i++)
+        if (span_equal(span_of(settings->routes[i].name), name))
+            return &settings->routes[i];
+    return NULL;
+}
+
+const struct route_settings *routing_of_hop(const struct settings *settings, struct span hop)
+{
+    struct next_hop parts;
+
+    if (!next_hop_parse(hop, &parts) || parts.route.len == 0)
+        return NULL;
+    return routing_route(settings, parts.route);
+}
+
+/* --- names ----------------------------------------------------------------------------------- */
+
+/* A route to named hosts is one hop; one to MX is a hop for each domain. */
+static struct next_hop hop_under(const struct route_settings *route, struct span domain)
+{
+    struct next_hop hop = { .kind = NEXT_HOP_ROUTE, .route = span_of(route->name) };
+
+    if (route->to == ROUTE_TO_MX) {
+        hop.kind = NEXT_HOP_ROUTE_DOMAIN;
+        hop.target = domain;
+    }
+    return hop;
+}
+
+/* Can the operator's choice be followed?  A route that is gone, or of another kind now, cannot. */
+static bool override_holds(const struct settings *settings, struct span override,
+                           struct routing *out)
+{
+    struct next_hop hop;
+
+    if (!next_hop_parse(override, &hop) || override.len > HOP_NAME_MAX)
+        return false;
+    out->route = routing_of_hop(settings, override);
+    if (hop.route.len > 0 &&
+        (!out->route || (out->route->to == ROUTE_TO_MX) != (hop.kind == NEXT_HOP_ROUTE_DOMAIN)))
+        return false;
+    return span_to_string(override, out->hop, sizeof(out->hop));
+}
+
+void routing_choose(const struct settings *settings, const struct routing_facts *facts,
+                    struct routing *out)
+{
+    struct next_hop hop = { .kind = NEXT_HOP_DOMAIN, .target = facts->domain };
+
+    if (facts->override.len > 0 && override_holds(settings, facts->override, out))
+        return;
+    out->route = first_fitting(settings, facts);
+    if (out->route)
+        hop = hop_under(out->route, facts->domain);
+    else if (settings->relayhost[0] != '\0')
+        hop.kind = NEXT_HOP_RELAYHOST;
+    ensure(next_hop_format(&hop, out->hop));
+}
+
+/* --- errors ---------------------------------------------------------------------------------- */
+
+/* "5.x.y" (RFC 3463 s.2). */
+static bool is_status(struct span word)
+{
+    struct span part;
+    uint64_t number;
+    unsigned parts = 0;
+
+    while (span_cut(&word, '.', &part)) {
+        if (part.len > 3 || !span_to_number(part, 999, &number) || (parts == 0 && number != 5))
+            return false;
+        parts++;
+    }
+    return parts == 3;
+}
+
+void routing_error(const struct route_settings *route, struct span *out_status,
+                   struct span *out_words)
+{
+    struct span text = span_of(route->error_text);
+    struct span first = span_first(text, span_find(text, ' '));
+
+    *out_status = SPAN("5.7.1");
+    *out_words = text;
+    if (is_status(first) && first.len < text.len) {
+        *out_status = first;
+        *out_words = span_trim(span_from(text, first.len));
+    }
+}
