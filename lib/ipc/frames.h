@@ -16,6 +16,7 @@ enum frame_type {
     FRAME_CONTROL_REQUEST = 10,
     FRAME_CONTROL_REPLY = 11, /* body: JSON or a sentence */
     FRAME_PEER_LOST = 12,
+    FRAME_CONTROL_GONE = 13,
 
     /* queue.proto, smtpd's part */
     FRAME_ACCEPT_BEGIN = 20,
@@ -36,6 +37,8 @@ enum frame_type {
     FRAME_JOB_CONTENT = 44, /* body */
     FRAME_OUTCOME_ACK = 45,
     FRAME_JOB_CANCEL = 46,
+    FRAME_SLOT_REPORT = 47,
+    FRAME_SLOT_GRANTS = 48,
 
     /* policy.proto */
     FRAME_POLICY_ASK = 60,
