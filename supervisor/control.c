@@ -33,6 +33,7 @@ struct connection {
     struct process *asked; /* NULL: no role was asked */
     uint64_t asked_as;     /* our number of the request */
     uint64_t client_id;    /* the client's */
+    uid_t uid;             /* of the client */
 };
 
 struct control {
@@ -60,6 +61,8 @@ static void waiting_clear(struct connection *c)
 
 static void connection_free(struct connection *c)
 {
+    if (c->asked)
+        process_ask_no_more(c->asked, c->asked_as);
     list_remove(&c->others);
     c->control->connection_count--;
     waiting_clear(c);
@@ -106,6 +109,7 @@ static void ask_when_ready(struct connection *c)
         return;
     c->asked_as = ++c->control->last_id;
     c->waiting->id = c->asked_as;
+    c->waiting->uid = c->uid;
     process_ask(c->asked, c->waiting);
     waiting_clear(c);
 }
@@ -181,13 +185,14 @@ static const struct channel_events connection_events = { on_frame, on_closed };
 
 /* --- accepting ------------------------------------------------------------------------------- */
 
-static bool is_welcome(const struct control *control, int fd)
+static bool is_welcome(const struct control *control, int fd, uid_t *out_uid)
 {
-    struct ucred peer;
+    struct ucred peer = { .uid = (uid_t)-1 };
     socklen_t size = sizeof(peer);
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
         return false;
+    *out_uid = peer.uid;
     return peer.uid == 0 || peer.uid == geteuid() || peer.uid == control->user.uid;
 }
 
@@ -195,18 +200,20 @@ static void on_connect(void *ctx, bool readable, bool writable)
 {
     struct control *control = ctx;
     struct connection *c;
+    uid_t uid;
     int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     (void)readable;
     (void)writable;
     if (fd < 0)
         return;
-    if (control->connection_count >= CONNECTIONS_MAX || !is_welcome(control, fd)) {
+    if (control->connection_count >= CONNECTIONS_MAX || !is_welcome(control, fd, &uid)) {
         close(fd);
         return;
     }
     c = memory_new(sizeof(*c));
     c->control = control;
+    c->uid = uid;
     c->patience = loop_timer_new(control->loop, on_patience_ended, c);
     c->channel = channel_open(control->loop, fd, &connection_events, c);
     list_append(&control->connections, &c->others);

@@ -304,6 +304,14 @@ void process_ask(struct process *p, const Ipc__ControlRequest *request)
     say(p, FRAME_CONTROL_REQUEST, &request->base, SPAN(""));
 }
 
+void process_ask_no_more(struct process *p, uint64_t id)
+{
+    Ipc__ControlGone gone = IPC__CONTROL_GONE__INIT;
+
+    gone.id = id;
+    say(p, FRAME_CONTROL_GONE, &gone.base, SPAN(""));
+}
+
 void process_kill(struct process *p)
 {
     kill(p->pid, SIGKILL);

@@ -52,6 +52,8 @@ void process_give_settings(struct process *p, uint64_t generation, struct span s
 /* It takes nothing new and ends; killed when it has not some seconds after `wait_ms`. */
 void process_drain(struct process *p, int64_t wait_ms);
 void process_ask(struct process *p, const Ipc__ControlRequest *request);
+/* Whoever asked this is gone. */
+void process_ask_no_more(struct process *p, uint64_t id);
 void process_kill(struct process *p);
 
 const struct role_row *process_row(const struct process *p);

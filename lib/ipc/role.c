@@ -60,6 +60,7 @@ struct role {
     struct list files;
     int shared;
     struct list waiting;
+    struct list requests; /* of operators, not yet answered */
     bool greeted;
     bool started;
     const struct role_events *events; /* NULL before role_serve */
@@ -68,8 +69,10 @@ struct role {
 };
 
 struct role_request {
+    struct list others;
     struct role *role;
     Ipc__ControlRequest *message;
+    bool is_gone;
 };
 
 const char *role_name(enum role_id id)
@@ -286,10 +289,26 @@ static void on_control(struct role *role, const struct channel_frame *frame)
     struct role_request *request = memory_new(sizeof(*request));
     request->role = role;
     request->message = message;
+    list_append(&role->requests, &request->others);
     if (role->events && role->events->control)
         role->events->control(role->ctx, request);
     else
         role_reply_failed(&request, "this role answers no requests");
+}
+
+static void on_control_gone(struct role *role, const struct channel_frame *frame)
+{
+    Ipc__ControlGone *gone = channel_decode(frame, &ipc__control_gone__descriptor);
+    struct role_request *request;
+
+    if (!gone)
+        role_die(ROLE_EXIT_TROUBLE, error_new(ERROR_LOCAL, "a control frame does not decode"));
+    LIST_EACH(request, &role->requests, struct role_request, others)
+    {
+        if (request->message->id == gone->id)
+            request->is_gone = true;
+    }
+    ipc__control_gone__free_unpacked(gone, NULL);
 }
 
 static void on_start(struct role *role)
@@ -323,6 +342,8 @@ static void on_frame(void *ctx, struct channel_frame *frame)
         on_drain(role, frame);
     else if (frame->type == FRAME_CONTROL_REQUEST)
         on_control(role, frame);
+    else if (frame->type == FRAME_CONTROL_GONE)
+        on_control_gone(role, frame);
 }
 
 /* The supervisor is gone: so is this role (design.md section 2). */
@@ -358,6 +379,7 @@ struct role *role_open(int fd)
     signal(SIGTERM, SIG_IGN);
     role->shared = -1;
     list_init(&role->waiting);
+    list_init(&role->requests);
     list_init(&role->files);
     role->loop = loop_new();
     role->pairs = map_new();
@@ -490,6 +512,16 @@ struct span role_request_argument(const struct role_request *request, const char
     return (struct span){ NULL, 0 };
 }
 
+uint32_t role_request_uid(const struct role_request *request)
+{
+    return request->message->uid;
+}
+
+bool role_request_is_gone(const struct role_request *request)
+{
+    return request->is_gone;
+}
+
 static void send_reply(const struct role_request *request, struct span body, bool failed, bool last)
 {
     Ipc__ControlReply reply = IPC__CONTROL_REPLY__INIT;
@@ -502,6 +534,7 @@ static void send_reply(const struct role_request *request, struct span body, boo
 
 static void request_free(struct role_request **request)
 {
+    list_remove(&(*request)->others);
     ipc__control_request__free_unpacked((*request)->message, NULL);
     free(*request);
     *request = NULL;

@@ -103,6 +103,10 @@ void role_die(int exit_status, struct error *why) __attribute__((noreturn));
 struct span role_request_verb(const struct role_request *request);
 /* data NULL when there is none of that name. */
 struct span role_request_argument(const struct role_request *request, const char *name);
+/* Who asks, as the supervisor has it from the system. */
+uint32_t role_request_uid(const struct role_request *request);
+/* The asker went away: a long answer or task may end.  The request is still to be answered. */
+bool role_request_is_gone(const struct role_request *request);
 /* A piece of the answer (JSON); with `last` the request is freed and *request set to NULL. */
 void role_reply(struct role_request **request, struct span json, bool last);
 /* Ends it with a sentence for people. */
