@@ -71,6 +71,10 @@ enum {
     DNS_UDP_SIZE = 1232,       /* rfc/dns.md DNS-14 */
     ATTEMPT_CONNECTS_MAX = 30, /* pitfalls.md section 7.10 */
 
+    /* TLS sessions of the outgoing side */
+    TLS_RESUMABLE_MAX = 8 * 1024, /* bytes of one that is kept; a server chooses most of them */
+    TLS_GIFTS_MAX = 2,            /* sessions taken of one connection; OpenSSL's servers give two */
+
     /* MTA-STS and TLS-RPT */
     STS_ID_MAX = 32,                  /* RFC 8461 s.3.1 */
     STS_POLICY_BYTES_MAX = 64 * 1024, /* RFC 8461 s.3.3 */

@@ -384,6 +384,17 @@ void stream_secure_client(struct stream *stream, struct tls_context *context, co
     wire_secure_client(&stream->wire, context, name);
 }
 
+void stream_resume_tls(struct stream *stream, const struct tls_resumable *resumable)
+{
+    ensure(stream->phase == PHASE_SECURING);
+    wire_resume(&stream->wire, resumable);
+}
+
+struct tls_resumable *stream_resumable(const struct stream *stream)
+{
+    return wire_resumable(&stream->wire);
+}
+
 void stream_secure_server(struct stream *stream, struct tls_context *context)
 {
     ensure(stream->phase == PHASE_OPEN && !stream->wire.ssl);

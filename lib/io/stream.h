@@ -12,7 +12,7 @@
 #include "lib/base/error.h"
 #include "lib/base/network.h"
 #include "lib/io/loop.h"
-#include "lib/io/tls.h"
+#include "lib/io/tls_resumption.h"
 
 struct stream;
 
@@ -101,6 +101,13 @@ size_t stream_unused(const struct stream *stream);
 void stream_secure_client(struct stream *stream, struct tls_context *context, const char *name);
 void stream_secure_server(struct stream *stream, struct tls_context *context);
 bool stream_is_secure(const struct stream *stream);
+/*
+ * Right behind stream_secure_client: offers a session of before, lent for the call.  The server may
+ * take it or not; session->resumed tells.
+ */
+void stream_resume_tls(struct stream *stream, const struct tls_resumable *resumable);
+/* One more session that the server has given for later connections; the caller's, NULL: none. */
+struct tls_resumable *stream_resumable(const struct stream *stream);
 /* What ties an authentication to this TLS session; gives its length, 0: there is none. */
 size_t stream_tls_binding(const struct stream *stream, enum tls_binding kind,
                           unsigned char room[TLS_BINDING_MAX]);

@@ -182,7 +182,7 @@ SSL_CTX *tls_context_bare(const SSL_METHOD *method, const struct tls_ground *flo
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_read_ahead(ctx, 0);
-    /* Every session is a full handshake: a resumed one would not be verified again. */
+    /* Without a key to keep it under, none is resumed: it would not be verified again. */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     ERR_clear_error();
@@ -203,6 +203,7 @@ struct error *tls_client_context_new(struct tls_trust *trust, enum tls_floor flo
     SSL_CTX *ctx = tls_context_bare(TLS_client_method(), &floors[floor]);
 
     SSL_CTX_set1_cert_store(ctx, trust->store);
+    tls_resumption_allow(ctx);
     tls_context_wrap(ctx, out_context);
     return NULL;
 }

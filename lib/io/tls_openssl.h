@@ -5,7 +5,7 @@
 #ifndef WAXSEAL_IO_TLS_OPENSSL_H
 #define WAXSEAL_IO_TLS_OPENSSL_H
 
-#include "lib/io/tls.h"
+#include "lib/io/tls_resumption.h"
 
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -54,6 +54,15 @@ SSL *tls_session_begin(struct tls_context *context, const char *name);
 
 /* What stands after the handshake. `name` is the one that the session began with, or NULL. */
 void tls_session_describe(SSL *ssl, const char *name, struct tls_session *out_session);
+
+/* --- resumption by clients (tls_resumption.h) */
+
+/* Sessions of this context may be kept, and be resumed. */
+void tls_resumption_allow(SSL_CTX *ctx);
+/* Before the handshake: offers one. */
+void tls_resumption_offer(SSL *ssl, const struct tls_resumable *resumable);
+/* After it: one more that the server has given, as tls_session_describe judges it; NULL: none. */
+struct tls_resumable *tls_resumption_take(SSL *ssl, const char *name);
 
 /* Gives the binding's length; 0: this session has none. */
 size_t tls_session_binding(SSL *ssl, enum tls_binding kind, unsigned char room[TLS_BINDING_MAX]);

@@ -202,16 +202,35 @@ static int64_t utc_ms_of(const ASN1_TIME *when)
 }
 
 /* A peer without certificate leaves OpenSSL's result at "ok": look for the certificate first. */
-static void describe_certificate(SSL *ssl, const char *name, struct tls_session *s)
+/*
+ * OpenSSL takes over the verdict of the handshake that a resumed session comes from, whatever name
+ * is asked for now: what can be seen in the certificate is compared anew.
+ */
+static long verdict_for(SSL *ssl, X509 *certificate, const char *name)
 {
-    X509 *certificate = SSL_get0_peer_certificate(ssl);
     long result = SSL_get_verify_result(ssl);
     struct span host;
 
+    if (!name || result != X509_V_OK)
+        return result;
+    if (!reference_host(span_of(name), &host))
+        return X509_V_ERR_HOSTNAME_MISMATCH;
+    if (!SSL_session_reused(ssl))
+        return X509_V_OK;
+    if (!tls_certificate_bears(certificate, host))
+        return X509_V_ERR_HOSTNAME_MISMATCH;
+    return X509_cmp_current_time(X509_get0_notAfter(certificate)) > 0 ? X509_V_OK
+                                                                      : X509_V_ERR_CERT_HAS_EXPIRED;
+}
+
+static void describe_certificate(SSL *ssl, const char *name, struct tls_session *s)
+{
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    long result;
+
     if (!certificate)
         return;
-    if (name && result == X509_V_OK && !reference_host(span_of(name), &host))
-        result = X509_V_ERR_HOSTNAME_MISMATCH;
+    result = verdict_for(ssl, certificate, name);
     s->cert = tls_verdict_of(result);
     snprintf(s->cert_reason, sizeof(s->cert_reason), "%s", tls_reason_of(result));
     describe_name(X509_get_subject_name(certificate), s->subject);

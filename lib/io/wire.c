@@ -151,6 +151,16 @@ void wire_secure_client(struct wire *wire, struct tls_context *context, const ch
     ensure(SSL_set_fd(wire->ssl, wire->fd) == 1);
 }
 
+void wire_resume(struct wire *wire, const struct tls_resumable *resumable)
+{
+    tls_resumption_offer(wire->ssl, resumable);
+}
+
+struct tls_resumable *wire_resumable(const struct wire *wire)
+{
+    return wire->secured && wire->name ? tls_resumption_take(wire->ssl, wire->name) : NULL;
+}
+
 void wire_secure_server(struct wire *wire, struct tls_context *context)
 {
     wire->ssl = tls_session_begin(context, NULL);

@@ -9,7 +9,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/network.h"
-#include "lib/io/tls.h"
+#include "lib/io/tls_resumption.h"
 
 enum wire_result {
     WIRE_DONE,
@@ -55,6 +55,11 @@ enum wire_result wire_write(struct wire *wire, struct span bytes, size_t *out_le
 void wire_secure_client(struct wire *wire, struct tls_context *context, const char *name);
 void wire_secure_server(struct wire *wire, struct tls_context *context);
 enum wire_result wire_handshake(struct wire *wire, struct tls_session *out_session);
+
+/* Before the handshake of a client: a session to resume, lent for the call. */
+void wire_resume(struct wire *wire, const struct tls_resumable *resumable);
+/* After it: one more that the server has given for later, or NULL. */
+struct tls_resumable *wire_resumable(const struct wire *wire);
 
 /* See tls_session_binding; 0 without TLS. */
 size_t wire_binding(const struct wire *wire, enum tls_binding kind,
