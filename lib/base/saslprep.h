@@ -1,6 +1,6 @@
 /*
  * saslprep - the one form of a password that can be typed in several (RFC 4013); libidn behind it.
- * Called by smtpd/auth/password, `waxseal user` and queue/deliver/auth_client.  Printable ASCII is
+ * Called by smtpd/auth/password, `waxseal user` and queue/deliver/login.  Printable ASCII is
  * its own form.  Pure.
  */
 #ifndef WAXSEAL_BASE_SASLPREP_H

@@ -1,7 +1,7 @@
 /*
  * scram_keys - what both sides of SCRAM-SHA-256 know alike (RFC 5802 s.3, RFC 7677): the keys that
  * come of a password, the mask that hides one of them in the proof, and the pieces of a message.
- * Called by smtpd/auth/scram (the server) and queue/deliver/auth_client (the client).  Pure.
+ * Called by smtpd/auth/scram (the server) and queue/deliver/login (the client).  Pure.
  */
 #ifndef WAXSEAL_IO_SCRAM_KEYS_H
 #define WAXSEAL_IO_SCRAM_KEYS_H

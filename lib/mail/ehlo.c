@@ -55,6 +55,38 @@ static void take_limits(struct ehlo *offered, struct span parameters)
     }
 }
 
+static unsigned mechanisms_of(struct span words)
+{
+    const struct {
+        struct span name;
+        unsigned bit;
+    } known[] = {
+        { SPAN("PLAIN"), EHLO_AUTH_PLAIN },
+        { SPAN("LOGIN"), EHLO_AUTH_LOGIN },
+        { SPAN("SCRAM-SHA-256"), EHLO_AUTH_SCRAM },
+        { SPAN("SCRAM-SHA-256-PLUS"), EHLO_AUTH_SCRAM_PLUS },
+    };
+    unsigned mechanisms = 0;
+    struct span word;
+
+    while (span_cut(&words, ' ', &word))
+        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+            if (span_equal_nocase(word, known[i].name))
+                mechanisms |= known[i].bit;
+    return mechanisms;
+}
+
+static void take_auth(struct ehlo *offered, struct span parameters)
+{
+    offered->auth = true;
+    offered->auth_said |= mechanisms_of(parameters);
+}
+
+unsigned ehlo_mechanisms(const struct ehlo *offered)
+{
+    return offered->auth ? offered->auth_said : offered->auth_legacy;
+}
+
 static bool *flag_of(struct ehlo *offered, struct span keyword)
 {
     const struct {
@@ -97,4 +129,8 @@ void ehlo_line(struct ehlo *offered, unsigned number, struct span text)
         take_size(offered, span_trim(span_from(text, keyword.len)));
     else if (span_equal_nocase(keyword, SPAN("LIMITS")))
         take_limits(offered, span_trim(span_from(text, keyword.len)));
+    else if (span_equal_nocase(keyword, SPAN("AUTH")))
+        take_auth(offered, span_from(text, keyword.len));
+    else if (span_starts_with_nocase(keyword, SPAN("AUTH=")))
+        offered->auth_legacy |= mechanisms_of(span_from(text, sizeof("AUTH=") - 1));
 }

@@ -7,6 +7,14 @@
 #include "lib/base/limits.h"
 #include "lib/base/span.h"
 
+/* Mechanisms of AUTH that we know (RFC 4954), as bits. */
+enum {
+    EHLO_AUTH_PLAIN = 1,
+    EHLO_AUTH_LOGIN = 2,
+    EHLO_AUTH_SCRAM = 4,
+    EHLO_AUTH_SCRAM_PLUS = 8,
+};
+
 struct ehlo {
     char name[DOMAIN_MAX + 1]; /* the first word of its first line, made harmless */
     bool starttls;
@@ -20,6 +28,9 @@ struct ehlo {
     bool requiretls;
     bool mt_priority;
     bool enhanced_status;
+    bool auth;               /* there is an AUTH line ... */
+    unsigned auth_said;      /* ... with these mechanisms */
+    unsigned auth_legacy;    /* of "AUTH=PLAIN LOGIN", as servers of the last century say */
     unsigned recipients_max; /* LIMITS (RFC 9422): RCPT commands a transaction; 0: not said */
     unsigned messages_max;   /* MAIL commands a session */
     unsigned domains_max;    /* recipient domains a session */
@@ -30,5 +41,7 @@ struct ehlo {
 void ehlo_clear(struct ehlo *offered);
 /* Takes line `number` (0: the greeting line); unknown and malformed keywords are ignored. */
 void ehlo_line(struct ehlo *offered, unsigned number, struct span text);
+/* The mechanisms; the old spelling counts where the right one is missing (CLI-24). */
+unsigned ehlo_mechanisms(const struct ehlo *offered);
 
 #endif

@@ -131,6 +131,27 @@ static void limits_are_read_and_bad_ones_ignored(void **state)
     assert_int_equal(e.domains_max, 0);
 }
 
+static void mechanisms_of_auth_are_noted(void **state)
+{
+    static const char *const both[] = { "mx", "AUTH=LOGIN", "AUTH plain SCRAM-SHA-256 X-OTHER",
+                                        NULL };
+    static const char *const old[] = { "mx", "AUTH=PLAIN LOGIN", NULL };
+    static const char *const plus[] = { "mx", "AUTH SCRAM-SHA-256-PLUS", "AUTH LOGIN", NULL };
+    static const char *const empty[] = { "mx", "AUTH", NULL };
+    struct ehlo e = offered_by(both);
+    (void)state;
+    assert_true(e.auth);
+    assert_int_equal(ehlo_mechanisms(&e), EHLO_AUTH_PLAIN | EHLO_AUTH_SCRAM);
+    e = offered_by(old);
+    assert_false(e.auth);
+    assert_int_equal(ehlo_mechanisms(&e), EHLO_AUTH_PLAIN | EHLO_AUTH_LOGIN);
+    e = offered_by(plus);
+    assert_int_equal(ehlo_mechanisms(&e), EHLO_AUTH_SCRAM_PLUS | EHLO_AUTH_LOGIN);
+    e = offered_by(empty);
+    assert_true(e.auth);
+    assert_int_equal(ehlo_mechanisms(&e), 0);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -146,6 +167,9 @@ int main(void)
           0, 0 },
         { "ehlo: limits are read, and bad ones ignored (RFC 9422)",
           limits_are_read_and_bad_ones_ignored, 0, 0, 0 },
+        { "ehlo: mechanisms of AUTH are noted, in the old spelling only where the right one is "
+          "missing",
+          mechanisms_of_auth_are_noted, 0, 0, 0 },
         { "ehlo: clearing forgets everything (RFC 3207 s.4.2)", clearing_forgets_everything, 0, 0,
           0 },
     };
