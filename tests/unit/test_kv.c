@@ -1,4 +1,5 @@
 #include "lib/io/kv.h"
+#include "lib/base/memory.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -402,6 +403,24 @@ static void checksums_are_crc_32c(void **state)
     assert_int_equal(kv_checksum(kv_checksum(0, SPAN("1234")), SPAN("56789")), 0xe3069283);
 }
 
+/* Long runs are summed in blocks; in pieces of seven bytes there is none. */
+static void checksums_of_long_runs_are_those_of_their_pieces(void **state)
+{
+    enum { LONG = 3 * 16384 };
+    char *bytes = memory_new(LONG);
+
+    (void)state;
+    for (size_t i = 0; i < LONG; i++)
+        bytes[i] = (char)(i * 2654435761u >> 13);
+    for (size_t len = 0; len <= LONG; len += len < 4200 ? 1 : 1361) {
+        uint32_t sum = 0;
+        for (size_t at = 0; at < len; at += 7)
+            sum = kv_checksum(sum, (struct span){ bytes + at, len - at < 7 ? len - at : 7 });
+        assert_int_equal(kv_checksum(0, (struct span){ bytes, len }), sum);
+    }
+    free(bytes);
+}
+
 #define STORY(title, function)                                                                     \
     {                                                                                              \
         title, function, make_folder, remove_folder, NULL                                          \
@@ -435,6 +454,8 @@ int main(void)
               the_reserve_is_allocated_ahead_of_what_is_used),
         STORY("a forgotten reader shows in the figures", a_forgotten_reader_shows_in_the_figures),
         STORY("checksums are CRC-32C", checksums_are_crc_32c),
+        STORY("checksums of long runs are those of their pieces",
+              checksums_of_long_runs_are_those_of_their_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
