@@ -99,6 +99,7 @@ static void begin_envelope(struct conversation *talk, const struct mail_command 
     const struct access_facts facts = access_facts_of(talk, NULL);
     struct envelope *envelope = &talk->envelope;
 
+    listener_settings_label(talk->listener, envelope->listener);
     memcpy(envelope->user, talk->user, sizeof(envelope->user));
     envelope->from_stranger = access_is_stranger(&facts);
     envelope->reverse_path = mail->reverse_path;
@@ -170,25 +171,34 @@ static enum reply_id find_mailbox(struct conversation *talk, const struct addres
     return mailbox_set_has(talk->recipients, path) ? REPLY_RECIPIENT_OK : REPLY_NO_SUCH_MAILBOX;
 }
 
+/* REPLY_RECIPIENT_OK unless a route says that such mail is an error. */
+static enum reply_id judge_route(struct conversation *talk, const struct address *path)
+{
+    const struct route_settings *route =
+        recipients_refused(talk->settings, talk->aliases, &talk->envelope, path);
+
+    if (!route)
+        return REPLY_RECIPIENT_OK;
+    talk->reason = route->error_text;
+    return REPLY_ROUTE_REFUSES;
+}
+
 /* Brings a forward-path to where its mail goes; REPLY_RECIPIENT_OK when it may. */
 static enum reply_id admit(struct conversation *talk, struct address *path)
 {
     const struct access_facts facts = access_facts_of(talk, path);
     struct access_judgement judgement = access_judge(&facts);
+    enum reply_id verdict;
 
     talk->reason = judgement.reason;
-    switch (judgement.verdict) {
-    case ACCESS_RELAY:
-        return REPLY_RECIPIENT_OK;
-    case ACCESS_POSTMASTER:
-        return recipients_find_postmaster(talk->settings, path) ? REPLY_RECIPIENT_OK
-                                                                : REPLY_NO_POSTMASTER;
-    case ACCESS_OWN:
-        return find_mailbox(talk, path);
-    case ACCESS_DENIED:
+    if (judgement.verdict == ACCESS_DENIED)
         return REPLY_RELAYING_DENIED;
-    }
-    return REPLY_RELAYING_DENIED;
+    if (judgement.verdict == ACCESS_POSTMASTER && !recipients_find_postmaster(talk->settings, path))
+        return REPLY_NO_POSTMASTER;
+    verdict = judge_route(talk, path);
+    if (verdict == REPLY_RECIPIENT_OK && judgement.verdict == ACCESS_OWN)
+        verdict = find_mailbox(talk, path);
+    return verdict;
 }
 
 enum reply_id take_rcpt(struct conversation *talk, struct span argument)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "lib/mail/rewrite.h"
+#include "lib/mail/routing.h"
 
 void recipients_rewrite(const struct settings *settings, struct address *path)
 {
@@ -22,6 +23,51 @@ bool recipients_find_postmaster(const struct settings *settings, struct address 
         return address_parse(span_of(settings->postmaster), out) == ADDRESS_FINE;
     snprintf(text, sizeof(text), "postmaster@%s", settings->hostname);
     return address_parse(span_of(text), out) == ADDRESS_FINE;
+}
+
+struct refusal {
+    const struct settings *settings;
+    const struct envelope *envelope;
+    const struct route_settings *route;
+};
+
+static void look_for_refusal(void *ctx, const struct address *target)
+{
+    struct refusal *refusal = ctx;
+    struct address path = *target;
+    struct routing routing;
+
+    recipients_rewrite(refusal->settings, &path);
+    const struct routing_facts facts = {
+        .domain = span_of(path.domain),
+        .sender_domain = span_of(refusal->envelope->reverse_path.domain),
+        .listener = span_of(refusal->envelope->listener),
+        .user = span_of(refusal->envelope->user),
+    };
+    routing_choose(refusal->settings, &facts, &routing);
+    if (routing.route && routing.route->to == ROUTE_TO_ERROR)
+        refusal->route = routing.route;
+}
+
+/* Visits those for whom a path stands: the targets of an alias, or itself. */
+static void visit(const struct settings *settings, const struct aliases *aliases,
+                  const struct address *path, alias_target_fn *target, void *ctx)
+{
+    const struct alias_home home = { span_of(settings->hostname), span_of(settings->origin) };
+
+    if (!aliases_expand(aliases, &home, path, target, ctx))
+        target(ctx, path);
+}
+
+const struct route_settings *recipients_refused(const struct settings *settings,
+                                                const struct aliases *aliases,
+                                                const struct envelope *envelope,
+                                                const struct address *path)
+{
+    struct refusal refusal = { settings, envelope, NULL };
+
+    visit(settings, aliases, path, look_for_refusal, &refusal);
+    return refusal.route;
 }
 
 struct addition {
@@ -53,12 +99,10 @@ bool recipients_add(const struct settings *settings, const struct aliases *alias
                     struct envelope *envelope, const struct rcpt_command *rcpt)
 {
     struct addition addition = { settings, envelope, rcpt, most, true };
-    const struct alias_home home = { span_of(settings->hostname), span_of(settings->origin) };
     unsigned count = envelope->recipient_count;
     size_t octets = envelope->recipient_octets;
 
-    if (!aliases_expand(aliases, &home, &rcpt->forward_path, add_one, &addition))
-        add_one(&addition, &rcpt->forward_path);
+    visit(settings, aliases, &rcpt->forward_path, add_one, &addition);
     if (envelope->recipient_count == count) /* an alias of too many */
         addition.fits = false;
     if (!addition.fits) {

@@ -90,6 +90,7 @@ static const struct reply_line lines[REPLY_FAULTS] = {
     [REPLY_SENDER_DENIED] = { 553, "5.7.1", "Sender denied: ", NEXT_COMMAND },
     [REPLY_AUTHOR_DENIED] = { 550, "5.7.1", "From names an author that you may not use",
                               NEXT_COMMAND },
+    [REPLY_ROUTE_REFUSES] = { 550, "", "", NEXT_COMMAND }, /* the route's own words follow */
     [REPLY_RELAYING_DENIED] = { 550, "5.7.1", "Relaying denied: ", NEXT_COMMAND },
     [REPLY_REQUIRETLS_WANTS_TLS] = { 530, "5.7.10", "REQUIRETLS is for messages inside TLS",
                                      NEXT_COMMAND },

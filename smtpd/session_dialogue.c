@@ -11,7 +11,8 @@
 
 /* --- saying */
 
-enum { DETAIL_SIZE = SETTINGS_BANNER_SIZE };
+enum { DETAIL_SIZE = SETTINGS_ROUTE_TEXT_SIZE };
+_Static_assert((int)DETAIL_SIZE >= (int)SETTINGS_BANNER_SIZE, "a banner fits");
 _Static_assert((int)DETAIL_SIZE >= (int)QID_TEXT_SIZE, "a queue id fits");
 
 /* What some replies add to their text. */
@@ -24,7 +25,7 @@ static void reply_detail(const struct session *s, enum reply_id reply, uint64_t 
     else if (reply == REPLY_QUEUED)
         qid_format(id, detail);
     else if (reply == REPLY_RELAYING_DENIED || reply == REPLY_SENDER_DENIED ||
-             reply == REPLY_SHARE_SPENT)
+             reply == REPLY_ROUTE_REFUSES || reply == REPLY_SHARE_SPENT)
         span_to_string(span_of(s->talk.reason), detail, DETAIL_SIZE);
     else if (reply == REPLY_BAD_CONTENT)
         span_to_string(span_of(data_fault_name(s->intake.data.fault)), detail, DETAIL_SIZE);

@@ -22,6 +22,7 @@ enum {
     HEADER_BYTES_MAX = 256 * 1024,    /* pitfalls.md section 7.6; settings may lower it */
     ENVID_MAX = 100,                  /* RFC 3461 s.5.4 */
     ORCPT_MAX = 500,                  /* RFC 3461 s.5.4 */
+    LISTENER_LABEL_MAX = 255,         /* a name, an address or the path of a socket */
     RECIPIENTS_PER_JOB_MAX = 100,     /* RFC 5321 s.4.5.3.1.8 */
     SMTPD_DEFERRALS_MAX = 1000,       /* commands refused for now (4yz), without mail, before 421 */
     SMTPD_CHUNKS_MAX = 20000,         /* BDAT commands a message; pitfalls.md section 7.6 */

@@ -9,6 +9,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/error.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/network.h"
 
@@ -42,7 +43,7 @@ enum route_families { FAMILIES_BOTH, FAMILIES_IPV4, FAMILIES_IPV6 };
 enum {
     SETTINGS_PATH_SIZE = 512,
     SETTINGS_NAME_SIZE = 256,
-    SETTINGS_UNIX_SIZE = 256,
+    SETTINGS_UNIX_SIZE = LISTENER_LABEL_MAX + 1,
     SETTINGS_LABEL_SIZE = 32,
     SETTINGS_BANNER_SIZE = 128,
     SETTINGS_NETWORKS_MAX = 64,
@@ -229,7 +230,7 @@ struct route_settings {
     struct name_list users;        /* who logged in; "*": whoever */
 
     enum route_to to;
-    char error_text[SETTINGS_ROUTE_TEXT_SIZE];         /* with ROUTE_TO_ERROR; never empty then */
+    char error_text[SETTINGS_ROUTE_TEXT_SIZE];         /* with ROUTE_TO_ERROR: "5.7.1 TEXT" */
     struct route_host hosts[SETTINGS_ROUTE_HOSTS_MAX]; /* with ROUTE_TO_HOSTS: at least one */
     unsigned host_count;
 

@@ -147,12 +147,35 @@ static bool route_host_read(struct span text, const struct setting *setting, voi
     return true;
 }
 
-/* As text of a reply: an enhanced status in front is one of failure (RFC 3463 s.2). */
-static bool error_text_is_valid(struct span text)
+/* "5.7.1": numbers of at most three digits (RFC 3463 s.2). */
+static bool is_status(struct span text)
 {
-    bool has_status = text.len > 1 && ascii_is_digit(text.data[0]) && text.data[1] == '.';
+    struct span part;
+    uint64_t number;
+    unsigned parts = 0;
 
-    return setting_banner.valid(text) && !(has_status && text.data[0] != '5');
+    while (span_cut(&text, '.', &part)) {
+        if (part.len > 3 || !span_to_number(part, 999, &number))
+            return false;
+        parts++;
+    }
+    return parts == 3;
+}
+
+/* As text of a reply; a status in front is one of failure, and 5.7.1 when none is written. */
+static bool error_read(struct span text, struct route_settings *route)
+{
+    struct span first = span_first(text, span_find(text, ' '));
+    bool has_status = is_status(first);
+    size_t room = sizeof(route->error_text) - sizeof("5.7.1 ") + 1;
+
+    if (!setting_banner.valid(text) ||
+        (has_status && (first.len == text.len || first.data[0] != '5' || first.data[1] != '.')))
+        return false;
+    if (has_status)
+        return span_to_string(text, route->error_text, sizeof(route->error_text));
+    memcpy(route->error_text, "5.7.1 ", strlen("5.7.1 "));
+    return span_to_string(text, route->error_text + strlen("5.7.1 "), room);
 }
 
 static bool route_word_read(struct span text, struct route_settings *route)
@@ -164,10 +187,8 @@ static bool route_word_read(struct span text, struct route_settings *route)
     } else if (span_equal(text, SPAN("discard"))) {
         route->to = ROUTE_TO_DISCARD;
     } else if (span_starts_with(text, error)) {
-        struct span words = span_trim(span_from(text, error.len));
         route->to = ROUTE_TO_ERROR;
-        return error_text_is_valid(words) &&
-               span_to_string(words, route->error_text, sizeof(route->error_text));
+        return error_read(span_trim(span_from(text, error.len)), route);
     } else {
         return false;
     }

@@ -39,8 +39,9 @@ struct envelope {
     int64_t received_utc_ms;
     char client_name[DOMAIN_MAX + 1]; /* as it said in EHLO, made harmless */
     struct ip_address client_address;
-    char user[ADDRESS_MAX + 1]; /* authenticated, or "local:1000"; "" for none */
-    uint64_t declared_size;     /* SIZE=, 0 for none */
+    char listener[LISTENER_LABEL_MAX + 1]; /* what it came in by is called; "" for our own mail */
+    char user[ADDRESS_MAX + 1];            /* authenticated, or "local:1000"; "" for none */
+    uint64_t declared_size;                /* SIZE=, 0 for none */
     struct envelope_recipient *recipients;
     unsigned recipient_count;
     size_t recipient_octets; /* at least what they take on their way between roles */

@@ -103,31 +103,11 @@ void routing_choose(const struct settings *settings, const struct routing_facts 
 
 /* --- errors ---------------------------------------------------------------------------------- */
 
-/* "5.x.y" (RFC 3463 s.2). */
-static bool is_status(struct span word)
-{
-    struct span part;
-    uint64_t number;
-    unsigned parts = 0;
-
-    while (span_cut(&word, '.', &part)) {
-        if (part.len > 3 || !span_to_number(part, 999, &number) || (parts == 0 && number != 5))
-            return false;
-        parts++;
-    }
-    return parts == 3;
-}
-
 void routing_error(const struct route_settings *route, struct span *out_status,
                    struct span *out_words)
 {
     struct span text = span_of(route->error_text);
-    struct span first = span_first(text, span_find(text, ' '));
 
-    *out_status = SPAN("5.7.1");
-    *out_words = text;
-    if (is_status(first) && first.len < text.len) {
-        *out_status = first;
-        *out_words = span_trim(span_from(text, first.len));
-    }
+    *out_status = span_first(text, span_find(text, ' '));
+    *out_words = span_from(text, out_status->len + 1);
 }

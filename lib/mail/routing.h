@@ -33,8 +33,7 @@ const struct route_settings *routing_route(const struct settings *settings, stru
 /* The route that a hop name is of; NULL: of none, or it is not there any more. */
 const struct route_settings *routing_of_hop(const struct settings *settings, struct span hop);
 
-/* The enhanced status and the words of an error route: "5.7.1" and its text, unless that begins
- * with a status. */
+/* The enhanced status and the words of an error route. */
 void routing_error(const struct route_settings *route, struct span *out_status,
                    struct span *out_words);
 

@@ -221,6 +221,67 @@ static void envelope_holds_what_was_said(void **state)
     assert_string_equal(b->talk.envelope.recipients[1].forward_path.text, "c@example.com");
 }
 
+/* An error route for one domain, or a rule of whom else it is about. */
+static struct route_settings *add_error_route(struct bench *b, const char *domain)
+{
+    struct route_settings *route = &b->settings.routes[b->settings.route_count++];
+
+    memset(route, 0, sizeof(*route));
+    strcpy(route->name, "closed");
+    strcpy(route->recipients.text, domain);
+    route->recipients.count = 1;
+    route->to = ROUTE_TO_ERROR;
+    strcpy(route->error_text, "5.7.1 not any more");
+    return route;
+}
+
+static void an_error_route_refuses_at_rcpt(void **state)
+{
+    struct bench *b = *state;
+
+    add_error_route(b, "closed.example");
+    add_rewrite(b, "old.example", "closed.example");
+    begin_transaction(b);
+    assert_int_equal(say(b, "RCPT TO:<b@closed.example>"), REPLY_ROUTE_REFUSES);
+    assert_string_equal(b->talk.reason, "5.7.1 not any more");
+    assert_int_equal(say(b, "RCPT TO:<b@old.example>"), REPLY_ROUTE_REFUSES);
+    assert_int_equal(say(b, "RCPT TO:<b@below.closed.example>"), REPLY_RECIPIENT_OK);
+    assert_int_equal(b->talk.envelope.recipient_count, 2);
+}
+
+static void routes_see_the_listener_and_the_sender(void **state)
+{
+    struct bench *b = *state;
+    struct route_settings *route = add_error_route(b, "closed.example");
+
+    strcpy(b->settings.listeners[0].name, "inside");
+    strcpy(route->senders.text, "example.net");
+    route->senders.count = 1;
+    strcpy(route->listeners.text, "inside");
+    route->listeners.count = 1;
+    begin_transaction(b);
+    assert_string_equal(b->talk.envelope.listener, "inside");
+    assert_int_equal(say(b, "RCPT TO:<b@closed.example>"), REPLY_ROUTE_REFUSES);
+    assert_int_equal(say(b, "RSET"), REPLY_OK);
+    assert_int_equal(say(b, "MAIL FROM:<>"), REPLY_SENDER_OK);
+    assert_int_equal(say(b, "RCPT TO:<b@closed.example>"), REPLY_RECIPIENT_OK);
+}
+
+static void an_alias_of_a_refused_target_is_refused(void **state)
+{
+    struct bench *b = *state;
+    struct aliases *aliases =
+        aliases_parse(SPAN("ops: ada@example.com, ada@closed.example\n"), NULL, NULL);
+
+    add_error_route(b, "closed.example");
+    b->talk.aliases = aliases;
+    begin_transaction(b);
+    assert_int_equal(say(b, "RCPT TO:<ops@relay.example>"), REPLY_ROUTE_REFUSES);
+    assert_int_equal(b->talk.envelope.recipient_count, 1);
+    b->talk.aliases = NULL;
+    aliases_free(&aliases);
+}
+
 static void postmaster_goes_to_the_one_set(void **state)
 {
     struct bench *b = *state;
@@ -698,6 +759,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST("the envelope holds what was said", envelope_holds_what_was_said),
+        TEST("an error route refuses at RCPT, where rewritten paths lead, too",
+             an_error_route_refuses_at_rcpt),
+        TEST("routes see the listener and the sender", routes_see_the_listener_and_the_sender),
+        TEST("an alias with a refused target is refused before anything is taken",
+             an_alias_of_a_refused_target_is_refused),
         TEST("the chunks of a message are counted, and bounded (pitfalls.md 7.6)",
              the_chunks_of_a_message_are_counted),
         TEST("a chunk waits for a queue that is away; a full one is said behind its octets",

@@ -51,7 +51,8 @@ static void enhanced_status_fits_the_code(void **state)
             continue;
         struct span text = written((enum reply_id)id, &plain, room);
         bool wants_one = id != REPLY_GREETING && id != REPLY_HELO && id != REPLY_EHLO &&
-                         id != REPLY_SEND_DATA && id != REPLY_BEGIN_AUTH;
+                         id != REPLY_SEND_DATA && id != REPLY_BEGIN_AUTH &&
+                         id != REPLY_ROUTE_REFUSES; /* the route's words begin with it */
         assert_int_equal(ascii_is_digit(text.data[4]) && text.data[5] == '.', wants_one);
         if (wants_one)
             assert_int_equal(text.data[4], text.data[0]);
@@ -103,6 +104,9 @@ static void details_stand_behind_the_text(void **state)
     facts.detail = "3f9c21";
     assert_true(span_equal(written(REPLY_QUEUED, &facts, room),
                            SPAN("250 2.0.0 Ok: queued as 3f9c21\r\n")));
+    facts.detail = "5.7.9 not any more";
+    assert_true(
+        span_equal(written(REPLY_ROUTE_REFUSES, &facts, room), SPAN("550 5.7.9 not any more\r\n")));
     facts.detail = "bare LF";
     assert_true(span_equal(written(REPLY_BAD_CONTENT, &facts, room),
                            SPAN("550 5.6.0 Only CRLF may end a line; message has a bare LF\r\n")));
