@@ -12,6 +12,13 @@ static bool policy_binds(struct sts_facts f)
            (f.source == POLICY_SOURCE_STS && f.mode == STS_ENFORCE);
 }
 
+/* Does the route ask who is at the other end?  The administrator's word binds like a policy. */
+static bool route_identifies(struct sts_facts f)
+{
+    return f.route == ROUTE_TLS_VERIFY || f.route == ROUTE_TLS_FINGERPRINT ||
+           f.route == ROUTE_TLS_DANE;
+}
+
 static bool mx_is_unlisted(struct sts_facts f)
 {
     return f.source == POLICY_SOURCE_STS && f.mode != STS_NONE && !f.mx_listed;
@@ -34,12 +41,12 @@ static void set_result(struct sts_decision *d, enum tls_result result, const cha
  */
 static struct sts_decision decision_of(struct sts_facts f)
 {
-    bool binds = policy_binds(f) || f.require_tls;
-    bool is_strict = policy_speaks(f) || f.require_tls;
+    bool binds = policy_binds(f) || f.require_tls || route_identifies(f);
+    bool is_strict = policy_speaks(f) || f.require_tls || route_identifies(f);
     return (struct sts_decision){
         .deliver = true,
         .use_tls = policy_binds(f) || f.route != ROUTE_TLS_NONE,
-        .must_verify = binds,
+        .must_verify = policy_binds(f) || f.require_tls || f.route == ROUTE_TLS_VERIFY,
         .mx_is_valid = mx_is_valid(f),
         .floor = is_strict ? TLS_FLOOR_STRICT : TLS_FLOOR_OPPORTUNISTIC,
         .lower_allowed = !binds,
@@ -62,6 +69,11 @@ struct sts_decision sts_decide_candidate(struct sts_facts f)
         d.deliver = false;
         d.report = d.result != TLS_RESULT_SUCCESS; /* of the policy's business nothing failed */
         d.reason = d.mx_is_valid ? "TLS not tried" : "MX name not validated";
+    }
+    if (d.deliver && f.route == ROUTE_TLS_DANE && f.source != POLICY_SOURCE_DANE) {
+        d.deliver = d.report = false;
+        d.by_route = true;
+        d.reason = "no usable TLSA records"; /* rfc/dane-smtp.md DANE-53 */
     }
     return d;
 }
@@ -140,6 +152,26 @@ static void require_tls(struct sts_decision *d, struct sts_facts f)
     d->reason = wanted.reason;
 }
 
+/* What the route wants of a session is our own administrator's matter: not reported either. */
+static void route_judges(struct sts_decision *d, struct sts_facts f)
+{
+    struct sts_decision wanted = { .result = TLS_RESULT_SUCCESS };
+
+    if (f.route == ROUTE_TLS_FINGERPRINT && f.tls == SESSION_TLS_ON && f.floor == TLS_FLOOR_STRICT)
+        wanted = (struct sts_decision){ .result = f.is_listed ? TLS_RESULT_SUCCESS
+                                                              : TLS_RESULT_VALIDATION_FAILURE,
+                                        .reason = "certificate not listed" };
+    else if (f.route == ROUTE_TLS_DANE && f.source != POLICY_SOURCE_DANE)
+        set_result(&wanted, TLS_RESULT_VALIDATION_FAILURE, "no usable TLSA records");
+    else
+        judge_protection(&wanted, f);
+    if (wanted.result == TLS_RESULT_SUCCESS)
+        return;
+    d->deliver = false;
+    d->by_route = true;
+    d->reason = wanted.reason;
+}
+
 /* May mail go over a session that no policy binds? */
 static bool session_carries(const struct sts_decision *d, enum session_tls tls)
 {
@@ -166,6 +198,10 @@ struct sts_decision sts_decide_session(struct sts_facts f)
     d.report = session_counts(&d, f);
     if (d.deliver && f.require_tls)
         require_tls(&d, f);
+    if (d.deliver && route_identifies(f))
+        route_judges(&d, f);
+    if (!d.deliver && !policy_binds(f))
+        d.by_route = f.route == ROUTE_TLS_ENCRYPT || route_identifies(f);
     return d;
 }
 

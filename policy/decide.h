@@ -18,8 +18,18 @@ enum policy_source {
     POLICY_SOURCE_DANE,
 };
 
-/* What the route says of TLS: `tls-level` of a relayhost; ROUTE_TLS_MAY for everybody else. */
-enum route_tls { ROUTE_TLS_MAY, ROUTE_TLS_NONE, ROUTE_TLS_ENCRYPT };
+/*
+ * What the route asks of TLS: `tls` of a route, `tls-level` of a relayhost; ROUTE_TLS_MAY for
+ * everybody else.  A floor: what a policy asks for besides holds, too.
+ */
+enum route_tls {
+    ROUTE_TLS_MAY,
+    ROUTE_TLS_NONE,
+    ROUTE_TLS_ENCRYPT,
+    ROUTE_TLS_VERIFY,      /* a certificate for the candidate's name */
+    ROUTE_TLS_FINGERPRINT, /* a certificate, or a key, that the route lists */
+    ROUTE_TLS_DANE,        /* nothing but a source DANE */
+};
 
 /* How far a session came. */
 enum session_tls {
@@ -42,6 +52,7 @@ struct sts_facts {
     enum session_tls tls;
     enum tls_floor floor;   /* of the context that the handshake was tried with */
     enum cert_verdict cert; /* judged against the candidate's name, or by DANE */
+    bool is_listed;         /* with ROUTE_TLS_FINGERPRINT: the route lists the certificate or key */
     bool failed_before;     /* a connection to this address failed its handshake in this attempt */
 };
 
@@ -50,7 +61,7 @@ struct sts_decision {
     bool deliver;
     /* How to connect, or to connect again after SESSION_TLS_FAILED. */
     bool use_tls;         /* say STARTTLS where it is offered */
-    bool must_verify;     /* the binding policy, or the message, wants a good certificate */
+    bool must_verify;     /* policy, message or route wants a certificate for the name */
     bool mx_is_valid;     /* the name is validated: REQUIRETLS may be said (RFC 8689 s.2) */
     enum tls_floor floor; /* the first context to try */
     bool lower_allowed;   /* after a failed handshake, the next lower floor on a new connection */
@@ -60,6 +71,7 @@ struct sts_decision {
     enum policy_source counted_under; /* mode none counts as no policy (rfc/tls-rpt.md RPT-35) */
     enum tls_result result;
     const char *reason; /* a static phrase: "not in policy", "certificate expired", ... */
+    bool by_route;      /* not to be used because of what the route asks for */
 };
 
 /* May this candidate be tried, and how?  Reads what is known before connecting. */

@@ -330,7 +330,7 @@ static void enforce_delivers_over_nothing_but_a_verified_session(void **state)
         for (int floor = TLS_FLOOR_STRICT; floor <= TLS_FLOOR_LEGACY; floor++)
             for (int cert = CERT_OK; cert <= CERT_OTHER; cert++)
                 for (int listed = 0; listed < 2; listed++)
-                    for (int route = ROUTE_TLS_MAY; route <= ROUTE_TLS_ENCRYPT; route++) {
+                    for (int route = ROUTE_TLS_MAY; route <= ROUTE_TLS_VERIFY; route++) {
                         struct sts_facts f = { STS(STS_ENFORCE, listed),
                                                .route = (enum route_tls)route,
                                                .tls = (enum session_tls)tls,
@@ -342,6 +342,91 @@ static void enforce_delivers_over_nothing_but_a_verified_session(void **state)
                         assert_int_equal(d.deliver, flawless);
                         assert_false(d.clear_allowed || d.lower_allowed);
                     }
+}
+
+/* What the route asks for: a floor, whatever the policy of the domain says. */
+static const struct route_row {
+    const char *row;
+    struct sts_facts facts;
+    const char *reason; /* NULL: mail goes */
+    bool by_route;
+} route_candidates[] = {
+    { "C10", { NO_POLICY, .route = ROUTE_TLS_VERIFY }, NULL, false },
+    { "C10", { NO_POLICY, .route = ROUTE_TLS_FINGERPRINT }, NULL, false },
+    { "C11", { NO_POLICY, .route = ROUTE_TLS_DANE }, "no usable TLSA records", true },
+    { "C11", { STS(STS_ENFORCE, true), .route = ROUTE_TLS_DANE }, "no usable TLSA records", true },
+    { "C12", { DANE, .route = ROUTE_TLS_DANE }, NULL, false },
+    { "C6", { STS(STS_ENFORCE, false), .route = ROUTE_TLS_VERIFY }, "not in policy", false },
+}, route_sessions[] = {
+    { "V1", { NO_POLICY, SECURE(CERT_OK), .route = ROUTE_TLS_VERIFY }, NULL, false },
+    { "V2", { NO_POLICY, SECURE(CERT_HOST_MISMATCH), .route = ROUTE_TLS_VERIFY },
+      "certificate for another name", true },
+    { "V2", { STS(STS_TESTING, true), SECURE(CERT_EXPIRED), .route = ROUTE_TLS_VERIFY },
+      "certificate expired", true },
+    { "V3", { NO_POLICY, .tls = SESSION_TLS_NOT_OFFERED, .route = ROUTE_TLS_VERIFY },
+      "no STARTTLS offered", true },
+    { "V3", { NO_POLICY, .tls = SESSION_TLS_FAILED, .route = ROUTE_TLS_VERIFY },
+      "TLS handshake failed", true },
+    { "V3", { NO_POLICY, SECURE_AT(TLS_FLOOR_LEGACY), .route = ROUTE_TLS_VERIFY }, "TLS too weak",
+      true },
+    { "V4", { STS(STS_ENFORCE, true), SECURE(CERT_EXPIRED), .route = ROUTE_TLS_VERIFY },
+      "certificate expired", false },
+    { "F1", { NO_POLICY, SECURE(CERT_NOT_TRUSTED), .route = ROUTE_TLS_FINGERPRINT,
+              .is_listed = true },
+      NULL, false },
+    { "F2", { NO_POLICY, SECURE(CERT_OK), .route = ROUTE_TLS_FINGERPRINT },
+      "certificate not listed", true },
+    { "F3", { NO_POLICY, .tls = SESSION_TLS_REFUSED, .route = ROUTE_TLS_FINGERPRINT },
+      "STARTTLS refused", true },
+    { "F3", { NO_POLICY, SECURE_AT(TLS_FLOOR_OPPORTUNISTIC), .route = ROUTE_TLS_FINGERPRINT,
+              .is_listed = true },
+      "TLS too weak", true },
+    { "F4", { STS(STS_ENFORCE, true), SECURE(CERT_NOT_TRUSTED), .route = ROUTE_TLS_FINGERPRINT,
+              .is_listed = true },
+      "certificate not trusted", false },
+    { "F4", { STS(STS_ENFORCE, true), SECURE(CERT_OK), .route = ROUTE_TLS_FINGERPRINT },
+      "certificate not listed", true },
+    { "D1", { DANE, SECURE(CERT_OK), .route = ROUTE_TLS_DANE }, NULL, false },
+    { "D2", { DANE, SECURE(CERT_NOT_TRUSTED), .route = ROUTE_TLS_DANE },
+      "certificate not trusted", false },
+    { "D3", { NO_POLICY, SECURE(CERT_OK), .route = ROUTE_TLS_DANE }, "no usable TLSA records",
+      true },
+    { "N8", { NO_POLICY, .tls = SESSION_TLS_NOT_OFFERED, .route = ROUTE_TLS_ENCRYPT },
+      "no STARTTLS offered", true },
+};
+
+static void check_route_row(const struct route_row *row, struct sts_decision d)
+{
+    if (d.deliver != !row->reason || (row->reason && strcmp(d.reason, row->reason) != 0) ||
+        d.by_route != row->by_route)
+        fail_msg("row %s: %s", row->row, d.reason);
+    if (row->facts.route != ROUTE_TLS_ENCRYPT)
+        assert_true(!d.clear_allowed && !d.lower_allowed && d.floor == TLS_FLOOR_STRICT);
+}
+
+static void what_the_route_asks_for_holds(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(route_candidates) / sizeof(route_candidates[0]); i++)
+        check_route_row(&route_candidates[i], sts_decide_candidate(route_candidates[i].facts));
+    for (size_t i = 0; i < sizeof(route_sessions) / sizeof(route_sessions[0]); i++)
+        check_route_row(&route_sessions[i], sts_decide_session(route_sessions[i].facts));
+}
+
+/* The domain's reports say what its policy came to, not what our administrator wants besides. */
+static void what_the_route_asks_for_is_not_reported(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(route_sessions) / sizeof(route_sessions[0]); i++) {
+        struct sts_facts f = route_sessions[i].facts;
+        struct sts_decision with = sts_decide_session(f), without;
+        f.route = ROUTE_TLS_MAY;
+        without = sts_decide_session(f);
+        assert_int_equal(with.result, without.result);
+        assert_int_equal(with.report, without.report);
+    }
+    assert_false(
+        sts_decide_candidate((struct sts_facts){ NO_POLICY, .route = ROUTE_TLS_DANE }).report);
 }
 
 static void a_policy_by_dane_never_yields_to_clear_text(void **state)
@@ -479,6 +564,9 @@ int main(void)
         STORY("enforce: mail goes over nothing but a verified session with a listed MX "
               "(RFC 8461 s.5)",
               enforce_delivers_over_nothing_but_a_verified_session),
+        STORY("what the route asks for holds, and takes nothing from a policy (docs/policy.md)",
+              what_the_route_asks_for_holds),
+        STORY("what the route asks for is not reported", what_the_route_asks_for_is_not_reported),
         STORY("a policy by DANE never yields to clear text",
               a_policy_by_dane_never_yields_to_clear_text),
         STORY("a failed handshake lowers the floor only where nothing binds",
