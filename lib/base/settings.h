@@ -301,6 +301,8 @@ struct settings {
     unsigned max_errors;
     unsigned max_idle_commands;
     uint64_t queue_bytes_max;
+    unsigned history_days;
+    uint64_t history_bytes_max;
     unsigned hop_connections;     /* to one next hop at a time */
     unsigned deliver_connections; /* of one worker */
     unsigned received_hops_max;
