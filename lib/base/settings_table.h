@@ -1,6 +1,7 @@
 /*
  * settings_table - what the files of the settings module share: a row of the table, the types of
- * settings, and the reading of one value.  Included by settings*.c only.
+ * settings, and the reading of one value.  Included by settings*.c, and by those who read durations
+ * and sizes that an operator wrote elsewhere.
  */
 #ifndef WAXSEAL_BASE_SETTINGS_TABLE_H
 #define WAXSEAL_BASE_SETTINGS_TABLE_H
