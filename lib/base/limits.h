@@ -74,7 +74,10 @@ enum {
 
     /* TLS sessions of the outgoing side */
     TLS_RESUMABLE_MAX = 8 * 1024, /* bytes of one that is kept; a server chooses most of them */
-    TLS_GIFTS_MAX = 2,            /* sessions taken of one connection; OpenSSL's servers give two */
+    RESUMABLES_MAX = 2000,        /* kept by a worker: 16 MiB at the very most */
+    RESUMABLES_PER_KEY_MAX = 4,   /* as many connections begin at once without asking again */
+    RESUMABLE_LIFE_MS = 60 * 60 * 1000, /* since the certificate was last shown */
+    TLS_GIFTS_MAX = 2, /* sessions taken of one connection; OpenSSL's servers give two */
 
     /* MTA-STS and TLS-RPT */
     STS_ID_MAX = 32,                  /* RFC 8461 s.3.1 */

@@ -17,6 +17,7 @@ struct tls_trust {
 
 struct tls_context {
     SSL_CTX *ctx;
+    unsigned refs;
 };
 
 /* What the administrator's openssl.cnf could have said is said here again (pitfalls.md section 5).
@@ -194,6 +195,7 @@ void tls_context_wrap(SSL_CTX *ctx, struct tls_context **out_context)
     struct tls_context *context = memory_new(sizeof(*context));
 
     context->ctx = ctx;
+    context->refs = 1;
     *out_context = context;
 }
 
@@ -208,13 +210,22 @@ struct error *tls_client_context_new(struct tls_trust *trust, enum tls_floor flo
     return NULL;
 }
 
+struct tls_context *tls_context_keep(struct tls_context *context)
+{
+    if (context)
+        context->refs++;
+    return context;
+}
+
 void tls_context_free(struct tls_context **context)
 {
-    if (!*context)
-        return;
-    SSL_CTX_free((*context)->ctx);
-    free(*context);
+    struct tls_context *c = *context;
+
     *context = NULL;
+    if (!c || --c->refs > 0)
+        return;
+    SSL_CTX_free(c->ctx);
+    free(c);
 }
 
 SSL *tls_context_session(struct tls_context *context)

@@ -27,8 +27,9 @@ enum tls_floor {
     TLS_FLOOR_LEGACY,        /* TLS 1.0, level 0: better than clear text, where nothing binds */
 };
 
-/* A context: what many sessions share.  Freed when its last session ends. */
+/* A context: what many sessions share; counted, and gone when its last session ends. */
 struct tls_context;
+struct tls_context *tls_context_keep(struct tls_context *context); /* NULL: NULL */
 struct error *tls_client_context_new(struct tls_trust *trust, enum tls_floor floor,
                                      struct tls_context **out_context) MUST_CHECK;
 void tls_context_free(struct tls_context **context);

@@ -270,11 +270,17 @@ static const struct race_events race_events = { on_lost, on_won, on_used_up };
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count)
 {
     struct worker *worker = attempt_worker(a);
+    const char *mx = attempt_mx(a);
     struct dialogue_plan plan = { .helo = worker->settings->hostname,
-                                  .mx = attempt_mx(a),
+                                  .mx = mx,
                                   .mx_is_valid =
                                       a->decision.mx_is_valid && a->floor == TLS_FLOOR_STRICT,
-                                  .context = a->use_tls ? worker->contexts[a->floor] : NULL };
+                                  .context = a->use_tls ? worker->contexts[a->floor] : NULL,
+                                  .past = a->in_full ? NULL : worker->past,
+                                  .key.floor = a->floor };
+
+    a->trust_generation = worker->trust_generation;
+    plan.key.pool = pool_key_needed(&a->decision, mx, a->plan->target.port, a->trust_generation);
 
     session_wait(a->session, true);
     a->is_sent = a->is_judged = false;
@@ -294,7 +300,7 @@ void attempt_walk(struct attempt *a)
         if (a->address_count > 0 && may_connect) {
             a->floor = a->decision.floor;
             a->use_tls = a->decision.use_tls;
-            a->failed_before = false;
+            a->failed_before = a->in_full = false;
             attempt_connect(a, a->addresses, a->address_count);
             return;
         }

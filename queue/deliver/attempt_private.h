@@ -33,6 +33,8 @@ struct attempt {
     struct sts_decision decision; /* how to connect; then, whether mail may go */
     enum tls_floor floor;
     bool use_tls;
+    bool in_full;              /* no TLS session of before is offered: the host stumbled over one */
+    uint64_t trust_generation; /* that the connection is made with */
     bool failed_before; /* its handshake, at this address */
     unsigned line;      /* of the job's candidates */
 

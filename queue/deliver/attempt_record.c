@@ -35,6 +35,7 @@ void attempt_line_session(struct attempt *a)
     if (facts->tls != SESSION_TLS_ON)
         return;
     line->tls_version = job_keep(a->job, span_of(facts->session.version));
+    line->resumed = facts->session.resumed;
     line->cipher = job_keep(a->job, span_of(facts->session.cipher));
     line->certificate = job_keep(a->job, span_of(session->certificate));
 }

@@ -37,7 +37,7 @@ static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
     f.failed_before = a->failed_before;
     a->decision = sts_decide_session(f);
     a->is_judged = true;
-    session_describe(a->session, attempt_mx(a), a->floor, worker->trust_generation);
+    session_describe(a->session, attempt_mx(a), a->floor, a->trust_generation);
     attempt_add_line(a, a->decision.reason);
     attempt_line_session(a);
     log_session(a, facts);
@@ -78,6 +78,19 @@ static bool connect_again(struct attempt *a, enum session_tls how, const struct 
     return true;
 }
 
+/* The host may have stumbled over the session we wanted to resume: the same once more, in full. */
+static bool connect_in_full(struct attempt *a, const struct dialogue_facts *facts)
+{
+    struct ip_address address = facts->remote.address;
+
+    if (facts->tls != SESSION_TLS_FAILED || !facts->past_was_offered || !attempt_may_connect(a))
+        return false;
+    a->session->dialogue = NULL; /* it frees itself */
+    a->in_full = true;
+    attempt_connect(a, &address, 1);
+    return true;
+}
+
 static void without_tls(struct attempt *a, const struct dialogue_facts *facts,
                         const struct dialogue_end *end)
 {
@@ -85,6 +98,8 @@ static void without_tls(struct attempt *a, const struct dialogue_facts *facts,
     enum session_tls how = facts->tls;
     char detail[VERDICT_WORDS_SIZE / 2];
 
+    if (connect_in_full(a, facts))
+        return;
     judge_session(a, facts);
     a->session->dialogue = NULL; /* it frees itself */
     attempt_line(a)->reply = job_keep(a->job, end->words);

@@ -339,6 +339,7 @@ static struct error *load_trust(struct deliver *self)
     }
     tls_trust_free(&self->trust);
     self->trust = trust;
+    resumption_clear(self->worker.past);
     self->worker.trust_generation++; /* sessions judged with the old ones are not used again */
     return NULL;
 }
@@ -429,6 +430,7 @@ static void open_worker(struct deliver *self)
     worker->settings = role_settings(self->role);
     worker->lanes = map_new();
     worker->pool = pool_new(worker->loop);
+    worker->past = resumption_new();
     worker->policies = policy_client_new(worker->loop);
     worker->reports = tlsrpt_client_new(worker->loop);
     worker->job_over = on_job_over;

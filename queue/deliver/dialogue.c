@@ -126,6 +126,8 @@ static enum stage stage_lost(struct dialogue *d, enum stage stage)
     d->facts.tls = stage == STAGE_STARTTLS ? SESSION_TLS_REFUSED : SESSION_TLS_FAILED;
     d->facts.tls_reason = stream_tls_reason(d->stream);
     d->facts.helo = d->offered.name;
+    if (d->facts.past_was_offered)
+        resumption_forget(d->plan.past, &d->plan.key);
     return STAGE_HANDSHAKE;
 }
 
@@ -342,6 +344,7 @@ static struct dialogue *dialogue_new(struct loop *loop, const struct dialogue_pl
 
     d->loop = loop;
     d->plan = *plan;
+    d->plan.context = tls_context_keep(plan->context);
     snprintf(d->mx, sizeof(d->mx), "%s", plan->mx);
     d->facts.tls = plan->context ? SESSION_TLS_NOT_OFFERED : SESSION_TLS_NOT_TRIED;
     d->facts.helo = "";
@@ -425,6 +428,7 @@ void dialogue_free(struct dialogue **d)
     if (!self || self->dead)
         return;
     self->dead = true;
+    tls_context_free(&self->plan.context);
     if (self->job)
         content_stop(&self->job->content);
     if (self->next_job)

@@ -15,6 +15,7 @@
 #include "lib/mail/ehlo.h"
 #include "policy/decide.h"
 #include "queue/deliver/job.h"
+#include "queue/deliver/resumption.h"
 
 enum {
     DIALOGUE_CONNECT_MS = 30 * 1000,   /* rfc/smtp-client.md CLI-70 */
@@ -27,11 +28,13 @@ enum {
 
 struct dialogue;
 
-/* How to speak; all but `mx` outlives the dialogue. */
+/* How to speak; all but `mx` and `context` outlives the dialogue, which keeps these itself. */
 struct dialogue_plan {
     const char *helo;            /* our own name */
     const char *mx;              /* the candidate's: SNI and reference identity; copied */
     struct tls_context *context; /* NULL: never say STARTTLS */
+    struct resumption *past;     /* sessions to resume; NULL: a whole handshake in any case */
+    struct resumption_key key;   /* what the TLS session is for; its address is the dialogue's */
     bool mx_is_valid; /* a notification may say REQUIRETLS over a verified session (RFC 8689 s.2) */
 };
 
@@ -40,6 +43,7 @@ struct dialogue_facts {
     enum session_tls tls;
     struct tls_session session; /* with SESSION_TLS_ON */
     const char *tls_reason;     /* with SESSION_TLS_FAILED: an alert's or error's name */
+    bool past_was_offered;      /* the handshake began with a session to resume */
     struct endpoint local;
     struct endpoint remote;
     const char *helo;  /* the server's name for itself, made harmless */

@@ -1,5 +1,7 @@
 #include "queue/deliver/dialogue_private.h"
 
+#include "lib/base/clock.h"
+
 /* --- greeting and EHLO */
 
 enum phase greeting_answered(struct dialogue *d, const struct reply *reply)
@@ -19,6 +21,18 @@ void say_helo(struct dialogue *d)
     dialogue_say(d, "HELO %s\r\n", d->plan.helo);
 }
 
+/* What the server has given to resume this session by, now that the owner has judged it. */
+static void keep_for_later(struct dialogue *d)
+{
+    struct tls_resumable *resumable;
+
+    if (!d->plan.past || d->facts.tls != SESSION_TLS_ON)
+        return;
+    d->plan.key.pool.remote = d->facts.remote;
+    while ((resumable = stream_resumable(d->stream)) != NULL)
+        resumption_put(d->plan.past, &d->plan.key, &resumable, loop_now(d->loop));
+}
+
 /* As secure as it will be: the owner judges, then mail may go. */
 static enum phase dialogue_settled(struct dialogue *d)
 {
@@ -30,6 +44,7 @@ static enum phase dialogue_settled(struct dialogue *d)
     if (!d->judged && !d->events->judge(d->ctx, d))
         return dialogue_give_up(d, end, true);
     d->judged = true;
+    keep_for_later(d);
     d->phase = PH_IDLE;
     stream_deadline(d->stream, DIALOGUE_NO_DEADLINE);
     d->events->ready(d->ctx, d);
@@ -73,6 +88,20 @@ static enum phase without_tls(struct dialogue *d, enum session_tls how, struct s
     return dialogue_give_up(d, end, remote);
 }
 
+static void offer_the_past(struct dialogue *d)
+{
+    struct tls_resumable *resumable = NULL;
+
+    d->plan.key.pool.remote = d->facts.remote;
+    if (d->plan.past)
+        resumable = resumption_take(d->plan.past, &d->plan.key, loop_now(d->loop), clock_utc_ms());
+    if (!resumable)
+        return;
+    stream_resume_tls(d->stream, resumable);
+    d->facts.past_was_offered = true;
+    tls_resumable_free(&resumable);
+}
+
 enum phase starttls_answered(struct dialogue *d, const struct reply *reply)
 {
     if (!reply_is(reply, 220))
@@ -81,6 +110,7 @@ enum phase starttls_answered(struct dialogue *d, const struct reply *reply)
         return without_tls(d, SESSION_TLS_FAILED, SPAN("clear text behind the answer to STARTTLS"),
                            false);
     stream_secure_client(d->stream, d->plan.context, d->mx);
+    offer_the_past(d);
     return PH_HANDSHAKE;
 }
 

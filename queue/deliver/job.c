@@ -186,7 +186,7 @@ struct job_candidate *job_add_candidate(struct job *job, const char *mx)
     job->candidates =
         memory_resize(job->candidates, (job->candidate_count + 1) * sizeof(*job->candidates));
     candidate = &job->candidates[job->candidate_count++];
-    *candidate = (struct job_candidate){ job_keep(job, span_of(mx)), "", "", "", "", "", "", "" };
+    *candidate = (struct job_candidate){ job_keep(job, span_of(mx)), "", "", "", "", "", "", "", false };
     return candidate;
 }
 
@@ -236,6 +236,7 @@ static void fill_candidate(Ipc__Candidate *m, const struct job_candidate *c)
     m->cipher = text_bytes(c->cipher);
     m->certificate = text_bytes(c->certificate);
     m->reply = text_bytes(c->reply);
+    m->resumed = c->resumed;
 }
 
 /* One piece of memory for all messages of an outcome. */

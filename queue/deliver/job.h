@@ -39,6 +39,7 @@ struct job_candidate {
     const char *cipher;
     const char *certificate;
     const char *reply;
+    bool resumed; /* the TLS session */
 };
 
 enum { JOB_CANDIDATES_MAX = 40 }; /* lines of the record; more overwrite the last */

@@ -1,5 +1,7 @@
 #include "queue/deliver/pool_key.h"
 
+#include "lib/base/error.h"
+
 #include <stdio.h>
 
 struct pool_key pool_key_needed(const struct sts_decision *decision, const char *mx, uint16_t port,
@@ -53,4 +55,18 @@ bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs)
     return needs->assurance != ASSURANCE_VERIFIED ||
            (needs->identity[0] != '\0' &&
             span_equal_nocase(span_of(has->identity), span_of(needs->identity)));
+}
+
+struct span pool_key_text(const struct pool_key *key, char room[POOL_KEY_TEXT_SIZE])
+{
+    char remote[NETWORK_TEXT_SIZE];
+    int len;
+
+    endpoint_format(&key->remote, remote);
+    len = snprintf(room, POOL_KEY_TEXT_SIZE, "%s %s %d %s %llu", remote, key->mx,
+                   (int)key->assurance, key->identity, (unsigned long long)key->trust_generation);
+    ensure(len > 0 && len < POOL_KEY_TEXT_SIZE);
+    for (int i = 0; i < len; i++)
+        room[i] = ascii_lower(room[i]);
+    return (struct span){ room, (size_t)len };
 }

@@ -40,4 +40,8 @@ struct pool_key pool_key_had(const struct endpoint *remote, const char *mx, enum
 /* Is a session with the key `has` good for mail that needs `needs`? */
 bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs);
 
+/* All of it as one text, equal where nothing differs: for a map.  Every member stands in it. */
+enum { POOL_KEY_TEXT_SIZE = 2 * DOMAIN_MAX + NETWORK_TEXT_SIZE + 64 };
+struct span pool_key_text(const struct pool_key *key, char room[POOL_KEY_TEXT_SIZE]);
+
 #endif

@@ -35,6 +35,7 @@ static void race_free(struct race *race)
     for (int i = 0; i < RUNNERS_MAX; i++)
         dialogue_free(&race->runners[i]);
     loop_timer_free(&race->head_start);
+    tls_context_free(&race->plan.context);
     free(race);
 }
 
@@ -100,6 +101,7 @@ struct race *race_start(struct loop *loop, const struct ip_address *addresses, u
     race->count = count;
     race->port = port;
     race->plan = *plan;
+    race->plan.context = tls_context_keep(plan->context);
     snprintf(race->mx, sizeof(race->mx), "%s", plan->mx);
     race->plan.mx = race->mx;
     race->events = events;

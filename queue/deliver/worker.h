@@ -13,6 +13,7 @@
 #include "lib/ipc/tlsrpt_client.h"
 #include "queue/deliver/addresses.h"
 #include "queue/deliver/job.h"
+#include "queue/deliver/resumption.h"
 
 enum { TLS_FLOORS = TLS_FLOOR_LEGACY + 1 };
 
@@ -24,6 +25,7 @@ struct worker {
     struct tlsrpt_client *reports;
     struct tls_context *contexts[TLS_FLOORS];
     uint64_t trust_generation;
+    struct resumption *past; /* TLS sessions to resume */
     struct ip_address
         own[SETTINGS_LISTENERS_MAX * SETTINGS_ADDRESSES_MAX]; /* addresses we listen on for mail */
     unsigned own_count;
