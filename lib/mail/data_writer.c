@@ -1,14 +1,22 @@
 #include "lib/mail/data_writer.h"
 
+#include "lib/mail/clean_lines.h"
+
 enum state {
     STATE_LINE_START, /* behind CRLF, or at the very beginning */
     STATE_IN_LINE,
-    STATE_CR, /* a CR is held back till its LF is seen */
+    STATE_CR, /* a CR's LF is still to come; till then it is held back */
 };
 
 void data_writer_init(struct data_writer *writer, data_emit_fn *emit, void *ctx)
 {
     *writer = (struct data_writer){ .emit = emit, .ctx = ctx, .state = STATE_LINE_START };
+}
+
+void data_writer_init_plain(struct data_writer *writer, data_emit_fn *emit, void *ctx)
+{
+    data_writer_init(writer, emit, ctx);
+    writer->plain = true;
 }
 
 static void hand_on(struct data_writer *writer, struct span run)
@@ -27,14 +35,14 @@ static void refuse(struct data_writer *writer, struct span content, size_t run, 
     writer->fault = fault;
 }
 
-/* The LF of a CR that was held back at the end of the last piece. */
+/* The LF of a CR at the end of the last piece, where it was held back, but in plain form. */
 static size_t finish_line_end(struct data_writer *writer, struct span content)
 {
     if (content.data[0] != '\n') {
         writer->fault = DATA_BARE_CR;
         return 0;
     }
-    hand_on(writer, SPAN("\r\n"));
+    hand_on(writer, writer->plain ? SPAN("\n") : SPAN("\r\n"));
     writer->state = STATE_LINE_START;
     return 1;
 }
@@ -65,7 +73,11 @@ static void put_lines(struct data_writer *writer, struct span content, size_t at
     size_t run = at; /* where what is not yet handed on begins */
 
     while (at < content.len && writer->fault == DATA_CLEAN) {
-        if (writer->state == STATE_LINE_START && content.data[at] == '.') {
+        if (writer->state == STATE_LINE_START)
+            at += clean_lines_of(span_from(content, at), writer->plain ? "" : ".").len;
+        if (at == content.len)
+            break;
+        if (writer->state == STATE_LINE_START && content.data[at] == '.' && !writer->plain) {
             hand_on(writer, (struct span){ content.data + run, at - run });
             hand_on(writer, SPAN("."));
             run = at;
@@ -74,7 +86,7 @@ static void put_lines(struct data_writer *writer, struct span content, size_t at
     }
     if (writer->fault != DATA_CLEAN)
         return;
-    if (writer->state == STATE_CR)
+    if (writer->state == STATE_CR && !writer->plain)
         at--;
     hand_on(writer, (struct span){ content.data + run, at - run });
 }
@@ -97,13 +109,23 @@ enum data_fault data_writer_put(struct data_writer *writer, struct span content)
     return writer->fault;
 }
 
+bool data_writer_is_in_line(const struct data_writer *writer)
+{
+    return writer->state != STATE_LINE_START;
+}
+
 enum data_fault data_writer_finish(struct data_writer *writer)
 {
+    bool is_ended = writer->state == STATE_LINE_START;
+
     if (writer->fault == DATA_CLEAN && writer->state == STATE_CR)
         writer->fault = DATA_BARE_CR;
     if (writer->fault != DATA_CLEAN)
         return writer->fault;
-    hand_on(writer, writer->state == STATE_LINE_START ? SPAN(".\r\n") : SPAN("\r\n.\r\n"));
+    if (writer->plain)
+        hand_on(writer, is_ended ? SPAN("") : SPAN("\r\n"));
+    else
+        hand_on(writer, is_ended ? SPAN(".\r\n") : SPAN("\r\n.\r\n"));
     writer->state = STATE_LINE_START;
     return DATA_CLEAN;
 }

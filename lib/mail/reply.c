@@ -61,6 +61,11 @@ bool reply_is_positive(const struct reply *reply)
     return reply->code / 100 == 2;
 }
 
+bool reply_is_intermediate(const struct reply *reply)
+{
+    return reply->code / 100 == 3;
+}
+
 bool reply_is_transient(const struct reply *reply)
 {
     return reply->code / 100 == 4;

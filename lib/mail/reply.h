@@ -31,9 +31,10 @@ struct reply {
 };
 
 bool reply_is(const struct reply *reply, int code);
-bool reply_is_positive(const struct reply *reply);  /* 2yz */
-bool reply_is_transient(const struct reply *reply); /* 4yz */
-bool reply_is_permanent(const struct reply *reply); /* 5yz */
+bool reply_is_positive(const struct reply *reply);     /* 2yz */
+bool reply_is_intermediate(const struct reply *reply); /* 3yz: neither yes nor no */
+bool reply_is_transient(const struct reply *reply);    /* 4yz */
+bool reply_is_permanent(const struct reply *reply);    /* 5yz */
 /* Appends its text on one line ("; " between lines) to *out, cut where out is full. */
 void reply_to_line(const struct reply *reply, struct buf *out);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "queue/deliver/report.h"
 #include "queue/deliver/verdict.h"
@@ -273,11 +274,14 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
     const char *mx = attempt_mx(a);
     struct dialogue_plan plan = { .helo = worker->settings->hostname,
                                   .mx = mx,
+                                  .no_chunking = a->no_chunking,
                                   .mx_is_valid =
                                       a->decision.mx_is_valid && a->floor == TLS_FLOOR_STRICT,
                                   .context = a->use_tls ? worker->contexts[a->floor] : NULL,
                                   .past = a->in_full ? NULL : worker->past,
-                                  .key.floor = a->floor };
+                                  .key.floor = a->floor,
+                                  .messages_max = worker->settings->connection_messages,
+                                  .life_ms = worker->settings->connection_age_s * SECOND_MS };
 
     a->trust_generation = worker->trust_generation;
     plan.key.pool = pool_key_needed(&a->decision, mx, a->plan->target.port, a->trust_generation);

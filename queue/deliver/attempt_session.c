@@ -201,6 +201,16 @@ static void on_finished(void *ctx, struct dialogue *d, struct job *job, enum mai
         attempt_requeue(a, end == MAIL_AGAIN ? 0 : a->next);
 }
 
+/* The same address, and the message by DATA. */
+static bool connect_without_chunking(struct attempt *a, const struct ip_address *address)
+{
+    a->no_chunking = true;
+    if (a->is_reused || !attempt_may_connect(a))
+        return false;
+    attempt_connect(a, address, 1);
+    return true;
+}
+
 /* An idle session may have died of age; the message is not to blame, nor the host. */
 static void begin_anew(struct attempt *a)
 {
@@ -216,6 +226,7 @@ static void on_ended(void *ctx, struct dialogue *d, const struct dialogue_end *e
 {
     struct attempt *a = ctx;
     const struct dialogue_facts *facts = dialogue_facts(d);
+    struct ip_address address = facts->remote.address;
 
     if (end->stage == STAGE_HANDSHAKE) {
         without_tls(a, facts, end);
@@ -225,10 +236,12 @@ static void on_ended(void *ctx, struct dialogue *d, const struct dialogue_end *e
     release_follower(a);
     if (!a->is_judged) {
         attempt_add_line(a, "");
-        attempt_line_address(a, &facts->remote.address);
+        attempt_line_address(a, &address);
     }
     attempt_line(a)->verdict = verdict_of_end(end->stage, end->outcome.kind);
     attempt_line(a)->reply = job_keep(a->job, end->words);
+    if (end->no_chunking && connect_without_chunking(a, &address))
+        return;
     a->blames_hop = a->blames_hop || !a->is_sent;
     if (end->refused)
         attempt_settle_policy(a, facts->tls == SESSION_TLS_ON ? facts->session.cert_reason : "");

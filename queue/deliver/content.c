@@ -93,6 +93,23 @@ bool content_at_end(const struct content *content)
     return content->running && !content->damaged && content->used == content->chunks;
 }
 
+struct content_block content_ready(const struct content *content, unsigned chunks_max)
+{
+    struct content_block block = { .chunks = 0 };
+    const struct chunk *chunk;
+
+    LIST_EACH(chunk, &content->kept, struct chunk, others)
+    {
+        if (block.chunks == chunks_max)
+            break;
+        block.chunks++;
+        block.len += chunk->len;
+        block.last = chunk->len > 0 ? chunk->bytes[chunk->len - 1] : block.last;
+    }
+    block.is_end = !content->damaged && content->used + block.chunks == content->chunks;
+    return block;
+}
+
 bool content_arrived(struct content *content, uint32_t chunk, bool damaged, struct span body)
 {
     if (content->stale > 0) {

@@ -47,6 +47,15 @@ bool content_peek(const struct content *content, struct span *out_chunk);
 void content_next(struct content *content);
 bool content_at_end(const struct content *content);
 
+/* What of the content is at hand: at most so many chunks of it. */
+struct content_block {
+    unsigned chunks;
+    size_t len;
+    char last;   /* octet; '\0' when there is none */
+    bool is_end; /* nothing comes behind it */
+};
+struct content_block content_ready(const struct content *content, unsigned chunks_max);
+
 /* A frame has come: `chunk` is its number.  False: nobody asked for it. */
 bool content_arrived(struct content *content, uint32_t chunk, bool damaged, struct span body);
 

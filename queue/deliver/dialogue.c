@@ -61,12 +61,24 @@ static bool is_said_ahead(const struct dialogue *d, enum phase phase)
     return d->said_ahead && phase >= PH_RSET && phase <= PH_DATA;
 }
 
+/* Each wait has its end, and all of a message's together (docs/delivery.md). */
+void dialogue_wait(struct dialogue *d, int64_t wait_ms)
+{
+    int64_t left_ms = d->until_ms - loop_now(d->loop);
+
+    if (!d->job || left_ms > wait_ms)
+        left_ms = wait_ms;
+    else if (left_ms < 0)
+        left_ms = 0;
+    stream_deadline(d->stream, left_ms);
+}
+
 void dialogue_enter(struct dialogue *d, enum phase phase)
 {
     if (phase == PH_STAY || d->dead)
         return;
     d->phase = phase;
-    stream_deadline(d->stream, dialogue[phase].wait_ms);
+    dialogue_wait(d, dialogue[phase].wait_ms);
     if (dialogue[phase].say && !is_said_ahead(d, phase))
         dialogue[phase].say(d);
 }
@@ -97,7 +109,7 @@ struct span dialogue_words(struct dialogue *d, const struct reply *reply)
 
 static enum stage stage_of(const struct dialogue *d)
 {
-    if (d->phase == PH_CONTENT && !d->sending)
+    if (d->phase == PH_CONTENT && d->job->dot_is_out)
         return STAGE_DOT;
     return dialogue[d->phase].stage;
 }
@@ -168,7 +180,7 @@ static void take_reply(struct dialogue *d, const struct reply *reply)
     enum stage stage = stage_of(d);
     enum phase phase = d->phase;
 
-    if (d->phase == PH_CONTENT && d->sending) {
+    if (d->phase == PH_CONTENT && content_is_early(d)) {
         dialogue_enter(d, content_interrupted(d, reply));
         return;
     }
@@ -186,7 +198,7 @@ static void take_reply(struct dialogue *d, const struct reply *reply)
         return;
     }
     if (is_out_of_step(d))
-        d->facts.messages = DIALOGUE_MESSAGES_MAX; /* this answer counts; no further message */
+        d->worn = true; /* this answer counts; no further message */
     dialogue_enter(d, dialogue[phase].answered(d, reply));
 }
 
@@ -343,6 +355,7 @@ static struct dialogue *dialogue_new(struct loop *loop, const struct dialogue_pl
     struct dialogue *d = memory_new(sizeof(*d));
 
     d->loop = loop;
+    d->since_ms = loop_now(loop);
     d->plan = *plan;
     d->plan.context = tls_context_keep(plan->context);
     snprintf(d->mx, sizeof(d->mx), "%s", plan->mx);
@@ -401,18 +414,24 @@ bool dialogue_is_idle(const struct dialogue *d)
  * RFC 9422: a server may want fewer.  Where it counts domains, too, a session carries one message:
  * then there are never more than that message's.
  */
-unsigned dialogue_messages_max(const struct dialogue *d)
+static unsigned messages_max(const struct dialogue *d)
 {
     unsigned most = d->offered.messages_max;
 
     if (d->offered.domains_max > 0)
         return 1;
-    return most > 0 && most < DIALOGUE_MESSAGES_MAX ? most : DIALOGUE_MESSAGES_MAX;
+    return most > 0 && most < d->plan.messages_max ? most : d->plan.messages_max;
+}
+
+bool dialogue_has_room(const struct dialogue *d, unsigned messages)
+{
+    return !d->worn && d->facts.messages + messages <= messages_max(d) &&
+           loop_now(d->loop) - d->since_ms < d->plan.life_ms;
 }
 
 bool dialogue_is_spent(const struct dialogue *d)
 {
-    return d->facts.messages >= dialogue_messages_max(d);
+    return !dialogue_has_room(d, 1);
 }
 
 const struct dialogue_facts *dialogue_facts(const struct dialogue *d)

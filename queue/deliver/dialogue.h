@@ -22,8 +22,10 @@ enum {
     DIALOGUE_HANDSHAKE_MS = 60 * 1000, /* the same */
     DIALOGUE_QUIT_MS = 20 * 1000,      /* the same */
     DIALOGUE_BLOCK_MS = 3 * 60 * 1000, /* for each block of content: RFC 5321 s.4.5.3.2.5 */
-    DIALOGUE_BLOCK_SIZE = 128 * 1024,  /* what waits unsent at most */
-    DIALOGUE_MESSAGES_MAX = 100,       /* over one connection */
+    DIALOGUE_BLOCK_SIZE = 128 * 1024, /* what waits unsent at most, but for one block */
+    /* From MAIL till the end is out, however it drips: an hour, and a second for so many octets. */
+    DIALOGUE_MESSAGE_MS = 60 * 60 * 1000,
+    DIALOGUE_RATE_MIN = 4096,
 };
 
 struct dialogue;
@@ -35,6 +37,9 @@ struct dialogue_plan {
     struct tls_context *context; /* NULL: never say STARTTLS */
     struct resumption *past;     /* sessions to resume; NULL: a whole handshake in any case */
     struct resumption_key key;   /* what the TLS session is for; its address is the dialogue's */
+    unsigned messages_max;       /* over the connection */
+    int64_t life_ms;             /* of the connection: no message begins later */
+    bool no_chunking;            /* BDAT was offered and not known */
     bool mx_is_valid; /* a notification may say REQUIRETLS over a verified session (RFC 8689 s.2) */
 };
 
@@ -56,8 +61,9 @@ struct dialogue_end {
     struct outcome outcome; /* for mail that has not gone */
     struct span words;
     bool remote;
-    bool refused; /* the owner's own judgement ended it */
-    bool is_ours; /* no socket or no address to connect from: the host is not to blame */
+    bool refused;     /* the owner's own judgement ended it */
+    bool no_chunking; /* it offers CHUNKING and does not know BDAT: by DATA, on a new connection */
+    bool is_ours;     /* no socket or no address to connect from: the host is not to blame */
 };
 
 /* What came of a message. */
@@ -101,7 +107,7 @@ void dialogue_bind(struct dialogue *d, const struct dialogue_events *events, voi
 
 /* Sends a job to its open recipients.  Only when ready or finished said so. */
 void dialogue_send(struct dialogue *d, struct job *job);
-/* May another message go over this session? */
+/* May another message go over this session?  Spent: it is too old, or had enough of them. */
 bool dialogue_is_idle(const struct dialogue *d);
 bool dialogue_is_spent(const struct dialogue *d);
 

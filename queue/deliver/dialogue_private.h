@@ -1,7 +1,8 @@
 /*
  * dialogue_private - what the parts of the dialogue share: dialogue.c has the table, QUIT and loss,
- * dialogue_opening.c has the session's beginning (greeting to TLS), dialogue_mail.c the transaction
- * (MAIL to final dot), dialogue_words.c what can be said to this server of a message.
+ * dialogue_opening.c the session's beginning (greeting to TLS), dialogue_mail.c the transaction
+ * (MAIL to DATA), dialogue_content.c the message itself, dialogue_words.c what can be said to this
+ * server.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_DIALOGUE_PRIVATE_H
 #define WAXSEAL_QUEUE_DELIVER_DIALOGUE_PRIVATE_H
@@ -47,6 +48,8 @@ struct dialogue {
     unsigned busy; /* calls from below that are under way */
     bool dead;     /* freed inside of one */
     bool judged;
+    bool worn;        /* it fell out of step: no further message */
+    int64_t since_ms; /* when it was begun */
 
     /* the transaction */
     struct job *job;
@@ -58,8 +61,12 @@ struct dialogue {
     bool elsewhere; /* what is left of the job wants another candidate */
     unsigned rcpt;  /* whose answer is awaited */
     unsigned accepted;
+    int64_t until_ms; /* of the loop: the end must be out by then */
     struct data_writer writer;
-    bool sending;           /* the final dot is not out */
+    bool sending;           /* the final dot, or the last chunk, is not out */
+    bool chunk_refused;     /* no further one follows */
+    unsigned chunks_owed;   /* answers to BDAT that are still to come */
+    size_t behind_dot;      /* octets of the next message's commands, in the same write */
     struct loop_task later; /* for a message that need not be tried */
 
     char words[REPLY_TEXT_MAX + 8];
@@ -69,8 +76,10 @@ struct dialogue {
 
 /* Goes to a phase: its deadline begins, its words are said. */
 void dialogue_enter(struct dialogue *d, enum phase phase);
-/* How many messages may go over this session. */
-unsigned dialogue_messages_max(const struct dialogue *d);
+/* From now on so long, but no longer than the message has in all. */
+void dialogue_wait(struct dialogue *d, int64_t wait_ms);
+/* May so many messages more begin to go over this session? */
+bool dialogue_has_room(const struct dialogue *d, unsigned messages);
 /* Writes a command whose answer is then owed. */
 void dialogue_say(struct dialogue *d, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The reply as "code text", in d->words. */
@@ -115,21 +124,39 @@ void say_rset(struct dialogue *d);
 void say_mail_from(struct dialogue *d);
 void say_rcpt_to(struct dialogue *d);
 void say_data(struct dialogue *d);
-void say_content(struct dialogue *d);
 void say_nothing(struct dialogue *d);
 enum phase rset_answered(struct dialogue *d, const struct reply *reply);
 enum phase mail_answered(struct dialogue *d, const struct reply *reply);
 enum phase rcpt_answered(struct dialogue *d, const struct reply *reply);
 enum phase data_answered(struct dialogue *d, const struct reply *reply);
-enum phase content_answered(struct dialogue *d, const struct reply *reply);
 enum phase nothing_answered(struct dialogue *d, const struct reply *reply);
-/* An answer came while the message was being sent. */
-enum phase content_interrupted(struct dialogue *d, const struct reply *reply);
 
-/* There is room in the stream, or more content. */
-void dialogue_pump(struct dialogue *d);
+/* The transaction's MAIL, RCPT and DATA, where PIPELINING is offered. */
+void dialogue_put_group(struct dialogue *d, struct job *job);
+/*
+ * Those the server can take, and takes at a time (RFC 9422); the others follow in a new transaction
+ * or go elsewhere.
+ */
+void dialogue_mark_recipients(const struct dialogue *d, struct job *job);
+bool dialogue_has_nobody(const struct job *job);
+enum phase dialogue_transaction_over(struct dialogue *d);
+struct reply_facts dialogue_facts_of(const struct dialogue *d, enum stage stage,
+                                     const struct reply *reply);
+/* An answer that is neither yes nor no: the two of us have lost each other. */
+enum phase dialogue_nonsense(struct dialogue *d, enum stage stage, const struct reply *reply);
 void dialogue_later(void *ctx);
 /* The session is lost: what that means for the job under way. */
 void dialogue_drop_jobs(struct dialogue *d, const struct dialogue_end *end);
+
+/* --- dialogue_content.c: the message itself */
+bool dialogue_says_bdat(const struct dialogue *d);
+void say_content(struct dialogue *d);
+enum phase content_answered(struct dialogue *d, const struct reply *reply);
+/* An answer came before it can be one. */
+bool content_is_early(const struct dialogue *d);
+enum phase content_interrupted(struct dialogue *d, const struct reply *reply);
+/* There is room in the stream, or more content. */
+void dialogue_pump(struct dialogue *d);
+void dialogue_more_content(void *dialogue);
 
 #endif
