@@ -305,6 +305,9 @@ struct settings {
     uint64_t history_bytes_max;
     unsigned hop_connections;     /* to one next hop at a time */
     unsigned deliver_connections; /* of one worker */
+    unsigned connection_messages; /* over one connection */
+    unsigned connection_age_s;    /* when a message begins to go over it */
+    unsigned connection_idle_s;   /* without one */
     unsigned received_hops_max;
     uint64_t header_bytes_max;
     unsigned line_octets_max; /* of content, without CRLF; 0: any */

@@ -429,7 +429,7 @@ static void open_worker(struct deliver *self)
     worker->loop = role_loop(self->role);
     worker->settings = role_settings(self->role);
     worker->lanes = map_new();
-    worker->pool = pool_new(worker->loop);
+    worker->pool = pool_new(worker->loop, worker->settings->connection_idle_s * SECOND_MS);
     worker->past = resumption_new();
     worker->policies = policy_client_new(worker->loop);
     worker->reports = tlsrpt_client_new(worker->loop);

@@ -14,6 +14,7 @@ struct pool_host {
 
 struct pool {
     struct loop *loop;
+    int64_t idle_ms;
     struct list idle;  /* all of them, the oldest first */
     struct map *hosts; /* by MX name in lower case */
     unsigned count;
@@ -91,7 +92,8 @@ static void on_sweep(void *ctx)
 
     LIST_EACH(session, &pool->idle, struct session, others)
     {
-        if (now_ms - session->idle_since_ms < POOL_IDLE_MS)
+        if (now_ms - session->idle_since_ms < pool->idle_ms &&
+            !dialogue_is_spent(session->dialogue))
             continue;
         pool_drop(pool, session);
         session_free(&session);
@@ -100,11 +102,12 @@ static void on_sweep(void *ctx)
         loop_timer_start(pool->sweep, SECOND_MS);
 }
 
-struct pool *pool_new(struct loop *loop)
+struct pool *pool_new(struct loop *loop, int64_t idle_ms)
 {
     struct pool *pool = memory_new(sizeof(*pool));
 
     pool->loop = loop;
+    pool->idle_ms = idle_ms;
     list_init(&pool->idle);
     pool->hosts = map_new();
     pool->sweep = loop_timer_new(loop, on_sweep, pool);
@@ -144,7 +147,7 @@ struct session *pool_take(struct pool *pool, const struct pool_key *needs)
     for (struct list *at = host ? host->sessions.prev : NULL; at && at != &host->sessions;
          at = at->prev) {
         struct session *session = LIST_ITEM(at, struct session, of_host);
-        if (!pool_key_serves(&session->key, needs))
+        if (!pool_key_serves(&session->key, needs) || dialogue_is_spent(session->dialogue))
             continue;
         pool_drop(pool, session);
         return session;

@@ -8,12 +8,11 @@
 #include "lib/io/loop.h"
 #include "queue/deliver/pool_key.h"
 
-enum { POOL_IDLE_MS = 5 * 1000 };
-
 struct pool;
 struct session;
 
-struct pool *pool_new(struct loop *loop);
+/* Sessions end when they had nothing to do for so long, or are spent. */
+struct pool *pool_new(struct loop *loop, int64_t idle_ms);
 /* Says QUIT to all. */
 void pool_free(struct pool **pool);
 

@@ -226,7 +226,10 @@ static const struct dialogue_events dialogue_events = {
 
 static void open_dialogue(struct play *p)
 {
-    static const struct dialogue_plan plan = { .helo = "relay.example", .mx = "mx1.example.net" };
+    static const struct dialogue_plan plan = { .helo = "relay.example",
+                                               .mx = "mx1.example.net",
+                                               .messages_max = 100,
+                                               .life_ms = 3600 * 1000 };
     int fds[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
