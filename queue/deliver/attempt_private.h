@@ -35,9 +35,9 @@ struct attempt {
     bool use_tls;
     bool in_full;              /* no TLS session of before is offered: the host stumbled over one */
     uint64_t trust_generation; /* that the connection is made with */
-    bool failed_before; /* its handshake, at this address */
-    bool no_chunking;   /* a host offered it and did not know BDAT */
-    unsigned line;      /* of the job's candidates */
+    bool failed_before;        /* its handshake, at this address */
+    bool no_chunking;          /* a host offered it and did not know BDAT */
+    unsigned line;             /* of the job's candidates */
 
     bool blames_hop; /* some candidate failed us, not we ourselves */
     bool was_ready;  /* some candidate was fit for mail */

@@ -22,7 +22,7 @@ enum {
     DIALOGUE_HANDSHAKE_MS = 60 * 1000, /* the same */
     DIALOGUE_QUIT_MS = 20 * 1000,      /* the same */
     DIALOGUE_BLOCK_MS = 3 * 60 * 1000, /* for each block of content: RFC 5321 s.4.5.3.2.5 */
-    DIALOGUE_BLOCK_SIZE = 128 * 1024, /* what waits unsent at most, but for one block */
+    DIALOGUE_BLOCK_SIZE = 128 * 1024,  /* what waits unsent at most, but for one block */
     /* From MAIL till the end is out, however it drips: an hour, and a second for so many octets. */
     DIALOGUE_MESSAGE_MS = 60 * 60 * 1000,
     DIALOGUE_RATE_MIN = 4096,
