@@ -82,7 +82,7 @@ static unsigned release(struct dispatch *dispatch, struct list *leases, struct l
         list_remove(&lease->of_worker);
         if (lease->settling)
             continue;
-        dispatch_leave(dispatch, lease, NULL, false);
+        dispatch_leave(dispatch, lease, NULL, HOP_SAID_NOTHING);
         list_append(out_held, &lease->of_worker);
         count++;
     }

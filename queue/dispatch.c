@@ -13,7 +13,8 @@
 #include "queue/store_manage.h"
 
 enum {
-    RING_MAX = 1024,              /* hops waiting for their turn */
+    RING_MAX = 1024,              /* hops in each line, waiting for their turn */
+    TRIAL_JOBS = 2,               /* of a hop that nothing is known of */
     JOBS_PER_VISIT = 16,          /* of one hop, before the next has its turn */
     JOBS_PER_RUN = 256,           /* before the loop turns */
     LONGEST_SLEEP_MS = MINUTE_MS, /* the clock may be stepped */
@@ -56,14 +57,32 @@ static void run_soon(struct dispatch *d)
 
 /* ---- one job ------------------------------------------------------------------------------ */
 
+static enum hop_standing standing_of(const struct hop *hop)
+{
+    if (hop->is_failing)
+        return HOP_FAILING;
+    if (hop->is_known)
+        return HOP_KNOWN;
+    return hop->is_fresh ? HOP_NEW : HOP_FOUND;
+}
+
+static struct worker_slot *choose_slot(const struct run *run, const struct hop *hop)
+{
+    struct slot_wish wish = { hop_name(hop), standing_of(hop), run->d->hop_jobs };
+
+    return slots_choose(&run->d->slots, &wish, run->now_ms);
+}
+
 static void give_job(struct run *run, struct hop *hop, struct worker_slot *slot,
                      const struct due_group *group, struct job_facts *facts)
 {
     struct lease *lease = job_lease(&run->jobs, hop, group);
 
     lease->last_attempt = facts->last_attempt;
+    lease->standing = standing_of(hop);
     hop->jobs++;
     slot->jobs++;
+    slot->tried[lease->standing]++;
     slot->is_alone = group->first.due_class == DUE_SUSPECT;
     if (slot->is_alone)
         slot->clear_at_ms = 0;
@@ -127,7 +146,8 @@ static void nothing_due(struct run *run, struct hop *hop)
         d->look_again_ms = hop->look_again_ms;
 }
 
-/* How many more jobs a hop may have; 0: none now.  A hop that failed before is tried with one. */
+/* How many more jobs a hop may have; 0: none now.  A hop that failed before is tried with one, and
+ * one that nothing is known of with a few. */
 static unsigned hop_allowance(struct run *run, struct hop *hop)
 {
     struct record_key key = key_of_hop(hop_name(hop));
@@ -135,9 +155,15 @@ static unsigned hop_allowance(struct run *run, struct hop *hop)
     const Queue__HopRecord *record =
         store_look_up(run->txn, TABLE_HOP, &key, &queue__hop_record__descriptor, &run->d->arena);
 
-    if (!record || hop->failing > 0 || record->suspended_until_utc_ms > run->now_ms)
+    if (!record || hop->failing > 0 || record->suspended_until_utc_ms > run->now_ms ||
+        record->operator_until_utc_ms > run->now_ms)
         return 0;
-    unsigned most = record->failures > 0 ? 1 : run->d->hop_jobs;
+    unsigned most = run->d->hop_jobs;
+    hop->is_failing = record->failures > 0;
+    if (hop->is_failing)
+        most = 1;
+    else if (!hop->is_known && most > TRIAL_JOBS)
+        most = TRIAL_JOBS;
     return hop->jobs < most ? most - hop->jobs : 0;
 }
 
@@ -166,8 +192,7 @@ static struct error *visit_jobs(struct run *run, struct hop *hop, unsigned most,
     for (; most > 0 && hop->given < JOBS_PER_VISIT; most--) {
         struct due_group group;
         bool found = false;
-        struct worker_slot *slot =
-            slots_choose(&run->d->slots, hop_name(hop), run->d->hop_jobs, run->now_ms);
+        struct worker_slot *slot = choose_slot(run, hop);
         if (!slot) {
             *out_visit = VISIT_NO_SLOT;
             return NULL;
@@ -188,7 +213,7 @@ static struct error *visit_hop(struct run *run, struct hop *hop, enum visit *out
 {
     *out_visit = VISIT_OVER; /* whatever keeps it from more touches it when that ends */
     hop->look_again_ms = 0;
-    if (!slots_choose(&run->d->slots, hop_name(hop), run->d->hop_jobs, run->now_ms)) {
+    if (!choose_slot(run, hop)) {
         *out_visit = VISIT_NO_SLOT;
         return NULL;
     }
@@ -212,7 +237,7 @@ static void scan_row(struct run *run, struct span name)
             d->look_again_ms = hop->look_again_ms;
         return;
     }
-    hop_enter(&d->ring, hop ? hop : hop_have(&d->ring, name));
+    hop_enter(&d->ring, hop ? hop : hop_have(&d->ring, name), HOP_WAITING);
 }
 
 /* Hops whose time has come enter the ring; *out_next_ms is when the next one's comes. */
@@ -229,7 +254,7 @@ static struct error *scan_wake(struct run *run, struct kv_cursor *cursor, int64_
     while (!err && key.data && key_read_wake(key, out_next_ms, &name)) {
         if (*out_next_ms > run->now_ms)
             return NULL;
-        if (d->ring.waiting_count >= RING_MAX) {
+        if (d->ring.counts[HOP_WAITING] >= RING_MAX) {
             d->has_more = true; /* again when these had their turn, not before */
             *out_next_ms = INT64_MAX;
             return NULL;
@@ -271,8 +296,8 @@ static struct error *scan(struct run *run)
  * Its place until the next visit; true when that is the ring's end.  When the slots ran out in the
  * middle of its turn it goes on with that: mail for one hop stays together and shares connections.
  */
-static bool hop_after_visit(struct hop_ring *ring, struct hop *hop, enum visit visit,
-                            struct list *kept)
+static bool hop_after_visit(struct hop_ring *ring, struct hop *hop, enum hop_line line,
+                            enum visit visit, struct list *kept)
 {
     if (visit == VISIT_NO_SLOT && hop->given > 0) {
         list_append(kept, &hop->ring);
@@ -282,7 +307,7 @@ static bool hop_after_visit(struct hop_ring *ring, struct hop *hop, enum visit v
     if (visit == VISIT_OVER)
         hop_forget_if_idle(ring, hop);
     else
-        hop_enter(ring, hop);
+        hop_enter(ring, hop, visit == VISIT_NO_SLOT ? line : HOP_WAITING);
     return visit != VISIT_OVER;
 }
 
@@ -304,14 +329,16 @@ static struct error *take_turns(struct run *run)
     struct error *err = NULL;
 
     list_init(&kept);
-    while (!err && !list_empty(&ring->waiting) && in_vain < ring->waiting_count &&
-           run->given < JOBS_PER_RUN && slots_have_room(&run->d->slots)) {
-        struct hop *hop = LIST_FIRST(&ring->waiting, struct hop, ring);
+    while (!err && in_vain < hops_in_turn(ring) && run->given < JOBS_PER_RUN &&
+           slots_have_room(&run->d->slots)) {
+        struct hop *hop = hop_in_turn(ring);
+        enum hop_line line = hop->line;
         unsigned before = run->given;
         enum visit visit;
+        hop->is_fresh = line == HOP_FRESH;
         hop_leave(ring, hop);
         err = visit_hop(run, hop, &visit);
-        bool is_behind = hop_after_visit(ring, hop, visit, &kept);
+        bool is_behind = hop_after_visit(ring, hop, line, visit, &kept);
         in_vain = run->given > before ? 0 : in_vain + is_behind;
     }
     hops_keep_turn(ring, &kept);
@@ -326,7 +353,7 @@ static struct error *run_in_txn(struct run *run)
     run->jobs.txn = run->txn;
     if (!err && d->scan)
         err = scan(run);
-    if (!err && !list_empty(&d->ring.waiting))
+    if (!err && hops_in_turn(&d->ring) > 0)
         err = kv_cursor_open(run->txn, TABLE_DUE, &run->walk.cursor);
     if (!err && run->walk.cursor)
         err = take_turns(run);
@@ -342,7 +369,7 @@ static void on_run(void *ctx)
 
     if (!d->is_open || d->hold)
         return;
-    if (!d->scan && (list_empty(&d->ring.waiting) || !slots_have_room(&d->slots)))
+    if (!d->scan && (hops_in_turn(&d->ring) == 0 || !slots_have_room(&d->slots)))
         return;
     run.walk = (struct due_walk){ .leases = d->parts.leases, .now_ms = run.now_ms };
     run.jobs = (struct job_loader){ .dispatch = d,
@@ -358,7 +385,7 @@ static void on_run(void *ctx)
         loop_timer_start(d->timer, SECOND_MS);
         return;
     }
-    d->scan = d->scan || (d->has_more && d->ring.waiting_count < RING_MAX / 2);
+    d->scan = d->scan || (d->has_more && d->ring.counts[HOP_WAITING] < RING_MAX / 2);
     if (run.given >= JOBS_PER_RUN || d->scan)
         set_timer(d, run.now_ms, run.now_ms); /* the rest when the loop has turned */
     else if (d->look_again_ms < d->timer_ms)
@@ -432,13 +459,13 @@ void dispatch_touch(struct dispatch *dispatch, struct span hop)
 {
     struct hop *known;
 
-    if (dispatch->ring.waiting_count >= RING_MAX) {
+    if (dispatch->ring.counts[HOP_FRESH] >= RING_MAX) {
         dispatch->scan = true; /* its row in `wake` says the same */
         return;
     }
     known = hop_have(&dispatch->ring, hop);
     known->look_again_ms = 0;
-    hop_enter(&dispatch->ring, known);
+    hop_enter(&dispatch->ring, known, HOP_FRESH);
     run_soon(dispatch);
 }
 
@@ -464,23 +491,34 @@ struct worker_slot *dispatch_choose(struct dispatch *dispatch, struct span hop)
 {
     if (!dispatch->is_open || dispatch->hold)
         return NULL;
-    return slots_choose(&dispatch->slots, hop, dispatch->hop_jobs, clock_utc_ms());
+    struct slot_wish wish = { hop, HOP_KNOWN, dispatch->hop_jobs };
+    return slots_choose(&dispatch->slots, &wish, clock_utc_ms());
+}
+
+static void slot_leave(struct worker_slot *slot, const struct lease *lease)
+{
+    if (slot->jobs > 0)
+        slot->jobs--;
+    if (slot->tried[lease->standing] > 0)
+        slot->tried[lease->standing]--; /* that of a lease taken over was never counted */
 }
 
 void dispatch_leave(struct dispatch *dispatch, struct lease *lease, struct worker_slot *slot,
-                    bool hop_failed)
+                    enum hop_word word)
 {
     struct hop *hop = lease->hop;
 
-    if (slot && slot->jobs > 0)
-        slot->jobs--;
+    if (slot)
+        slot_leave(slot, lease);
     if (slot && slot->jobs == 0)
         slot->is_alone = false;
     if (hop) {
         hop->jobs--;
-        if (hop_failed)
+        if (word == HOP_FAILED)
             hop->failing++;
-        hop_enter(&dispatch->ring, hop);
+        if (word != HOP_SAID_NOTHING)
+            hop->is_known = word == HOP_REACHED;
+        hop_enter(&dispatch->ring, hop, HOP_WAITING);
     }
     run_soon(dispatch);
 }
@@ -496,7 +534,7 @@ void dispatch_end(struct dispatch *dispatch, struct lease **lease, bool hop_fail
     if (hop_failed)
         hop->failing--;
     hop->look_again_ms = 0;
-    hop_enter(&dispatch->ring, hop);
+    hop_enter(&dispatch->ring, hop, HOP_WAITING);
     run_soon(dispatch);
 }
 
@@ -520,6 +558,6 @@ void dispatch_set_aside(struct dispatch *dispatch, struct lease *lease, bool hop
     if (!hop || !hop_failed)
         return;
     hop->failing--;
-    hop_enter(&dispatch->ring, hop);
+    hop_enter(&dispatch->ring, hop, HOP_WAITING);
     run_soon(dispatch);
 }

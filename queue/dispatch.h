@@ -1,9 +1,12 @@
 /*
  * dispatch - hands due recipients to workers: hops take turns, within a hop classes and then
- * senders take turns, and a hop has no more jobs under way than its cap.  Reads `wake`, `hop` and
- * `due` in short transactions; remembers only hops with something under way or about to be looked
- * at, so that memory does not depend on the length of the queue.  Called by workers and queue; owns
- * the leases' hops, not the leases.
+ * senders take turns, and a hop has no more jobs under way than its cap.  Hops with something new
+ * and hops that were found on disk have every other turn.  Hops that nothing is known of, and those
+ * that fail, have a few jobs each and a part of the workers' room each, so that silent hosts,
+ * however many, leave the rest to those that answer.  Reads `wake`, `hop` and `due` in short
+ * transactions; remembers only hops with something under way or about to be looked at, so that
+ * memory does not depend on the length of the queue.  Called by workers and queue; owns the leases'
+ * hops, not the leases.
  */
 #ifndef WAXSEAL_QUEUE_DISPATCH_H
 #define WAXSEAL_QUEUE_DISPATCH_H
@@ -14,15 +17,25 @@
 
 struct dispatch;
 
+/* What is known of a hop's hosts since this process began, or since they last failed. */
+enum hop_standing {
+    HOP_KNOWN,   /* they answered */
+    HOP_NEW,     /* nothing, and mail for it has just come */
+    HOP_FOUND,   /* nothing, and its mail was found on disk */
+    HOP_FAILING, /* at the last attempt none could be used */
+    HOP_STANDINGS,
+};
+
 /* A worker as dispatch sees it; embedded in the worker. */
 struct worker_slot {
     struct list others;
     unsigned instance;
-    unsigned room;       /* jobs it takes at a time */
-    unsigned jobs;       /* with it now */
-    bool takes_jobs;     /* it has reported and does not drain */
-    bool is_alone;       /* with a suspect: gets nothing else */
-    int64_t clear_at_ms; /* a suspect waits for it to be idle since; 0: none */
+    unsigned room;                 /* jobs it takes at a time */
+    unsigned jobs;                 /* with it now */
+    unsigned tried[HOP_STANDINGS]; /* of these, by the standing of their hops when they began */
+    bool takes_jobs;               /* it has reported and does not drain */
+    bool is_alone;                 /* with a suspect: gets nothing else */
+    int64_t clear_at_ms;           /* a suspect waits for it to be idle since; 0: none */
 };
 
 /* What a worker needs to know; lent for the call. */
@@ -67,9 +80,15 @@ void dispatch_forget_marks(struct dispatch *dispatch);
 /* A worker with room for a job of this hop; NULL: none, or nothing is leased now. */
 struct worker_slot *dispatch_choose(struct dispatch *dispatch, struct span hop);
 
+/* What an attempt told of its hop. */
+enum hop_word {
+    HOP_SAID_NOTHING,
+    HOP_REACHED, /* a host answered to the message */
+    HOP_FAILED,  /* no candidate could be used */
+};
 /* The worker is done with a lease: its place is free, its rows are not yet settled. */
 void dispatch_leave(struct dispatch *dispatch, struct lease *lease, struct worker_slot *slot,
-                    bool hop_failed);
+                    enum hop_word word);
 /* Its rows are settled: ends the lease. */
 void dispatch_end(struct dispatch *dispatch, struct lease **lease, bool hop_failed);
 /* The same when rows of it are due as before: they are to be found where they were. */

@@ -6,11 +6,13 @@
 #include "lib/base/error.h"
 #include "lib/base/memory.h"
 
+enum { IDLE_MAX = 1024 };
+
 void hop_ring_init(struct hop_ring *ring)
 {
-    ring->by_name = map_new();
-    list_init(&ring->waiting);
-    ring->waiting_count = 0;
+    *ring = (struct hop_ring){ .by_name = map_new() };
+    for (int line = 0; line < HOP_LINES; line++)
+        list_init(&ring->lines[line]);
 }
 
 void hop_ring_clear(struct hop_ring *ring)
@@ -24,7 +26,6 @@ void hop_ring_clear(struct hop_ring *ring)
         free(hop);
     }
     map_free(&ring->by_name);
-    list_init(&ring->waiting);
 }
 
 struct span hop_name(const struct hop *hop)
@@ -48,38 +49,84 @@ struct hop *hop_have(struct hop_ring *ring, struct span name)
     memcpy(hop->name, name.data, name.len);
     hop->name_len = name.len;
     list_init(&hop->ring);
+    hop->line = HOP_NOWHERE;
     map_put(ring->by_name, name, hop);
     return hop;
 }
 
-void hop_enter(struct hop_ring *ring, struct hop *hop)
+static void put(struct hop_ring *ring, struct hop *hop, enum hop_line line, bool first)
 {
-    if (!list_empty(&hop->ring))
-        return;
-    list_append(&ring->waiting, &hop->ring);
-    ring->waiting_count++;
-}
-
-void hop_enter_first(struct hop_ring *ring, struct hop *hop)
-{
-    if (!list_empty(&hop->ring))
-        return;
-    list_prepend(&ring->waiting, &hop->ring);
-    ring->waiting_count++;
+    if (first)
+        list_prepend(&ring->lines[line], &hop->ring);
+    else
+        list_append(&ring->lines[line], &hop->ring);
+    hop->line = line;
+    ring->counts[line]++;
 }
 
 void hop_leave(struct hop_ring *ring, struct hop *hop)
 {
-    if (list_empty(&hop->ring))
+    if (hop->line == HOP_NOWHERE)
         return;
     list_remove(&hop->ring);
-    ring->waiting_count--;
+    ring->counts[hop->line]--;
+    hop->line = HOP_NOWHERE;
+}
+
+static bool is_in_turn(const struct hop *hop)
+{
+    return hop->line != HOP_IDLE && !list_empty(&hop->ring);
+}
+
+void hop_enter(struct hop_ring *ring, struct hop *hop, enum hop_line line)
+{
+    bool may_change = hop->line == HOP_WAITING && line == HOP_FRESH && !hop->is_failing;
+
+    if (is_in_turn(hop) && !may_change)
+        return;
+    hop_leave(ring, hop);
+    put(ring, hop, line, false);
+}
+
+void hop_enter_first(struct hop_ring *ring, struct hop *hop)
+{
+    if (is_in_turn(hop))
+        return;
+    hop_leave(ring, hop);
+    put(ring, hop, HOP_WAITING, true);
+}
+
+struct hop *hop_in_turn(struct hop_ring *ring)
+{
+    bool fresh =
+        ring->counts[HOP_FRESH] > 0 && (ring->counts[HOP_WAITING] == 0 || !ring->fresh_was_last);
+    enum hop_line line = fresh ? HOP_FRESH : HOP_WAITING;
+
+    ring->fresh_was_last = fresh;
+    return ring->counts[line] > 0 ? LIST_FIRST(&ring->lines[line], struct hop, ring) : NULL;
+}
+
+unsigned hops_in_turn(const struct hop_ring *ring)
+{
+    return ring->counts[HOP_FRESH] + ring->counts[HOP_WAITING];
+}
+
+static void forget(struct hop_ring *ring, struct hop *hop)
+{
+    hop_leave(ring, hop);
+    map_remove(ring->by_name, hop_name(hop));
+    free(hop);
 }
 
 void hop_forget_if_idle(struct hop_ring *ring, struct hop *hop)
 {
     if (!list_empty(&hop->ring) || hop->leases > 0 || hop->failing > 0 || hop->correcting)
         return;
-    map_remove(ring->by_name, hop_name(hop));
-    free(hop);
+    if (!hop->is_known) {
+        forget(ring, hop);
+        return;
+    }
+    put(ring, hop, HOP_IDLE, false);
+    if (ring->counts[HOP_IDLE] > IDLE_MAX)
+        forget(ring, LIST_FIRST(&ring->lines[HOP_IDLE], struct hop, ring));
 }

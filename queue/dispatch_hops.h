@@ -1,6 +1,8 @@
 /*
  * dispatch_hops - the hops that dispatch remembers, and the order in which they take turns.  Called
- * by dispatch alone.
+ * by dispatch alone.  Hops with something new stand in a line of their own, so that they need not
+ * wait for a backlog; each of the two lines has every other turn.  Those that answered are
+ * remembered for a while when they have nothing.
  */
 #ifndef WAXSEAL_QUEUE_DISPATCH_HOPS_H
 #define WAXSEAL_QUEUE_DISPATCH_HOPS_H
@@ -9,8 +11,14 @@
 #include "lib/base/map.h"
 #include "queue/records.h"
 
+enum hop_line { HOP_FRESH, HOP_WAITING, HOP_IDLE, HOP_LINES, HOP_NOWHERE = HOP_LINES };
+
 struct hop {
-    struct list ring;      /* in dispatch's ring, or in no list */
+    struct list ring; /* in its line, or in no list of the ring's */
+    enum hop_line line;
+    bool is_known;         /* its hosts answered, and have not failed since */
+    bool is_fresh;         /* its turn is that of a hop with something new */
+    bool is_failing;       /* as its record was read last */
     unsigned jobs;         /* with workers */
     unsigned leases;       /* these, and those whose rows are being settled or moved */
     unsigned failing;      /* outcomes "no candidate usable" on their way to disk */
@@ -27,8 +35,9 @@ struct hop {
 
 struct hop_ring {
     struct map *by_name;
-    struct list waiting; /* hops to be looked at, in turn */
-    unsigned waiting_count;
+    struct list lines[HOP_LINES];
+    unsigned counts[HOP_LINES];
+    bool fresh_was_last; /* the other line has the next turn */
 };
 
 void hop_ring_init(struct hop_ring *ring);
@@ -36,12 +45,16 @@ void hop_ring_clear(struct hop_ring *ring);
 struct span hop_name(const struct hop *hop);
 struct hop *hop_find(const struct hop_ring *ring, struct span name);
 struct hop *hop_have(struct hop_ring *ring, struct span name);
-/* At the end of the ring, if it is not in it. */
-void hop_enter(struct hop_ring *ring, struct hop *hop);
-/* At its beginning: it keeps its turn. */
+/* At the end of a line, if it waits in none; what has something new leaves the other line. */
+void hop_enter(struct hop_ring *ring, struct hop *hop, enum hop_line line);
+/* At the beginning: it keeps its turn. */
 void hop_enter_first(struct hop_ring *ring, struct hop *hop);
 void hop_leave(struct hop_ring *ring, struct hop *hop);
-/* Forgets a hop of which there is nothing to remember. */
+/* The hop whose turn it is; NULL when none waits. */
+struct hop *hop_in_turn(struct hop_ring *ring);
+/* How many wait for their turn. */
+unsigned hops_in_turn(const struct hop_ring *ring);
+/* Forgets a hop of which there is nothing to remember, or sets it with the idle ones. */
 void hop_forget_if_idle(struct hop_ring *ring, struct hop *hop);
 
 #endif

@@ -23,7 +23,8 @@ struct lease {
     void *holder; /* the worker; NULL for rows that are being moved, or after its death */
     void *hop;    /* dispatch's */
     int64_t started_ms;
-    unsigned pulled; /* chunks that the holder asked for and was not sent yet */
+    unsigned pulled;   /* chunks that the holder asked for and was not sent yet */
+    unsigned standing; /* dispatch's: that of the hop when the lease began */
     bool last_attempt;
     bool settling;   /* the outcome is on its way to disk */
     bool covers_all; /* taken over from an earlier queue: all recipients of the message */

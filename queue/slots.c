@@ -6,6 +6,8 @@ enum {
     CLEAR_AFTER_MS = 30 * SECOND_MS, /* a suspect waits so long for a worker that is idle anyway */
     CLEAR_FOR_MS = 30 * SECOND_MS,   /* then one gets nothing new, */
     CLEAR_AGAIN_MS = 5 * MINUTE_MS,  /* and if that was in vain once more after this */
+    TRIAL_SHARE = 16,                /* of the room, for hops of each standing but HOP_KNOWN ... */
+    TRIAL_LEAST = 4,                 /* ... or so many jobs */
 };
 
 void slots_init(struct slots *slots)
@@ -27,6 +29,19 @@ static bool is_being_cleared(const struct worker_slot *slot, int64_t now_ms)
 static bool has_room(const struct worker_slot *slot)
 {
     return slot->takes_jobs && !slot->is_alone && slot->jobs < slot->room;
+}
+
+/*
+ * The three shares together stay below the half of a worker's connections that may wait for a
+ * greeting, for its room is twice their number.
+ */
+static bool takes_trial(const struct worker_slot *slot, enum hop_standing standing)
+{
+    unsigned most = slot->room / TRIAL_SHARE;
+
+    if (most < TRIAL_LEAST)
+        most = TRIAL_LEAST;
+    return standing == HOP_KNOWN || slot->tried[standing] < most;
 }
 
 bool slots_have_room(const struct slots *slots)
@@ -72,18 +87,18 @@ static struct worker_slot *next_best(const struct slots *slots, struct span hop,
     return best;
 }
 
-struct worker_slot *slots_choose(const struct slots *slots, struct span hop, unsigned hop_jobs,
+struct worker_slot *slots_choose(const struct slots *slots, const struct slot_wish *wish,
                                  int64_t now_ms)
 {
     uint64_t below = UINT64_MAX;
     unsigned room = 0;
 
-    while (room < hop_jobs) {
+    while (room < wish->jobs) {
         uint64_t its = 0;
-        struct worker_slot *slot = next_best(slots, hop, below, &its);
+        struct worker_slot *slot = next_best(slots, wish->hop, below, &its);
         if (!slot)
             return NULL;
-        if (has_room(slot) && !is_being_cleared(slot, now_ms))
+        if (has_room(slot) && takes_trial(slot, wish->standing) && !is_being_cleared(slot, now_ms))
             return slot;
         room += slot->room > 0 ? slot->room : 1;
         below = its;

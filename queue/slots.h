@@ -1,6 +1,8 @@
 /*
  * slots - which worker gets a hop's next job.  A hop belongs to the worker that rendezvous hashing
- * names first, and to more of them only when its cap asks for more room than one has.  Called by
+ * names first, and to more of them only when its cap asks for more room than one has.  Hops
+ * that nothing is known of and that have new mail, those found on disk, and those that fail have a
+ * sixteenth of a worker's room each.  Called by
  * dispatch alone; pure.
  */
 #ifndef WAXSEAL_QUEUE_SLOTS_H
@@ -18,8 +20,14 @@ void slots_add(struct slots *slots, struct worker_slot *slot);
 /* Is there a worker with room at all? */
 bool slots_have_room(const struct slots *slots);
 
-/* A worker with room for a job of this hop, which may have `hop_jobs` at a time; NULL: none. */
-struct worker_slot *slots_choose(const struct slots *slots, struct span hop, unsigned hop_jobs,
+/* A hop that asks for a worker; it may have `jobs` at a time. */
+struct slot_wish {
+    struct span hop;
+    enum hop_standing standing;
+    unsigned jobs;
+};
+/* A worker with room for a job of it; NULL: none. */
+struct worker_slot *slots_choose(const struct slots *slots, const struct slot_wish *wish,
                                  int64_t now_ms);
 
 /*

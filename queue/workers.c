@@ -228,6 +228,16 @@ static void bound_decision(Ipc__Outcome *outcome)
     outcome->decision = NULL;
 }
 
+static enum hop_word word_of(const Ipc__Outcome *outcome)
+{
+    if (outcome->hop_failed)
+        return HOP_FAILED;
+    for (size_t i = 0; i < outcome->n_results; i++)
+        if (outcome->results[i]->remote || outcome->results[i]->kind == IPC__RESULT_KIND__DELIVERED)
+            return HOP_REACHED;
+    return HOP_SAID_NOTHING;
+}
+
 /* Takes the outcome. */
 static void settle_outcome(struct worker *worker, struct lease *lease, Ipc__Outcome *outcome)
 {
@@ -237,7 +247,7 @@ static void settle_outcome(struct worker *worker, struct lease *lease, Ipc__Outc
     keep_own_results(lease, outcome);
     bound_decision(outcome);
     lease->settling = true;
-    dispatch_leave(w->dispatch, lease, &worker->slot, outcome->hop_failed);
+    dispatch_leave(w->dispatch, lease, &worker->slot, word_of(outcome));
     settling->workers = w;
     settling->lease = lease;
     settling->settle.outcome = outcome;

@@ -235,6 +235,12 @@ static int make_workers(void **state)
     return 0;
 }
 
+static struct worker_slot *choose(struct span hop, unsigned jobs, int64_t now_ms)
+{
+    struct slot_wish wish = { hop, HOP_KNOWN, jobs };
+    return slots_choose(&slots, &wish, now_ms);
+}
+
 static struct span hop_called(unsigned nth, char room[32])
 {
     struct buf name;
@@ -248,23 +254,117 @@ static struct span hop_called(unsigned nth, char room[32])
 static void a_hop_belongs_to_one_worker(void **state)
 {
     (void)state;
-    struct worker_slot *owner = slots_choose(&slots, SPAN("example.net"), 40, 1);
+    struct worker_slot *owner = choose(SPAN("example.net"), 40, 1);
     assert_non_null(owner);
     for (int i = 0; i < 40; i++) {
-        assert_true(slots_choose(&slots, SPAN("example.net"), 40, 1) == owner);
+        assert_true(choose(SPAN("example.net"), 40, 1) == owner);
         owner->jobs++;
     }
-    assert_null(slots_choose(&slots, SPAN("example.net"), 40, 1));
+    assert_null(choose(SPAN("example.net"), 40, 1));
 }
 
 static void a_hop_is_spread_when_its_cap_needs_it(void **state)
 {
     (void)state;
-    struct worker_slot *owner = slots_choose(&slots, SPAN("example.net"), 100, 1);
+    struct worker_slot *owner = choose(SPAN("example.net"), 100, 1);
     owner->jobs = owner->room;
-    struct worker_slot *second = slots_choose(&slots, SPAN("example.net"), 100, 1);
+    struct worker_slot *second = choose(SPAN("example.net"), 100, 1);
     assert_non_null(second);
     assert_true(second != owner);
+}
+
+static void hops_that_nothing_good_is_known_of_have_a_part_of_the_room(void **state)
+{
+    (void)state;
+    static const enum hop_standing standings[] = { HOP_NEW, HOP_FOUND, HOP_FAILING };
+    struct slot_wish wish = { SPAN("example.net"), HOP_KNOWN, 40 };
+    struct worker_slot *owner = slots_choose(&slots, &wish, 1);
+    owner->room = 1000;
+    for (int i = 0; i < 3; i++) { /* each a part of its own */
+        wish.standing = standings[i];
+        owner->jobs += owner->tried[wish.standing] = 61;
+        assert_true(slots_choose(&slots, &wish, 1) == owner);
+        owner->jobs++;
+        owner->tried[wish.standing]++;
+        assert_null(slots_choose(&slots, &wish, 1));
+    }
+    wish.standing = HOP_KNOWN;
+    assert_true(slots_choose(&slots, &wish, 1) == owner);
+}
+
+static void a_small_worker_tries_a_few(void **state)
+{
+    (void)state;
+    struct slot_wish wish = { SPAN("example.net"), HOP_NEW, 1 };
+    struct worker_slot *owner = slots_choose(&slots, &wish, 1);
+    owner->room = 20;
+    owner->tried[HOP_NEW] = 3;
+    assert_true(slots_choose(&slots, &wish, 1) == owner);
+    owner->tried[HOP_NEW] = 4;
+    assert_null(slots_choose(&slots, &wish, 1));
+}
+
+/* ---- the lines ---------------------------------------------------------------------------- */
+
+static void something_new_need_not_wait_for_a_backlog(void **state)
+{
+    (void)state;
+    char name[32];
+    hop_ring_init(&ring);
+    for (unsigned i = 0; i < 1000; i++)
+        hop_enter(&ring, hop_have(&ring, hop_called(i, name)), HOP_WAITING);
+    struct hop *fresh = hop_have(&ring, SPAN("fresh.test"));
+    hop_enter(&ring, fresh, HOP_FRESH);
+    assert_int_equal(hops_in_turn(&ring), 1001);
+    unsigned turns = 1;
+    for (struct hop *hop; (hop = hop_in_turn(&ring)) != fresh; turns++)
+        hop_leave(&ring, hop);
+    assert_true(turns <= 2);
+    hop_leave(&ring, fresh);
+    struct hop *last = hop_find(&ring, SPAN("host999.test"));
+    hop_enter(&ring, last, HOP_FRESH); /* mail comes for one that stands in the other line */
+    assert_true(hop_in_turn(&ring) == last || hop_in_turn(&ring) == last);
+    hop_ring_clear(&ring);
+}
+
+static void a_stream_of_new_mail_leaves_every_other_turn_to_the_backlog(void **state)
+{
+    (void)state;
+    char name[32];
+    hop_ring_init(&ring);
+    struct hop *old = hop_have(&ring, SPAN("old.test"));
+    hop_enter(&ring, old, HOP_WAITING);
+    bool had = false;
+    for (unsigned i = 0; i < 4 && !had; i++) {
+        hop_enter(&ring, hop_have(&ring, hop_called(i, name)), HOP_FRESH);
+        struct hop *hop = hop_in_turn(&ring);
+        had = hop == old;
+        hop_leave(&ring, hop);
+    }
+    assert_true(had);
+    hop_ring_clear(&ring);
+}
+
+static void hops_that_answered_are_remembered_for_a_while(void **state)
+{
+    (void)state;
+    char name[32];
+    hop_ring_init(&ring);
+    struct hop *silent = hop_have(&ring, SPAN("silent.test"));
+    hop_forget_if_idle(&ring, silent);
+    assert_null(hop_find(&ring, SPAN("silent.test")));
+    for (unsigned i = 0; i < 3000; i++) {
+        struct hop *hop = hop_have(&ring, hop_called(i, name));
+        hop->is_known = true;
+        hop_forget_if_idle(&ring, hop);
+    }
+    assert_null(hop_find(&ring, SPAN("host0.test"))); /* not for ever, nor all of them */
+    struct hop *last = hop_find(&ring, SPAN("host2999.test"));
+    assert_non_null(last);
+    assert_int_equal(hops_in_turn(&ring), 0);
+    hop_enter(&ring, last, HOP_FRESH);
+    assert_true(hop_in_turn(&ring) == last);
+    hop_ring_clear(&ring);
 }
 
 static void hops_are_spread_evenly(void **state)
@@ -273,7 +373,7 @@ static void hops_are_spread_evenly(void **state)
     unsigned counts[WORKERS] = { 0 };
     char room[32];
     for (unsigned i = 0; i < 4000; i++)
-        counts[slots_choose(&slots, hop_called(i, room), 40, 1)->instance]++;
+        counts[choose(hop_called(i, room), 40, 1)->instance]++;
     for (unsigned i = 0; i < WORKERS; i++)
         assert_true(counts[i] > 800 && counts[i] < 1200);
 }
@@ -284,10 +384,10 @@ static void a_worker_that_goes_moves_only_its_own_hops(void **state)
     unsigned before[1000];
     char room[32];
     for (unsigned i = 0; i < 1000; i++)
-        before[i] = slots_choose(&slots, hop_called(i, room), 40, 1)->instance;
+        before[i] = choose(hop_called(i, room), 40, 1)->instance;
     workers[2].takes_jobs = false;
     for (unsigned i = 0; i < 1000; i++) {
-        unsigned after = slots_choose(&slots, hop_called(i, room), 40, 1)->instance;
+        unsigned after = choose(hop_called(i, room), 40, 1)->instance;
         assert_true(after == before[i] || before[i] == 2);
     }
 }
@@ -305,13 +405,13 @@ static void a_suspect_gets_a_worker_that_has_nothing_else(void **state)
 static void a_suspect_waits_not_for_ever(void **state)
 {
     (void)state;
-    struct worker_slot *owner = slots_choose(&slots, SPAN("example.net"), 40, 1);
+    struct worker_slot *owner = choose(SPAN("example.net"), 40, 1);
     for (unsigned i = 0; i < WORKERS; i++)
         workers[i].jobs = 1;
     assert_null(slots_idle(&slots, SPAN("example.net"), 1000));
-    assert_true(slots_choose(&slots, SPAN("example.net"), 40, 2000) == owner);
-    assert_null(slots_choose(&slots, SPAN("example.net"), 40, 40000)); /* it is being cleared */
-    assert_true(slots_choose(&slots, SPAN("example.net"), 40, 70000) == owner);
+    assert_true(choose(SPAN("example.net"), 40, 2000) == owner);
+    assert_null(choose(SPAN("example.net"), 40, 40000)); /* it is being cleared */
+    assert_true(choose(SPAN("example.net"), 40, 70000) == owner);
 }
 
 #define TEST(title, function)                                                                      \
@@ -343,6 +443,15 @@ int main(void)
         SLOT_TEST("a hop belongs to one worker", a_hop_belongs_to_one_worker),
         SLOT_TEST("a hop is spread over more workers when its cap needs it",
                   a_hop_is_spread_when_its_cap_needs_it),
+        SLOT_TEST("hops that nothing good is known of have a part of a worker's room",
+                  hops_that_nothing_good_is_known_of_have_a_part_of_the_room),
+        SLOT_TEST("a worker with little room tries a few of them", a_small_worker_tries_a_few),
+        SLOT_TEST("a hop with something new need not wait for a backlog",
+                  something_new_need_not_wait_for_a_backlog),
+        SLOT_TEST("a stream of new mail leaves every other turn to the backlog",
+                  a_stream_of_new_mail_leaves_every_other_turn_to_the_backlog),
+        SLOT_TEST("hops that answered are remembered for a while, the latest of them",
+                  hops_that_answered_are_remembered_for_a_while),
         SLOT_TEST("hops are spread evenly over workers", hops_are_spread_evenly),
         SLOT_TEST("a worker that goes moves only its own hops",
                   a_worker_that_goes_moves_only_its_own_hops),
