@@ -70,20 +70,6 @@ static void say_expired(const struct settle *settle, const struct settled *settl
     log_end(&line);
 }
 
-static void say_told(const struct settle *settle)
-{
-    struct log_line line;
-    char id[QID_TEXT_SIZE];
-
-    if (settle->notification == 0 && !settle->sender_is_null)
-        return;
-    log_begin(&line, settle->notification ? LOG_INFO : LOG_WARNING, "bounce");
-    log_qid(&line, settle->outcome->id);
-    qid_format(settle->notification, id);
-    log_string(&line, "notification", settle->notification ? id : "");
-    log_end(&line);
-}
-
 void delivery_log(const struct settle *settle)
 {
     for (size_t i = 0; i < settle->count; i++) {
@@ -91,5 +77,5 @@ void delivery_log(const struct settle *settle)
         if (settle->settled[i].as == SETTLED_EXPIRED)
             say_expired(settle, &settle->settled[i]);
     }
-    say_told(settle);
+    notices_log(&settle->notices, settle->outcome->id);
 }

@@ -39,15 +39,15 @@ struct queue {
 /* ---- settings ---------------------------------------------------------------------------------
  */
 
-/* Settlements under way may still point to the one before: identities are few, and are kept. */
-static const struct notify_identity *identity_of(const struct settings *settings)
+/* Settlements under way may still point to the ones before: they are few, and are kept. */
+static const struct notify_settings *notify_settings_of(const struct settings *settings)
 {
-    struct notify_identity *identity = memory_new(sizeof(*identity));
+    struct notify_settings *notify = memory_new(sizeof(*notify));
 
-    span_to_string(span_of(settings->hostname), identity->hostname, sizeof(identity->hostname));
-    span_to_string(span_of(settings->postmaster), identity->postmaster,
-                   sizeof(identity->postmaster));
-    return identity;
+    span_to_string(span_of(settings->hostname), notify->hostname, sizeof(notify->hostname));
+    span_to_string(span_of(settings->postmaster), notify->postmaster, sizeof(notify->postmaster));
+    notify->delay_after_ms = (int64_t)settings->delay_notice_after_s * SECOND_MS;
+    return notify;
 }
 
 static void take_settings(struct queue *q)
@@ -57,7 +57,7 @@ static void take_settings(struct queue *q)
 
     store_set_limits(q->store, store_limits_of(settings));
     store_set_rules(q->store, &rules);
-    workers_set_identity(q->workers, identity_of(settings));
+    workers_set_notify(q->workers, notify_settings_of(settings));
     dispatch_set(workers_dispatch(q->workers), settings->delivery == DELIVERY_HOLD,
                  settings->hop_connections * JOBS_PER_CONNECTION);
 }

@@ -5,6 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/role.h"
+#include "queue/notice_rates.h"
 #include "queue/records.pb-c.h"
 #include "queue/store_hops.h"
 
@@ -21,13 +22,14 @@ enum {
 
 struct store {
     struct kv *kv;
-    struct arena arena;     /* the committer's */
-    struct hops *hops;      /* the committer's */
-    struct usage usage;     /* the committer's: as of the last commit */
-    uint64_t ids_on_disk;   /* the committer's: ids below it are reserved */
-    int64_t last_now_ms;    /* the committer's */
-    int64_t stat_ms;        /* the committer's: when the map was looked at last */
-    bool map_has_room;      /* the committer's */
+    struct arena arena;                /* the committer's */
+    struct hops *hops;                 /* the committer's */
+    struct notice_rates *notice_rates; /* the committer's */
+    struct usage usage;                /* the committer's: as of the last commit */
+    uint64_t ids_on_disk;              /* the committer's: ids below it are reserved */
+    int64_t last_now_ms;               /* the committer's */
+    int64_t stat_ms;                   /* the committer's: when the map was looked at last */
+    bool map_has_room;                 /* the committer's */
     bool file_has_room;     /* the same: what is allocated and free makes up the reserve */
     bool has_reserve;       /* the committer's */
     atomic_bool lacks_disk; /* neither reserve nor room in the file, after the last transaction */
@@ -218,6 +220,7 @@ struct error *store_begin(struct store *store, struct store_txn *out_txn)
         .usage = store->usage,
         .now_ms = now_ms,
         .hops = store->hops,
+        .notice_rates = store->notice_rates,
     };
     return NULL;
 }
@@ -453,6 +456,7 @@ struct error *store_open(const char *folder, struct store_limits limits, int64_t
     store_set_limits(store, limits);
     arena_init(&store->arena);
     store->hops = hops_new();
+    store->notice_rates = notice_rates_new();
     store->map_has_room = true;
     struct error *err =
         kv_open(folder, store->map_bytes, queue_tables, TABLE_COUNT, wait_ms, &store->kv, &trouble);
@@ -481,6 +485,7 @@ void store_close(struct store **store)
         return;
     kv_close(&s->kv);
     hops_free(&s->hops);
+    notice_rates_free(&s->notice_rates);
     arena_clear(&s->arena);
     free(s);
 }

@@ -76,6 +76,7 @@ struct store_txn {
     struct usage usage;
     int64_t now_ms; /* later than that of all transactions before, unless the clock was stepped */
     struct hops *hops; /* store_hops.h */
+    struct notice_rates *notice_rates;
 };
 
 struct error *store_begin(struct store *store, struct store_txn *out_txn) MUST_CHECK;

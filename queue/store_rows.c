@@ -132,6 +132,7 @@ struct error *message_put(struct store_txn *txn, const struct new_message *messa
     record.cost = message->content_cost + rows_cost;
     record.accepted_utc_ms = txn->now_ms;
     record.notification = message->notification;
+    record.postmaster_copy = message->postmaster_copy;
     envelope->n_recipients = 0; /* they have rows of their own */
     if (!err)
         err = message_update(txn, message->id, &record);

@@ -19,6 +19,7 @@ struct new_message {
     uint64_t content_cost;
     bool eight_bit;
     bool notification;
+    bool postmaster_copy;
 };
 /* Puts the message and its recipients, each due now. */
 struct error *message_put(struct store_txn *txn, const struct new_message *message) MUST_CHECK;

@@ -22,8 +22,6 @@ struct settling {
     bool message_changed;
     bool hop_was_reached;
     struct span hop; /* of the recipients settled */
-    struct notify_recipient *told;
-    size_t told_count;
 };
 
 /* One throw for all recipients: those tried together stay together.  Most outcomes need none. */
@@ -68,18 +66,18 @@ static struct error *end_recipient(struct settling *s, Queue__RecipientRecord *r
     return err ? err : history_put(s->txn, &facts);
 }
 
-/* Somebody of whom the sender is told. */
-static struct notify_recipient *tell_of(struct settling *s, const Queue__RecipientRecord *recipient,
-                                        const Ipc__Result *result)
+static void tell_of(struct settling *s, const Queue__RecipientRecord *recipient,
+                    const Ipc__Result *result, enum notify_action action, bool expired)
 {
-    struct notify_recipient *told = &s->told[s->told_count++];
-
-    *told = (struct notify_recipient){
+    const struct notify_recipient told = {
         .record = recipient,
         .result = result,
         .decision = s->settle->outcome->decision,
+        .action = action,
+        .expired = expired,
     };
-    return told;
+
+    notices_add(&s->settle->notices, &told);
 }
 
 static struct error *deliver_recipient(struct settling *s, Queue__RecipientRecord *recipient,
@@ -88,8 +86,10 @@ static struct error *deliver_recipient(struct settling *s, Queue__RecipientRecor
     struct error *err = end_recipient(s, recipient, result, SETTLED_DELIVERED);
 
     s->hop_was_reached = true;
-    if (result->relayed && notify_relay_is_due(s->message, recipient))
-        tell_of(s, recipient, result)->relayed = true;
+    if (result->cause == IPC__CAUSE__DISCARDED)
+        tell_of(s, recipient, result, ACTION_DELIVERED, false);
+    else if (result->relayed)
+        tell_of(s, recipient, result, ACTION_RELAYED, false);
     return err;
 }
 
@@ -98,10 +98,60 @@ static struct error *fail_recipient(struct settling *s, Queue__RecipientRecord *
 {
     struct error *err = end_recipient(s, recipient, result, as);
 
-    if (notify_is_due(s->message, recipient))
-        tell_of(s, recipient, result)->expired = as == SETTLED_EXPIRED;
-    else if (s->message->envelope->reverse_path->text.len == 0)
-        s->settle->sender_is_null = true;
+    tell_of(s, recipient, result, ACTION_FAILED, as == SETTLED_EXPIRED);
+    return err;
+}
+
+/* ---- delays ------------------------------------------------------------------------------- */
+
+/* Has the message waited so long that its sender hears of it, once for each recipient? */
+static bool delay_is_due(const struct settling *s, const Queue__RecipientRecord *recipient)
+{
+    int64_t after_ms = s->settle->notices.settings->delay_after_ms;
+
+    return after_ms > 0 && !recipient->told_of_delay &&
+           s->txn->now_ms - s->message->accepted_utc_ms >= after_ms;
+}
+
+static void tell_of_delay(struct settling *s, Queue__RecipientRecord *recipient)
+{
+    const struct notify_recipient told = {
+        .record = recipient,
+        .result = recipient->last_result,
+        .decision = recipient->last_decision,
+        .action = ACTION_DELAYED,
+        .until_ms = s->message->accepted_utc_ms + s->txn->rules.lifetime_ms,
+    };
+
+    recipient->told_of_delay = true;
+    notices_add(&s->settle->notices, &told);
+}
+
+/* One that waits elsewhere, and whose delay is told along with that of the others. */
+static struct error *join_delayed(struct settling *s, uint32_t number)
+{
+    Queue__RecipientRecord *recipient = NULL;
+    struct error *err = recipient_get(s->txn, s->id, number, &recipient);
+
+    if (err || !recipient || !recipient->last_result || !delay_is_due(s, recipient))
+        return err;
+    tell_of_delay(s, recipient);
+    return recipient_update(s->txn, s->id, number, recipient);
+}
+
+/* A message's delay is told in one notification where it can be. */
+static struct error *join_all_delayed(struct settling *s)
+{
+    const struct row_place from = { s->id, 0 };
+    struct row_place *places;
+    size_t count;
+    struct error *err = NULL;
+
+    if (!notices_has_delay(&s->settle->notices))
+        return NULL;
+    err = recipient_places(s->txn, from, true, NOTIFY_RECIPIENTS_MAX, &places, &count);
+    for (size_t i = 0; i < count && !err; i++)
+        err = join_delayed(s, places[i].number);
     return err;
 }
 
@@ -122,6 +172,8 @@ static struct error *wait_until(struct settling *s, Queue__RecipientRecord *reci
     recipient->last_lease = s->settle->outcome->lease;
     recipient->last_result = result;
     recipient->last_decision = s->settle->outcome->decision;
+    if (as == SETTLED_DEFERRED && delay_is_due(s, recipient))
+        tell_of_delay(s, recipient);
     return recipient_move(s->txn, s->id, recipient->recipient->number, recipient,
                           span_of_bytes(recipient->next_hop), retry_class(s), next_ms);
 }
@@ -202,99 +254,6 @@ static struct error *settle_hop(struct settling *s)
     return s->settle->outcome->hop_failed ? hops_fail(s->txn, s->hop, dice_of(s)) : NULL;
 }
 
-/* ---- the notification --------------------------------------------------------------------- */
-
-/* The original from its beginning, as far as a notification returns it. */
-static struct error *read_original(struct settling *s, struct buf *out)
-{
-    for (uint32_t chunk = 0; chunk < s->message->chunks && buf_len(out) < NOTIFY_WHOLE_MAX;
-         chunk++) {
-        struct record_key key = key_of_part(s->id, chunk);
-        struct span value;
-        struct span bytes;
-        struct error *err = kv_get(s->txn->kv, TABLE_CONTENT, key_span(&key), &value);
-        if (err)
-            return err;
-        if (!value.data || !chunk_read(key_span(&key), value, &bytes))
-            return NULL; /* what is there has to do */
-        if (!buf_append(out, span_first(bytes, NOTIFY_WHOLE_MAX - buf_len(out))))
-            return NULL;
-    }
-    return NULL;
-}
-
-static struct error *put_notification(struct settling *s, struct span text)
-{
-    struct envelope envelope;
-    struct address sender;
-    char ascii[ADDRESS_ASCII_SIZE];
-
-    envelope_init(&envelope);
-    envelope.received_utc_ms = s->txn->now_ms;
-    envelope.requiretls = s->message->envelope->requiretls; /* RFC 8689 s.5 */
-    if (address_parse_utf8(span_of_bytes(s->message->envelope->reverse_path->text), &sender) !=
-        ADDRESS_FINE) {
-        envelope_clear(&envelope);
-        s->settle->sender_is_null = true; /* an address nothing can be sent to */
-        return NULL;
-    }
-    envelope_add(&envelope, &sender);
-    envelope.smtputf8 = envelope.utf8_header = !address_to_ascii(&sender, ascii); /* in To */
-    struct new_message message = {
-        .id = s->settle->reserved_id,
-        .envelope = &envelope,
-        .size = text.len,
-        .chunks = content_chunks(text.len),
-        .content_cost = content_cost(text.len),
-        .eight_bit = envelope.utf8_header,
-        .notification = true,
-    };
-    struct error *err = content_put(s->txn, message.id, 0, text);
-    if (!err)
-        err = message_put(s->txn, &message);
-    envelope_clear(&envelope);
-    if (!err)
-        s->settle->notification = message.id;
-    return err;
-}
-
-static bool write_notification(struct settling *s, struct span original, struct buf *out)
-{
-    struct notify_facts facts = {
-        .identity = s->settle->identity,
-        .id = s->settle->reserved_id,
-        .original_id = s->id,
-        .message = s->message,
-        .recipients = s->told,
-        .count = s->told_count,
-        .now_ms = s->txn->now_ms,
-        .original = original,
-        .original_is_whole = original.len == s->message->size,
-    };
-    return notify_write(&facts, out);
-}
-
-static struct error *notify_sender(struct settling *s)
-{
-    struct buf original;
-    struct buf text;
-
-    if (s->told_count == 0)
-        return NULL;
-    if (s->settle->reserved_id == 0)
-        s->settle->reserved_id = store_txn_id(s->txn);
-    buf_init(&original, NOTIFY_WHOLE_MAX);
-    buf_init(&text, NOTIFY_TEXT_MAX);
-    struct error *err = read_original(s, &original);
-    if (!err && !write_notification(s, buf_span(&original), &text))
-        err = error_new(ERROR_LOCAL, "a notification grew too large");
-    if (!err)
-        err = put_notification(s, buf_span(&text));
-    buf_clear(&original);
-    buf_clear(&text);
-    return err;
-}
-
 /* ---- the operation ------------------------------------------------------------------------ */
 
 static struct error *end_message(struct settling *s)
@@ -311,17 +270,18 @@ static struct error *apply_settle(struct operation *operation, struct store_txn 
     struct settling s = { .settle = settle, .txn = txn, .id = settle->outcome->id };
 
     settle->count = 0;
-    settle->notification = 0;
-    settle->sender_is_null = false;
     struct error *err = message_get(txn, s.id, &s.message);
     if (err || !s.message)
         return err;
-    s.told = arena_take(txn->arena, settle->outcome->n_results * sizeof(*s.told));
+    notices_begin(&settle->notices, txn, s.id, s.message,
+                  settle->outcome->n_results + NOTIFY_RECIPIENTS_MAX);
     err = settle_results(&s);
     if (!err)
         err = settle_hop(&s);
     if (!err)
-        err = notify_sender(&s);
+        err = join_all_delayed(&s);
+    if (!err)
+        err = notices_put(&settle->notices);
     return err ? err : end_message(&s);
 }
 

@@ -9,7 +9,7 @@
 #include "lib/ipc/queue.pb-c.h"
 #include "lib/mail/address.h"
 #include "queue/committer.h"
-#include "queue/notify.h"
+#include "queue/store_notify.h"
 
 enum settled_as {
     SETTLED_DELIVERED,
@@ -31,15 +31,12 @@ struct settled {
 /* The caller embeds it, fills it in, sets operation.done, and calls settle_clear there. */
 struct settle {
     struct operation operation;
-    Ipc__Outcome *outcome; /* owned; its results are checked to be the lease's */
-    bool last_attempt;     /* the attempt was begun past the end of the message's life */
-    const struct notify_identity *identity; /* lives as long as the process */
+    Ipc__Outcome *outcome;  /* owned; its results are checked to be the lease's */
+    bool last_attempt;      /* the attempt was begun past the end of the message's life */
+    struct notices notices; /* the caller sets its settings */
     /* what came of it */
     struct settled *settled;
     size_t count;
-    uint64_t notification; /* its id; 0: none */
-    bool sender_is_null;   /* there was nobody to tell */
-    uint64_t reserved_id;  /* for the notification, kept when applied again */
 };
 void settle_prepare(struct settle *settle);
 void settle_clear(struct settle *settle);

@@ -175,7 +175,8 @@ static bool changes_times(const struct settle *settle)
         if (settle->settled[i].as == SETTLED_DEFERRED ||
             settle->settled[i].as == SETTLED_WAITS_FOR_POLICY)
             return true;
-    return settle->notification != 0 || settle->outcome->hop_failed;
+    return settle->notices.notification != 0 || settle->notices.postmaster_copy != 0 ||
+           settle->outcome->hop_failed;
 }
 
 static void on_settled(struct operation *operation, enum operation_outcome outcome)
@@ -252,7 +253,7 @@ static void settle_outcome(struct worker *worker, struct lease *lease, Ipc__Outc
     settling->lease = lease;
     settling->settle.outcome = outcome;
     settling->settle.last_attempt = lease->last_attempt;
-    settling->settle.identity = w->parts.identity;
+    settling->settle.notices.settings = w->parts.notify;
     settling->settle.operation.done = on_settled;
     settle_prepare(&settling->settle);
     committer_add(w->parts.committer, &settling->settle.operation);
@@ -477,9 +478,9 @@ struct worker_slot *workers_send_probe(struct workers *workers, struct span hop,
     return slot;
 }
 
-void workers_set_identity(struct workers *workers, const struct notify_identity *identity)
+void workers_set_notify(struct workers *workers, const struct notify_settings *notify)
 {
-    workers->parts.identity = identity;
+    workers->parts.notify = notify;
 }
 
 void workers_flush(struct workers *workers, int64_t wait_ms)

@@ -17,7 +17,7 @@ struct workers_parts {
     struct store *store;
     struct committer *committer;
     struct leases *leases;
-    const struct notify_identity *identity; /* lives as long as the process */
+    const struct notify_settings *notify; /* lives as long as the process */
 };
 
 struct workers *workers_new(const struct workers_parts *parts);
@@ -38,7 +38,7 @@ void workers_set_probes(struct workers *workers, struct probes *probes);
 struct worker_slot *workers_send_probe(struct workers *workers, struct span hop,
                                        const Ipc__Job *job);
 
-void workers_set_identity(struct workers *workers, const struct notify_identity *identity);
+void workers_set_notify(struct workers *workers, const struct notify_settings *notify);
 /* The relay ends: a worker that goes now has not died of its mail. */
 void workers_drain(struct workers *workers);
 /* Sends acknowledgements; for the end of the role. */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 #include "queue/records.pb-c.h"
@@ -46,6 +47,9 @@ void store_rig_open(struct store_rig *rig)
     memset(rig, 0, sizeof(*rig));
     settings_defaults(&rig->settings);
     rig->settings.queue_bytes_max = 512 * 1024 * 1024;
+    rig->notify = (struct notify_settings){ .hostname = "relay.example",
+                                            .postmaster = "postmaster@relay.example",
+                                            .delay_after_ms = 4 * HOUR_MS };
     strcpy(rig->folder, "/tmp/waxseal-store.XXXXXX");
     ensure(mkdtemp(rig->folder) != NULL);
     open_store(rig);
@@ -167,8 +171,7 @@ static Ipc__Outcome *an_outcome(uint64_t id, uint32_t number, Ipc__ResultKind ki
 struct settle store_rig_settle(struct store_rig *rig, uint64_t id, uint32_t number,
                                Ipc__ResultKind kind, const char *status, bool last_attempt)
 {
-    static const struct notify_identity identity = { "relay.example", "postmaster@relay.example" };
-    struct settle settle = { .last_attempt = last_attempt, .identity = &identity };
+    struct settle settle = { .last_attempt = last_attempt, .notices.settings = &rig->notify };
 
     settle.outcome = an_outcome(id, number, kind, status);
     settle_prepare(&settle);

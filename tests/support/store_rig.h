@@ -13,6 +13,7 @@ struct store_rig {
     char folder[64];
     struct settings settings;
     struct store *store;
+    struct notify_settings notify;
     int priority; /* of the messages that are accepted from now on */
 };
 

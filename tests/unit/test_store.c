@@ -284,13 +284,13 @@ static void a_failed_recipient_is_told_to_the_sender_at_once(void **state)
     (void)state;
     uint64_t id = a_message();
     struct settle settle = store_rig_settle(&rig, id, 0, IPC__RESULT_KIND__FAILED, "5.1.1", false);
-    assert_true(settle.notification > id);
+    assert_true(settle.notices.notification > id);
     assert_int_equal(store_rig_count(&rig, TABLE_MESSAGE), 1); /* the notification */
-    Queue__MessageRecord *message = store_rig_message(&rig, settle.notification);
+    Queue__MessageRecord *message = store_rig_message(&rig, settle.notices.notification);
     assert_non_null(message);
     assert_true(message->notification);
     assert_int_equal(message->envelope->reverse_path->text.len, 0);
-    struct span content = store_rig_content(&rig, settle.notification);
+    struct span content = store_rig_content(&rig, settle.notices.notification);
     assert_true(holds(content, "Final-Recipient: rfc822; bob@example.net"));
     assert_true(holds(content, "Subject: hello"));
     queue__message_record__free_unpacked(message, NULL);
@@ -306,9 +306,9 @@ static void a_notification_needs_no_id_that_was_reserved_before(void **state)
         ; /* a burst of mail before the next block of ids was written */
     struct settle settle = store_rig_settle(&rig, id, 0, IPC__RESULT_KIND__FAILED, "5.1.1", false);
     assert_int_equal(settle.operation.outcome, OPERATION_COMMITTED);
-    assert_true(settle.notification > id);
+    assert_true(settle.notices.notification > id);
     store_rig_reopen(&rig);
-    assert_true(store_new_id(rig.store) > settle.notification);
+    assert_true(store_new_id(rig.store) > settle.notices.notification);
     settle_clear(&settle);
 }
 
@@ -317,10 +317,10 @@ static void a_failed_notification_is_told_to_nobody(void **state)
     (void)state;
     uint64_t id = a_message();
     struct settle first = store_rig_settle(&rig, id, 0, IPC__RESULT_KIND__FAILED, "5.1.1", false);
-    struct settle second =
-        store_rig_settle(&rig, first.notification, 0, IPC__RESULT_KIND__FAILED, "5.1.1", false);
-    assert_int_equal(second.notification, 0);
-    assert_true(second.sender_is_null);
+    struct settle second = store_rig_settle(&rig, first.notices.notification, 0,
+                                            IPC__RESULT_KIND__FAILED, "5.1.1", false);
+    assert_int_equal(second.notices.notification, 0);
+    assert_int_equal(second.notices.untold, UNTOLD_NO_SENDER);
     assert_nothing_waits();
     settle_clear(&first);
     settle_clear(&second);
@@ -335,7 +335,7 @@ static void a_message_expires_only_after_its_last_attempt(void **state)
     struct settle settle = store_rig_settle(&rig, id, 0, IPC__RESULT_KIND__DEFERRED, "4.2.1", true);
     assert_int_equal(settle.count, 1);
     assert_int_equal(settle.settled[0].as, SETTLED_EXPIRED);
-    assert_true(settle.notification > 0);
+    assert_true(settle.notices.notification > 0);
     settle_clear(&settle);
 }
 

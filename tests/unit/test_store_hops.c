@@ -161,12 +161,11 @@ static void settle(uint64_t id, Ipc__ResultKind kind, const char *status)
 static void settle_with_hop_failed(uint64_t id, bool hop_failed, const char *status)
 {
     static uint64_t lease = 1000000;
-    static const struct notify_identity identity = { "relay.example", "postmaster@relay.example" };
     Ipc__Outcome outcome = IPC__OUTCOME__INIT;
     Ipc__Result result = IPC__RESULT__INIT;
     Ipc__Result *results[] = { &result };
     uint8_t packed[256];
-    struct settle settle = { .identity = &identity };
+    struct settle settle = { .notices.settings = &rig.notify };
     result.kind = hop_failed ? IPC__RESULT_KIND__DEFERRED : IPC__RESULT_KIND__DELIVERED;
     result.status = bytes_of_span(span_of(status));
     outcome.lease = ++lease;
