@@ -18,6 +18,7 @@ static void log_session(const struct attempt *a, const struct dialogue_facts *fa
     log_string(&line, "tls", a->session->tls);
     log_string(&line, "version", secure ? facts->session.version : "");
     log_string(&line, "cipher", secure ? facts->session.cipher : "");
+    log_string(&line, "resumed", secure && facts->session.resumed ? "yes" : "no");
     log_string(&line, "result", tls_result_name(a->decision.result));
     log_string(&line, "reason", a->decision.reason);
     log_end(&line);

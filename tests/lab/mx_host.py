@@ -8,6 +8,7 @@ quit) to what is said there: lines of text, each a reply line or one of
     =garbage    random bytes, then closes      =longline   a line that never ends
     =endless    reply lines without end        =trickle    the usual reply, a byte a second
     =greylist   450 until the same sender and recipient come again
+    =stumbles   at handshake: breaks off where the client wants to resume a session
     =limit N    at rcpt: 452 from the recipient behind the N-th on
     =inject TEXT    TEXT in the same write as the reply before (bytes behind STARTTLS's 220)
 
@@ -112,6 +113,12 @@ class MxHost:
                 talk.hang_up()
 
 
+def wants_to_resume(hello):
+    """Is its last extension pre_shared_key (RFC 8446 section 4.2.11)?"""
+    return any(at == len(hello) - 4 - int.from_bytes(hello[at + 2:at + 4], "big")
+               for at in range(len(hello) - 3) if hello[at:at + 2] == b"\x00\x29")
+
+
 class Conversation:
     """One client's session with one MX host."""
 
@@ -151,7 +158,7 @@ class Conversation:
 
     def note(self, event, **more):
         self.mx.log.write(event=event, host=self.mx.host.name, address=self.address, peer=self.peer,
-                          tls=self.tls, sni=self.sni, **more)
+                          tls=self.tls, sni=self.sni, resumed=getattr(self.socket, "session_reused", None), **more)
 
     def line(self):
         line = self.reader.readline(65536)
@@ -244,8 +251,13 @@ class Conversation:
             self.handshake()
 
     def handshake(self):
-        if self.script["handshake"]:
-            self.socket.recv(1, socket.MSG_PEEK)    # the client's hello comes first
+        hello = self.socket.recv(4096, socket.MSG_PEEK) if self.script["handshake"] else b""
+        if self.script["handshake"] == "=stumbles":
+            if wants_to_resume(hello):
+                self.note("stumbled")
+                self.socket.sendall(b"\x15\x03\x03\x00\x02\x02\x28")      # handshake_failure
+                raise Gone
+        elif self.script["handshake"]:
             self.say("handshake")
         context = self.mx.context(self.kind)
         context.sni_callback = self.on_sni
