@@ -46,6 +46,8 @@ static const struct notify_settings *notify_settings_of(const struct settings *s
 
     span_to_string(span_of(settings->hostname), notify->hostname, sizeof(notify->hostname));
     span_to_string(span_of(settings->postmaster), notify->postmaster, sizeof(notify->postmaster));
+    notify->notices_per_sender = settings->notices_per_sender;
+    notify->postmaster_copies = settings->postmaster_copies;
     notify->delay_after_ms = (int64_t)settings->delay_notice_after_s * SECOND_MS;
     return notify;
 }

@@ -299,6 +299,12 @@ const struct setting settings_table[] = {
       "After that long a message that cannot be delivered is returned to its sender." },
     { NULL, "delay-notice-after", &setting_duration, "\"4h\"", "0s to 30d", AT(delay_notice_after_s),
       "After that long the sender is told once that a message still waits. 0s: never." },
+    { NULL, "notices-per-sender", &setting_number, "50", "0 to 100000", AT(notices_per_sender),
+      "The most notifications that one address gets in an hour; the last of them says so. 0: any"
+      " number." },
+    { NULL, "postmaster-copies", &setting_words, "[ ]",
+      "policy, resource, protocol, bounce, 2bounce, delay", AT(postmaster_copies),
+      "The notifications that the postmaster gets copies of, by what they are about." },
     { NULL, "policy-unknown-wait", &setting_duration, "\"1h\"", "0s to 1d", AT(policy_unknown_wait_s),
       "How long a message waits while its domain's policy cannot be found out." },
 

@@ -320,6 +320,8 @@ struct settings {
     unsigned retry_max_s;
     unsigned queue_lifetime_s;
     unsigned delay_notice_after_s; /* 0: no notice */
+    unsigned notices_per_sender;   /* in an hour; 0: any number */
+    unsigned postmaster_copies;    /* bits, in the order of the words; see queue/notify.h */
     unsigned policy_unknown_wait_s;
 
     /* TLS reports */

@@ -125,6 +125,57 @@ static void resolvers_write(const struct setting *setting, const void *group, st
     ensure(buf_append(out, SPAN(" ]")));
 }
 
+/* --- words: bits, in the order of the range's words ------------------------------------------- */
+
+/* 0: it is none of them. */
+static unsigned bit_of_word(const struct setting *setting, const struct tree_node *item)
+{
+    struct span words = span_of(setting->range_text);
+    struct span word;
+
+    for (unsigned bit = 1; span_cut(&words, ',', &word); bit *= 2)
+        if (item->kind == TREE_TEXT && span_equal(span_trim(word), item->text))
+            return bit;
+    return 0;
+}
+
+static bool words_read(const struct settings_reading *reading, const struct setting *setting,
+                       const struct tree_node *node, void *group)
+{
+    unsigned bits = 0;
+    bool fine = true;
+
+    if (node->kind != TREE_LIST)
+        return setting_refuse_value(reading, setting, node);
+    for (size_t i = 0; i < node->count; i++) {
+        unsigned bit = bit_of_word(setting, &node->children[i]);
+        bits |= bit;
+        if (bit == 0)
+            fine = setting_refuse_value(reading, setting, &node->children[i]);
+    }
+    memcpy((char *)group + setting->offset, &bits, sizeof(bits));
+    return fine;
+}
+
+static void words_write(const struct setting *setting, const void *group, struct buf *out)
+{
+    struct span words = span_of(setting->range_text);
+    const char *comma = "";
+    struct span word;
+    unsigned bits;
+
+    memcpy(&bits, (const char *)group + setting->offset, sizeof(bits));
+    ensure(buf_append(out, SPAN("[ ")));
+    for (unsigned bit = 1; span_cut(&words, ',', &word); bit *= 2) {
+        word = span_trim(word);
+        if (bits & bit)
+            ensure(buf_printf(out, "%s\"" SPAN_FMT "\"", comma, SPAN_ARG(word)));
+        if (bits & bit)
+            comma = ", ";
+    }
+    ensure(buf_append(out, SPAN(" ]")));
+}
+
 /* --- the types ------------------------------------------------------------------------------- */
 
 #define NETWORKS_RIGHT                                                                             \
@@ -141,4 +192,7 @@ const struct setting_type setting_resolvers = {
     "addresses",    "a list of addresses such as [ \"127.0.0.1\", \"[2001:db8::1]:5353\" ]",
     resolvers_read, resolvers_write,
     NULL,           NULL,
+};
+const struct setting_type setting_words = {
+    "words", "a list of some of these words", words_read, words_write, NULL, NULL,
 };

@@ -90,6 +90,7 @@ static void every_kind_of_value_is_read(void **state)
                     "relayhost = \"[mx.example.net]:587\"; tls-level = \"encrypt\";\n"
                     "mx-allow = [ \"192.168.0.0/16\" ];\n"
                     "resolvers = [ \"127.0.0.1\", \"[::1]:5353\" ];\n"
+                    "postmaster-copies = [ \"2bounce\", \"policy\" ];\n"
                     "max-recipients = 200; queue-size-max = 8589934592L;\n"
                     "max-message-size = \"1M\"; smtpd-timeout = \"90s\";\n"
                     "tlsrpt-organization = \"M\xc3\xbcller \\\"&\\\" S\xc3\xb6hne\";\n");
@@ -109,6 +110,7 @@ static void every_kind_of_value_is_read(void **state)
     assert_int_equal(s->resolver_count, 2);
     assert_int_equal(s->resolvers[0].port, 53);
     assert_int_equal(s->resolvers[1].port, 5353);
+    assert_int_equal(s->postmaster_copies, 1 + 16);
     assert_int_equal(s->queue_bytes_max, 8589934592);
     assert_int_equal(s->smtpd_timeout_s, 90);
     assert_string_equal(s->tlsrpt_organization, "M\xc3\xbcller \"&\" S\xc3\xb6hne");
@@ -535,6 +537,9 @@ static void wrong_types_and_values_are_refused(void **state)
         "mx-allow = [ \"10.0.0.1/8\" ];",
         "mx-allow = [ 10 ];",
         "resolvers = [ \"dns.example\" ];",
+        "postmaster-copies = [ \"software\" ];",
+        "postmaster-copies = [ 1 ];",
+        "postmaster-copies = \"bounce\";",
         "max-recipients = \"1000\";",
         "max-recipients = -1;",
         "max-recipients = 1.5;",
@@ -711,6 +716,7 @@ static void whatever_is_set_survives_writing_and_reading(void **state)
         s->retry_first_s = 1 + (unsigned)random_below(86400);
         s->retry_max_s = 86400 + (unsigned)random_below(6 * 86400);
         s->max_recipients = 100 + (unsigned)random_below(9900);
+        s->postmaster_copies = (unsigned)random_below(64);
         assert_round_trip(s);
     }
     free(s);
