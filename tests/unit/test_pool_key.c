@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lib/base/random.h"
-#include "queue/deliver/pool.h"
+#include "queue/deliver/pool_key.h"
 
 static struct pool_key flawless(void)
 {
@@ -121,6 +121,97 @@ static void less_assurance_never_serves(void **state)
     assert_true(served > 1000); /* else the property says nothing */
 }
 
+/* --- whatever the domains: no policy leaks into another's mail */
+
+struct domain {
+    struct sts_facts facts; /* of the host it shares with others */
+    uint16_t port;
+    unsigned host;
+};
+
+static const char *const hosts[] = { "mx1.example.net", "mx2.example.net", "MX1.example.net" };
+
+static struct domain any_domain(void)
+{
+    return (struct domain){
+        .facts = { .source = (enum policy_source)random_below(3),
+                   .mode = (enum sts_mode)random_below(3),
+                   .mx_listed = random_below(4) != 0,
+                   .route = (enum route_tls)random_below(3),
+                   .mx_is_sure = random_below(2),
+                   .require_tls = random_below(8) == 0 },
+        .port = random_below(8) ? 25 : 587,
+        .host = (unsigned)random_below(3),
+    };
+}
+
+/* How a connection for a domain's mail went; as far as its policy lets mail go over it at all. */
+static bool any_session(const struct domain *domain, struct sts_facts *out_facts,
+                        struct pool_key *out_key, uint64_t trust)
+{
+    struct sts_facts f = domain->facts;
+    struct sts_decision d = sts_decide_candidate(f);
+    struct endpoint remote = { .port = domain->port };
+
+    assert_true(ip_address_parse(SPAN("192.0.2.1"), &remote.address));
+    if (!d.deliver)
+        return false;
+    f.tls = d.use_tls && random_below(4) ? SESSION_TLS_ON : SESSION_TLS_NOT_OFFERED;
+    f.floor = random_below(2) ? d.floor : (enum tls_floor)random_below(3);
+    if (f.floor < d.floor)
+        f.floor = d.floor;
+    f.cert = random_below(2) ? CERT_OK : (enum cert_verdict)random_below(6);
+    if (f.tls != SESSION_TLS_ON)
+        f.cert = CERT_NONE;
+    *out_facts = f;
+    *out_key = pool_key_had(&remote, hosts[domain->host], f.tls, f.floor, f.cert, trust);
+    return sts_decide_session(f).deliver;
+}
+
+/* What the session came to, judged as if it had been made for the other domain's mail. */
+static bool would_carry(const struct domain *other, const struct sts_facts *session)
+{
+    struct sts_facts f = other->facts;
+
+    f.tls = session->tls;
+    f.floor = session->floor;
+    f.cert = session->cert;
+    return sts_decide_candidate(f).deliver && sts_decide_session(f).deliver;
+}
+
+static void no_mail_leaves_over_a_session_that_its_own_policy_would_refuse(void **state)
+{
+    unsigned shared = 0, strict = 0, refused = 0;
+
+    (void)state;
+    for (int i = 0; i < 300000; i++) {
+        struct domain first = any_domain(), second = any_domain();
+        uint64_t then = random_below(2), now = random_below(2);
+        struct sts_facts session;
+        struct pool_key has, needs;
+        struct sts_decision d = sts_decide_candidate(second.facts);
+        if (!any_session(&first, &session, &has, then) || !d.deliver)
+            continue;
+        needs = pool_key_needed(&d, hosts[second.host], second.port, now);
+        if (!pool_key_serves(&has, &needs)) {
+            refused++;
+            continue;
+        }
+        shared++;
+        strict += d.must_verify;
+        assert_true(would_carry(&second, &session));
+        assert_true(span_equal_nocase(span_of(hosts[first.host]), span_of(hosts[second.host])));
+        assert_int_equal(first.port, second.port);
+        assert_true(then == now);
+        if (d.must_verify) {
+            assert_int_equal(session.cert, CERT_OK);
+            assert_int_equal(session.floor, TLS_FLOOR_STRICT);
+            assert_true(span_equal_nocase(span_of(has.identity), span_of(hosts[second.host])));
+        }
+    }
+    assert_true(shared > 1000 && strict > 100 && refused > 1000); /* else it says nothing */
+}
+
 #define T(title, function)                                                                         \
     {                                                                                              \
         title, function, NULL, NULL, NULL                                                          \
@@ -142,7 +233,9 @@ int main(void)
         T("a verified session serves mail that needs nothing", more_assurance_than_needed_serves),
         T("whatever the keys: less assurance never serves mail that needs more",
           less_assurance_never_serves),
+        T("whatever the domains: no mail leaves over a session that its own policy would refuse",
+          no_mail_leaves_over_a_session_that_its_own_policy_would_refuse),
     };
 
-    return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("pool_key", tests, NULL, NULL);
 }
