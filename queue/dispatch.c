@@ -14,7 +14,7 @@
 
 enum {
     RING_MAX = 1024,              /* hops in each line, waiting for their turn */
-    TRIAL_JOBS = 2,               /* of a hop that nothing is known of */
+    TRIAL_JOBS = 2,               /* of a hop that nothing is known of and that has new mail */
     JOBS_PER_VISIT = 16,          /* of one hop, before the next has its turn */
     JOBS_PER_RUN = 256,           /* before the loop turns */
     LONGEST_SLEEP_MS = MINUTE_MS, /* the clock may be stepped */
@@ -146,8 +146,7 @@ static void nothing_due(struct run *run, struct hop *hop)
         d->look_again_ms = hop->look_again_ms;
 }
 
-/* How many more jobs a hop may have; 0: none now.  A hop that failed before is tried with one, and
- * one that nothing is known of with a few. */
+/* How many more jobs a hop may have; 0: none now.  What may turn out silent is tried with few. */
 static unsigned hop_allowance(struct run *run, struct hop *hop)
 {
     struct record_key key = key_of_hop(hop_name(hop));
@@ -160,9 +159,10 @@ static unsigned hop_allowance(struct run *run, struct hop *hop)
         return 0;
     unsigned most = run->d->hop_jobs;
     hop->is_failing = record->failures > 0;
-    if (hop->is_failing)
+    enum hop_standing standing = standing_of(hop);
+    if (standing == HOP_FAILING || standing == HOP_FOUND)
         most = 1;
-    else if (!hop->is_known && most > TRIAL_JOBS)
+    else if (standing == HOP_NEW && most > TRIAL_JOBS)
         most = TRIAL_JOBS;
     return hop->jobs < most ? most - hop->jobs : 0;
 }

@@ -6,8 +6,7 @@ enum {
     CLEAR_AFTER_MS = 30 * SECOND_MS, /* a suspect waits so long for a worker that is idle anyway */
     CLEAR_FOR_MS = 30 * SECOND_MS,   /* then one gets nothing new, */
     CLEAR_AGAIN_MS = 5 * MINUTE_MS,  /* and if that was in vain once more after this */
-    TRIAL_SHARE = 16,                /* of the room, for hops of each standing but HOP_KNOWN ... */
-    TRIAL_LEAST = 4,                 /* ... or so many jobs */
+    TRIAL_LEAST = 4,                 /* jobs of each standing, however small its share */
 };
 
 void slots_init(struct slots *slots)
@@ -32,16 +31,21 @@ static bool has_room(const struct worker_slot *slot)
 }
 
 /*
- * The three shares together stay below the half of a worker's connections that may wait for a
- * greeting, for its room is twice their number.
+ * The shares of the room of those that may turn out silent: together they stay below the half of a
+ * worker's connections that may wait for a greeting, for its room is twice their number.
  */
+static const unsigned share_of[HOP_STANDINGS] = {
+    [HOP_KNOWN] = 1,
+    [HOP_NEW] = 16,
+    [HOP_FOUND] = 8,
+    [HOP_FAILING] = 16,
+};
+
 static bool takes_trial(const struct worker_slot *slot, enum hop_standing standing)
 {
-    unsigned most = slot->room / TRIAL_SHARE;
+    unsigned most = slot->room / share_of[standing];
 
-    if (most < TRIAL_LEAST)
-        most = TRIAL_LEAST;
-    return standing == HOP_KNOWN || slot->tried[standing] < most;
+    return slot->tried[standing] < (most > TRIAL_LEAST ? most : TRIAL_LEAST);
 }
 
 bool slots_have_room(const struct slots *slots)

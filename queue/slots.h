@@ -1,8 +1,7 @@
 /*
  * slots - which worker gets a hop's next job.  A hop belongs to the worker that rendezvous hashing
  * names first, and to more of them only when its cap asks for more room than one has.  Hops
- * that nothing is known of and that have new mail, those found on disk, and those that fail have a
- * sixteenth of a worker's room each.  Called by
+ * that nothing is known of, and those that fail, have a part of a worker's room only.  Called by
  * dispatch alone; pure.
  */
 #ifndef WAXSEAL_QUEUE_SLOTS_H

@@ -63,12 +63,14 @@ class Relay:
                               stdout=subprocess.PIPE, check=True).stdout
 
     def processes(self):
-        pids = [self.process.pid]
-        for pid in pids:
-            for path in glob.glob(f"/proc/{pid}/task/*/children"):
-                with open(path, encoding="ascii") as f:
-                    pids += [int(p) for p in f.read().split()]
-        return pids
+        parents = {}
+        for path in glob.glob("/proc/[0-9]*/stat"):
+            try:
+                with open(path, encoding="utf-8", errors="replace") as f:
+                    parents[int(path.split("/")[2])] = int(f.read().rpartition(")")[2].split()[1])
+            except OSError:
+                pass  # it ended meanwhile
+        return [pid for pid, parent in parents.items() if self.process.pid in (pid, parent)]
 
     def anonymous_mib(self):
         kib = 0
@@ -127,7 +129,8 @@ def start_dns(folder, domains, silent):
             "probe.test. MX 10 host.probe.test.", f"host.probe.test. A {PROBE}"]
     zone += [f"d{k}.bench.test. MX 10 {mx_of(k, silent)}" for k in range(domains)]
     zone += [f"s{k}.bench.test. A 198.18.{k // 250}.{k % 250 + 1}" for k in range(SILENT_HOSTS)]
-    os.makedirs(folder, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
     with open(f"{folder}/zone", "w", encoding="ascii") as f:
         f.write("\n".join(zone) + "\n")
     with open(f"{folder}/knot.conf", "w", encoding="ascii") as f:
@@ -297,7 +300,6 @@ def run(a):
         figures["queue summary idle s"] = max(timed(lambda: relay.command("queue", "summary"))
                                               for _ in range(3))
         figures["live domain idle s"] = max(probe(Renumbered(receiver), 5))
-        figures["counts"] = json.loads(relay.command("queue", "counts", "--json"))
         figures["anonymous MiB"] = memory.most
     memory.stop.set()
     relay.end()

@@ -276,13 +276,16 @@ static void a_hop_is_spread_when_its_cap_needs_it(void **state)
 static void hops_that_nothing_good_is_known_of_have_a_part_of_the_room(void **state)
 {
     (void)state;
-    static const enum hop_standing standings[] = { HOP_NEW, HOP_FOUND, HOP_FAILING };
+    static const struct {
+        enum hop_standing standing;
+        unsigned jobs;
+    } parts[] = { { HOP_NEW, 62 }, { HOP_FOUND, 125 }, { HOP_FAILING, 62 } };
     struct slot_wish wish = { SPAN("example.net"), HOP_KNOWN, 40 };
     struct worker_slot *owner = slots_choose(&slots, &wish, 1);
     owner->room = 1000;
     for (int i = 0; i < 3; i++) { /* each a part of its own */
-        wish.standing = standings[i];
-        owner->jobs += owner->tried[wish.standing] = 61;
+        wish.standing = parts[i].standing;
+        owner->jobs += owner->tried[wish.standing] = parts[i].jobs - 1;
         assert_true(slots_choose(&slots, &wish, 1) == owner);
         owner->jobs++;
         owner->tried[wish.standing]++;
