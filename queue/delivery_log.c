@@ -56,6 +56,7 @@ static void say_settled(const struct settle *settle, const struct settled *settl
     log_seconds(&line, "delay", settled->delay_ms);
     log_text(&line, "status", span_of_bytes(settled->result->status));
     log_text(&line, "reply", span_of_bytes(settled->result->reply));
+    log_text(&line, "route", decision ? span_of_bytes(decision->route) : SPAN(""));
     log_end(&line);
 }
 

@@ -9,6 +9,7 @@
 #include "queue/dispatch_hops.h"
 #include "queue/dispatch_jobs.h"
 #include "queue/due_walk.h"
+#include "queue/routes.h"
 #include "queue/slots.h"
 #include "queue/store_manage.h"
 
@@ -23,6 +24,7 @@ enum {
 struct dispatch {
     struct dispatch_parts parts;
     dispatch_give_fn *give;
+    dispatch_settle_fn *settle;
     void *ctx;
     struct slots slots;
     struct hop_ring ring;
@@ -209,10 +211,50 @@ static struct error *visit_jobs(struct run *run, struct hop *hop, unsigned most,
     return NULL;
 }
 
+/* ---- a hop whose route ends its mail: no worker is needed ------------------------------------ */
+
+static void end_job(struct run *run, struct hop *hop, const struct due_group *group)
+{
+    struct job_facts facts;
+
+    if (!job_load(&run->jobs, hop, group, &facts))
+        return;
+    struct lease *lease = job_lease(&run->jobs, hop, group);
+    run->given++;
+    run->d->settle(run->d->ctx, lease, routes_outcome(facts.route, lease, run->now_ms));
+}
+
+static struct error *visit_end(struct run *run, struct hop *hop, enum visit *out_visit)
+{
+    struct due_group group;
+    bool found = false;
+
+    struct error *err = due_walk_suspect(&run->walk, hop, &group, &found);
+    if (found)
+        hop->has_mark = false;
+    for (unsigned i = 0; !err && i < JOBS_PER_VISIT; i++, found = false) {
+        if (!found)
+            err = due_walk_next(&run->walk, hop, &group, &found);
+        if (err || !found) {
+            nothing_due(run, hop);
+            return err;
+        }
+        end_job(run, hop, &group);
+    }
+    *out_visit = VISIT_AGAIN;
+    return err;
+}
+
+/* ---- one hop's visit ------------------------------------------------------------------------ */
+
 static struct error *visit_hop(struct run *run, struct hop *hop, enum visit *out_visit)
 {
     *out_visit = VISIT_OVER; /* whatever keeps it from more touches it when that ends */
     hop->look_again_ms = 0;
+    if (routes_end(schedule_route_of(run->jobs.schedule, hop_name(hop)))) {
+        run->walk.next_ms = INT64_MAX;
+        return hop_allowance(run, hop) > 0 ? visit_end(run, hop, out_visit) : NULL;
+    }
     if (!choose_slot(run, hop)) {
         *out_visit = VISIT_NO_SLOT;
         return NULL;
@@ -371,13 +413,15 @@ static void on_run(void *ctx)
         return;
     if (!d->scan && (hops_in_turn(&d->ring) == 0 || !slots_have_room(&d->slots)))
         return;
+    struct schedule *schedule = store_schedule(d->parts.store);
     run.walk = (struct due_walk){ .leases = d->parts.leases, .now_ms = run.now_ms };
     run.jobs = (struct job_loader){ .dispatch = d,
                                     .parts = &d->parts,
                                     .arena = &d->arena,
-                                    .rules = store_rules(d->parts.store),
+                                    .schedule = schedule,
                                     .now_ms = run.now_ms };
     struct error *err = run_in_txn(&run);
+    schedule_drop(&schedule);
     if (err) {
         log_failure(LOG_ERROR, "queue-read-failed", err);
         error_free(&err);
@@ -399,12 +443,14 @@ static void on_timer(void *ctx)
 
 /* ---- from outside --------------------------------------------------------------------------- */
 
-struct dispatch *dispatch_new(const struct dispatch_parts *parts, dispatch_give_fn *give, void *ctx)
+struct dispatch *dispatch_new(const struct dispatch_parts *parts, dispatch_give_fn *give,
+                              dispatch_settle_fn *settle, void *ctx)
 {
     struct dispatch *d = memory_new(sizeof(*d));
 
     d->parts = *parts;
     d->give = give;
+    d->settle = settle;
     d->ctx = ctx;
     d->look_again_ms = INT64_MAX;
     d->scan = true;

@@ -44,7 +44,8 @@ struct job_facts {
     const Queue__MessageRecord *message;
     Ipc__Recipient **recipients;
     size_t count;
-    unsigned attempts; /* made before */
+    const struct route_settings *route; /* NULL: none */
+    unsigned attempts;                  /* made before */
     bool skip_policy;
     bool last_attempt;
 };
@@ -59,8 +60,11 @@ struct dispatch_parts {
 typedef void dispatch_give_fn(void *ctx, struct worker_slot *slot, struct lease *lease,
                               const struct job_facts *facts);
 
+/* Takes the outcome of a lease that is nobody's: its route ended the mail. */
+typedef void dispatch_settle_fn(void *ctx, struct lease *lease, Ipc__Outcome *outcome);
+
 struct dispatch *dispatch_new(const struct dispatch_parts *parts, dispatch_give_fn *give,
-                              void *ctx);
+                              dispatch_settle_fn *settle, void *ctx);
 void dispatch_free(struct dispatch **dispatch);
 
 /* `hold`: nothing is delivered.  `hop_jobs` at a time for one hop. */

@@ -5,6 +5,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
+#include "queue/routes.h"
 #include "queue/store_manage.h"
 
 struct lease *job_lease(const struct job_loader *loader, struct hop *hop,
@@ -90,11 +91,14 @@ static bool read_job(const struct job_loader *loader, const struct due_group *gr
 
 /* The route is evaluated now; the rows say what it was when they were written. */
 static bool route_is_kept(const struct job_loader *loader, const struct hop *hop,
-                          Queue__RecipientRecord *const *records, unsigned count)
+                          Queue__RecipientRecord *const *records, const struct job_facts *job)
 {
-    for (unsigned i = 0; i < count; i++) {
-        struct span domain = span_of_bytes(records[i]->recipient->forward_path->domain);
-        if (!span_equal(schedule_route(&loader->rules, domain), hop_name(hop)))
+    struct routing routing;
+
+    for (unsigned i = 0; i < job->count; i++) {
+        struct routing_facts facts = routes_facts(job->message->envelope, records[i]);
+        schedule_route(loader->schedule, &facts, &routing);
+        if (!span_equal(span_of(routing.hop), hop_name(hop)))
             return false;
     }
     return true;
@@ -104,17 +108,18 @@ bool job_load(struct job_loader *loader, struct hop *hop, const struct due_group
               struct job_facts *out_facts)
 {
     Queue__RecipientRecord *records[RECIPIENTS_PER_JOB_MAX];
-    const struct schedule_rules *rules = &loader->rules;
+    const struct schedule_rules *rules = schedule_rules_of(loader->schedule, hop_name(hop));
     int64_t now_ms = loader->now_ms;
 
     ensure(group->count > 0);
     arena_reset(loader->arena);
     *out_facts = (struct job_facts){ .hop = hop_name(hop) };
+    out_facts->route = schedule_route_of(loader->schedule, hop_name(hop));
     if (!read_job(loader, group, records, out_facts)) {
         set_damaged_aside(loader, hop, group);
         return false;
     }
-    if (!route_is_kept(loader, hop, records, group->count)) {
+    if (!route_is_kept(loader, hop, records, out_facts)) {
         move_rows(loader, hop, group);
         return false;
     }

@@ -15,7 +15,7 @@ struct job_loader {
     const struct dispatch_parts *parts;
     struct kv_txn *txn;
     struct arena *arena; /* reset for each job */
-    struct schedule_rules rules;
+    const struct schedule *schedule;
     int64_t now_ms;
 };
 

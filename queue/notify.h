@@ -26,7 +26,6 @@ struct notify_settings {
     char postmaster[NOTIFY_NAME_SIZE]; /* "" or an address */
     unsigned notices_per_sender;       /* in an hour; 0: any number */
     unsigned postmaster_copies;        /* bits of enum notify_class */
-    int64_t delay_after_ms;            /* 0: no delay notices */
 };
 
 /* What became of a recipient (RFC 3464 s.2.3.3). */

@@ -8,6 +8,7 @@
 #include "lib/base/memory.h"
 #include "queue/clock_steps.h"
 #include "queue/control.h"
+#include "queue/routes.h"
 #include "queue/streams.h"
 #include "queue/workers.h"
 
@@ -48,17 +49,15 @@ static const struct notify_settings *notify_settings_of(const struct settings *s
     span_to_string(span_of(settings->postmaster), notify->postmaster, sizeof(notify->postmaster));
     notify->notices_per_sender = settings->notices_per_sender;
     notify->postmaster_copies = settings->postmaster_copies;
-    notify->delay_after_ms = (int64_t)settings->delay_notice_after_s * SECOND_MS;
     return notify;
 }
 
 static void take_settings(struct queue *q)
 {
     const struct settings *settings = role_settings(q->role);
-    struct schedule_rules rules = schedule_rules_of(settings);
 
     store_set_limits(q->store, store_limits_of(settings));
-    store_set_rules(q->store, &rules);
+    store_set_schedule(q->store, settings);
     workers_set_notify(q->workers, notify_settings_of(settings));
     dispatch_set(workers_dispatch(q->workers), settings->delivery == DELIVERY_HOLD,
                  settings->hop_connections * JOBS_PER_CONNECTION);
@@ -84,21 +83,27 @@ static void on_check(void *ctx)
 static void on_accepted(void *ctx, const struct envelope *envelope)
 {
     struct queue *q = ctx;
-    struct schedule_rules rules = store_rules(q->store);
+    struct schedule *schedule = store_schedule(q->store);
+    struct routing routing;
 
     for (unsigned i = 0; i < envelope->recipient_count; i++) {
-        struct span domain = span_of(envelope->recipients[i].forward_path.domain);
-        dispatch_touch(workers_dispatch(q->workers), schedule_route(&rules, domain));
+        struct routing_facts facts =
+            routes_facts_of_new(envelope, &envelope->recipients[i].forward_path);
+        schedule_route(schedule, &facts, &routing);
+        dispatch_touch(workers_dispatch(q->workers), span_of(routing.hop));
     }
+    schedule_drop(&schedule);
 }
 
 static void on_probe(void *ctx, struct probe_asker *asker, uint64_t id,
                      const struct address *mailbox)
 {
     struct queue *q = ctx;
-    struct schedule_rules rules = store_rules(q->store);
+    const struct routing_facts facts = { .domain = span_of(mailbox->domain) };
+    struct routing routing;
 
-    probes_ask(q->probes, asker, id, mailbox, schedule_route(&rules, span_of(mailbox->domain)));
+    routing_choose(role_settings(q->role), &facts, &routing);
+    probes_ask(q->probes, asker, id, mailbox, span_of(routing.hop));
 }
 
 static bool send_probe(void *ctx, struct span hop, const Ipc__Job *job,
@@ -197,7 +202,6 @@ static struct error *sweep_unfinished(struct queue *q)
 static void open_store(struct queue *q)
 {
     const struct settings *settings = role_settings(q->role);
-    struct schedule_rules rules = schedule_rules_of(settings);
     int exit_status;
     struct error *err =
         store_open(".", store_limits_of(settings), LOCK_WAIT_MS, &q->store, &exit_status);
@@ -209,7 +213,7 @@ static void open_store(struct queue *q)
                          settings->state_dir);
     if (err)
         role_die(exit_status, err);
-    store_set_rules(q->store, &rules);
+    store_set_schedule(q->store, settings);
 }
 
 static struct clock_steps *open_clock_steps(struct queue *q)

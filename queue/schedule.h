@@ -1,27 +1,38 @@
 /*
- * schedule - when a recipient is tried next, and when it is given up.  Called by the store when it
- * settles and by dispatch when it leases.  Pure: time and dice come in as facts.
+ * schedule - where mail goes, when a recipient is tried next, and when it is given up: the settings
+ * of one moment, as the queue needs them.  Called by the store when it accepts and settles and by
+ * dispatch when it leases.  Pure: time and dice come in as facts.
  * Rules: RFC 5321 s.4.5.4.1; design.md sections 3 and 11.
  */
 #ifndef WAXSEAL_QUEUE_SCHEDULE_H
 #define WAXSEAL_QUEUE_SCHEDULE_H
 
-#include "lib/base/settings.h"
+#include "lib/mail/routing.h"
 
+/* The waits of all mail, or of a route's. */
 struct schedule_rules {
     int64_t retry_first_ms;
     int64_t retry_max_ms;
     int64_t lifetime_ms;
     int64_t policy_wait_ms;
-    bool relayhost; /* all mail goes to the one next hop of that name */
+    int64_t delay_notice_ms; /* 0: none */
 };
 
-#define RELAYHOST_HOP SPAN("relayhost")
+/*
+ * Never changes, and is counted, so that the committer's thread keeps one through a transaction
+ * while the loop may put another in its place.
+ */
+struct schedule;
+struct schedule *schedule_new(const struct settings *settings);
+struct schedule *schedule_keep(struct schedule *schedule); /* gives the same; from any thread */
+void schedule_drop(struct schedule **schedule);
 
-struct schedule_rules schedule_rules_of(const struct settings *settings);
-
-/* The next hop of mail to a domain. */
-struct span schedule_route(const struct schedule_rules *rules, struct span domain);
+/* Where mail goes. */
+void schedule_route(const struct schedule *schedule, const struct routing_facts *facts,
+                    struct routing *out);
+/* The route that a next hop is of, and the waits of its mail; lent. */
+const struct route_settings *schedule_route_of(const struct schedule *schedule, struct span hop);
+const struct schedule_rules *schedule_rules_of(const struct schedule *schedule, struct span hop);
 
 /*
  * When to try again after `attempts` attempts.  Doubles from the first wait to the longest, each
@@ -45,6 +56,6 @@ bool schedule_is_last(const struct schedule_rules *rules, int64_t accepted_ms, i
 int64_t schedule_hop_rest(const struct schedule_rules *rules, unsigned failures, uint32_t dice);
 
 /* The latest time that a due time set at `now_ms` can be: beyond it the clock was stepped back. */
-int64_t schedule_horizon(const struct schedule_rules *rules, int64_t now_ms);
+int64_t schedule_horizon(const struct schedule *schedule, int64_t now_ms);
 
 #endif

@@ -1,5 +1,6 @@
 #include "queue/store.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "lib/base/clock.h"
@@ -45,11 +46,12 @@ struct store {
     atomic_uint_fast64_t senders_untold;
     atomic_uint_fast64_t bytes_max;
     atomic_uint_fast64_t history_bytes_max;
-    atomic_int_fast64_t rule_times[4];
-    atomic_bool rule_relayhost;
+    pthread_mutex_t schedule_lock; /* for the pointer; what it points to never changes */
+    struct schedule *schedule;
 };
 
-/* ---- limits, rules, counts: set in the loop, read in the committer's thread ----------------- */
+/* ---- limits, schedule, counts: set in the loop, read in the committer's thread -----------------
+ */
 
 struct store_limits store_limits_of(const struct settings *settings)
 {
@@ -70,24 +72,26 @@ void store_set_limits(struct store *store, struct store_limits limits)
     atomic_store(&store->history_bytes_max, limits.history_bytes_max);
 }
 
-void store_set_rules(struct store *store, const struct schedule_rules *rules)
+void store_set_schedule(struct store *store, const struct settings *settings)
 {
-    atomic_store(&store->rule_times[0], rules->retry_first_ms);
-    atomic_store(&store->rule_times[1], rules->retry_max_ms);
-    atomic_store(&store->rule_times[2], rules->lifetime_ms);
-    atomic_store(&store->rule_times[3], rules->policy_wait_ms);
-    atomic_store(&store->rule_relayhost, rules->relayhost);
+    struct schedule *fresh = schedule_new(settings);
+    struct schedule *before;
+
+    pthread_mutex_lock(&store->schedule_lock);
+    before = store->schedule;
+    store->schedule = fresh;
+    pthread_mutex_unlock(&store->schedule_lock);
+    schedule_drop(&before);
 }
 
-struct schedule_rules store_rules(struct store *store)
+struct schedule *store_schedule(struct store *store)
 {
-    return (struct schedule_rules){
-        .retry_first_ms = atomic_load(&store->rule_times[0]),
-        .retry_max_ms = atomic_load(&store->rule_times[1]),
-        .lifetime_ms = atomic_load(&store->rule_times[2]),
-        .policy_wait_ms = atomic_load(&store->rule_times[3]),
-        .relayhost = atomic_load(&store->rule_relayhost),
-    };
+    struct schedule *schedule;
+
+    pthread_mutex_lock(&store->schedule_lock);
+    schedule = store->schedule ? schedule_keep(store->schedule) : NULL;
+    pthread_mutex_unlock(&store->schedule_lock);
+    return schedule;
 }
 
 struct store_usage store_usage(const struct store *store)
@@ -215,7 +219,7 @@ struct error *store_begin(struct store *store, struct store_txn *out_txn)
         .store = store,
         .kv = kv,
         .arena = &store->arena,
-        .rules = store_rules(store),
+        .schedule = store_schedule(store),
         .limits = { store_bytes_max(store), atomic_load(&store->history_bytes_max) },
         .usage = store->usage,
         .now_ms = now_ms,
@@ -280,6 +284,7 @@ struct error *store_commit(struct store_txn *txn)
     }
     err = kv_commit(&txn->kv);
     hops_reset(txn->hops);
+    schedule_drop(&txn->schedule);
     if (err)
         return err;
     take_usage(store, &txn->usage);
@@ -293,6 +298,7 @@ void store_abort(struct store_txn *txn)
 {
     hops_reset(txn->hops);
     kv_abort(&txn->kv);
+    schedule_drop(&txn->schedule);
 }
 
 enum kv_trouble store_txn_trouble(const struct store_txn *txn)
@@ -454,6 +460,7 @@ struct error *store_open(const char *folder, struct store_limits limits, int64_t
     *out_exit_status = ROLE_EXIT_STORAGE;
     store->map_bytes = map_size(&limits);
     store_set_limits(store, limits);
+    pthread_mutex_init(&store->schedule_lock, NULL);
     arena_init(&store->arena);
     store->hops = hops_new();
     store->notice_rates = notice_rates_new();
@@ -487,5 +494,7 @@ void store_close(struct store **store)
     hops_free(&s->hops);
     notice_rates_free(&s->notice_rates);
     arena_clear(&s->arena);
+    schedule_drop(&s->schedule);
+    pthread_mutex_destroy(&s->schedule_lock);
     free(s);
 }

@@ -35,8 +35,10 @@ void store_close(struct store **store);
 
 /* New limits, taken at the next operation. */
 void store_set_limits(struct store *store, struct store_limits limits);
-void store_set_rules(struct store *store, const struct schedule_rules *rules);
-struct schedule_rules store_rules(struct store *store);
+/* What the settings say of where and when: before the first operation, and when they change. */
+void store_set_schedule(struct store *store, const struct settings *settings);
+/* What was set last, kept for the caller, who drops it. */
+struct schedule *store_schedule(struct store *store);
 
 /* A new id, above all given before, also by earlier processes; 0: none may be given right now. */
 uint64_t store_new_id(struct store *store);
@@ -47,7 +49,7 @@ uint64_t store_txn_id(struct store_txn *txn);
 struct store_usage {
     uint64_t bytes;
     uint64_t messages;
-    uint64_t deferred_hops; /* whose last attempts found no candidate usable */
+    uint64_t deferred_hops;                    /* whose last attempts found no candidate usable */
     uint64_t strangers_untold, senders_untold; /* see records.proto */
 };
 struct store_usage store_usage(const struct store *store);
@@ -70,8 +72,8 @@ struct usage {
 struct store_txn {
     struct store *store;
     struct kv_txn *kv;
-    struct arena *arena; /* reset before each operation */
-    struct schedule_rules rules;
+    struct arena *arena;       /* reset before each operation */
+    struct schedule *schedule; /* the transaction's own hold on it */
     struct store_limits limits;
     struct usage usage;
     int64_t now_ms; /* later than that of all transactions before, unless the clock was stepped */

@@ -192,7 +192,8 @@ struct error *hops_fail(struct store_txn *txn, struct span hop, uint32_t dice)
         return err;
     row->record.failures++;
     row->record.suspended_until_utc_ms =
-        txn->now_ms + schedule_hop_rest(&txn->rules, row->record.failures, dice);
+        txn->now_ms +
+        schedule_hop_rest(schedule_rules_of(txn->schedule, hop), row->record.failures, dice);
     return NULL;
 }
 
@@ -249,7 +250,7 @@ struct error *hops_correct(struct store_txn *txn, struct span hop)
     struct hop_row *row;
     struct kv_cursor *cursor = NULL;
     int64_t earliest_ms = 0;
-    int64_t horizon_ms = schedule_horizon(&txn->rules, txn->now_ms);
+    int64_t horizon_ms = schedule_horizon(txn->schedule, txn->now_ms);
     struct error *err = row_of(txn, hop, &row);
 
     if (!err)

@@ -5,6 +5,7 @@
 
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
+#include "queue/routes.h"
 #include "queue/store_hops.h"
 
 enum { ROW_BYTES = 2048, MESSAGE_RECIPIENTS_MAX = 64 * 1024 };
@@ -50,7 +51,7 @@ static struct error *pull_in(struct store_txn *txn, struct row_place at,
                              Queue__RecipientRecord *recipient)
 {
     struct span hop = span_of_bytes(recipient->next_hop);
-    int64_t horizon_ms = schedule_horizon(&txn->rules, txn->now_ms);
+    int64_t horizon_ms = schedule_horizon(txn->schedule, txn->now_ms);
     struct error *err = hops_correct(txn, hop);
 
     if (err || recipient->held || recipient->due_utc_ms <= horizon_ms)
@@ -111,12 +112,17 @@ void sweep_advance(struct sweep *sweep)
 static struct error *move_place(struct store_txn *txn, struct row_place at)
 {
     Queue__RecipientRecord *recipient;
+    Queue__MessageRecord *message = NULL;
+    struct routing routing;
     struct error *err = recipient_get(txn, at.id, at.number, &recipient);
 
-    if (err || !recipient || recipient->held)
+    if (!err && recipient && !recipient->held)
+        err = message_get(txn, at.id, &message);
+    if (err || !message || !message->envelope)
         return err;
-    struct span domain = span_of_bytes(recipient->recipient->forward_path->domain);
-    struct span hop = schedule_route(&txn->rules, domain);
+    struct routing_facts facts = routes_facts(message->envelope, recipient);
+    schedule_route(txn->schedule, &facts, &routing);
+    struct span hop = span_of(routing.hop);
     if (span_equal(hop, span_of_bytes(recipient->next_hop)))
         return NULL;
     /* Now, not before: behind all that dispatch has passed at the other hop. */

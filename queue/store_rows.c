@@ -5,6 +5,7 @@
 
 #include "lib/ipc/channel.h"
 #include "lib/ipc/envelope_codec.h"
+#include "queue/routes.h"
 #include "queue/store_hops.h"
 
 /* Records, their keys and the rows by which they wait, about. */
@@ -90,17 +91,20 @@ struct error *message_remove(struct store_txn *txn, uint64_t id,
 
 /* One recipient of a new message, due now. */
 static struct error *put_recipient(struct store_txn *txn, const struct new_message *message,
-                                   Ipc__Recipient *recipient, unsigned bucket)
+                                   const Ipc__Envelope *envelope, Ipc__Recipient *recipient,
+                                   unsigned bucket)
 {
     Queue__RecipientRecord record = QUEUE__RECIPIENT_RECORD__INIT;
+
+    struct routing routing;
 
     record.recipient = recipient;
     record.bucket = bucket;
     record.accepted_utc_ms = txn->now_ms;
     record.held = true; /* no row in `due` yet */
-    struct span domain = span_of_bytes(recipient->forward_path->domain);
-    return recipient_move(txn, message->id, recipient->number, &record,
-                          schedule_route(&txn->rules, domain),
+    struct routing_facts facts = routes_facts(envelope, &record);
+    schedule_route(txn->schedule, &facts, &routing);
+    return recipient_move(txn, message->id, recipient->number, &record, span_of(routing.hop),
                           due_class_of(message->envelope->priority, false), txn->now_ms);
 }
 
@@ -112,7 +116,7 @@ static struct error *put_recipients(struct store_txn *txn, const struct new_mess
     struct error *err = NULL;
 
     for (size_t i = 0; i < envelope->n_recipients && !err; i++)
-        err = put_recipient(txn, message, envelope->recipients[i], bucket);
+        err = put_recipient(txn, message, envelope, envelope->recipients[i], bucket);
     return err;
 }
 
@@ -147,15 +151,17 @@ static struct error *restore_recipient(struct store_txn *txn, uint64_t id,
                                        const Queue__RecipientRecord *recipient)
 {
     Queue__RecipientRecord copy = *recipient; /* which points to what is the caller's */
-    struct span domain = span_of_bytes(copy.recipient->forward_path->domain);
+    struct routing_facts facts = routes_facts(message->envelope, recipient);
+    struct routing routing;
     int64_t due_ms = copy.due_utc_ms < txn->now_ms ? txn->now_ms : copy.due_utc_ms;
 
     copy.held = true; /* no row in `due` yet */
     copy.accepted_utc_ms = message->accepted_utc_ms;
     copy.last_lease = 0;
-    return recipient_move(
-        txn, id, copy.recipient->number, &copy, schedule_route(&txn->rules, domain),
-        due_class_of(message->envelope->priority, recipient->attempts > 0), due_ms);
+    schedule_route(txn->schedule, &facts, &routing);
+    return recipient_move(txn, id, copy.recipient->number, &copy, span_of(routing.hop),
+                          due_class_of(message->envelope->priority, recipient->attempts > 0),
+                          due_ms);
 }
 
 struct error *message_restore(struct store_txn *txn, uint64_t id, Queue__MessageRecord *message,

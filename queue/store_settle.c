@@ -104,10 +104,17 @@ static struct error *fail_recipient(struct settling *s, Queue__RecipientRecord *
 
 /* ---- delays ------------------------------------------------------------------------------- */
 
+/* The waits of the route by which it was tried. */
+static const struct schedule_rules *rules_of(const struct settling *s,
+                                             const Queue__RecipientRecord *recipient)
+{
+    return schedule_rules_of(s->txn->schedule, span_of_bytes(recipient->next_hop));
+}
+
 /* Has the message waited so long that its sender hears of it, once for each recipient? */
 static bool delay_is_due(const struct settling *s, const Queue__RecipientRecord *recipient)
 {
-    int64_t after_ms = s->settle->notices.settings->delay_after_ms;
+    int64_t after_ms = rules_of(s, recipient)->delay_notice_ms;
 
     return after_ms > 0 && !recipient->told_of_delay &&
            s->txn->now_ms - s->message->accepted_utc_ms >= after_ms;
@@ -120,7 +127,7 @@ static void tell_of_delay(struct settling *s, Queue__RecipientRecord *recipient)
         .result = recipient->last_result,
         .decision = recipient->last_decision,
         .action = ACTION_DELAYED,
-        .until_ms = s->message->accepted_utc_ms + s->txn->rules.lifetime_ms,
+        .until_ms = s->message->accepted_utc_ms + rules_of(s, recipient)->lifetime_ms,
     };
 
     recipient->told_of_delay = true;
@@ -184,7 +191,7 @@ static struct error *defer_recipient(struct settling *s, Queue__RecipientRecord 
     if (s->settle->last_attempt)
         return fail_recipient(s, recipient, result, SETTLED_EXPIRED);
     recipient->attempts++;
-    int64_t next_ms = schedule_retry(&s->txn->rules, recipient->attempts,
+    int64_t next_ms = schedule_retry(rules_of(s, recipient), recipient->attempts,
                                      s->message->accepted_utc_ms, s->txn->now_ms, dice_of(s));
     return wait_until(s, recipient, result, SETTLED_DEFERRED, next_ms);
 }
@@ -194,8 +201,8 @@ static struct error *wait_for_policy(struct settling *s, Queue__RecipientRecord 
                                      Ipc__Result *result)
 {
     if (s->settle->last_attempt ||
-        schedule_skips_policy(&s->txn->rules, recipient->policy_waits, s->message->accepted_utc_ms,
-                              s->txn->now_ms))
+        schedule_skips_policy(rules_of(s, recipient), recipient->policy_waits,
+                              s->message->accepted_utc_ms, s->txn->now_ms))
         return defer_recipient(s, recipient, result);
     int64_t next_ms = schedule_policy_retry(recipient->policy_waits, s->txn->now_ms);
     recipient->policy_waits++;

@@ -20,12 +20,11 @@ static const char suffix[] = ".message";
 static struct error *open_store(const struct settings *settings, const char *folder,
                                 struct store **out_store)
 {
-    struct schedule_rules rules = schedule_rules_of(settings);
     int exit_status;
     struct error *err = store_open(folder, store_limits_of(settings), 0, out_store, &exit_status);
 
     if (!err)
-        store_set_rules(*out_store, &rules);
+        store_set_schedule(*out_store, settings);
     return err;
 }
 

@@ -239,16 +239,13 @@ static enum hop_word word_of(const Ipc__Outcome *outcome)
     return HOP_SAID_NOTHING;
 }
 
-/* Takes the outcome. */
-static void settle_outcome(struct worker *worker, struct lease *lease, Ipc__Outcome *outcome)
+/* Takes the outcome, a worker's or, of mail that its route ends, dispatch's. */
+static void on_settle(void *ctx, struct lease *lease, Ipc__Outcome *outcome)
 {
-    struct workers *w = worker->workers;
+    struct workers *w = ctx;
     struct settling *settling = memory_new(sizeof(*settling));
 
-    keep_own_results(lease, outcome);
-    bound_decision(outcome);
     lease->settling = true;
-    dispatch_leave(w->dispatch, lease, &worker->slot, word_of(outcome));
     settling->workers = w;
     settling->lease = lease;
     settling->settle.outcome = outcome;
@@ -257,6 +254,16 @@ static void settle_outcome(struct worker *worker, struct lease *lease, Ipc__Outc
     settling->settle.operation.done = on_settled;
     settle_prepare(&settling->settle);
     committer_add(w->parts.committer, &settling->settle.operation);
+}
+
+static void settle_outcome(struct worker *worker, struct lease *lease, Ipc__Outcome *outcome)
+{
+    struct workers *w = worker->workers;
+
+    keep_own_results(lease, outcome);
+    bound_decision(outcome);
+    dispatch_leave(w->dispatch, lease, &worker->slot, word_of(outcome));
+    on_settle(w, lease, outcome);
 }
 
 static bool is_of_probe(struct worker *worker, const Ipc__Outcome *outcome)
@@ -437,7 +444,7 @@ struct workers *workers_new(const struct workers_parts *parts)
 
     w->parts = *parts;
     list_init(&w->all);
-    w->dispatch = dispatch_new(&dispatch_parts, on_give, w);
+    w->dispatch = dispatch_new(&dispatch_parts, on_give, on_settle, w);
     w->reader = content_reader_new(parts->loop, parts->store, on_chunk, w);
     w->hello_timer = loop_timer_new(parts->loop, on_hello_late, w);
     return w;

@@ -35,11 +35,10 @@ static void must(struct error *err)
 
 static void open_store(struct store_rig *rig)
 {
-    struct schedule_rules rules = schedule_rules_of(&rig->settings);
     int exit_status;
 
     must(store_open(rig->folder, store_limits_of(&rig->settings), 1000, &rig->store, &exit_status));
-    store_set_rules(rig->store, &rules);
+    store_set_schedule(rig->store, &rig->settings);
 }
 
 void store_rig_open(struct store_rig *rig)
@@ -48,8 +47,7 @@ void store_rig_open(struct store_rig *rig)
     settings_defaults(&rig->settings);
     rig->settings.queue_bytes_max = 512 * 1024 * 1024;
     rig->notify = (struct notify_settings){ .hostname = "relay.example",
-                                            .postmaster = "postmaster@relay.example",
-                                            .delay_after_ms = 4 * HOUR_MS };
+                                            .postmaster = "postmaster@relay.example" };
     strcpy(rig->folder, "/tmp/waxseal-store.XXXXXX");
     ensure(mkdtemp(rig->folder) != NULL);
     open_store(rig);

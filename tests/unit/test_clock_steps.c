@@ -23,6 +23,11 @@ static void give_nothing(void *ctx, struct worker_slot *slot, struct lease *leas
     (void)ctx, (void)slot, (void)lease, (void)facts;
 }
 
+static void settle_nothing(void *ctx, struct lease *lease, Ipc__Outcome *outcome)
+{
+    (void)ctx, (void)lease, (void)outcome;
+}
+
 static void on_broken(void *ctx, int exit_status, const struct error *why)
 {
     (void)ctx, (void)exit_status, (void)why;
@@ -37,7 +42,7 @@ static int open_all(void **state)
     committer = committer_new(loop, rig.store, on_broken, NULL);
     leases = leases_new();
     const struct dispatch_parts parts = { loop, rig.store, committer, leases };
-    dispatch = dispatch_new(&parts, give_nothing, NULL);
+    dispatch = dispatch_new(&parts, give_nothing, settle_nothing, NULL);
     steps = clock_steps_new(&parts, dispatch, 0, 0);
     return 0;
 }
@@ -69,9 +74,8 @@ static void run_for(int64_t ms)
 
 static void wait_by_days(int64_t days)
 {
-    struct schedule_rules rules = store_rules(rig.store);
-    rules.retry_first_ms = rules.retry_max_ms = days * DAY_MS;
-    store_set_rules(rig.store, &rules);
+    rig.settings.retry_first_s = rig.settings.retry_max_s = (unsigned)days * (DAY_MS / SECOND_MS);
+    store_set_schedule(rig.store, &rig.settings);
 }
 
 /* A message that waits for ten days, as if the clock had been ahead. */

@@ -1,7 +1,10 @@
 #include "tests/support/test.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/memory.h"
 #include "queue/schedule.h"
+
+#include <stdlib.h>
 
 #define NOW INT64_C(1769767200000)
 
@@ -83,26 +86,105 @@ static void the_wait_for_a_policy_ends_after_its_time(void **state)
     assert_false(schedule_skips_policy(&rules, 0, NOW - DAY_MS, NOW));
 }
 
-static void all_mail_goes_to_a_relayhost(void **state)
+/* The schedule of a text. */
+static struct schedule *schedule_of(const char *text)
+{
+    struct settings *settings = memory_new(sizeof(*settings));
+    struct settings_errors errors;
+
+    settings_errors_init(&errors);
+    assert_true(settings_parse(span_of(text), "conf", settings, &errors));
+    settings_errors_clear(&errors);
+    struct schedule *schedule = schedule_new(settings);
+    free(settings);
+    return schedule;
+}
+
+static void assert_goes(const char *text, const char *hop)
+{
+    const struct routing_facts facts = { .domain = SPAN("example.net") };
+    struct schedule *schedule = schedule_of(text);
+    struct routing routing;
+
+    schedule_route(schedule, &facts, &routing);
+    assert_string_equal(routing.hop, hop);
+    schedule_drop(&schedule);
+}
+
+static void mail_goes_by_route_relayhost_or_domain(void **state)
 {
     (void)state;
-    struct schedule_rules rules = usual();
-    assert_true(span_equal(schedule_route(&rules, SPAN("example.net")), SPAN("example.net")));
-    rules.relayhost = true;
-    assert_true(span_equal(schedule_route(&rules, SPAN("example.net")), SPAN("relayhost")));
+    assert_goes("", "example.net");
+    assert_goes("relayhost = \"mx.example\";", "relayhost");
+    assert_goes("relayhost = \"mx.example\";"
+                "routes = ( { name = \"x\"; recipients = [ \"example.net\" ];"
+                " next-hop = \"mx\"; } );",
+                "route:x/example.net");
+}
+
+static void a_route_has_waits_of_its_own(void **state)
+{
+    (void)state;
+    struct schedule *schedule = schedule_of(
+        "retry-first = \"10m\"; retry-max = \"1h\"; queue-lifetime = \"3d\";"
+        "delay-notice-after = \"2h\"; policy-unknown-wait = \"30m\";"
+        "routes = ( { name = \"slow\"; next-hop = \"mx\"; retry-first = \"2h\"; },"
+        " { name = \"own\"; next-hop = \"[a.example]\"; retry-first = \"1s\"; retry-max = \"2s\";"
+        "   queue-lifetime = \"1h\"; delay-notice-after = \"5m\"; } );");
+    const struct schedule_rules *usual_waits = schedule_rules_of(schedule, SPAN("example.net"));
+    const struct schedule_rules *slow = schedule_rules_of(schedule, SPAN("route:slow/example.net"));
+    const struct schedule_rules *own = schedule_rules_of(schedule, SPAN("route:own"));
+
+    assert_int_equal(usual_waits->retry_first_ms, 10 * MINUTE_MS);
+    assert_int_equal(usual_waits->delay_notice_ms, 2 * HOUR_MS);
+    assert_ptr_equal(schedule_rules_of(schedule, SPAN("route:gone")), usual_waits);
+    assert_ptr_equal(schedule_rules_of(schedule, SPAN("relayhost")), usual_waits);
+    assert_int_equal(slow->retry_first_ms, 2 * HOUR_MS);
+    assert_int_equal(slow->retry_max_ms, 2 * HOUR_MS); /* never less than the first */
+    assert_int_equal(slow->lifetime_ms, 3 * DAY_MS);
+    assert_int_equal(own->retry_first_ms, SECOND_MS);
+    assert_int_equal(own->retry_max_ms, 2 * SECOND_MS);
+    assert_int_equal(own->lifetime_ms, HOUR_MS);
+    assert_int_equal(own->delay_notice_ms, 5 * MINUTE_MS);
+    assert_int_equal(own->policy_wait_ms, 30 * MINUTE_MS);
+    assert_string_equal(schedule_route_of(schedule, SPAN("route:own"))->name, "own");
+    assert_null(schedule_route_of(schedule, SPAN("example.net")));
+    schedule_drop(&schedule);
+}
+
+static void a_schedule_lives_as_long_as_somebody_holds_it(void **state)
+{
+    (void)state;
+    struct schedule *first = schedule_of("retry-first = \"7m\";");
+    struct schedule *second = schedule_keep(first);
+
+    schedule_drop(&first);
+    assert_null(first);
+    assert_int_equal(schedule_rules_of(second, SPAN("x"))->retry_first_ms, 7 * MINUTE_MS);
+    schedule_drop(&second);
+    schedule_drop(&second); /* nothing */
 }
 
 static void no_wait_reaches_the_horizon(void **state)
 {
     (void)state;
+    struct schedule *schedule = schedule_of("");
     struct schedule_rules rules = usual();
-    int64_t horizon = schedule_horizon(&rules, NOW);
+    int64_t horizon = schedule_horizon(schedule, NOW);
     for (uint32_t dice = 0; dice < 3000; dice++) {
         assert_true(schedule_retry(&rules, 50, NOW, NOW, dice) < horizon);
         assert_true(NOW + schedule_hop_rest(&rules, 50, dice) < horizon);
     }
-    rules.retry_first_ms = rules.retry_max_ms = SECOND_MS;
-    assert_true(schedule_policy_retry(9, NOW) < schedule_horizon(&rules, NOW));
+    schedule_drop(&schedule);
+    schedule = schedule_of("retry-first = \"1s\"; retry-max = \"1s\";");
+    assert_true(schedule_policy_retry(9, NOW) < schedule_horizon(schedule, NOW));
+    schedule_drop(&schedule);
+    schedule =
+        schedule_of("routes = ( { name = \"x\"; next-hop = \"mx\"; retry-max = \"7d\"; } );");
+    for (uint32_t dice = 0; dice < 3000; dice++)
+        assert_true(schedule_retry(schedule_rules_of(schedule, SPAN("route:x/a.example")), 50, NOW,
+                                   NOW, dice) < schedule_horizon(schedule, NOW));
+    schedule_drop(&schedule);
 }
 
 int main(void)
@@ -120,8 +202,12 @@ int main(void)
           a_policy_is_asked_for_after_1_2_4_5_5_minutes, NULL, NULL, NULL },
         { "the wait for an unknown policy ends when the message is old enough",
           the_wait_for_a_policy_ends_after_its_time, NULL, NULL, NULL },
-        { "with a relayhost all mail has one next hop", all_mail_goes_to_a_relayhost, NULL, NULL,
-          NULL },
+        { "mail goes where a route says, else to the relayhost, else to its domain",
+          mail_goes_by_route_relayhost_or_domain, NULL, NULL, NULL },
+        { "a route has waits of its own, and those of all mail where it says nothing",
+          a_route_has_waits_of_its_own, NULL, NULL, NULL },
+        { "a schedule lives as long as somebody holds it",
+          a_schedule_lives_as_long_as_somebody_holds_it, NULL, NULL, NULL },
         { "no wait reaches the horizon behind which the clock was stepped",
           no_wait_reaches_the_horizon, NULL, NULL, NULL },
     };

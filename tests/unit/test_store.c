@@ -81,12 +81,11 @@ static void what_was_committed_survives_a_crash(void **state)
     if (child == 0) {
         struct store *store;
         int exit_status;
-        struct schedule_rules rules = schedule_rules_of(&rig.settings);
         struct error *err =
             store_open(rig.folder, store_limits_of(&rig.settings), 1000, &store, &exit_status);
         if (err)
             _exit(2);
-        store_set_rules(store, &rules);
+        store_set_schedule(store, &rig.settings);
         rig.store = store;
         for (int i = 0; i < 10; i++)
             if (a_message() == 0)
@@ -404,12 +403,12 @@ static void due_times_far_ahead_are_pulled_in(void **state)
     (void)state;
     Queue__RecipientRecord *recipient;
     uint64_t id = a_message();
-    struct schedule_rules rules = store_rules(rig.store);
-    struct schedule_rules slow = rules;
-    slow.retry_first_ms = slow.retry_max_ms = 30 * DAY_MS; /* as if the clock had been ahead */
-    store_set_rules(rig.store, &slow);
+    struct settings slow = rig.settings;
+    slow.retry_first_s = slow.retry_max_s =
+        30 * (DAY_MS / SECOND_MS); /* as if the clock had been ahead */
+    store_set_schedule(rig.store, &slow);
     settle_as(id, IPC__RESULT_KIND__DEFERRED, "4.2.1");
-    store_set_rules(rig.store, &rules);
+    store_set_schedule(rig.store, &rig.settings);
     struct sweep sweep = { .kind = SWEEP_PULL_IN };
     sweep_prepare(&sweep);
     store_rig_commit(&rig, &sweep.operation);
@@ -422,9 +421,8 @@ static void a_message_moves_when_its_route_changes(void **state)
 {
     (void)state;
     uint64_t id = a_message();
-    struct schedule_rules rules = store_rules(rig.store);
-    rules.relayhost = true;
-    store_set_rules(rig.store, &rules);
+    strcpy(rig.settings.relayhost, "mx.example");
+    store_set_schedule(rig.store, &rig.settings);
     struct move *move = memory_new(sizeof(*move) + sizeof(move->places[0]));
     move->count = 1;
     move->places[0] = (struct row_place){ id, 0 };

@@ -200,8 +200,7 @@ static void die_with(uint64_t id)
 static void route_to_relayhost(bool relayhost)
 {
     strcpy(rig.settings.relayhost, relayhost ? "mx.example" : "");
-    struct schedule_rules rules = schedule_rules_of(&rig.settings);
-    store_set_rules(rig.store, &rules);
+    store_set_schedule(rig.store, &rig.settings);
 }
 
 static void move(uint64_t id)
