@@ -79,6 +79,8 @@ static unsigned line_of(const char *config, enum role_content kind, unsigned ind
         return settings_find_line(config, "listeners", index, "recipients");
     case CONTENT_USERS:
         return settings_find_line(config, NULL, 0, "users-file");
+    case CONTENT_ROUTE_CREDENTIALS:
+        return settings_find_line(config, "routes", index, "credentials");
     case CONTENT_RESOLV_CONF:
     case CONTENT_TICKET_KEYS:
     case CONTENT_COUNT:

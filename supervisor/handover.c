@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum {
-    FILES_MAX = 4 + SETTINGS_LISTENERS_MAX * (2 + 2 * SETTINGS_CERTIFICATES_MAX),
+    FILES_MAX =
+        4 + SETTINGS_LISTENERS_MAX * (2 + 2 * SETTINGS_CERTIFICATES_MAX) + SETTINGS_ROUTES_MAX,
 };
 
 static const char resolv_conf[] = "/etc/resolv.conf";
@@ -106,6 +107,9 @@ static void open_files(struct handover *h, const struct faults *faults)
         if (h->settings.listeners[i].recipients[0] != '\0')
             open_file(h, CONTENT_RECIPIENTS, i, h->settings.listeners[i].recipients, faults);
     }
+    for (unsigned i = 0; i < h->settings.route_count; i++)
+        if (h->settings.routes[i].credentials[0] != '\0')
+            open_file(h, CONTENT_ROUTE_CREDENTIALS, i, h->settings.routes[i].credentials, faults);
 }
 
 /* One error of all that is wrong. */
@@ -333,6 +337,8 @@ bool handover_is_for(enum role_content kind, const struct role_row *row)
         return row->has_aliases;
     case CONTENT_USERS:
         return row->has_users;
+    case CONTENT_ROUTE_CREDENTIALS:
+        return row->has_credentials;
     case CONTENT_COUNT:
     default:
         return false;

@@ -22,6 +22,7 @@ struct role_row {
     bool has_ca_bundle;
     bool has_resolv_conf;
     bool has_users;
+    bool has_credentials; /* of routes */
     bool has_aliases;
     const char *folder;      /* its store in the state directory, or NULL */
     mode_t folder_mode;      /* 0: its own alone */

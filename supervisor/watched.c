@@ -4,6 +4,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/io/tls_server.h"
+#include "lib/mail/credentials.h"
 #include "lib/mail/mailbox_set.h"
 #include "smtpd/auth/users.h"
 
@@ -38,6 +39,7 @@ static const char *const names[CONTENT_COUNT] = {
     [CONTENT_ALIASES] = "aliases-file",
     [CONTENT_CLIENT_CA] = "tls-client-ca",
     [CONTENT_RECIPIENTS] = "recipients",
+    [CONTENT_ROUTE_CREDENTIALS] = "credentials",
 };
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -63,7 +65,15 @@ static struct error *read_to_end(int fd, struct buf *content)
 
 static bool is_secret(const struct watched *file)
 {
-    return file->kind == CONTENT_KEY || file->kind == CONTENT_USERS;
+    return file->kind == CONTENT_KEY || file->kind == CONTENT_USERS ||
+           file->kind == CONTENT_ROUTE_CREDENTIALS;
+}
+
+static const char *what_it_holds(const struct watched *file)
+{
+    if (file->kind == CONTENT_KEY)
+        return "a private key";
+    return file->kind == CONTENT_USERS ? "password hashes" : "a password";
 }
 
 static struct error *read_open_file(struct watched *file, int fd)
@@ -74,8 +84,7 @@ static struct error *read_open_file(struct watched *file, int fd)
         return error_new(ERROR_LOCAL, "not a regular file");
     if (is_secret(file) && (file->seen.st_mode & S_IRWXO) != 0)
         return error_new(ERROR_LOCAL, "%s that others can read; mend it with: chmod o-rwx %s",
-                         file->kind == CONTENT_KEY ? "a private key" : "password hashes",
-                         file->path);
+                         what_it_holds(file), file->path);
     return read_to_end(fd, &file->fresh);
 }
 
@@ -171,12 +180,22 @@ static struct error *check_bundle(const struct watched *file)
                       file->kind == CONTENT_CA_BUNDLE ? CA_ADVICE : "");
 }
 
+static struct error *check_credentials(const struct watched *file)
+{
+    struct credentials ignored;
+    struct error *err = credentials_parse(latest(file), &ignored);
+
+    return err ? error_wrap(err, "%s %s", names[file->kind], file->path) : NULL;
+}
+
 struct error *watched_check(const struct watched *file)
 {
     if (file->kind == CONTENT_USERS)
         return check_users(file);
     if (file->kind == CONTENT_RECIPIENTS)
         return check_recipients(file);
+    if (file->kind == CONTENT_ROUTE_CREDENTIALS)
+        return check_credentials(file);
     if (file->kind == CONTENT_CA_BUNDLE || file->kind == CONTENT_CLIENT_CA)
         return check_bundle(file);
     return NULL;

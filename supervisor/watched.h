@@ -12,8 +12,8 @@
 
 struct watched;
 
-/* Reads and checks the file.  Only resolv.conf and aliases may be missing.  Keys
- * and users must not be for all to read.
+/* Reads and checks the file.  Only resolv.conf and aliases may be missing.  Keys,
+ * users and credentials must not be for all to read.
  */
 struct error *watched_open(enum role_content kind, unsigned index, const char *path,
                            struct watched **out_file) MUST_CHECK;

@@ -34,20 +34,22 @@ enum {
 
 /* Files whose content the supervisor hands over, and again when they change. */
 enum role_content {
-    CONTENT_CA_BUNDLE,   /* deliver, policy */
-    CONTENT_RESOLV_CONF, /* deliver, policy, tlsrpt */
-    CONTENT_CERTIFICATE, /* smtpd, per listener and pair, see role_pair_index */
-    CONTENT_KEY,         /* smtpd, the same */
-    CONTENT_USERS,       /* auth */
-    CONTENT_CLIENT_CA,   /* smtpd, per listener */
-    CONTENT_RECIPIENTS,  /* smtpd, per listener */
-    CONTENT_TICKET_KEYS, /* smtpd; made by the supervisor, see lib/io/tls_server.h */
-    CONTENT_ALIASES,     /* smtpd, pickup */
+    CONTENT_CA_BUNDLE,         /* deliver, policy */
+    CONTENT_RESOLV_CONF,       /* deliver, policy, tlsrpt */
+    CONTENT_CERTIFICATE,       /* smtpd, per listener and pair, see role_pair_index */
+    CONTENT_KEY,               /* smtpd, the same */
+    CONTENT_USERS,             /* auth */
+    CONTENT_CLIENT_CA,         /* smtpd, per listener */
+    CONTENT_RECIPIENTS,        /* smtpd, per listener */
+    CONTENT_TICKET_KEYS,       /* smtpd; made by the supervisor, see lib/io/tls_server.h */
+    CONTENT_ALIASES,           /* smtpd, pickup */
+    CONTENT_ROUTE_CREDENTIALS, /* deliver, per route; see lib/mail/credentials */
     CONTENT_COUNT,
 };
 
 /* How the n-th certificate of the i-th listener is numbered, and its key. */
 enum { CONTENT_INDEX_MAX = SETTINGS_LISTENERS_MAX * SETTINGS_CERTIFICATES_MAX };
+_Static_assert((int)CONTENT_INDEX_MAX >= (int)SETTINGS_ROUTES_MAX, "each route has a number");
 static inline unsigned role_pair_index(unsigned listener, unsigned n)
 {
     return listener * SETTINGS_CERTIFICATES_MAX + n;
