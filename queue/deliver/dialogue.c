@@ -175,6 +175,13 @@ static bool is_out_of_step(const struct dialogue *d)
     return d->owed == 0 && d->behind > 0;
 }
 
+/* 421 may answer anything (RFC 5321 s.3.8), and who says 221 unasked goes, too; a message is taken. */
+static bool is_farewell(const struct dialogue *d, const struct reply *reply)
+{
+    return (reply_is(reply, 421) && d->phase != PH_QUIT) ||
+           (reply_is(reply, 221) && d->phase != PH_QUIT && d->phase != PH_CONTENT);
+}
+
 static void take_reply(struct dialogue *d, const struct reply *reply)
 {
     enum stage stage = stage_of(d);
@@ -189,7 +196,7 @@ static void take_reply(struct dialogue *d, const struct reply *reply)
         return;
     }
     d->owed--;
-    if (reply_is(reply, 421) && phase != PH_QUIT) {
+    if (is_farewell(d, reply)) {
         dialogue_enter(d, dialogue_refused(d, stage, reply));
         return;
     }

@@ -29,6 +29,7 @@ import threading
 import time
 
 import certificates
+import hostile_mx
 
 USUAL = {
     "greeting": "220 {host} ESMTP lab", "helo": "250 {host}", "starttls": "220 2.0.0 go ahead",
@@ -350,8 +351,10 @@ def start_all(hosts, addresses, authority, folder):
     os.makedirs(f"{folder}/mx", exist_ok=True)
     log = Log(folder)
     ours = [MxHost(host, addresses[host.name], authority, log) for host in hosts.values()
-            if not host.peer and not host.refuses]
-    for host in ours:
+            if not host.peer and not host.refuses and not host.hostile]
+    hostile = [hostile_mx.HostileHost(host, addresses[host.name], authority, log)
+               for host in hosts.values() if host.hostile]
+    for host in ours + hostile:
         host.listen()
     mind_changes({h.host.name: h for h in ours}, f"{folder}/mx")
 

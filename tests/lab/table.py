@@ -5,6 +5,8 @@ A domain describes itself by its name, and `says` tells in half a sentence what 
 """
 from dataclasses import dataclass, field
 
+import hostile_mx
+
 V4_MX = "198.51.100"        # MX hosts and the relay's clients
 V4_WEB = "203.0.113"        # policy hosts
 V6 = "2001:db8:1"           # both, where they have IPv6
@@ -37,6 +39,7 @@ class Host:
     families: str = "46"                # which addresses it has; "" for none
     address: str = ""                   # given instead of the next free one
     refuses: bool = False               # nothing listens there
+    hostile: str = ""                   # a case of hostile_mx.py, in place of a script
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,15 @@ PEERS = [
     domain("sender.test", "where bounces go", txt=""),
 ]
 
-DOMAINS = {d.name: d for d in SECURITY + POLICY_HOSTS + ROUTES + REPLIES + PEERS}
+# Two domains for each case, one without a policy, one that enforces it, and one host for both.
+HOSTILE = [
+    domain(f"{letter}-{case.name}.test", f"its MX: {case.says}", mode, txt=txt, tlsrpt="",
+           mx={"name": f"mx.h-{case.name}.test", "families": "6", "hostile": case.name})
+    for case in hostile_mx.CASES
+    for letter, mode, txt in (("h", "", ""), ("e", "enforce", "v=STSv1; id=hostile;"))
+]
+
+DOMAINS = {d.name: d for d in SECURITY + POLICY_HOSTS + ROUTES + REPLIES + PEERS + HOSTILE}
 
 
 def _addresses():
