@@ -35,9 +35,9 @@ static bool fits(struct span pattern, const struct tls_session *tls)
     if (tls->cert == CERT_NONE)
         return false;
     if (span_starts_with(pattern, SPAN("sha256:")))
-        return is_digest(value, tls->client.certificate_sha256);
+        return is_digest(value, tls->certificate_sha256);
     if (span_starts_with(pattern, SPAN("key-sha256:")))
-        return is_digest(value, tls->client.key_sha256);
+        return is_digest(value, tls->key_sha256);
     if (tls->cert != CERT_OK)
         return false;
     if (span_starts_with(pattern, SPAN("name:")))

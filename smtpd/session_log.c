@@ -123,8 +123,8 @@ void session_log_certificate(const struct endpoint *client, const struct tls_ses
 
     log_begin(&line, LOG_INFO, "client-certificate");
     put_endpoint(&line, "client", client);
-    log_string(&line, "certificate", tls->client.certificate_sha256);
-    log_string(&line, "key", tls->client.key_sha256);
+    log_string(&line, "certificate", tls->certificate_sha256);
+    log_string(&line, "key", tls->key_sha256);
     log_text(&line, "subject", span_of(tls->subject));
     log_string(&line, "verdict", tls->cert == CERT_OK ? "trusted" : tls->cert_reason);
     log_end(&line);

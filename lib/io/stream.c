@@ -68,6 +68,7 @@ static void stream_silence(struct stream *stream)
 static void stream_release(struct stream *stream)
 {
     buf_clear(&stream->input);
+    stream_wipe_output(stream, true);
     buf_clear(&stream->output);
     free(stream);
 }
@@ -315,6 +316,12 @@ void stream_write(struct stream *stream, struct span bytes)
         return;
     ensure(buf_append(&stream->output, bytes));
     stream_wrote(stream);
+}
+
+void stream_write_secret(struct stream *stream, struct span bytes)
+{
+    stream->output_is_secret = true;
+    stream_write(stream, bytes);
 }
 
 bool stream_printf(struct stream *stream, const char *format, ...)

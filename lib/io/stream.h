@@ -71,6 +71,8 @@ void stream_input_limit(struct stream *stream, size_t bytes);
 /* Adds to the output; sent at the end of the turn.  Bounded by the owner, who watches the pending.
  */
 void stream_write(struct stream *stream, struct span bytes);
+/* The same of what nobody may find in memory once it has left; the output is empty before. */
+void stream_write_secret(struct stream *stream, struct span bytes);
 bool stream_printf(struct stream *stream, const char *format, ...) PRINTF_LIKE(2, 3);
 size_t stream_pending(const struct stream *stream);
 /* `drained` comes when the pending falls to `low` or below after having been above. 0 at first. */

@@ -1,5 +1,7 @@
 #include "lib/io/stream_private.h"
 
+#include "lib/io/crypto.h"
+
 enum { IDLE_BUFFER_MAX = 2 * 1024 }; /* an empty buffer larger than this is given back */
 
 /* Reading */
@@ -138,6 +140,14 @@ static void stream_check_drained(struct stream *stream)
         stream->events->drained(stream->ctx);
 }
 
+void stream_wipe_output(struct stream *stream, bool now)
+{
+    if (!now || !stream->output_is_secret)
+        return;
+    crypto_cleanse(stream->output.base, stream->output.size);
+    stream->output_is_secret = false;
+}
+
 void stream_flush(struct stream *stream)
 {
     struct span bytes = stream_sendable(stream);
@@ -148,6 +158,7 @@ void stream_flush(struct stream *stream)
         return;
     result = wire_write(&stream->wire, bytes, &put);
     buf_consume(&stream->output, put);
+    stream_wipe_output(stream, buf_len(&stream->output) == 0);
     give_back_if_idle(&stream->output);
     if (stream->phase == PHASE_SECURING)
         stream->clear_left -= put;

@@ -38,6 +38,7 @@ struct stream {
     struct error *refusal; /* why connecting failed at once */
     enum phase phase;
     enum stream_end end;
+    bool output_is_secret; /* its memory is wiped when all of it has left */
     bool paused;
     bool offer_due; /* reading was resumed: the input is to be offered again */
     bool above_low;
@@ -64,5 +65,7 @@ void stream_offer_kept(struct stream *stream);
 /* The output that may be sent in this phase, and sending it. */
 struct span stream_sendable(const struct stream *stream);
 void stream_flush(struct stream *stream);
+/* Wipes the output's memory if a secret was in it, `now` or never. */
+void stream_wipe_output(struct stream *stream, bool now);
 
 #endif

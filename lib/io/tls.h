@@ -58,22 +58,23 @@ enum { TLS_NAME_SIZE = 256, TLS_NAMES_SIZE = 512, TLS_REASON_SIZE = 96, TLS_DIGE
  * Texts are printable ASCII, '?' for all else; what does not fit is left out whole.
  */
 struct tls_client_facts {
-    char certificate_sha256[TLS_DIGEST_SIZE]; /* of the DER form; lower-case hex */
-    char key_sha256[TLS_DIGEST_SIZE];         /* of the SubjectPublicKeyInfo (RFC 7469 s.2.4) */
-    char common_name[TLS_NAME_SIZE];          /* the last one of the subject, or "" */
-    char mailboxes[TLS_NAMES_SIZE];           /* rfc822Names, separated by blanks */
+    char common_name[TLS_NAME_SIZE]; /* the last one of the subject, or "" */
+    char mailboxes[TLS_NAMES_SIZE];  /* rfc822Names, separated by blanks */
 };
 
 /* A session as it stands after the handshake; a plain value. */
 struct tls_session {
     char version[16];                  /* "TLSv1.3" */
     char cipher[64];                   /* the IANA name */
+    char group[32];                    /* of the key exchange: "x25519"; "" when there was none */
     enum cert_verdict cert;            /* judged against the name given at the start, if any */
     char cert_reason[TLS_REASON_SIZE]; /* OpenSSL's macro name, "" for CERT_OK */
     char subject[TLS_NAME_SIZE];
     char issuer[TLS_NAME_SIZE];
     char names[TLS_NAMES_SIZE]; /* the DNS-IDs, separated by blanks, only whole ones */
     int64_t not_after_utc_ms;
+    char certificate_sha256[TLS_DIGEST_SIZE]; /* of the DER form; lower-case hex */
+    char key_sha256[TLS_DIGEST_SIZE];         /* of the SubjectPublicKeyInfo (RFC 7469 s.2.4) */
     bool resumed;
     /*
      * At servers: the client's, all "" without a certificate.  `cert` is CERT_NONE then; CERT_OK

@@ -176,20 +176,32 @@ static void put_digest(const unsigned char *der, int len, char text[TLS_DIGEST_S
         snprintf(text + 2 * i, 3, "%02x", digest[i]);
 }
 
-static void describe_client(X509 *certificate, struct tls_client_facts *client)
+static void describe_digests(X509 *certificate, struct tls_session *s)
 {
     unsigned char *der = NULL;
-
     int len = i2d_X509(certificate, &der);
 
-    put_digest(der, len, client->certificate_sha256);
+    put_digest(der, len, s->certificate_sha256);
     OPENSSL_free(der);
     der = NULL;
     len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
-    put_digest(der, len, client->key_sha256);
+    put_digest(der, len, s->key_sha256);
     OPENSSL_free(der);
+}
+
+static void describe_client(X509 *certificate, struct tls_client_facts *client)
+{
     describe_common_name(certificate, client->common_name);
     describe_names(certificate, GEN_EMAIL, client->mailboxes);
+}
+
+/* A session resumed in TLS 1.2 has exchanged no keys. */
+static void describe_group(SSL *ssl, struct tls_session *s)
+{
+    int group = (int)SSL_get_negotiated_group(ssl);
+    const char *name = group > 0 ? SSL_group_to_name(ssl, group) : NULL;
+
+    snprintf(s->group, sizeof(s->group), "%s", name ? name : "");
 }
 
 static int64_t utc_ms_of(const ASN1_TIME *when)
@@ -237,6 +249,7 @@ static void describe_certificate(SSL *ssl, const char *name, struct tls_session 
     describe_name(X509_get_issuer_name(certificate), s->issuer);
     describe_names(certificate, GEN_DNS, s->names);
     s->not_after_utc_ms = utc_ms_of(X509_get0_notAfter(certificate));
+    describe_digests(certificate, s);
     if (SSL_is_server(ssl))
         describe_client(certificate, &s->client);
 }
@@ -248,6 +261,7 @@ void tls_session_describe(SSL *ssl, const char *name, struct tls_session *out_se
 
     snprintf(s.version, sizeof(s.version), "%s", SSL_get_version(ssl));
     snprintf(s.cipher, sizeof(s.cipher), "%s", cipher ? cipher : "");
+    describe_group(ssl, &s);
     describe_certificate(ssl, name, &s);
     ERR_clear_error();
     *out_session = s;

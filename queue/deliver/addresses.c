@@ -123,6 +123,13 @@ static void on_late(void *ctx)
     query_finish(query);
 }
 
+/* A family that the route leaves out is as if the host had none of it. */
+static void half_leave(struct half *half, bool is_left_out)
+{
+    half->has_answer = is_left_out;
+    half->answer.outcome = DNS_NODATA;
+}
+
 struct address_query *addresses_ask(struct loop *loop, struct resolver *resolver, const char *host,
                                     const struct address_filter *filter, addresses_done_fn *done,
                                     void *ctx)
@@ -133,8 +140,12 @@ struct address_query *addresses_ask(struct loop *loop, struct resolver *resolver
     query->done = done;
     query->ctx = ctx;
     query->late = loop_timer_new(loop, on_late, query);
-    query->a.query = resolver_ask(resolver, span_of(host), DNS_A, on_a, query);
-    query->aaaa.query = resolver_ask(resolver, span_of(host), DNS_AAAA, on_aaaa, query);
+    half_leave(&query->a, filter->families == FAMILIES_IPV6);
+    half_leave(&query->aaaa, filter->families == FAMILIES_IPV4);
+    if (!query->a.has_answer)
+        query->a.query = resolver_ask(resolver, span_of(host), DNS_A, on_a, query);
+    if (!query->aaaa.has_answer)
+        query->aaaa.query = resolver_ask(resolver, span_of(host), DNS_AAAA, on_aaaa, query);
     return query;
 }
 
@@ -148,6 +159,9 @@ void addresses_cancel(struct address_query **query)
 enum address_verdict address_judge(const struct ip_address *address,
                                    const struct address_filter *filter)
 {
+    if ((filter->families == FAMILIES_IPV4 && address->family != ADDRESS_V4) ||
+        (filter->families == FAMILIES_IPV6 && address->family != ADDRESS_V6))
+        return ADDRESSES_NONE;
     if (!route_lets_through(address, filter->allow, filter->allow_count))
         return ADDRESSES_REFUSED;
     for (unsigned i = 0; i < filter->own_count; i++)

@@ -18,6 +18,7 @@ struct address_filter {
     const struct ip_address *own;
     unsigned own_count;
     bool all_own; /* every address of this machine is one of ours */
+    enum route_families families;
 };
 
 /* `list` is lent and empty unless the verdict is ADDRESSES_FOUND; `reason` says why. */

@@ -37,16 +37,60 @@ static void order_candidates(struct attempt *a)
     }
 }
 
+void attempt_take_plan(struct attempt *a, unsigned place)
+{
+    a->place = place;
+    a->plan = &a->plans->items[a->places[place]];
+    a->next = 0;
+    order_candidates(a);
+    job_take_plan(a->job, a->plan);
+}
+
+unsigned attempt_position(const struct attempt *a)
+{
+    return a->place * MX_NAMES_MAX + a->next;
+}
+
+static bool is_open(const struct attempt *a)
+{
+    return plan_is_open(a->plan, job_may_skip_policy(a->job));
+}
+
+/* The next host of the route, when all candidates of this one are tried; false: there is none. */
+static bool take_next_plan(struct attempt *a)
+{
+    while (a->place + 1 < a->plans->count) {
+        attempt_take_plan(a, a->place + 1);
+        if (is_open(a))
+            return true;
+    }
+    return false;
+}
+
+/* Where the job went on before, or the first host that can be used at all: there is one. */
+void attempt_begin_at(struct attempt *a, unsigned position)
+{
+    unsigned place = position / MX_NAMES_MAX;
+
+    attempt_take_plan(a, place < a->plans->count ? place : a->plans->count - 1);
+    if (place >= a->plans->count)
+        a->next = a->plan->route.count; /* all have been tried */
+    else if (is_open(a))
+        a->next = position % MX_NAMES_MAX;
+    else
+        take_next_plan(a);
+}
+
 struct attempt *attempt_new(struct lane *lane, struct job *job)
 {
     struct attempt *a = memory_new(sizeof(*a));
 
     a->lane = lane;
-    a->plan = plan_keep(lane->plan);
+    a->plans = plans_keep(lane->plans);
     a->job = job;
-    order_candidates(a);
     a->until_ms = loop_now(lane->worker->loop) + ATTEMPT_MS;
-    a->next = job->next_candidate;
+    target_order(lane->targets, a->plans->count, job->lease, a->places);
+    attempt_begin_at(a, job->next_candidate);
     job->next_candidate = 0;
     list_append(&lane->attempts, &a->others);
     return a;
@@ -60,7 +104,7 @@ void attempt_free(struct attempt *a)
     race_cancel(&a->race);
     addresses_cancel(&a->lookup);
     session_free(&a->session);
-    plan_free(&a->plan);
+    plans_free(&a->plans);
     free(a);
     lane_rest(lane);
 }
@@ -123,12 +167,12 @@ void attempt_over(struct attempt *a)
     lane_wake(lane);
 }
 
-void attempt_requeue(struct attempt *a, unsigned next_candidate)
+void attempt_requeue(struct attempt *a, unsigned position)
 {
     struct lane *lane = a->lane;
     struct job *job = a->job;
 
-    job->next_candidate = next_candidate;
+    job->next_candidate = position;
     lane_add_first(lane, job);
     attempt_free(a);
 }
@@ -166,9 +210,20 @@ static bool is_unmet(struct attempt *a)
     return true;
 }
 
+/* What our own settings leave out is not the domain's fault. */
+static struct outcome excuse_families(const struct attempt *a, struct outcome outcome)
+{
+    const struct target *target = &a->plan->target;
+    struct target own = *target;
+
+    own.is_chosen =
+        target->is_chosen || (target->route && target->route->families != FAMILIES_BOTH);
+    return target_excuse(&own, outcome);
+}
+
 static void no_address(struct attempt *a, enum address_verdict verdict, const char *reason)
 {
-    struct outcome o = lane_excuse(a->lane, outcome_of_addresses(verdict));
+    struct outcome o = excuse_families(a, outcome_of_addresses(verdict));
     char words[VERDICT_WORDS_SIZE];
 
     a->blames_hop = true;
@@ -209,7 +264,7 @@ static void take_fixed_address(struct attempt *a, const struct address_filter *f
 static bool open_candidate(struct attempt *a)
 {
     struct worker *worker = attempt_worker(a);
-    struct address_filter filter = worker_filter(worker, a->plan->target.is_relayhost);
+    struct address_filter filter = worker_filter(worker, &a->plan->target);
 
     a->candidate = a->order[a->next++];
     if (is_unmet(a))
@@ -268,9 +323,27 @@ static void on_used_up(void *ctx)
 
 static const struct race_events race_events = { on_lost, on_won, on_used_up };
 
+/* What the route says of how to connect and to greet. */
+static void plan_route(struct dialogue_plan *plan, const struct worker *worker,
+                       const struct target *target)
+{
+    const struct route_settings *route = target->route;
+
+    plan->implicit_tls = target->implicit_tls;
+    if (!route)
+        return;
+    if (route->hostname[0] != '\0')
+        plan->helo = route->hostname;
+    if (route->credentials[0] != '\0')
+        plan->identity = &worker->identities[route - worker->settings->routes];
+    plan->sources = route->source_addresses;
+    plan->source_count = route->source_address_count;
+}
+
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count)
 {
     struct worker *worker = attempt_worker(a);
+    const struct target *target = &a->plan->target;
     const char *mx = attempt_mx(a);
     struct dialogue_plan plan = { .helo = worker->settings->hostname,
                                   .mx = mx,
@@ -284,12 +357,12 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
                                   .life_ms = worker->settings->connection_age_s * SECOND_MS };
 
     a->trust_generation = worker->trust_generation;
-    plan.key.pool = pool_key_needed(&a->decision, mx, a->plan->target.port, a->trust_generation);
-
+    plan.key.pool = pool_key_needed(&a->decision, mx, target->port, a->trust_generation);
+    target_chooser(target, plan.key.pool.chooser);
+    plan_route(&plan, worker, target);
     session_wait(a->session, true);
     a->is_sent = a->is_judged = false;
-    a->race =
-        race_start(worker->loop, addresses, count, a->plan->target.port, &plan, &race_events, a);
+    a->race = race_start(worker->loop, addresses, count, target->port, &plan, &race_events, a);
 }
 
 bool attempt_may_connect(const struct attempt *a)
@@ -308,11 +381,11 @@ void attempt_walk(struct attempt *a)
             attempt_connect(a, a->addresses, a->address_count);
             return;
         }
-        if (a->next >= a->plan->route.count || !may_connect) {
+        a->address_count = 0;
+        if (!may_connect || (a->next >= a->plan->route.count && !take_next_plan(a))) {
             attempt_over(a);
             return;
         }
-        a->address_count = 0;
         if (open_candidate(a))
             return;
     }
@@ -340,14 +413,14 @@ void attempt_start_over(struct lane *lane, struct job *job, struct session **ses
     dialogue_send(s->dialogue, job);
 }
 
-bool attempt_needs(const struct lane *lane, const struct job *job, unsigned candidate,
-                   struct pool_key *out)
+bool attempt_needs(const struct lane *lane, const struct job *job, const struct plan *plan,
+                   unsigned candidate, struct pool_key *out)
 {
-    const struct plan *plan = lane->plan;
     const char *mx = plan->route.candidates[candidate].name;
     struct sts_decision d = sts_decide_candidate(attempt_facts(plan, candidate, job));
 
     *out = pool_key_needed(&d, mx, plan->target.port, lane->worker->trust_generation);
+    target_chooser(&plan->target, out->chooser);
     return d.deliver;
 }
 

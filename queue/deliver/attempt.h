@@ -14,10 +14,10 @@ void attempt_start(struct lane *lane, struct job *job);
 /* Begins with a session that is open and serves. */
 void attempt_start_over(struct lane *lane, struct job *job, struct session **session);
 
-/* What a session must be like for the job and the plan's candidate; false when it may not be used
+/* What a session must be like for the job and a plan's candidate; false when it may not be used
  * at all. */
-bool attempt_needs(const struct lane *lane, const struct job *job, unsigned candidate,
-                   struct pool_key *out);
+bool attempt_needs(const struct lane *lane, const struct job *job, const struct plan *plan,
+                   unsigned candidate, struct pool_key *out);
 
 /* Which attempts of a lane are to stop now. */
 enum drop {

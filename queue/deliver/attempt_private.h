@@ -13,7 +13,10 @@ enum { ATTEMPT_MS = 30 * 60 * 1000 }; /* in which connections are begun */
 struct attempt {
     struct list others; /* in the lane */
     struct lane *lane;
-    struct plan *plan;
+    struct plans *plans;
+    struct plan *plan; /* one of these: the host of the route whose candidates are tried */
+    unsigned places[TARGETS_MAX]; /* the order of the plans, for this job */
+    unsigned place;               /* the plan's in it */
     struct job *job;
     struct session *session;  /* NULL in a follower: its leader has it */
     struct attempt *follower; /* its message's commands left with ours */
@@ -55,7 +58,13 @@ void attempt_free(struct attempt *a);
 /* All is tried that could be: the job goes back. */
 void attempt_over(struct attempt *a);
 /* The job goes on later, before all others: the session is needed for another one. */
-void attempt_requeue(struct attempt *a, unsigned next_candidate);
+void attempt_requeue(struct attempt *a, unsigned position);
+/* Where it would go on. */
+unsigned attempt_position(const struct attempt *a);
+/* Goes on there, or at the first host that can be used at all. */
+void attempt_begin_at(struct attempt *a, unsigned position);
+/* The candidates of another host of the route. */
+void attempt_take_plan(struct attempt *a, unsigned place);
 /* Nothing came of it. */
 void attempt_discard(struct attempt *a);
 /* Each candidate in turn, each of its addresses, within bounds (pitfalls.md section 7.10). */

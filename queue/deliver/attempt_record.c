@@ -11,6 +11,9 @@ struct job_candidate *attempt_add_line(struct attempt *a, const char *verdict)
 {
     struct job_candidate *line = job_add_candidate(a->job, attempt_mx(a));
 
+    if (a->plans->count > 1)
+        line->next_hop = job_keep(a->job, span_of(a->plan->target.name));
+
     a->line = a->job->candidate_count - 1;
     line->verdict = verdict;
     return line;
@@ -32,10 +35,13 @@ void attempt_line_session(struct attempt *a)
 
     line->address = job_keep(a->job, span_of(session->address));
     line->tls = session->tls;
+    line->auth = facts->auth;
     if (facts->tls != SESSION_TLS_ON)
         return;
     line->tls_version = job_keep(a->job, span_of(facts->session.version));
     line->resumed = facts->session.resumed;
+    line->group = job_keep(a->job, span_of(facts->session.group));
+    line->certificate_expires_utc_ms = facts->session.not_after_utc_ms;
     line->cipher = job_keep(a->job, span_of(facts->session.cipher));
     line->certificate = job_keep(a->job, span_of(session->certificate));
 }
@@ -58,6 +64,8 @@ void attempt_settle_policy(struct attempt *a, const char *detail)
     a->blames_hop = true;
     if (is_unprotected)
         verdict_of_unprotected(attempt_mx(a), a->decision.reason, detail, words);
+    else if (a->decision.by_route)
+        verdict_of_level(&a->plan->target, attempt_mx(a), a->decision.reason, detail, words);
     else
         verdict_of_policy(a->plan, attempt_mx(a), a->decision.reason, detail, words);
     attempt_line(a)->verdict = a->decision.reason;

@@ -13,6 +13,7 @@ static void log_session(const struct attempt *a, const struct dialogue_facts *fa
 
     log_begin(&line, LOG_DEBUG, "session");
     log_qid(&line, a->job->id);
+    log_string(&line, "route", a->job->route);
     log_string(&line, "mx", attempt_mx(a));
     log_string(&line, "address", a->session->address);
     log_string(&line, "tls", a->session->tls);
@@ -36,9 +37,11 @@ static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
     f.floor = a->floor;
     f.cert = facts->session.cert;
     f.failed_before = a->failed_before;
+    f.is_listed = target_lists(&a->plan->target, &facts->session);
     a->decision = sts_decide_session(f);
     a->is_judged = true;
     session_describe(a->session, attempt_mx(a), a->floor, a->trust_generation);
+    target_chooser(&a->plan->target, a->session->key.chooser);
     attempt_add_line(a, a->decision.reason);
     attempt_line_session(a);
     log_session(a, facts);
@@ -59,6 +62,7 @@ static void on_ready(void *ctx, struct dialogue *d)
     struct attempt *a = ctx;
 
     a->was_ready = true;
+    attempt_line(a)->auth = dialogue_facts(d)->auth;
     a->is_sent = true;
     lane_more_seats(a->lane);
     session_wait(a->session, false);
@@ -132,16 +136,30 @@ static struct job *on_next(void *ctx, struct dialogue *d)
     return job;
 }
 
+/* The candidate that the session is with, among those of one host of the route. */
+static bool find_candidate(struct attempt *a, unsigned place, const struct pool_key *key)
+{
+    attempt_take_plan(a, place);
+    if (!plan_is_open(a->plan, job_may_skip_policy(a->job)) ||
+        a->plan->target.port != key->remote.port)
+        return false;
+    while (a->next < a->plan->route.count) {
+        a->candidate = a->order[a->next++];
+        if (span_equal_nocase(span_of(attempt_mx(a)), span_of(key->mx)))
+            return true;
+    }
+    return false;
+}
+
 void attempt_join(struct attempt *a, struct session *session)
 {
     a->session = session;
     a->is_follower = false;
     a->is_reused = true;
     a->is_sent = a->is_judged = a->was_ready = true;
-    do
-        a->candidate = a->order[a->next++];
-    while (a->next < a->plan->route.count &&
-           !span_equal_nocase(span_of(attempt_mx(a)), span_of(session->key.mx)));
+    for (unsigned place = 0; !find_candidate(a, place, &session->key);)
+        if (++place == a->plans->count)
+            break;
     attempt_add_line(a, "");
     attempt_line_session(a);
     dialogue_bind(session->dialogue, &attempt_events, a);
@@ -199,7 +217,7 @@ static void on_finished(void *ctx, struct dialogue *d, struct job *job, enum mai
     else if (end == MAIL_ELSEWHERE && !has_follower)
         go_on_elsewhere(a);
     else
-        attempt_requeue(a, end == MAIL_AGAIN ? 0 : a->next);
+        attempt_requeue(a, end == MAIL_AGAIN ? 0 : attempt_position(a));
 }
 
 /* The same address, and the message by DATA. */
@@ -217,10 +235,34 @@ static void begin_anew(struct attempt *a)
 {
     a->is_reused = false;
     a->was_ready = false;
-    a->next = 0;
+    attempt_begin_at(a, 0);
     a->address_count = 0;
     attempt_line(a)->verdict = "session was stale";
     attempt_walk(a);
+}
+
+/* Said aloud, for nobody else can mend it (CLI-151). */
+static void log_login_failed(const struct attempt *a, struct span said)
+{
+    const struct route_settings *route = a->plan->target.route;
+    struct log_line line;
+
+    log_begin(&line, LOG_WARNING, "login-failed");
+    log_string(&line, "route", route->name);
+    log_string(&line, "mx", attempt_mx(a));
+    log_string(&line, "credentials", route->credentials);
+    log_text(&line, "said", said);
+    log_end(&line);
+}
+
+static void settle_login(struct attempt *a, const struct dialogue_end *end)
+{
+    char words[VERDICT_WORDS_SIZE];
+
+    verdict_of_login(&a->plan->target, attempt_mx(a), end->words, words);
+    log_login_failed(a, end->words);
+    attempt_line(a)->reply = job_keep(a->job, span_of(words));
+    attempt_settle(a, &end->outcome, span_of(words), false);
 }
 
 static void on_ended(void *ctx, struct dialogue *d, const struct dialogue_end *end)
@@ -244,7 +286,9 @@ static void on_ended(void *ctx, struct dialogue *d, const struct dialogue_end *e
     if (end->no_chunking && connect_without_chunking(a, &address))
         return;
     a->blames_hop = a->blames_hop || !a->is_sent;
-    if (end->refused)
+    if (end->login_failed)
+        settle_login(a, end);
+    else if (end->refused)
         attempt_settle_policy(a, facts->tls == SESSION_TLS_ON ? facts->session.cert_reason : "");
     else if (!a->is_sent)
         attempt_settle(a, &end->outcome, end->words, end->remote);

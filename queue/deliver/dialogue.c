@@ -2,6 +2,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "lib/base/random.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ static const struct step dialogue[PH_COUNT] = {
     [PH_HELO]      = { say_helo,       MINUTES(5),             helo_answered,     STAGE_EHLO },
     [PH_STARTTLS]  = { say_starttls,   MINUTES(2),             starttls_answered, STAGE_STARTTLS },
     [PH_HANDSHAKE] = { NULL,           DIALOGUE_HANDSHAKE_MS,  unasked_answered,  STAGE_HANDSHAKE },
+    [PH_LOGIN]     = { say_login,      MINUTES(5),             login_answered,    STAGE_LOGIN },
     [PH_IDLE]      = { NULL,           DIALOGUE_NO_DEADLINE,            unasked_answered,  STAGE_MAIL },
     [PH_RSET]      = { say_rset,       MINUTES(5),             rset_answered,     STAGE_MAIL },
     [PH_MAIL]      = { say_mail_from,  MINUTES(5),             mail_answered,     STAGE_MAIL },
@@ -245,8 +247,11 @@ static void on_connected(void *ctx)
 
     dialogue_hold(d);
     stream_local(d->stream, &d->facts.local);
-    d->owed = 1; /* the greeting */
-    dialogue_enter(d, PH_GREETING);
+    if (d->plan.implicit_tls)
+        dialogue_begin_tls(d);
+    else
+        d->owed = 1; /* the greeting */
+    dialogue_enter(d, d->plan.implicit_tls ? PH_HANDSHAKE : PH_GREETING);
     if (d->events->connected)
         d->events->connected(d->ctx, d);
     dialogue_release(d);
@@ -369,8 +374,10 @@ static struct dialogue *dialogue_new(struct loop *loop, const struct dialogue_pl
     d->facts.tls = plan->context ? SESSION_TLS_NOT_OFFERED : SESSION_TLS_NOT_TRIED;
     d->facts.helo = "";
     d->facts.tls_reason = "";
+    d->facts.auth = "";
     reply_parser_init(&d->parser);
     loop_task_init(&d->later, dialogue_later, d);
+    loop_task_init(&d->login_work, dialogue_login_work, d);
     dialogue_bind(d, events, ctx);
     return d;
 }
@@ -383,6 +390,19 @@ static void dialogue_attach(struct dialogue *d, struct stream *stream, enum phas
     dialogue_enter(d, phase);
 }
 
+/* One of the route's addresses that can reach it, by chance; NULL: the kernel chooses. */
+static const struct ip_address *source_for(const struct dialogue_plan *plan,
+                                           const struct endpoint *remote)
+{
+    const struct ip_address *chosen = NULL;
+    unsigned fit = 0;
+
+    for (unsigned i = 0; i < plan->source_count; i++)
+        if (plan->sources[i].family == remote->address.family && random_below(++fit) == 0)
+            chosen = &plan->sources[i];
+    return chosen;
+}
+
 struct dialogue *dialogue_connect(struct loop *loop, const struct endpoint *remote,
                                   const struct dialogue_plan *plan,
                                   const struct dialogue_events *events, void *ctx)
@@ -390,7 +410,8 @@ struct dialogue *dialogue_connect(struct loop *loop, const struct endpoint *remo
     struct dialogue *d = dialogue_new(loop, plan, events, ctx);
 
     d->facts.remote = *remote;
-    dialogue_attach(d, stream_connect(loop, remote, NULL, &stream_events, d), PH_CONNECT);
+    dialogue_attach(d, stream_connect(loop, remote, source_for(plan, remote), &stream_events, d),
+                    PH_CONNECT);
     return d;
 }
 
@@ -460,6 +481,8 @@ void dialogue_free(struct dialogue **d)
     if (self->next_job)
         content_stop(&self->next_job->content);
     loop_task_cancel(&self->later);
+    loop_task_cancel(&self->login_work);
+    login_free(&self->login);
     stream_free(&self->stream);
     reply_parser_clear(&self->parser);
     if (self->busy == 0)

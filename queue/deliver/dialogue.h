@@ -15,6 +15,7 @@
 #include "lib/mail/ehlo.h"
 #include "policy/decide.h"
 #include "queue/deliver/job.h"
+#include "queue/deliver/login.h"
 #include "queue/deliver/resumption.h"
 
 enum {
@@ -32,14 +33,18 @@ struct dialogue;
 
 /* How to speak; all but `mx` and `context` outlives the dialogue, which keeps these itself. */
 struct dialogue_plan {
-    const char *helo;            /* our own name */
-    const char *mx;              /* the candidate's: SNI and reference identity; copied */
-    struct tls_context *context; /* NULL: never say STARTTLS */
-    struct resumption *past;     /* sessions to resume; NULL: a whole handshake in any case */
-    struct resumption_key key;   /* what the TLS session is for; its address is the dialogue's */
-    unsigned messages_max;       /* over the connection */
-    int64_t life_ms;             /* of the connection: no message begins later */
-    bool no_chunking;            /* BDAT was offered and not known */
+    const char *helo;                      /* our own name */
+    const char *mx;                        /* the candidate's: SNI and reference identity; copied */
+    struct tls_context *context;           /* NULL: never say STARTTLS */
+    bool implicit_tls;                     /* TLS before the greeting (RFC 8314 s.3) */
+    const struct login_identity *identity; /* who logs in, inside TLS; NULL: nobody */
+    const struct ip_address *sources; /* to connect from; none of a family: the kernel's choice */
+    unsigned source_count;
+    struct resumption *past;   /* sessions to resume; NULL: a whole handshake in any case */
+    struct resumption_key key; /* what the TLS session is for; its address is the dialogue's */
+    unsigned messages_max;     /* over the connection */
+    int64_t life_ms;           /* of the connection: no message begins later */
+    bool no_chunking;          /* BDAT was offered and not known */
     bool mx_is_valid; /* a notification may say REQUIRETLS over a verified session (RFC 8689 s.2) */
 };
 
@@ -51,6 +56,7 @@ struct dialogue_facts {
     bool past_was_offered;      /* the handshake began with a session to resume */
     struct endpoint local;
     struct endpoint remote;
+    const char *auth;  /* the mechanism by which we are logged in; "": we are not */
     const char *helo;  /* the server's name for itself, made harmless */
     unsigned messages; /* sent over it */
 };
@@ -61,9 +67,10 @@ struct dialogue_end {
     struct outcome outcome; /* for mail that has not gone */
     struct span words;
     bool remote;
-    bool refused;     /* the owner's own judgement ended it */
-    bool no_chunking; /* it offers CHUNKING and does not know BDAT: by DATA, on a new connection */
-    bool is_ours;     /* no socket or no address to connect from: the host is not to blame */
+    bool refused;      /* the owner's own judgement ended it */
+    bool login_failed; /* what stands in the credentials is of no use there */
+    bool no_chunking;  /* it offers CHUNKING and does not know BDAT: by DATA, on a new connection */
+    bool is_ours;      /* no socket or no address to connect from: the host is not to blame */
 };
 
 /* What came of a message. */

@@ -6,6 +6,7 @@
 
 enum phase greeting_answered(struct dialogue *d, const struct reply *reply)
 {
+    d->greeted = true;
     return reply_is_positive(reply) ? PH_EHLO : dialogue_refused(d, STAGE_GREETING, reply);
 }
 
@@ -33,8 +34,7 @@ static void keep_for_later(struct dialogue *d)
         resumption_put(d->plan.past, &d->plan.key, &resumable, loop_now(d->loop));
 }
 
-/* As secure as it will be: the owner judges, then mail may go. */
-static enum phase dialogue_settled(struct dialogue *d)
+enum phase dialogue_settled(struct dialogue *d)
 {
     struct dialogue_end end = { .stage = STAGE_STARTTLS,
                                 .outcome = outcome_of_policy(false),
@@ -44,6 +44,8 @@ static enum phase dialogue_settled(struct dialogue *d)
     if (!d->judged && !d->events->judge(d->ctx, d))
         return dialogue_give_up(d, end, true);
     d->judged = true;
+    if (d->plan.identity && d->facts.auth[0] == '\0')
+        return dialogue_log_in(d);
     keep_for_later(d);
     d->phase = PH_IDLE;
     stream_deadline(d->stream, DIALOGUE_NO_DEADLINE);
@@ -102,6 +104,12 @@ static void offer_the_past(struct dialogue *d)
     tls_resumable_free(&resumable);
 }
 
+void dialogue_begin_tls(struct dialogue *d)
+{
+    stream_secure_client(d->stream, d->plan.context, d->mx);
+    offer_the_past(d);
+}
+
 enum phase starttls_answered(struct dialogue *d, const struct reply *reply)
 {
     if (!reply_is(reply, 220))
@@ -109,8 +117,7 @@ enum phase starttls_answered(struct dialogue *d, const struct reply *reply)
     if (d->behind > 0) /* clear text must not cross into TLS (RFC 3207 s.4.2) */
         return without_tls(d, SESSION_TLS_FAILED, SPAN("clear text behind the answer to STARTTLS"),
                            false);
-    stream_secure_client(d->stream, d->plan.context, d->mx);
-    offer_the_past(d);
+    dialogue_begin_tls(d);
     return PH_HANDSHAKE;
 }
 
@@ -124,6 +131,10 @@ enum phase handshake_done(struct dialogue *d, const struct tls_session *session)
     d->facts.tls = SESSION_TLS_ON;
     d->facts.session = *session;
     d->facts.helo = d->offered.name;
+    if (!d->greeted)
+        d->owed = 1; /* the greeting is yet to come */
     d->judged = d->events->judge(d->ctx, d);
-    return d->judged ? PH_EHLO : dialogue_give_up(d, end, true);
+    if (!d->judged)
+        return dialogue_give_up(d, end, true);
+    return d->greeted ? PH_EHLO : PH_GREETING;
 }

@@ -1,8 +1,8 @@
 /*
  * dialogue_private - what the parts of the dialogue share: dialogue.c has the table, QUIT and loss,
- * dialogue_opening.c the session's beginning (greeting to TLS), dialogue_mail.c the transaction
- * (MAIL to DATA), dialogue_content.c the message itself, dialogue_words.c what can be said to this
- * server.
+ * dialogue_opening.c the session's beginning (greeting to TLS), dialogue_login.c AUTH,
+ * dialogue_mail.c the transaction (MAIL to DATA), dialogue_content.c the message itself,
+ * dialogue_words.c what can be said to this server.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_DIALOGUE_PRIVATE_H
 #define WAXSEAL_QUEUE_DELIVER_DIALOGUE_PRIVATE_H
@@ -20,6 +20,7 @@ enum phase {
     PH_HELO,
     PH_STARTTLS,
     PH_HANDSHAKE,
+    PH_LOGIN,
     PH_IDLE,
     PH_RSET,
     PH_MAIL,
@@ -50,6 +51,10 @@ struct dialogue {
     bool judged;
     bool worn;        /* it fell out of step: no further message */
     int64_t since_ms; /* when it was begun */
+
+    struct login *login; /* while it is under way */
+    struct loop_task login_work;
+    bool greeted;
 
     /* the transaction */
     struct job *job;
@@ -102,6 +107,16 @@ enum phase ehlo_answered(struct dialogue *d, const struct reply *reply);
 enum phase helo_answered(struct dialogue *d, const struct reply *reply);
 enum phase starttls_answered(struct dialogue *d, const struct reply *reply);
 enum phase handshake_done(struct dialogue *d, const struct tls_session *session);
+/* TLS from the first byte on. */
+void dialogue_begin_tls(struct dialogue *d);
+/* As secure as it will be: the owner judges, we log in where we have to, then mail may go. */
+enum phase dialogue_settled(struct dialogue *d);
+
+/* --- dialogue_login.c: AUTH */
+enum phase dialogue_log_in(struct dialogue *d);
+void say_login(struct dialogue *d);
+enum phase login_answered(struct dialogue *d, const struct reply *reply);
+void dialogue_login_work(void *dialogue);
 
 /* --- dialogue_words.c */
 

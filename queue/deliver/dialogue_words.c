@@ -115,6 +115,12 @@ static const char *path_text(const struct dialogue *d, const struct job *job,
     return !says_utf8(d, job) && address_to_ascii(path, room) ? room : path->text;
 }
 
+/* Logged in as a relay, we vouch for no sender (RFC 4954 s.5, CLI-152). */
+static bool says_auth(const struct dialogue *d)
+{
+    return d->facts.auth[0] != '\0' && d->offered.auth;
+}
+
 void dialogue_put_mail(struct dialogue *d, const struct job *job)
 {
     char size[32] = "";
@@ -127,11 +133,11 @@ void dialogue_put_mail(struct dialogue *d, const struct job *job)
     if (d->offered.size)
         snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)job->size);
     write_mail_dsn(d, &job->envelope.dsn, dsn);
-    dialogue_say(d, "MAIL FROM:<%s>%s%s%s%s%s%s\r\n",
+    dialogue_say(d, "MAIL FROM:<%s>%s%s%s%s%s%s%s\r\n",
                  path_text(d, job, &job->envelope.reverse_path, path), size,
                  job->eight_bit && d->offered.eightbitmime ? " BODY=8BITMIME" : "",
                  says_utf8(d, job) ? " SMTPUTF8" : "", says_requiretls(d, job) ? " REQUIRETLS" : "",
-                 priority, dsn);
+                 priority, says_auth(d) ? " AUTH=<>" : "", dsn);
 }
 
 /* RFC 3461 s.5.2.1: as received; RFC 6533 s.3: in ASCII where SMTPUTF8 was not said. */

@@ -40,7 +40,7 @@ struct job *job_new(const Ipc__Job *message, const struct content_source *source
     job->skip_policy = message->skip_policy;
     job->is_probe = message->probe;
     job->last_attempt = message->last_attempt;
-    job->policy = job->policy_id = job->policy_trouble = "";
+    job->policy = job->policy_id = job->policy_trouble = job->route = "";
     job->at_utc_ms = clock_utc_ms();
     job->results = memory_new_array(job->envelope.recipient_count, sizeof(*job->results));
     return job;
@@ -69,6 +69,11 @@ void job_free(struct job **job)
 bool job_requires_tls(const struct job *job)
 {
     return job->envelope.requiretls && job->envelope.reverse_path.text[0] != '\0';
+}
+
+bool job_may_skip_policy(const struct job *job)
+{
+    return job->skip_policy && !job_requires_tls(job);
 }
 
 static struct job_words *words_room(struct job *job, size_t len)
@@ -186,7 +191,17 @@ struct job_candidate *job_add_candidate(struct job *job, const char *mx)
     job->candidates =
         memory_resize(job->candidates, (job->candidate_count + 1) * sizeof(*job->candidates));
     candidate = &job->candidates[job->candidate_count++];
-    *candidate = (struct job_candidate){ job_keep(job, span_of(mx)), "", "", "", "", "", "", "", false };
+    *candidate = (struct job_candidate){ .mx = job_keep(job, span_of(mx)),
+                                         .address = "",
+                                         .verdict = "",
+                                         .tls = "",
+                                         .tls_version = "",
+                                         .cipher = "",
+                                         .certificate = "",
+                                         .reply = "",
+                                         .group = "",
+                                         .auth = "",
+                                         .next_hop = "" };
     return candidate;
 }
 
@@ -236,7 +251,11 @@ static void fill_candidate(Ipc__Candidate *m, const struct job_candidate *c)
     m->cipher = text_bytes(c->cipher);
     m->certificate = text_bytes(c->certificate);
     m->reply = text_bytes(c->reply);
+    m->group = text_bytes(c->group);
+    m->certificate_expires_utc_ms = c->certificate_expires_utc_ms;
     m->resumed = c->resumed;
+    m->auth = text_bytes(c->auth);
+    m->next_hop = text_bytes(c->next_hop);
 }
 
 /* One piece of memory for all messages of an outcome. */
@@ -269,6 +288,7 @@ static void fill_decision(struct outcome_room *room, const struct job *job)
     ipc__decision__init(decision);
     decision->at_utc_ms = job->at_utc_ms;
     decision->policy = text_bytes(job->policy);
+    decision->route = text_bytes(job->route);
     decision->policy_id = text_bytes(job->policy_id);
     decision->policy_trouble = text_bytes(job->policy_trouble);
     decision->policy_expires_utc_ms = job->policy_expires_utc_ms;

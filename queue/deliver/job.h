@@ -39,6 +39,10 @@ struct job_candidate {
     const char *cipher;
     const char *certificate;
     const char *reply;
+    const char *group;    /* of the key exchange */
+    const char *auth;     /* the mechanism by which we logged in */
+    const char *next_hop; /* which one of a route's */
+    int64_t certificate_expires_utc_ms;
     bool resumed; /* the TLS session */
 };
 
@@ -71,6 +75,7 @@ struct job {
     int64_t at_utc_ms;
     const char *policy;
     const char *policy_id;
+    const char *route;          /* its name; "": none */
     const char *policy_trouble; /* why none, or no fresher one, could be fetched */
     int64_t policy_expires_utc_ms;
     struct job_candidate *candidates;
@@ -89,6 +94,8 @@ void job_free(struct job **job);
  * for REQUIRETLS where it is to be had, and goes without all the same (s.5).
  */
 bool job_requires_tls(const struct job *job);
+/* May it go without a policy that could not be found out in time? */
+bool job_may_skip_policy(const struct job *job);
 
 /* Keeps a copy of a text as long as the job lives. */
 const char *job_keep(struct job *job, struct span text);

@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
+#include "lib/mail/next_hop.h"
 #include "queue/deliver/attempt.h"
 
 #include <stdio.h>
@@ -22,7 +23,6 @@ static void on_patience(void *ctx);
 static struct lane *lane_new(struct worker *worker, struct span next_hop)
 {
     struct lane *lane = memory_new(sizeof(*lane));
-    const struct settings *settings = worker->settings;
 
     lane->worker = worker;
     lane->next_hop = memory_copy_span(next_hop);
@@ -31,11 +31,7 @@ static struct lane *lane_new(struct worker *worker, struct span next_hop)
     list_init(&lane->attempts);
     loop_task_init(&lane->turn, on_turn, lane);
     lane->patience = loop_timer_new(worker->loop, on_patience, lane);
-    if (span_equal(next_hop, SPAN("relayhost")))
-        lane->is_nowhere =
-            !target_of_relayhost(span_of(settings->relayhost), settings->tls_level, &lane->target);
-    else
-        lane->is_nowhere = !target_of_domain(next_hop, &lane->target);
+    lane->leads = targets_of_hop(worker->settings, next_hop, lane->targets, &lane->target_count);
     return lane;
 }
 
@@ -53,7 +49,7 @@ struct lane *lane_of(struct worker *worker, struct span next_hop)
 bool lane_is_idle(const struct lane *lane)
 {
     return list_empty(&lane->waiting) && list_empty(&lane->attempts) && lane->seats == 0 &&
-           !lane->asking && (!lane->plan || lane->plan->until_ms <= loop_now(lane->worker->loop));
+           !lane->asking && (!lane->plans || lane->plans->until_ms <= loop_now(lane->worker->loop));
 }
 
 void lane_free(struct lane **lane)
@@ -69,7 +65,7 @@ void lane_free(struct lane **lane)
     loop_task_cancel(&l->turn);
     loop_timer_free(&l->patience);
     plan_cancel(&l->asking);
-    plan_free(&l->plan);
+    plans_free(&l->plans);
     free(l->next_hop);
     free(l);
 }
@@ -78,17 +74,17 @@ void lane_free(struct lane **lane)
 
 static bool plan_is_good(const struct lane *lane, const struct job *job)
 {
-    return lane->plan && lane->plan->until_ms > loop_now(lane->worker->loop) &&
-           (lane->plan->is_fresh || !job->last_attempt);
+    return lane->plans && lane->plans->until_ms > loop_now(lane->worker->loop) &&
+           (lane->plans->is_fresh || !job->last_attempt);
 }
 
-static void on_plan(void *ctx, struct plan *plan)
+static void on_plans(void *ctx, struct plans *plans)
 {
     struct lane *lane = ctx;
 
     lane->asking = NULL;
-    plan_free(&lane->plan);
-    lane->plan = plan;
+    plans_free(&lane->plans);
+    lane->plans = plans;
     lane_wake(lane);
 }
 
@@ -97,7 +93,7 @@ void lane_rest(struct lane *lane)
     if (!list_empty(&lane->attempts) || !list_empty(&lane->waiting))
         return;
     lane->seats_max = 0;
-    plan_free(&lane->plan);
+    plans_free(&lane->plans);
 }
 
 /* Before mail is given up for good the policy is fetched anew (RFC 8461 s.5.1). */
@@ -106,17 +102,21 @@ static void lane_look_up(struct lane *lane, const struct job *job)
     struct worker *worker = lane->worker;
 
     if (!lane->asking)
-        lane->asking = plan_ask(worker->loop, worker->resolver, worker->policies, &lane->target,
-                                worker->settings->hostname, job->last_attempt, on_plan, lane);
+        lane->asking = plan_ask(worker->loop, worker->resolver, worker->policies, lane->targets,
+                                lane->target_count, worker->settings->hostname, job->last_attempt,
+                                on_plans, lane);
 }
 
 /* --- jobs that need not be tried */
 
-static void job_take_plan(struct job *job, const struct plan *plan)
+void job_take_plan(struct job *job, const struct plan *plan)
 {
     const Ipc__Policy *policy = plan_policy(plan);
 
     job->policy = plan_policy_words(plan);
+    job->route = plan->target.route ? plan->target.route->name : "";
+    job->policy_id = "";
+    job->policy_expires_utc_ms = 0;
     if (plan->answer)
         job->policy_trouble = job_keep(job, span_of_bytes(plan->answer->fetch_reason));
     if (!policy)
@@ -136,53 +136,72 @@ static void lane_end_job(struct lane *lane, struct job *job, const struct outcom
 static void refuse_nowhere(struct lane *lane, struct job *job)
 {
     struct outcome o = { .kind = OUTCOME_FAILED, .status = "5.1.2" };
-    char words[DOMAIN_MAX + 80];
+    char words[HOP_NAME_MAX + 80];
 
-    snprintf(words, sizeof(words), "%.*s is no domain that mail can go to", DOMAIN_MAX,
+    snprintf(words, sizeof(words), "%.*s is no domain that mail can go to", HOP_NAME_MAX,
              lane->next_hop);
     lane_end_job(lane, job, &o, words);
 }
 
-struct outcome lane_excuse(const struct lane *lane, struct outcome outcome)
+/* The queue has other settings than we: it asks again, or somebody else, when all have the same.
+ */
+static void give_back_unknown_hop(struct lane *lane, struct job *job)
 {
-    if (!lane->target.is_relayhost || outcome.kind != OUTCOME_FAILED)
+    struct outcome o = { .kind = OUTCOME_POLICY_UNKNOWN, .status = "4.3.5" };
+    char words[HOP_NAME_MAX + 80];
+
+    snprintf(words, sizeof(words), "the settings have no next hop %.*s any more", HOP_NAME_MAX,
+             lane->next_hop);
+    lane_end_job(lane, job, &o, words);
+}
+
+struct outcome target_excuse(const struct target *target, struct outcome outcome)
+{
+    if (!target->is_chosen || outcome.kind != OUTCOME_FAILED)
         return outcome;
     outcome.kind = OUTCOME_DEFERRED;
     strcpy(outcome.status, "4.3.5"); /* RFC 3463 s.3.4: system incorrectly configured */
     return outcome;
 }
 
-static void refuse_without_route(struct lane *lane, struct job *job)
+static void refuse_without_route(struct lane *lane, struct job *job, const struct plan *plan)
 {
-    struct outcome o = lane_excuse(lane, outcome_of_route(lane->plan->route.verdict));
-    char words[DOMAIN_MAX + sizeof(lane->plan->route.reason) + 8];
+    struct outcome o = target_excuse(&plan->target, outcome_of_route(plan->route.verdict));
+    char chooser[TARGET_CHOOSER_SIZE];
+    char words[DOMAIN_MAX + sizeof(plan->route.reason) + TARGET_CHOOSER_SIZE + 80];
 
-    snprintf(words, sizeof(words), "%s: %s", lane->target.name, lane->plan->route.reason);
+    target_chooser(&plan->target, chooser);
+    snprintf(words, sizeof(words), "%s: %s%s%s%s", plan->target.name, plan->route.reason,
+             plan->target.route ? "; the administrator of this relay must mend " : "",
+             plan->target.route ? chooser : "", "");
     job->hop_failed = o.kind == OUTCOME_DEFERRED;
     lane_end_job(lane, job, &o, words);
 }
 
-static void give_back_unknown(struct lane *lane, struct job *job)
+static void give_back_unknown(struct lane *lane, struct job *job, const struct plan *plan)
 {
     struct outcome o = { .kind = OUTCOME_POLICY_UNKNOWN, .status = "4.4.3" };
-    struct span reason = span_of_bytes(lane->plan->answer->fetch_reason);
+    struct span reason = span_of_bytes(plan->answer->fetch_reason);
     char words[DOMAIN_MAX + 200];
 
     snprintf(words, sizeof(words), "the MTA-STS policy of %s is not known yet: %.*s",
-             lane->target.name, (int)span_first(reason, 120).len, reason.data ? reason.data : "");
+             plan->target.name, (int)span_first(reason, 120).len, reason.data ? reason.data : "");
     lane_end_job(lane, job, &o, words);
 }
 
-/* Does the plan alone say what becomes of the job?  Null MX comes before any policy (STS-110). */
+/* Do the plans alone say what becomes of the job?  Null MX comes before any policy (STS-110). */
 static bool is_settled_by_plan(struct lane *lane, struct job *job)
 {
-    job_take_plan(job, lane->plan);
-    if (lane->plan->route.verdict != ROUTE_FOUND)
-        refuse_without_route(lane, job);
-    else if (plan_must_wait(lane->plan, job->skip_policy && !job_requires_tls(job)))
-        give_back_unknown(lane, job);
-    else
+    const struct plan *open = plans_open(lane->plans, job_may_skip_policy(job));
+    const struct plan *first = &lane->plans->items[0];
+
+    job_take_plan(job, open ? open : first);
+    if (open)
         return false;
+    if (first->route.verdict != ROUTE_FOUND)
+        refuse_without_route(lane, job, first);
+    else
+        give_back_unknown(lane, job, first);
     return true;
 }
 
@@ -199,8 +218,8 @@ void lane_hop_failed(struct lane *lane, const struct job *tried)
     {
         if (job->last_attempt && !job->begun)
             continue; /* it is to be tried before it ends */
-        if (lane->plan)
-            job_take_plan(job, lane->plan);
+        if (lane->plans)
+            job_take_plan(job, &lane->plans->items[0]);
         list_remove(&job->others);
         if (job->begun)
             job_close(job); /* it was tried, too */
@@ -267,18 +286,39 @@ void lane_more_seats(struct lane *lane)
         lane->seats_max++;
 }
 
-/* An idle session with one of the candidates that are to be tried first. */
-static struct session *lane_idle_session(struct lane *lane, const struct job *job)
+/* An idle session with one of the plan's candidates that are to be tried first. */
+static struct session *idle_session_of(struct lane *lane, const struct job *job,
+                                       const struct plan *plan)
 {
-    const struct route *route = &lane->plan->route;
+    const struct route *route = &plan->route;
     struct pool_key needs;
     struct session *session = NULL;
 
     for (unsigned i = 0; i < route->count && !session; i++) {
         if (route->candidates[i].preference != route->candidates[0].preference)
             break;
-        if (attempt_needs(lane, job, i, &needs))
+        if (attempt_needs(lane, job, plan, i, &needs))
             session = pool_take(lane->worker->pool, &needs);
+    }
+    return session;
+}
+
+/* The same of all hosts of the least priority, in the order that chance has for this job. */
+static struct session *lane_idle_session(struct lane *lane, const struct job *job)
+{
+    const struct plans *plans = lane->plans;
+    unsigned order[TARGETS_MAX], priority = lane->targets[0].priority;
+    struct session *session = NULL;
+
+    target_order(lane->targets, plans->count, job->lease, order);
+    for (unsigned n = 0; n < plans->count && !session; n++) {
+        const struct plan *plan = &plans->items[order[n]];
+        if (!plan_is_open(plan, job_may_skip_policy(job)))
+            continue;
+        if (n > 0 && plan->target.priority != priority)
+            break;
+        priority = plan->target.priority;
+        session = idle_session_of(lane, job, plan);
     }
     return session;
 }
@@ -322,8 +362,10 @@ bool lane_run(struct lane *lane)
         if (lane->worker->draining) {
             list_remove(&job->others);
             lane->worker->job_dropped(lane->worker->owner, &job);
-        } else if (lane->is_nowhere) {
+        } else if (lane->leads == TARGETS_NONSENSE) {
             refuse_nowhere(lane, job);
+        } else if (lane->leads == TARGETS_UNKNOWN) {
+            give_back_unknown_hop(lane, job);
         } else if (!plan_is_good(lane, job)) {
             lane_look_up(lane, job);
             return false;
@@ -385,24 +427,37 @@ static int candidate_of(const struct plan *plan, const char *mx)
     return -1;
 }
 
-struct job *lane_next_for(struct lane *lane, const struct session *session)
+/* The plan by which the job may go over this session; NULL: none. */
+static const struct plan *plan_of_session(struct lane *lane, const struct job *job,
+                                          const struct session *session)
 {
     struct pool_key needs;
+
+    for (unsigned n = 0; n < lane->plans->count; n++) {
+        const struct plan *plan = &lane->plans->items[n];
+        int i = candidate_of(plan, session->key.mx);
+        if (i >= 0 && plan_is_open(plan, job_may_skip_policy(job)) &&
+            attempt_needs(lane, job, plan, (unsigned)i, &needs) &&
+            pool_key_serves(&session->key, &needs))
+            return plan;
+    }
+    return NULL;
+}
+
+struct job *lane_next_for(struct lane *lane, const struct session *session)
+{
+    const struct plan *plan;
     struct job *job;
-    int i;
 
     if (list_empty(&lane->waiting) || lane->worker->draining)
         return NULL;
     job = LIST_FIRST(&lane->waiting, struct job, others);
-    if (!plan_is_good(lane, job) || job->next_candidate > 0 ||
-        lane->plan->route.verdict != ROUTE_FOUND ||
-        plan_must_wait(lane->plan, job->skip_policy && !job_requires_tls(job)))
+    if (!plan_is_good(lane, job) || job->next_candidate > 0)
         return NULL;
-    i = candidate_of(lane->plan, session->key.mx);
-    if (i < 0 || !attempt_needs(lane, job, (unsigned)i, &needs) ||
-        !pool_key_serves(&session->key, &needs))
+    plan = plan_of_session(lane, job, session);
+    if (!plan)
         return NULL;
-    job_take_plan(job, lane->plan);
+    job_take_plan(job, plan);
     lane_begin_job(lane, job);
     return job;
 }

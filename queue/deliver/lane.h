@@ -13,16 +13,17 @@ struct lane {
     struct worker *worker;
     struct list starving; /* in the worker's list while it wants a seat */
     char *next_hop;
-    struct target target;
-    bool is_nowhere;     /* the next hop makes no sense */
-    struct list waiting; /* jobs */
+    struct target targets[TARGETS_MAX]; /* what its name means: several hosts, of a route only */
+    unsigned target_count;
+    enum target_verdict leads; /* anywhere? */
+    struct list waiting;       /* jobs */
     struct list attempts;
     unsigned seats;
     unsigned seats_max; /* what the host bears, as far as we have learnt; 0: nothing known */
     struct loop_timer *patience;
-    bool has_begun;    /* something, since the timer was started */
-    bool is_late;      /* nothing could be begun for PATIENCE_MS */
-    struct plan *plan; /* NULL: not looked up yet */
+    bool has_begun;      /* something, since the timer was started */
+    bool is_late;        /* nothing could be begun for PATIENCE_MS */
+    struct plans *plans; /* NULL: not looked up yet */
     struct plan_query *asking;
     struct loop_task turn;
 };
@@ -54,7 +55,11 @@ void lane_rest(struct lane *lane);
 /* No candidate could be used: what has not been tried waits, too, with the same words. */
 void lane_hop_failed(struct lane *lane, const struct job *tried);
 
-/* A relayhost that cannot be found is our own trouble: mail waits until the setting is mended. */
-struct outcome lane_excuse(const struct lane *lane, struct outcome outcome);
+/* A host of our own choice that cannot be found is our own trouble: mail waits until that is
+ * mended. */
+struct outcome target_excuse(const struct target *target, struct outcome outcome);
+
+/* The policy under which a job goes, for its decision record. */
+void job_take_plan(struct job *job, const struct plan *plan);
 
 #endif

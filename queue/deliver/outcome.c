@@ -13,6 +13,7 @@ static const struct {
     [STAGE_EHLO] = { "after EHLO", "4.5.0", "5.5.0" },
     [STAGE_STARTTLS] = { "after STARTTLS", "4.7.0", "5.7.0" },
     [STAGE_HANDSHAKE] = { "during the TLS handshake", "4.7.5", "5.7.5" },
+    [STAGE_LOGIN] = { "after AUTH", "4.7.0", "5.7.8" },
     [STAGE_MAIL] = { "after MAIL", "4.3.0", "5.0.0" },
     [STAGE_RCPT] = { "after RCPT", "4.3.0", "5.1.0" },
     [STAGE_DATA] = { "after DATA", "4.3.0", "5.0.0" },
@@ -177,6 +178,19 @@ struct outcome outcome_of_addresses(enum address_verdict verdict)
     else if (verdict == ADDRESSES_OWN)
         o = outcome_make(OUTCOME_FAILED, "5.4.6");
     o.elsewhere = true;
+    return o;
+}
+
+struct outcome outcome_of_login(struct status status)
+{
+    struct outcome o = outcome_make(OUTCOME_DEFERRED, "4.7.8");
+
+    if (status.class != 0) {
+        status.class = 4;
+        status_format(&status, o.status);
+    }
+    o.elsewhere = true;
+    o.hang_up = true;
     return o;
 }
 

@@ -17,7 +17,8 @@ enum stage {
     STAGE_EHLO,
     STAGE_STARTTLS,
     STAGE_HANDSHAKE,
-    STAGE_MAIL, /* and RSET, and between messages */
+    STAGE_LOGIN, /* AUTH */
+    STAGE_MAIL,  /* and RSET, and between messages */
     STAGE_RCPT,
     STAGE_DATA,
     STAGE_CONTENT, /* the final dot is not out */
@@ -70,6 +71,12 @@ struct outcome outcome_of_route(enum route_verdict verdict);
 
 /* No address of a candidate can be used; for all but ADDRESSES_FOUND. */
 struct outcome outcome_of_addresses(enum address_verdict verdict);
+
+/*
+ * Nobody is logged in: our own trouble, which another host may not have.  `status`: what the host
+ * said, all 0 for nothing.
+ */
+struct outcome outcome_of_login(struct status status);
 
 /* The candidate does not meet the policy (RFC 8461 s.5: never final before the end). */
 struct outcome outcome_of_policy(bool last_attempt);

@@ -9,12 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct plan_query {
-    struct loop *loop;
+/* What is asked for one of the plans. */
+struct plan_part {
+    struct plan_query *query;
     struct plan *plan;
-    const char *own_name;
     struct resolver_query *mx;
     struct policy_query *policy;
+    int64_t life_ms;
+};
+
+struct plan_query {
+    struct loop *loop;
+    struct plans *plans;
+    struct plan_part parts[TARGETS_MAX];
+    const char *own_name;
     struct loop_task at_once; /* when there is nothing to wait for */
     plan_done_fn *done;
     void *ctx;
@@ -22,22 +30,23 @@ struct plan_query {
 
 /* --- the plan */
 
-void plan_free(struct plan **plan)
+void plans_free(struct plans **plans)
 {
-    struct plan *p = *plan;
+    struct plans *p = *plans;
 
-    *plan = NULL;
+    *plans = NULL;
     if (!p || --p->refs > 0)
         return;
-    if (p->answer)
-        ipc__policy_answer__free_unpacked(p->answer, NULL);
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->items[i].answer)
+            ipc__policy_answer__free_unpacked(p->items[i].answer, NULL);
     free(p);
 }
 
-struct plan *plan_keep(struct plan *plan)
+struct plans *plans_keep(struct plans *plans)
 {
-    plan->refs++;
-    return plan;
+    plans->refs++;
+    return plans;
 }
 
 const Ipc__Policy *plan_policy(const struct plan *plan)
@@ -59,6 +68,19 @@ bool plan_must_wait(const struct plan *plan, bool skip_policy)
         !is_known(plan) && plan->answer->state == IPC__POLICY_STATE__POLICY_NOT_KNOWN;
 
     return !is_known(plan) && !(skip_policy && only_dns_is_silent);
+}
+
+bool plan_is_open(const struct plan *plan, bool skip_policy)
+{
+    return plan->route.verdict == ROUTE_FOUND && !plan_must_wait(plan, skip_policy);
+}
+
+const struct plan *plans_open(const struct plans *plans, bool skip_policy)
+{
+    for (unsigned i = 0; i < plans->count; i++)
+        if (plan_is_open(&plans->items[i], skip_policy))
+            return &plans->items[i];
+    return NULL;
 }
 
 static bool is_listed(const Ipc__Policy *policy, const char *mx)
@@ -103,21 +125,21 @@ const char *plan_policy_words(const struct plan *plan)
         return "sts testing";
     if (!is_known(plan))
         return "unknown";
-    return target_has_policy(&plan->target) ? "none"
-           : plan->target.is_relayhost      ? "relayhost"
-                                            : "none";
+    return plan->target.is_chosen && !target_has_policy(&plan->target) ? "relayhost" : "none";
 }
 
 /* --- the query */
 
 static void query_free(struct plan_query *query)
 {
-    if (query->mx)
-        resolver_cancel(&query->mx);
-    if (query->policy)
-        policy_cancel(&query->policy);
+    for (unsigned i = 0; i < query->plans->count; i++) {
+        if (query->parts[i].mx)
+            resolver_cancel(&query->parts[i].mx);
+        if (query->parts[i].policy)
+            policy_cancel(&query->parts[i].policy);
+    }
     loop_task_cancel(&query->at_once);
-    plan_free(&query->plan);
+    plans_free(&query->plans);
     free(query);
 }
 
@@ -131,18 +153,37 @@ static int64_t life_of(const struct plan *plan, uint32_t ttl)
     return life_ms < PLAN_LIFE_MS ? life_ms : PLAN_LIFE_MS;
 }
 
+static bool query_waits(const struct plan_query *query)
+{
+    for (unsigned i = 0; i < query->plans->count; i++)
+        if (query->parts[i].mx || query->parts[i].policy)
+            return true;
+    return false;
+}
+
+/* All live as long as the one that is over first. */
+static int64_t least_life(const struct plan_query *query)
+{
+    int64_t life_ms = PLAN_LIFE_MS;
+
+    for (unsigned i = 0; i < query->plans->count; i++)
+        if (query->parts[i].life_ms < life_ms)
+            life_ms = query->parts[i].life_ms;
+    return life_ms;
+}
+
 static void query_step(struct plan_query *query)
 {
-    struct plan *plan = query->plan;
+    struct plans *plans = query->plans;
     plan_done_fn *done = query->done;
     void *ctx = query->ctx;
 
-    if (query->mx || query->policy)
+    if (query_waits(query))
         return;
-    plan->until_ms += loop_now(query->loop);
-    query->plan = NULL;
+    plans->until_ms = loop_now(query->loop) + least_life(query);
+    query->plans = plans_keep(plans);
     query_free(query);
-    done(ctx, plan);
+    done(ctx, plans);
 }
 
 static void on_at_once(void *ctx)
@@ -152,14 +193,14 @@ static void on_at_once(void *ctx)
 
 static void on_mx(void *ctx, const struct dns_answer *answer)
 {
-    struct plan_query *query = ctx;
-    struct plan *plan = query->plan;
+    struct plan_part *part = ctx;
+    struct plan *plan = part->plan;
 
-    query->mx = NULL;
-    route_from_mx(answer, span_of(plan->target.name), &query->own_name, 1, random_below,
+    part->mx = NULL;
+    route_from_mx(answer, span_of(plan->target.name), &part->query->own_name, 1, random_below,
                   &plan->route);
-    plan->until_ms = life_of(plan, answer->ttl);
-    query_step(query);
+    part->life_ms = life_of(plan, answer->ttl);
+    query_step(part->query);
 }
 
 static Ipc__PolicyAnswer *answer_copy(const Ipc__PolicyAnswer *answer)
@@ -177,47 +218,72 @@ static Ipc__PolicyAnswer *answer_copy(const Ipc__PolicyAnswer *answer)
 
 static void on_policy(void *ctx, const Ipc__PolicyAnswer *answer)
 {
-    struct plan_query *query = ctx;
+    struct plan_part *part = ctx;
 
-    query->policy = NULL;
-    query->plan->answer = answer_copy(answer);
-    if (!is_known(query->plan) && query->plan->until_ms > PLAN_LIFE_LEAST_MS)
-        query->plan->until_ms = PLAN_LIFE_LEAST_MS;
-    query_step(query);
+    part->policy = NULL;
+    part->plan->answer = answer_copy(answer);
+    if (!is_known(part->plan) && part->life_ms > PLAN_LIFE_LEAST_MS)
+        part->life_ms = PLAN_LIFE_LEAST_MS;
+    query_step(part->query);
 }
 
 /* A host without an MX lookup is its own one candidate. */
-static void take_host(struct plan *plan)
+static void take_host(struct plan_part *part)
 {
+    struct plan *plan = part->plan;
+
     plan->route.verdict = ROUTE_FOUND;
     plan->route.count = 1;
     strcpy(plan->route.candidates[0].name, plan->target.name);
-    plan->until_ms = PLAN_LIFE_MS;
+    part->life_ms = PLAN_LIFE_MS;
+}
+
+static void ask_part(struct plan_part *part, struct resolver *resolver,
+                     struct policy_client *policies, bool fresh)
+{
+    struct span name = span_of(part->plan->target.name);
+
+    if (part->plan->target.kind != TARGET_DOMAIN) {
+        take_host(part);
+        return;
+    }
+    part->life_ms = PLAN_LIFE_MS; /* until the MX says less */
+    part->mx = resolver_ask(resolver, name, DNS_MX, on_mx, part);
+    part->policy = policy_ask(policies, name, fresh, on_policy, part);
+}
+
+static struct plans *plans_new(const struct target *targets, unsigned count, bool fresh)
+{
+    struct plans *plans = memory_new(sizeof(*plans) + count * sizeof(plans->items[0]));
+
+    ensure(count > 0 && count <= TARGETS_MAX);
+    plans->refs = 1;
+    plans->is_fresh = fresh;
+    plans->count = count;
+    for (unsigned i = 0; i < count; i++)
+        plans->items[i].target = targets[i];
+    return plans;
 }
 
 struct plan_query *plan_ask(struct loop *loop, struct resolver *resolver,
-                            struct policy_client *policies, const struct target *target,
-                            const char *own_name, bool fresh, plan_done_fn *done, void *ctx)
+                            struct policy_client *policies, const struct target *targets,
+                            unsigned count, const char *own_name, bool fresh, plan_done_fn *done,
+                            void *ctx)
 {
     struct plan_query *query = memory_new(sizeof(*query));
-    struct span name = span_of(target->name);
 
     query->loop = loop;
     query->own_name = own_name;
     query->done = done;
     query->ctx = ctx;
-    query->plan = memory_new(sizeof(*query->plan));
-    query->plan->refs = 1;
-    query->plan->target = *target;
-    query->plan->is_fresh = fresh;
+    query->plans = plans_new(targets, count, fresh);
     loop_task_init(&query->at_once, on_at_once, query);
-    if (target->kind == TARGET_DOMAIN) {
-        query->mx = resolver_ask(resolver, name, DNS_MX, on_mx, query);
-        query->policy = policy_ask(policies, name, fresh, on_policy, query);
-    } else {
-        take_host(query->plan);
-        loop_defer(loop, &query->at_once);
+    for (unsigned i = 0; i < count; i++) {
+        query->parts[i] = (struct plan_part){ .query = query, .plan = &query->plans->items[i] };
+        ask_part(&query->parts[i], resolver, policies, fresh);
     }
+    if (!query_waits(query))
+        loop_defer(loop, &query->at_once);
     return query;
 }
 

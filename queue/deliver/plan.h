@@ -1,7 +1,8 @@
 /*
  * plan - how mail for one next hop is to go just now: its MX candidates and the policy that binds,
- * looked up together and kept for a minute at most.  Asked for by lane, read by attempt; shared by
- * counting, so that an attempt ends under the plan with which it began.
+ * looked up together and kept for a minute at most; one plan for each host of a route.  Asked for
+ * by lane, read by attempt; shared by counting, so that an attempt ends under the plans with which
+ * it began.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_PLAN_H
 #define WAXSEAL_QUEUE_DELIVER_PLAN_H
@@ -14,17 +15,28 @@
 enum { PLAN_LIFE_MS = 60 * 1000, PLAN_LIFE_LEAST_MS = 5 * 1000 };
 
 struct plan {
-    unsigned refs;
     struct target target;
-    int64_t until_ms; /* of the loop */
-    bool is_fresh;    /* the policy was fetched anew for it */
     struct route route;
     Ipc__PolicyAnswer *answer; /* NULL: not asked */
     bool fetch_told;           /* what the fetch came to has been reported */
 };
 
-void plan_free(struct plan **plan); /* when the last one lets go */
-struct plan *plan_keep(struct plan *plan);
+/* Those of all hosts of a next hop, in the order of the settings. */
+struct plans {
+    unsigned refs;
+    int64_t until_ms; /* of the loop */
+    bool is_fresh;    /* the policies were fetched anew for them */
+    unsigned count;
+    struct plan items[];
+};
+
+void plans_free(struct plans **plans); /* when the last one lets go */
+struct plans *plans_keep(struct plans *plans);
+
+/* May a message go by it just now?  `skip_policy` as in plan_must_wait. */
+bool plan_is_open(const struct plan *plan, bool skip_policy);
+/* The first one that is open; NULL: none, and the first one says why. */
+const struct plan *plans_open(const struct plans *plans, bool skip_policy);
 
 /* The policy that speaks, or NULL. */
 const Ipc__Policy *plan_policy(const struct plan *plan);
@@ -42,11 +54,13 @@ struct sts_facts plan_facts(const struct plan *plan, unsigned i);
 const char *plan_policy_words(const struct plan *plan);
 
 struct plan_query;
-/* `plan` is the receiver's.  Called exactly once, from the loop, unless cancelled. */
-typedef void plan_done_fn(void *ctx, struct plan *plan);
+/* `plans` are the receiver's.  Called exactly once, from the loop, unless cancelled. */
+typedef void plan_done_fn(void *ctx, struct plans *plans);
+/* `targets`: one or more. */
 struct plan_query *plan_ask(struct loop *loop, struct resolver *resolver,
-                            struct policy_client *policies, const struct target *target,
-                            const char *own_name, bool fresh, plan_done_fn *done, void *ctx);
+                            struct policy_client *policies, const struct target *targets,
+                            unsigned count, const char *own_name, bool fresh, plan_done_fn *done,
+                            void *ctx);
 void plan_cancel(struct plan_query **query);
 
 #endif

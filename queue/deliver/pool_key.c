@@ -3,6 +3,7 @@
 #include "lib/base/error.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct pool_key pool_key_needed(const struct sts_decision *decision, const char *mx, uint16_t port,
                                 uint64_t trust_generation)
@@ -50,6 +51,8 @@ bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs)
         return false;
     if (has->trust_generation != needs->trust_generation)
         return false;
+    if (strcmp(has->chooser, needs->chooser) != 0)
+        return false;
     if (has->assurance < needs->assurance)
         return false;
     return needs->assurance != ASSURANCE_VERIFIED ||
@@ -63,8 +66,9 @@ struct span pool_key_text(const struct pool_key *key, char room[POOL_KEY_TEXT_SI
     int len;
 
     endpoint_format(&key->remote, remote);
-    len = snprintf(room, POOL_KEY_TEXT_SIZE, "%s %s %d %s %llu", remote, key->mx,
-                   (int)key->assurance, key->identity, (unsigned long long)key->trust_generation);
+    len = snprintf(room, POOL_KEY_TEXT_SIZE, "%s %s %d %s %llu %s", remote, key->mx,
+                   (int)key->assurance, key->identity, (unsigned long long)key->trust_generation,
+                   key->chooser);
     ensure(len > 0 && len < POOL_KEY_TEXT_SIZE);
     for (int i = 0; i < len; i++)
         room[i] = ascii_lower(room[i]);

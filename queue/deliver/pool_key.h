@@ -11,6 +11,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/network.h"
 #include "policy/decide.h"
+#include "queue/deliver/target.h"
 
 enum assurance {
     ASSURANCE_NONE,      /* in clear, or nobody asked for more */
@@ -25,6 +26,9 @@ struct pool_key {
     enum assurance assurance;
     char identity[DOMAIN_MAX + 1]; /* the name that was verified, or must be; "" for none */
     uint64_t trust_generation;
+    /* by whose word (target_chooser): with other routes' source, name and login nothing is shared
+     */
+    char chooser[TARGET_CHOOSER_SIZE];
 };
 
 /* What mail needs of a session with the host `mx`, before connecting; any address of it will do. */
@@ -41,7 +45,7 @@ struct pool_key pool_key_had(const struct endpoint *remote, const char *mx, enum
 bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs);
 
 /* All of it as one text, equal where nothing differs: for a map.  Every member stands in it. */
-enum { POOL_KEY_TEXT_SIZE = 2 * DOMAIN_MAX + NETWORK_TEXT_SIZE + 64 };
+enum { POOL_KEY_TEXT_SIZE = 2 * DOMAIN_MAX + NETWORK_TEXT_SIZE + TARGET_CHOOSER_SIZE + 64 };
 struct span pool_key_text(const struct pool_key *key, char room[POOL_KEY_TEXT_SIZE]);
 
 #endif

@@ -2,24 +2,74 @@
 
 #include <stdio.h>
 
+/* " (detail)" or nothing. */
+struct brackets {
+    const char *open;
+    const char *close;
+};
+
+static struct brackets brackets_of(const char *detail)
+{
+    return detail[0] ? (struct brackets){ " (", ")" } : (struct brackets){ "", "" };
+}
+
 void verdict_of_policy(const struct plan *plan, const char *mx, const char *reason,
                        const char *detail, char words[VERDICT_WORDS_SIZE])
 {
     const char *domain = plan->target.name;
-    const char *open = detail[0] ? " (" : "";
-    const char *close = detail[0] ? ")" : "";
+    struct brackets b = brackets_of(detail);
 
-    if (plan_policy(plan))
+    snprintf(words, VERDICT_WORDS_SIZE,
+             "the MTA-STS policy of %s asks for verified TLS, but MX host %s does not meet it: "
+             "%s%s%s%s; the postmaster of %s must mend the host or the policy",
+             domain, mx, reason, b.open, detail, b.close, domain);
+}
+
+static const char *level_words(enum route_tls level)
+{
+    switch (level) {
+    case ROUTE_TLS_VERIFY:
+        return "a certificate for the host's name";
+    case ROUTE_TLS_FINGERPRINT:
+        return "a certificate that it lists";
+    case ROUTE_TLS_DANE:
+        return "DANE";
+    case ROUTE_TLS_ENCRYPT:
+    case ROUTE_TLS_MAY:
+    case ROUTE_TLS_NONE:
+        break;
+    }
+    return "TLS";
+}
+
+void verdict_of_level(const struct target *target, const char *mx, const char *reason,
+                      const char *detail, char words[VERDICT_WORDS_SIZE])
+{
+    char chooser[TARGET_CHOOSER_SIZE];
+    struct brackets b = brackets_of(detail);
+
+    target_chooser(target, chooser);
+    if (target->route)
         snprintf(words, VERDICT_WORDS_SIZE,
-                 "the MTA-STS policy of %s asks for verified TLS, but MX host %s does not meet it: "
-                 "%s%s%s%s; the postmaster of %s must mend the host or the policy",
-                 domain, mx, reason, open, detail, close, domain);
+                 "%s asks for %s, but %s does not give it: %s%s%s%s; the administrator of this "
+                 "relay must mend the host or the route",
+                 chooser, level_words(target->tls), mx, reason, b.open, detail, b.close);
     else
-        snprintf(
-            words, VERDICT_WORDS_SIZE,
-            "tls-level encrypt asks for TLS, but relayhost %s does not offer it: %s%s%s%s; the "
-            "administrator of this relay must mend the relayhost or the setting",
-            mx, reason, open, detail, close);
+        snprintf(words, VERDICT_WORDS_SIZE,
+                 "tls-level encrypt asks for TLS, but relayhost %s does not offer it: %s%s%s%s; "
+                 "the administrator of this relay must mend the relayhost or the setting",
+                 mx, reason, b.open, detail, b.close);
+}
+
+void verdict_of_login(const struct target *target, const char *mx, struct span said,
+                      char words[VERDICT_WORDS_SIZE])
+{
+    snprintf(words, VERDICT_WORDS_SIZE,
+             "logging in at %s for route %s with the credentials in %s came to nothing: " SPAN_FMT
+             "; the administrator of this relay must mend them",
+             mx, target->route ? target->route->name : "",
+             target->route ? target->route->credentials : "", (int)span_first(said, 300).len,
+             said.data ? said.data : "");
 }
 
 void verdict_of_unprotected(const char *mx, const char *reason, const char *detail,
@@ -68,6 +118,8 @@ const char *verdict_of_end(enum stage stage, enum outcome_kind kind)
         return "no connection";
     if (stage == STAGE_HANDSHAKE)
         return "TLS handshake failed";
+    if (stage == STAGE_LOGIN)
+        return "login failed";
     if (stage < STAGE_MAIL)
         return "no session";
     return kind == OUTCOME_FAILED ? "refused" : "deferred";

@@ -14,6 +14,14 @@ enum { VERDICT_WORDS_SIZE = 1024 };
 void verdict_of_policy(const struct plan *plan, const char *mx, const char *reason,
                        const char *detail, char words[VERDICT_WORDS_SIZE]);
 
+/* The same, of what a route or the relayhost asks for. */
+void verdict_of_level(const struct target *target, const char *mx, const char *reason,
+                      const char *detail, char words[VERDICT_WORDS_SIZE]);
+
+/* The login at a host came to nothing: which route's, with which file, and what was said. */
+void verdict_of_login(const struct target *target, const char *mx, struct span said,
+                      char words[VERDICT_WORDS_SIZE]);
+
 /* The same, of what the message itself asks for with REQUIRETLS (RFC 8689). */
 void verdict_of_unprotected(const char *mx, const char *reason, const char *detail,
                             char words[VERDICT_WORDS_SIZE]);

@@ -13,6 +13,8 @@
 #include "lib/ipc/tlsrpt_client.h"
 #include "queue/deliver/addresses.h"
 #include "queue/deliver/job.h"
+#include "queue/deliver/login.h"
+#include "queue/deliver/target.h"
 #include "queue/deliver/resumption.h"
 
 enum { TLS_FLOORS = TLS_FLOOR_LEGACY + 1 };
@@ -29,7 +31,9 @@ struct worker {
     struct ip_address
         own[SETTINGS_LISTENERS_MAX * SETTINGS_ADDRESSES_MAX]; /* addresses we listen on for mail */
     unsigned own_count;
-    bool all_own; /* on all of this machine */
+    bool all_own;                                          /* on all of this machine */
+    struct login_identity identities[SETTINGS_ROUTES_MAX]; /* empty: the file is not to be had */
+    struct network *route_allow[SETTINGS_ROUTES_MAX]; /* mx-allow of all mail and of the route */
 
     struct map *lanes; /* by next hop */
     struct pool *pool;
@@ -54,8 +58,10 @@ void worker_seat_is_free(struct worker *worker);
 /* Gives free seats to the lanes that want one, in turn. */
 void worker_serve_starving(struct worker *worker);
 
-/* Everything may be connected to when the administrator named it; else the filter of the settings.
+/*
+ * Everything may be connected to when the administrator named it; else the filter of the settings,
+ * and what the route lets through besides.
  */
-struct address_filter worker_filter(const struct worker *worker, bool is_relayhost);
+struct address_filter worker_filter(struct worker *worker, const struct target *target);
 
 #endif

@@ -180,8 +180,8 @@ static struct tls_session shown(enum cert_verdict cert)
 {
     struct tls_session tls = { .cert = cert, .names = "app.example.net *.wild.example" };
 
-    snprintf(tls.client.certificate_sha256, sizeof(tls.client.certificate_sha256), DIGEST);
-    snprintf(tls.client.key_sha256, sizeof(tls.client.key_sha256), OTHER_DIGEST);
+    snprintf(tls.certificate_sha256, sizeof(tls.certificate_sha256), DIGEST);
+    snprintf(tls.key_sha256, sizeof(tls.key_sha256), OTHER_DIGEST);
     snprintf(tls.client.common_name, sizeof(tls.client.common_name), "printer");
     snprintf(tls.client.mailboxes, sizeof(tls.client.mailboxes), "ada@example.net b@example.net");
     return tls;
@@ -245,7 +245,7 @@ static void the_first_entry_names_the_user(void **state)
     memcpy(l.certificate_users.text, text, sizeof(text));
     l.certificate_users.count = 3;
     assert_true(span_equal(client_certificate_user(&l, &known), SPAN("ada")));
-    snprintf(other.client.certificate_sha256, sizeof(other.client.certificate_sha256),
+    snprintf(other.certificate_sha256, sizeof(other.certificate_sha256),
              OTHER_DIGEST);
     assert_true(span_equal(client_certificate_user(&l, &other), SPAN("bob")));
     other.cert = CERT_NOT_TRUSTED;

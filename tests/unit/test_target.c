@@ -2,6 +2,9 @@
 
 #include "queue/deliver/target.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static struct target relayhost(const char *text)
 {
     struct target t;
@@ -19,7 +22,7 @@ static void mail_domain_is_looked_up_at_port_25(void **state)
     assert_int_equal(t.kind, TARGET_DOMAIN);
     assert_string_equal(t.name, "example.net");
     assert_int_equal(t.port, 25);
-    assert_false(t.is_relayhost);
+    assert_false(t.is_chosen);
     assert_true(target_has_policy(&t));
 }
 
@@ -63,7 +66,7 @@ static void relayhost_in_brackets_is_a_host(void **state)
     assert_int_equal(t.kind, TARGET_HOST);
     assert_string_equal(t.name, "relay.example.net");
     assert_int_equal(t.port, 587);
-    assert_true(t.is_relayhost);
+    assert_true(t.is_chosen);
     assert_false(target_has_policy(&t));
     t = relayhost("[::1]:2525");
     assert_int_equal(t.kind, TARGET_ADDRESS);
@@ -107,6 +110,201 @@ static void bad_ports_are_refused(void **state)
             fail_msg("\"%s\" was taken", texts[i]);
 }
 
+/* --- hop names */
+
+/* The settings of a text; the caller frees them. */
+static struct settings *settings_of(const char *text)
+{
+    struct settings *settings = calloc(1, sizeof(*settings));
+    struct settings_errors errors;
+
+    settings_errors_init(&errors);
+    if (!settings_parse(span_of(text), "test.conf", settings, &errors))
+        fail_msg("%.*s", (int)buf_len(&errors.text), buf_span(&errors.text).data);
+    settings_errors_clear(&errors);
+    return settings;
+}
+
+static const char routes_text[] =
+    "relayhost = \"[relay.test]:26\";\n"
+    "routes = (\n"
+    "  { name = \"far\"; recipients = [ \"far.test\" ];\n"
+    "    next-hop = [ \"a.test priority 10 weight 3\", \"[b.test]:587 priority 10\",\n"
+    "                 \"[192.0.2.1] priority 20\" ]; tls = \"verify\"; },\n"
+    "  { name = \"sealed\"; recipients = [ \"sealed.test\" ]; implicit-tls = \"on\"; tls = "
+    "\"encrypt\";\n"
+    "    next-hop = \"[c.test]\"; },\n"
+    "  { name = \"ported\"; recipients = [ \"ported.test\" ]; port = 2525;\n"
+    "    next-hop = \"mx\"; tls = \"encrypt\"; },\n"
+    "  { name = \"hole\"; recipients = [ \"hole.test\" ]; next-hop = \"discard\"; }\n"
+    ");\n";
+
+static struct target targets[TARGETS_MAX];
+
+static unsigned found(const struct settings *settings, const char *hop)
+{
+    unsigned count = 0;
+
+    assert_int_equal(targets_of_hop(settings, span_of(hop), targets, &count), TARGETS_FOUND);
+    return count;
+}
+
+static void a_route_leads_to_all_its_hosts(void **state)
+{
+    struct settings *settings = settings_of(routes_text);
+
+    (void)state;
+    assert_int_equal(found(settings, "route:far"), 3);
+    assert_int_equal(targets[0].kind, TARGET_DOMAIN);
+    assert_true(target_has_policy(&targets[0])); /* RFC 8461 s.3.4: its own domain's */
+    assert_int_equal(targets[0].weight, 3);
+    assert_int_equal(targets[0].port, 25);
+    assert_int_equal(targets[1].kind, TARGET_HOST);
+    assert_int_equal(targets[1].port, 587);
+    assert_false(target_has_policy(&targets[1]));
+    assert_int_equal(targets[2].kind, TARGET_ADDRESS);
+    assert_int_equal(targets[2].priority, 20);
+    for (int i = 0; i < 3; i++) {
+        assert_true(targets[i].is_chosen);
+        assert_int_equal(targets[i].tls, ROUTE_TLS_VERIFY);
+        assert_string_equal(targets[i].route->name, "far");
+    }
+    assert_int_equal(found(settings, "route:sealed"), 1);
+    assert_true(targets[0].implicit_tls);
+    assert_int_equal(targets[0].port, 465);
+    assert_int_equal(targets[0].tls, ROUTE_TLS_ENCRYPT); /* implicit TLS is TLS */
+    free(settings);
+}
+
+static void a_route_to_mx_leads_to_the_domain_as_it_is(void **state)
+{
+    struct settings *settings = settings_of(routes_text);
+    char chooser[TARGET_CHOOSER_SIZE];
+
+    (void)state;
+    assert_int_equal(found(settings, "route:ported/ported.test"), 1);
+    assert_int_equal(targets[0].kind, TARGET_DOMAIN);
+    assert_string_equal(targets[0].name, "ported.test");
+    assert_int_equal(targets[0].port, 2525);
+    assert_int_equal(targets[0].tls, ROUTE_TLS_ENCRYPT);
+    assert_false(targets[0].is_chosen); /* DNS names the hosts: the address filter holds */
+    target_chooser(&targets[0], chooser);
+    assert_string_equal(chooser, "route ported");
+    assert_int_equal(found(settings, "route:ported/[192.0.2.9]"), 1);
+    assert_int_equal(targets[0].kind, TARGET_ADDRESS);
+    free(settings);
+}
+
+static void other_hop_names_lead_where_they_say(void **state)
+{
+    struct settings *settings = settings_of(routes_text);
+    char chooser[TARGET_CHOOSER_SIZE];
+
+    (void)state;
+    assert_int_equal(found(settings, "example.net"), 1);
+    assert_null(targets[0].route);
+    target_chooser(&targets[0], chooser);
+    assert_string_equal(chooser, "");
+    assert_int_equal(found(settings, "relayhost"), 1);
+    assert_int_equal(targets[0].port, 26);
+    target_chooser(&targets[0], chooser);
+    assert_string_equal(chooser, "relayhost");
+    assert_int_equal(found(settings, "to:[d.test]:2525"), 1);
+    assert_string_equal(targets[0].name, "d.test");
+    assert_true(targets[0].is_chosen);
+    free(settings);
+}
+
+static void what_the_settings_do_not_know_is_no_domain_without_mail(void **state)
+{
+    static const struct {
+        const char *hop;
+        enum target_verdict verdict;
+    } cases[] = {
+        { "route:gone", TARGETS_UNKNOWN },
+        { "route:gone/example.net", TARGETS_UNKNOWN },
+        { "route:hole", TARGETS_UNKNOWN },            /* no worker's business */
+        { "route:ported", TARGETS_UNKNOWN },          /* it goes to MX now */
+        { "route:far/example.net", TARGETS_UNKNOWN }, /* and this no more */
+        { "relayhost", TARGETS_UNKNOWN },
+        { "a..b", TARGETS_NONSENSE },
+        { "", TARGETS_NONSENSE },
+        { "route:ported/a..b", TARGETS_NONSENSE },
+    };
+    struct settings *settings = settings_of(routes_text);
+    unsigned count;
+
+    (void)state;
+    settings->relayhost[0] = '\0';
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (targets_of_hop(settings, span_of(cases[i].hop), targets, &count) != cases[i].verdict)
+            fail_msg("\"%s\"", cases[i].hop);
+    free(settings);
+}
+
+/* --- the order of several */
+
+static void priorities_come_first_then_chance_by_weight(void **state)
+{
+    static const struct target hosts[] = { { .priority = 20, .weight = 1 },
+                                           { .priority = 10, .weight = 3 },
+                                           { .priority = 10, .weight = 1 },
+                                           { .priority = 5, .weight = 1 } };
+    unsigned order[TARGETS_MAX], again[TARGETS_MAX], first = 0;
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 10000; seed++) {
+        target_order(hosts, 4, seed, order);
+        assert_int_equal(order[0], 3);
+        assert_int_equal(order[3], 0);
+        assert_int_equal(order[1] + order[2], 3); /* each once */
+        first += order[1] == 1;
+        target_order(hosts, 4, seed, again);
+        assert_memory_equal(order, again, sizeof(order[0]) * 4);
+    }
+    assert_in_range(first, 7300, 7700); /* three of four */
+}
+
+static void a_heavy_host_gets_its_share(void **state)
+{
+    struct target hosts[3] = { { .weight = 1 }, { .weight = 9 }, { .weight = 0 } };
+    unsigned order[TARGETS_MAX], count[3] = { 0 };
+
+    (void)state;
+    for (uint64_t seed = 0; seed < 11000; seed++) {
+        target_order(hosts, 3, seed * 2654435761U, order);
+        count[order[0]]++;
+    }
+    assert_in_range(count[0], 850, 1150);
+    assert_in_range(count[1], 8700, 9300);
+    assert_in_range(count[2], 850, 1150); /* no weight is the least one */
+}
+
+static void a_listed_certificate_or_key_is_known(void **state)
+{
+    static const char text[] =
+        "routes = ( { name = \"pinned\"; next-hop = \"[a.test]\"; tls = \"fingerprint\";\n"
+        "tls-fingerprints = [ \"sha256:"
+        "AA:bbccddeeff00112233445566778899aabbccddeeff00112233445566778899\",\n"
+        "\"key-sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\" ]; } );";
+    struct settings *settings = settings_of(text);
+    struct tls_session session = { .version = "TLSv1.3" };
+
+    (void)state;
+    assert_int_equal(found(settings, "route:pinned"), 1);
+    assert_false(target_lists(&targets[0], &session));
+    strcpy(session.key_sha256, "aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899");
+    assert_false(target_lists(&targets[0], &session)); /* of a certificate, not of a key */
+    strcpy(session.certificate_sha256, session.key_sha256);
+    assert_true(target_lists(&targets[0], &session));
+    session.certificate_sha256[0] = '\0';
+    strcpy(session.key_sha256, "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff");
+    assert_true(target_lists(&targets[0], &session));
+    targets[0].route = NULL;
+    assert_false(target_lists(&targets[0], &session));
+    free(settings);
+}
+
 #define T(title, function)                                                                         \
     {                                                                                              \
         title, function, NULL, NULL, NULL                                                          \
@@ -124,6 +322,19 @@ int main(void)
           relayhost_without_brackets_is_a_domain),
         T("tls-level is the route's", level_of_the_relayhost_is_the_routes),
         T("bad ports are refused", bad_ports_are_refused),
+        T("a route leads to all its hosts, each with its own policy domain (RFC 8461 s.3.4)",
+          a_route_leads_to_all_its_hosts),
+        T("a route to MX leads to the recipient's domain, on the route's terms",
+          a_route_to_mx_leads_to_the_domain_as_it_is),
+        T("domain, relayhost and an operator's choice lead where they say",
+          other_hop_names_lead_where_they_say),
+        T("what the settings know nothing of is given back, what makes no sense fails",
+          what_the_settings_do_not_know_is_no_domain_without_mail),
+        T("hosts are tried by priority, then by chance in proportion to their weights",
+          priorities_come_first_then_chance_by_weight),
+        T("a host of weight 9 gets nine times the mail of others", a_heavy_host_gets_its_share),
+        T("a certificate or key that the route lists is known",
+          a_listed_certificate_or_key_is_known),
     };
 
     return cmocka_run_group_tests_name("target", tests, NULL, NULL);
