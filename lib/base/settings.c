@@ -71,7 +71,7 @@ const struct setting settings_table[] = {
     { "listeners", "relay-from", &setting_relay_networks, LOOPBACK, "", IN(relay_from),
       "The networks whose clients may relay here; none wider than /8 (IPv4) or /32 (IPv6)." },
     { "listeners", "relay-to", &setting_domains, "[ ]", "", IN(relay_to),
-      "Our own domains, to which anybody may send here; the relayhost takes that mail." },
+      "Our own domains, to which anybody may send here; a route or the relayhost takes that mail." },
     { "listeners", "recipients", &setting_path, "\"\"", "", IN(recipients),
       "The file of the mailboxes that the domains of relay-to have; mail to others there is"
       " refused." },
