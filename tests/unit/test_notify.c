@@ -1,137 +1,8 @@
-#include "tests/support/test.h"
-
-#include "queue/notify.h"
+#include "tests/support/notify_rig.h"
 
 #include <string.h>
 
 #include "lib/ipc/channel.h"
-
-#define BYTES(literal)                                                                             \
-    {                                                                                              \
-        sizeof(literal) - 1, (uint8_t *)(uintptr_t) "" literal                                     \
-    }
-
-static const char headers[] = "Received: from client by relay id 3f9c21;\r\n"
-                              "Subject: lunch\r\n"
-                              "From: <ada@sender.test>\r\n\r\n";
-
-/* A flawless bounce: one recipient, refused by its server. */
-struct facts {
-    struct notify_settings settings;
-    Ipc__Mailbox reverse_path;
-    Ipc__Mailbox forward_path;
-    Ipc__Envelope envelope;
-    Ipc__Recipient recipient;
-    Queue__MessageRecord message;
-    Queue__RecipientRecord record;
-    Ipc__Result result;
-    Ipc__Candidate candidate;
-    Ipc__Candidate *candidates[1];
-    Ipc__Decision decision;
-    struct notify_recipient failed;
-    struct notify_facts notify;
-    struct buf original;
-    struct buf text;
-};
-
-static ProtobufCBinaryData text_bytes(const char *text)
-{
-    return bytes_of_span(span_of(text));
-}
-
-static void set_message(struct facts *f)
-{
-    ipc__mailbox__init(&f->reverse_path);
-    f->reverse_path.text = text_bytes("ada@sender.test");
-    ipc__envelope__init(&f->envelope);
-    f->envelope.reverse_path = &f->reverse_path;
-    f->envelope.client_name = text_bytes("laptop.test");
-    f->envelope.client_address = text_bytes("\xc0\x01\x02\x09");
-    queue__message_record__init(&f->message);
-    f->message.envelope = &f->envelope;
-    f->message.accepted_utc_ms = INT64_C(1769767200000);
-}
-
-static void set_recipient(struct facts *f)
-{
-    ipc__mailbox__init(&f->forward_path);
-    f->forward_path.text = text_bytes("Bob@Example.NET");
-    ipc__recipient__init(&f->recipient);
-    f->recipient.forward_path = &f->forward_path;
-    queue__recipient_record__init(&f->record);
-    f->record.recipient = &f->recipient;
-    ipc__result__init(&f->result);
-    f->result.kind = IPC__RESULT_KIND__FAILED;
-    f->result.status = text_bytes("5.1.1");
-    f->result.reply = text_bytes("550-5.1.1 no such user\n550 5.1.1 see policy page");
-    f->result.remote = true;
-    ipc__candidate__init(&f->candidate);
-    f->candidate.mx = text_bytes("mx1.example.net");
-    f->candidate.verdict = text_bytes("refused");
-    f->candidates[0] = &f->candidate;
-    ipc__decision__init(&f->decision);
-    f->decision.policy = text_bytes("none");
-    f->decision.at_utc_ms = INT64_C(1769767203000);
-    f->decision.candidates = f->candidates;
-    f->decision.n_candidates = 1;
-    f->failed = (struct notify_recipient){ .record = &f->record,
-                                           .result = &f->result,
-                                           .decision = &f->decision };
-}
-
-static int open_facts(void **state)
-{
-    static struct facts f;
-    f = (struct facts){ .settings = { .hostname = "relay.example",
-                                      .postmaster = "postmaster@relay.example" } };
-    set_message(&f);
-    set_recipient(&f);
-    buf_init(&f.original, 1024 * 1024);
-    buf_init(&f.text, NOTIFY_TEXT_MAX);
-    assert_true(buf_append(&f.original, span_of(headers)));
-    assert_true(buf_append(&f.original, SPAN("See you at noon.\r\n")));
-    f.notify = (struct notify_facts){
-        .settings = &f.settings,
-        .to = SPAN("ada@sender.test"),
-        .id = 0xabc,
-        .original_id = 0x3f9c21,
-        .message = &f.message,
-        .recipients = &f.failed,
-        .count = 1,
-        .now_ms = INT64_C(1769767210000),
-    };
-    *state = &f;
-    return 0;
-}
-
-static int close_facts(void **state)
-{
-    struct facts *f = *state;
-    buf_clear(&f->original);
-    buf_clear(&f->text);
-    return 0;
-}
-
-static struct span written(struct facts *f)
-{
-    f->notify.original = span_first(buf_span(&f->original), NOTIFY_WHOLE_MAX);
-    f->notify.original_is_whole = f->notify.original.len == buf_len(&f->original);
-    buf_reset(&f->text);
-    assert_true(notify_write(&f->notify, &f->text));
-    return buf_span(&f->text);
-}
-
-static bool has(struct span text, const char *words)
-{
-    return memmem(text.data, text.len, words, strlen(words)) != NULL;
-}
-
-static void says(struct facts *f, const char *words)
-{
-    if (!has(written(f), words)) {
-        fail_msg("lacks \"%s\"", words);
-    }
-}
 
 static void is_a_multipart_report(void **state)
 {
@@ -147,7 +18,7 @@ static void is_a_multipart_report(void **state)
 
 static void every_line_is_short_ascii_and_ends_in_crlf(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     f->result.reply = text_bytes("550 \xc3\xa4rger\r\nBcc: evil\x01\nmore");
     struct span text = written(f);
     size_t column = 0;
@@ -179,7 +50,7 @@ static void status_part_has_the_fields_in_order(void **state)
 
 static void envid_and_orcpt_come_back_decoded(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     f->envelope.envid = text_bytes("QQ+20314+3D1");
     f->recipient.orcpt = text_bytes("rfc822;Bob+2Blist@Example.com");
     says(f, "Original-Envelope-Id: QQ 314=1\r\n");
@@ -195,7 +66,7 @@ static void absent_envid_and_orcpt_stay_absent(void **state)
 
 static void without_a_remote_there_is_no_remote_mta(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     f->result.remote = false;
     f->result.status = text_bytes("5.4.4");
     f->result.reply = text_bytes("example.net has no mail servers");
@@ -205,7 +76,7 @@ static void without_a_remote_there_is_no_remote_mta(void **state)
 
 static void an_expired_recipient_has_a_temporary_status(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     f->failed.expired = true;
     f->result.status = text_bytes("4.2.2");
     says(f, "Status: 4.2.2\r\n");
@@ -217,7 +88,7 @@ static void an_expired_recipient_has_a_temporary_status(void **state)
 static void a_status_that_is_none_becomes_5_0_0(void **state)
 {
     static const char *const wrong[] = { "", "5.1", "5.01.1", "2.1.1", "5.1.1.1", "5.a.1" };
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         f->result.status = text_bytes(wrong[i]);
         says(f, "Status: 5.0.0\r\n");
@@ -235,7 +106,7 @@ static void people_are_told_what_whose_and_what_to_do(void **state)
 
 static void a_policy_bounce_names_policy_server_and_certificate(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     f->failed.expired = true;
     f->result.remote = false;
     f->result.status = text_bytes("4.7.5");
@@ -257,7 +128,7 @@ static void a_small_message_comes_back_whole(void **state)
 
 static void a_large_message_comes_back_as_headers(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     while (buf_len(&f->original) <= NOTIFY_WHOLE_MAX)
         assert_true(buf_append(&f->original, SPAN("and so on, and on\r\n")));
     says(f, "Content-Type: text/rfc822-headers\r\n");
@@ -267,7 +138,7 @@ static void a_large_message_comes_back_as_headers(void **state)
 
 static void headers_are_cut_at_a_line_within_16_kib(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     buf_reset(&f->original);
     for (int i = 0; i < 5000; i++)
         assert_true(buf_printf(&f->original, "X-Field-%04d: some words in a header\r\n", i));
@@ -279,7 +150,7 @@ static void headers_are_cut_at_a_line_within_16_kib(void **state)
 
 static void ret_hdrs_and_requiretls_return_headers(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     f->envelope.ret = 2;
     assert_false(has(written(f), "See you at noon"));
     f->envelope.ret = 1;
@@ -290,7 +161,7 @@ static void ret_hdrs_and_requiretls_return_headers(void **state)
 
 static void eight_bit_headers_are_quoted(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     buf_reset(&f->original);
     assert_true(buf_append(&f->original, SPAN("Subject: caf\xc3\xa9 = good\r\n\r\nbody\r\n")));
     says(f, "Content-Transfer-Encoding: quoted-printable\r\n");
@@ -299,9 +170,9 @@ static void eight_bit_headers_are_quoted(void **state)
 }
 
 /* A message with SMTPUTF8 and addresses that need it. */
-static struct facts *international(void **state)
+static struct notify_rig *international(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
 
     f->envelope.smtputf8 = true;
     f->forward_path.text = text_bytes("j\xc3\xb6rg@example.net");
@@ -311,7 +182,7 @@ static struct facts *international(void **state)
 
 static void addresses_outside_ascii_make_a_global_report(void **state)
 {
-    struct facts *f = international(state);
+    struct notify_rig *f = international(state);
     says(f, "report-type=global-delivery-status;");
     says(f, "Content-Type: message/global-delivery-status\r\n"
             "Content-Description: Delivery report\r\n"
@@ -328,7 +199,7 @@ static void addresses_outside_ascii_make_a_global_report(void **state)
 
 static void a_utf8_orcpt_stays_coded_in_a_report_in_ascii(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     f->recipient.orcpt = text_bytes("utf-8;J\\x{F6}rg@example.net");
     says(f, "report-type=delivery-status;");
     says(f, "Original-Recipient: utf-8; J\\x{F6}rg@example.net\r\n");
@@ -342,7 +213,7 @@ static void a_utf8_orcpt_stays_coded_in_a_report_in_ascii(void **state)
 
 static void a_sender_outside_ascii_is_told_in_utf8(void **state)
 {
-    struct facts *f = international(state);
+    struct notify_rig *f = international(state);
     f->notify.to = SPAN("\xc3\xa1"
                         "da@sender.test");
     says(f, "To: <\xc3\xa1"
@@ -354,7 +225,7 @@ static void a_sender_outside_ascii_is_told_in_utf8(void **state)
 
 static void the_original_of_smtputf8_comes_back_as_message_global(void **state)
 {
-    struct facts *f = international(state);
+    struct notify_rig *f = international(state);
     buf_reset(&f->original);
     assert_true(buf_append(&f->original, SPAN("Subject: caf\xc3\xa9\r\n\r\nb\xc3\xb6"
                                               "dy\r\n")));
@@ -367,7 +238,7 @@ static void the_original_of_smtputf8_comes_back_as_message_global(void **state)
 
 static void the_boundary_does_not_occur_in_the_original(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     says(f, "boundary=\"=_abc.19c0e588c10.0\"");
     assert_true(buf_append(&f->original, SPAN("--=_abc.19c0e588c10.0\r\n")));
     says(f, "boundary=\"=_abc.19c0e588c10.1\"");
@@ -375,7 +246,7 @@ static void the_boundary_does_not_occur_in_the_original(void **state)
 
 static void a_relay_is_told_as_such(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     f->failed.action = ACTION_RELAYED;
     f->envelope.ret = 1;
     f->result.status = text_bytes("2.1.5");
@@ -392,7 +263,7 @@ static void a_relay_is_told_as_such(void **state)
 
 static void failures_and_relays_come_in_one_notification(void **state)
 {
-    struct facts *f = *state;
+    struct notify_rig *f = *state;
     struct notify_recipient both[] = { f->failed, f->failed };
     both[1].action = ACTION_RELAYED;
     f->notify.recipients = both;
@@ -407,7 +278,7 @@ static void failures_and_relays_come_in_one_notification(void **state)
 
 #define TEST(title, function)                                                                      \
     {                                                                                              \
-        title, function, open_facts, close_facts, NULL                                             \
+        title, function, notify_rig_open, notify_rig_close, NULL                                   \
     }
 
 int main(void)
