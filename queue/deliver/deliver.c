@@ -5,6 +5,7 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 #include "lib/ipc/role.h"
+#include "lib/mail/credentials.h"
 #include "queue/deliver/attempt.h"
 
 #include <stdlib.h>
@@ -378,6 +379,22 @@ static struct error *load_resolver(struct deliver *self)
     return resolver_new(self->worker.loop, servers, count, trusted, &self->worker.resolver);
 }
 
+/* Those of all routes; what cannot be used was refused or complained of by the supervisor. */
+static void load_credentials(struct deliver *self)
+{
+    const struct settings *settings = self->worker.settings;
+
+    for (unsigned i = 0; i < settings->route_count; i++) {
+        struct span text = role_content(self->role, CONTENT_ROUTE_CREDENTIALS, i);
+        struct credentials credentials = { .user = no_body };
+        struct error *err = text.data ? credentials_parse(text, &credentials) : NULL;
+
+        error_free(&err);
+        self->worker.identities[i] =
+            (struct login_identity){ credentials.user, credentials.password };
+    }
+}
+
 static void on_content(void *ctx, enum role_content kind, unsigned index)
 {
     struct deliver *self = ctx;
@@ -388,6 +405,8 @@ static void on_content(void *ctx, enum role_content kind, unsigned index)
         err = load_trust(self);
     else if (kind == CONTENT_RESOLV_CONF)
         err = load_resolver(self);
+    else if (kind == CONTENT_ROUTE_CREDENTIALS)
+        load_credentials(self);
     if (err)
         log_failure(LOG_ERROR, "reload-failed", err); /* the old ones stay in force */
     error_free(&err);
@@ -462,6 +481,7 @@ int deliver_main(struct role *role)
         err = load_resolver(self);
     if (err)
         role_die(ROLE_EXIT_REFUSED, err);
+    load_credentials(self);
     self->sweep = loop_timer_new(self->worker.loop, on_sweep, self);
     self->drain_end = loop_timer_new(self->worker.loop, on_drain_end, self);
     loop_timer_start(self->sweep, LANES_SWEEP_MS);

@@ -12,7 +12,7 @@
 enum {
     INITIAL_LINE_MAX = 512 - 2, /* RFC 4954 s.4: else the response waits for a challenge */
     WORK_ITERATIONS = 1000,     /* at a time: about a millisecond */
-    TEXT_MAX = 512,             /* of a user's name or a password, prepared */
+    PASSWORD_SIZE = 2048,       /* prepared */
 };
 
 enum login_stage {
@@ -43,8 +43,8 @@ struct login {
     const struct mechanism *mechanism;
     enum login_stage stage;
     enum login_stage after_initial;
-    char user[TEXT_MAX];
-    char password[TEXT_MAX];
+    char user[SCRAM_USER_MAX + 1];
+    char password[PASSWORD_SIZE];
     struct buf line;
     struct buf response; /* not yet in base64 */
     char fault[LOGIN_FAULT_SIZE];
@@ -171,10 +171,10 @@ static const struct mechanism *choose(unsigned offered, struct span binding)
 }
 
 /* RFC 4013, where it applies: a server that keeps hashes of what was typed gets it as it was. */
-static bool take_text(struct span text, bool prepare, char room[TEXT_MAX])
+static bool take_text(struct span text, bool prepare, char *room, size_t size)
 {
     return text.len > 0 &&
-           (prepare ? saslprep(text, room, TEXT_MAX) : span_to_string(text, room, TEXT_MAX));
+           (prepare ? saslprep(text, room, size) : span_to_string(text, room, size));
 }
 
 struct login *login_new(unsigned offered, const struct login_identity *identity,
@@ -191,8 +191,8 @@ struct login *login_new(unsigned offered, const struct login_identity *identity,
     buf_init(&c->said, 4 * SCRAM_MESSAGE_MAX);
     buf_init(&c->nonce, SCRAM_MESSAGE_MAX);
     is_scram = mechanism && (mechanism->bit & (EHLO_AUTH_SCRAM | EHLO_AUTH_SCRAM_PLUS)) != 0;
-    if (!mechanism || !take_text(identity->user, is_scram, c->user) ||
-        !take_text(identity->password, is_scram, c->password)) {
+    if (!mechanism || !take_text(identity->user, is_scram, c->user, sizeof(c->user)) ||
+        !take_text(identity->password, is_scram, c->password, sizeof(c->password))) {
         login_free(&c);
         return NULL;
     }
