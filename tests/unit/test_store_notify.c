@@ -16,9 +16,14 @@
 
 static struct store_rig rig;
 
+static bool comes_old;  /* a message that is taken came five hours ago */
+static uint64_t newest; /* the message taken last */
+
 static int open_rig(void **state)
 {
     (void)state;
+    comes_old = false;
+    newest = 0;
     store_rig_open(&rig);
     return 0;
 }
@@ -50,6 +55,23 @@ static struct envelope an_envelope(const char *sender, unsigned recipients, uint
     return envelope;
 }
 
+static struct error *apply_age(struct operation *operation, struct store_txn *txn)
+{
+    Queue__MessageRecord *message;
+
+    (void)operation;
+    assert_null(message_get(txn, newest, &message));
+    message->accepted_utc_ms -= 5 * HOUR_MS;
+    return message_update(txn, newest, message);
+}
+
+static void age_the_newest(void)
+{
+    struct operation operation = { .lane = LANE_SETTLEMENT, .apply = apply_age };
+
+    assert_int_equal(store_rig_commit(&rig, &operation), OPERATION_COMMITTED);
+}
+
 /* Takes the envelope. */
 static uint64_t taken(struct envelope *envelope, struct span content)
 {
@@ -60,6 +82,9 @@ static uint64_t taken(struct envelope *envelope, struct span content)
     accept_prepare(&accept);
     assert_int_equal(store_rig_commit(&rig, &accept.operation), OPERATION_COMMITTED);
     envelope_clear(envelope);
+    newest = accept.id;
+    if (comes_old)
+        age_the_newest();
     return accept.id;
 }
 
@@ -142,10 +167,12 @@ static struct notices deferred(uint64_t id, uint32_t number)
     return settled(id, number, 1, IPC__RESULT_KIND__DEFERRED, "4.2.1");
 }
 
-/* As if all messages had come four hours ago. */
-static void four_hours_pass(void)
+/* For the message taken last, and for all that come. */
+static void five_hours_pass(void)
 {
-    rig.notify.delay_after_ms = 1;
+    if (newest != 0 && store_rig_count(&rig, TABLE_MESSAGE) > 0)
+        age_the_newest();
+    comes_old = true;
 }
 
 /* ---- what was put into the queue ---------------------------------------------------------- */
@@ -185,7 +212,7 @@ static void a_delay_is_told_once_when_the_time_has_come(void **state)
     (void)state;
     uint64_t id = a_message(1, 0);
     assert_int_equal(deferred(id, 0).notification, 0);
-    four_hours_pass();
+    five_hours_pass();
     struct notices notices = deferred(id, 0);
     assert_true(notices.notification > id);
     assert_int_equal(notices.action, ACTION_DELAYED);
@@ -201,9 +228,26 @@ static void a_delay_is_told_once_when_the_time_has_come(void **state)
 static void without_a_time_no_delay_is_told(void **state)
 {
     (void)state;
+    rig.settings.delay_notice_after_s = 0;
+    store_set_schedule(rig.store, &rig.settings);
     uint64_t id = a_message(1, NOTIFY_DELAY);
-    rig.notify.delay_after_ms = 0;
+    five_hours_pass();
     assert_int_equal(deferred(id, 0).notification, 0);
+}
+
+static void a_route_has_a_time_of_its_own(void **state)
+{
+    struct route_settings *route = &rig.settings.routes[rig.settings.route_count++];
+    (void)state;
+    strcpy(route->name, "slow");
+    route->delay_notice_after_s = 6 * 3600;
+    store_set_schedule(rig.store, &rig.settings);
+    uint64_t id = a_message(1, 0);
+    five_hours_pass();
+    assert_int_equal(deferred(id, 0).notification, 0);
+    route->delay_notice_after_s = 3 * 3600;
+    store_set_schedule(rig.store, &rig.settings);
+    assert_true(deferred(id, 0).notification > 0);
 }
 
 static void notify_decides_about_delays(void **state)
@@ -217,7 +261,7 @@ static void notify_decides_about_delays(void **state)
                  { NOTIFY_SUCCESS | NOTIFY_FAILURE, false },
                  { NOTIFY_DELAY, true } };
     (void)state;
-    four_hours_pass();
+    five_hours_pass();
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct notices notices = deferred(a_message(1, rows[i].notify), 0);
         assert_int_equal(notices.notification != 0, rows[i].told);
@@ -231,7 +275,7 @@ static void delayed_recipients_of_a_message_come_in_one_notification(void **stat
     uint64_t id = a_message(4, 0);
     deferred(id, 1);
     deferred(id, 2);
-    four_hours_pass();
+    five_hours_pass();
     uint64_t told = deferred(id, 0).notification;
     assert_true(says(told, "bob0@example.net"));
     assert_true(says(told, "bob1@example.net"));
@@ -246,7 +290,7 @@ static void machines_and_lists_hear_of_delays_when_they_ask(void **state)
 {
     static const struct span content = { "Auto-Submitted: auto-generated\r\n\r\nx\r\n", 37 };
     (void)state;
-    four_hours_pass();
+    five_hours_pass();
     struct envelope envelope = an_envelope("robot@sender.test", 1, 0);
     struct notices notices = deferred(taken(&envelope, content), 0);
     assert_int_equal(notices.notification, 0);
@@ -261,7 +305,7 @@ static void waiting_for_a_policy_is_no_delay_to_tell_of(void **state)
 {
     (void)state;
     uint64_t id = a_message(1, 0);
-    four_hours_pass();
+    five_hours_pass();
     assert_int_equal(settled(id, 0, 1, IPC__RESULT_KIND__POLICY_UNKNOWN, "").notification, 0);
 }
 
@@ -270,7 +314,7 @@ static void a_failure_comes_before_a_delay_of_the_same_message(void **state)
     (void)state;
     uint64_t id = a_message(2, 0);
     deferred(id, 1);
-    four_hours_pass();
+    five_hours_pass();
     struct notices notices = failed(id);
     assert_int_equal(notices.action, ACTION_FAILED);
     assert_false(says(notices.notification, "bob1@example.net")); /* it was not tried now */
@@ -313,7 +357,7 @@ static void strangers_are_counted_and_not_told(void **state)
     assert_int_equal(notices.notification, 0);
     assert_int_equal(notices.postmaster_copy, 0);
     assert_int_equal(notices.untold, UNTOLD_STRANGER);
-    four_hours_pass();
+    five_hours_pass();
     assert_int_equal(deferred(a_strangers_message(), 0).untold, UNTOLD_STRANGER);
     assert_int_equal(store_usage(rig.store).strangers_untold, 2);
     store_rig_reopen(&rig);
@@ -392,7 +436,7 @@ static void delays_are_copied_as_delays(void **state)
 {
     (void)state;
     rig.notify.postmaster_copies = CLASS_DELAY;
-    four_hours_pass();
+    five_hours_pass();
     struct notices notices = deferred(a_message(1, 0), 0);
     assert_true(says(notices.postmaster_copy, "has not been delivered yet"));
     assert_int_equal(failed(a_message(1, 0)).postmaster_copy, 0);
@@ -474,11 +518,10 @@ static void what_was_settled_before_a_crash_is_told_after_it_once(void **state)
     store_close(&rig.store);
     pid_t child = fork();
     if (child == 0) {
-        struct schedule_rules rules = schedule_rules_of(&rig.settings);
         int exit_status;
         if (store_open(rig.folder, store_limits_of(&rig.settings), 1000, &rig.store, &exit_status))
             _exit(2);
-        store_set_rules(rig.store, &rules);
+        store_set_schedule(rig.store, &rig.settings);
         if (failed(id).notification == 0)
             _exit(3);
         _exit(0); /* nothing is closed */
@@ -583,7 +626,7 @@ static unsigned follow(uint64_t id)
 static void no_notification_answers_another_or_the_null_sender(void **state)
 {
     (void)state;
-    four_hours_pass();
+    five_hours_pass();
     for (int i = 0; i < 200; i++) {
         rig.notify.postmaster_copies = (unsigned)random_below(64);
         assert_true(follow(a_random_message()) <= 10);
@@ -602,6 +645,7 @@ int main(void)
         TEST("a delay is told once, when the time has come, and headers come back",
              a_delay_is_told_once_when_the_time_has_come),
         TEST("without delay-notice-after no delay is told", without_a_time_no_delay_is_told),
+        TEST("a route has a time of its own", a_route_has_a_time_of_its_own),
         TEST("NOTIFY decides about delays (RFC 3461 s.5.2.5)", notify_decides_about_delays),
         TEST("the delayed recipients of a message come in one notification",
              delayed_recipients_of_a_message_come_in_one_notification),
