@@ -5,7 +5,9 @@
 #include "lib/base/settings.h"
 #include "supervisor/bridges.h"
 #include "supervisor/handover.h"
+#include "supervisor/route_check.h"
 #include "supervisor/strangers.h"
+#include "supervisor/watched.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +133,56 @@ static void on_stranger(void *ctx, unsigned listener, bool is_fault, const char 
                         "%s%s", is_fault ? "" : "warning: ", sentence);
 }
 
+static void on_route(void *ctx, enum route_finding finding, unsigned route, const char *member,
+                     const char *sentence)
+{
+    static const char *const words[] = { "", "warning: ", "note: " };
+    const struct file_check *check = ctx;
+
+    settings_errors_add(finding == ROUTE_FAULT ? check->errors : check->warnings, check->config,
+                        settings_find_line(check->config, "routes", route, member), "%s%s",
+                        words[finding], sentence);
+}
+
+/* A file that is not there, or wrong, is complained of elsewhere. */
+static struct watched *open_quietly(enum role_content kind, const char *path)
+{
+    struct watched *file = NULL;
+    struct error *err = path[0] != '\0' ? watched_open(kind, 0, path, &file) : NULL;
+
+    error_free(&err);
+    return file;
+}
+
+static struct users *users_of(const struct settings *s)
+{
+    struct watched *file = open_quietly(CONTENT_USERS, s->users_file);
+    struct settings_errors errors;
+    struct users *users = NULL;
+
+    if (!file)
+        return NULL;
+    settings_errors_init(&errors);
+    if (!users_parse(watched_content(file), s->users_file, &errors, &users))
+        users = NULL;
+    settings_errors_clear(&errors);
+    watched_free(&file);
+    return users;
+}
+
+static void check_routes(const struct settings *s, struct file_check *check)
+{
+    struct users *users = users_of(s);
+    struct watched *resolv_conf = open_quietly(CONTENT_RESOLV_CONF, "/etc/resolv.conf");
+    struct span servers = resolv_conf ? watched_content(resolv_conf) : SPAN("");
+
+    route_check_names(s, users, on_route, check);
+    route_check_lookups(s, servers, on_route, check);
+    route_check_policies(s, on_route, check);
+    watched_free(&resolv_conf);
+    users_free(&users);
+}
+
 static void add_lines(struct json *o, const char *name, const struct settings_errors *lines)
 {
     struct json *list = json_add_array(o, name);
@@ -189,6 +241,7 @@ int check_run(const struct invocation *i)
         handover_check_files(s, on_file_fault, on_file_warning, &check);
         bridges_visit(s, on_bridge, &check);
         strangers_visit(s, on_stranger, &check);
+        check_routes(s, &check);
     }
     print_findings(i, &errors, &warnings);
     status = errors.count == 0 ? EXIT_DONE : EXIT_FAILED;

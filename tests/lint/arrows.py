@@ -34,7 +34,8 @@ HEADERS = {
     "sendmail": {"smtpd/pickup/drop_file.h"},
     "supervisor": {"sendmail/sendmail.h", "smtpd/pickup/pickup.h", "smtpd/smtpd.h", "smtpd/auth/auth.h", "smtpd/auth/users.h",
                    "smtpd/auth/password.h", "queue/queue.h", "queue/tools.h", "queue/deliver/deliver.h",
-                   "policy/policy.h", "tlsrpt/tlsrpt.h", "lib/mail/aliases.h", "lib/mail/mailbox_set.h"},
+                   "policy/policy.h", "tlsrpt/tlsrpt.h", "lib/mail/aliases.h", "lib/mail/mailbox_set.h",
+                   "lib/mail/credentials.h"},
 }
 # Which files may include a library's headers.
 LIBRARIES = {

@@ -1,0 +1,142 @@
+#include "supervisor/route_check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct saying {
+    const struct settings *settings;
+    route_check_fn *say;
+    void *ctx;
+    unsigned route;
+};
+
+static void say(const struct saying *s, enum route_finding finding, const char *member,
+                const char *format, ...) PRINTF_LIKE(4, 5);
+static void say(const struct saying *s, enum route_finding finding, const char *member,
+                const char *format, ...)
+{
+    char sentence[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(sentence, sizeof(sentence), format, args);
+    va_end(args);
+    s->say(s->ctx, finding, s->route, member, sentence);
+}
+
+/* --- names in conditions --------------------------------------------------------------------- */
+
+static bool is_listener(const struct settings *settings, struct span name)
+{
+    char label[SETTINGS_UNIX_SIZE];
+
+    for (unsigned i = 0; i < settings->listener_count; i++) {
+        listener_settings_label(&settings->listeners[i], label);
+        if (span_equal(span_of(label), name))
+            return true;
+    }
+    return span_equal(span_of(settings->local.name), name);
+}
+
+static bool has_certificate(const struct settings *settings, struct span name)
+{
+    struct span pattern, user;
+
+    for (unsigned i = 0; i < settings->listener_count; i++)
+        for (size_t at = 0; certificate_list_next(&settings->listeners[i].certificate_users, &at,
+                                                  &pattern, &user);)
+            if (span_equal(user, name))
+                return true;
+    return false;
+}
+
+/* A Dovecot's users are not known here, and those that proxies name neither. */
+static bool may_be_user(const struct settings *settings, const struct users *users,
+                        struct span name)
+{
+    return span_equal(name, SPAN("*")) || span_starts_with(name, SPAN("local:")) ||
+           settings->dovecot_socket[0] != '\0' || has_certificate(settings, name) ||
+           (settings->users_file[0] != '\0' && !users) || (users && users_find(users, name));
+}
+
+static void check_conditions(const struct saying *s, const struct users *users)
+{
+    const struct route_settings *r = &s->settings->routes[s->route];
+
+    for (unsigned i = 0; i < r->listeners.count; i++)
+        if (!is_listener(s->settings, span_of(name_list_item(&r->listeners, i))))
+            say(s, ROUTE_FAULT, "listeners",
+                "listeners of route %s: no listener is called \"%.100s\"; write its name, or its "
+                "address when it has none",
+                r->name, name_list_item(&r->listeners, i));
+    for (unsigned i = 0; i < r->users.count; i++)
+        if (!may_be_user(s->settings, users, span_of(name_list_item(&r->users, i))))
+            say(s, ROUTE_FAULT, "users",
+                "users of route %s: there is no user \"%.100s\"; write one who can log in", r->name,
+                name_list_item(&r->users, i));
+}
+
+static bool is_for_all(const struct route_settings *r)
+{
+    return r->recipients.count + r->senders.count + r->listeners.count + r->users.count == 0;
+}
+
+void route_check_names(const struct settings *settings, const struct users *users,
+                       route_check_fn *tell, void *ctx)
+{
+    struct saying s = { settings, tell, ctx, 0 };
+    const char *default_route = NULL;
+
+    for (; s.route < settings->route_count; s.route++) {
+        const struct route_settings *r = &settings->routes[s.route];
+        check_conditions(&s, users);
+        if (default_route)
+            say(&s, ROUTE_WARNING, "name",
+                "no mail reaches route %s: route %s in front of it is for all mail", r->name,
+                default_route);
+        else if (is_for_all(r))
+            default_route = r->name;
+    }
+}
+
+/* --- what policies would ask ----------------------------------------------------------------- */
+
+/* Of a host in brackets there is no policy; of a name there may be, but it is not the recipient's.
+ */
+static bool has_brackets_only(const struct route_settings *r)
+{
+    for (unsigned i = 0; i < r->host_count; i++)
+        if (r->hosts[i].spec[0] != '[')
+            return false;
+    return true;
+}
+
+static void check_hosts(const struct saying *s, const struct route_settings *r)
+{
+    static const char *const levels[] = { "none", "may", "encrypt" };
+
+    if (r->tls >= ROUTE_LEVEL_VERIFY)
+        return;
+    say(s, ROUTE_NOTE, "next-hop",
+        "route %s: what MTA-STS or DANE of the recipients' domains ask does not count on the way "
+        "to "
+        "a named next hop%s, and tls = \"%s\" wants no good certificate",
+        r->name, has_brackets_only(r) ? "" : ", whose own policy does", levels[r->tls]);
+}
+
+void route_check_policies(const struct settings *settings, route_check_fn *tell, void *ctx)
+{
+    struct saying s = { settings, tell, ctx, 0 };
+
+    for (; s.route < settings->route_count; s.route++) {
+        const struct route_settings *r = &settings->routes[s.route];
+        if (r->to == ROUTE_TO_HOSTS)
+            check_hosts(&s, r);
+        else if (r->to == ROUTE_TO_MX && r->tls == ROUTE_LEVEL_NONE)
+            say(&s, ROUTE_NOTE, "tls",
+                "route %s: mail goes in clear text, whatever MTA-STS or DANE of the recipients' "
+                "domains ask",
+                r->name);
+    }
+}
