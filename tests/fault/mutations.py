@@ -112,7 +112,8 @@ MUTATIONS = (
              ("unit/tls", f"{POLICY}what_the_policy_forbids_is_not_sent_and_waits")),
     Mutation(2, "what came in clear behind 220 is believed", "queue/deliver/dialogue_opening.c",
              "    if (d->behind > 0)", "    if (false)",
-             (f"{POLICY}bytes_put_behind_the_220_of_starttls_are_never_believed",)),
+             (f"{POLICY}bytes_put_behind_the_220_of_starttls_are_never_believed",
+              "tests/system/test_hostile_hosts.py::test_a_hostile_host_gets_what_the_policy_allows_and_no_more")),
 
     # 3. No bounce for a policy at the first try.
     Mutation(3, "a policy mismatch is final at the first try", "queue/deliver/outcome.c",
