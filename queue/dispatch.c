@@ -569,6 +569,11 @@ void dispatch_leave(struct dispatch *dispatch, struct lease *lease, struct worke
     run_soon(dispatch);
 }
 
+struct span dispatch_hop_of(const struct lease *lease)
+{
+    return lease->hop ? hop_name(lease->hop) : SPAN("");
+}
+
 void dispatch_end(struct dispatch *dispatch, struct lease **lease, bool hop_failed)
 {
     struct hop *hop = (*lease)->hop;

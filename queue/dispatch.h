@@ -93,11 +93,13 @@ enum hop_word {
 /* The worker is done with a lease: its place is free, its rows are not yet settled. */
 void dispatch_leave(struct dispatch *dispatch, struct lease *lease, struct worker_slot *slot,
                     enum hop_word word);
+/* Where its rows wait; empty when that is not known. */
+struct span dispatch_hop_of(const struct lease *lease);
 /* Its rows are settled: ends the lease. */
 void dispatch_end(struct dispatch *dispatch, struct lease **lease, bool hop_failed);
 /* The same when rows of it are due as before: they are to be found where they were. */
 void dispatch_return(struct dispatch *dispatch, struct lease **lease, bool hop_failed);
-/* It cannot be settled, for a record is damaged: its rows stay leased to nobody until the next
+/* Its rows can neither be settled nor be set aside: they stay leased to nobody until the next
  * start, and the hop goes on with its other mail. */
 void dispatch_set_aside(struct dispatch *dispatch, struct lease *lease, bool hop_failed);
 

@@ -6,6 +6,7 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 #include "queue/routes.h"
+#include "queue/store_damage.h"
 #include "queue/store_manage.h"
 
 struct lease *job_lease(const struct job_loader *loader, struct hop *hop,
@@ -50,16 +51,31 @@ static void move_rows(const struct job_loader *loader, struct hop *hop,
     committer_add(loader->parts->committer, &move->operation);
 }
 
-/* Stays leased to nobody until the next start: the message is kept, and named. */
+static void on_set_aside(struct operation *operation, enum operation_outcome outcome)
+{
+    struct damage *damage = (struct damage *)operation;
+
+    if (outcome == OPERATION_COMMITTED) {
+        damage_log(damage);
+        dispatch_end(damage->ctx, &damage->lease, false);
+    } else {
+        dispatch_set_aside(damage->ctx, damage->lease, false);
+    }
+    free(damage);
+}
+
 static void set_damaged_aside(const struct job_loader *loader, struct hop *hop,
                               const struct due_group *group)
 {
-    struct log_line line;
+    struct damage *damage =
+        damage_new(group->first.id, hop_name(hop), "a record is damaged", group->count);
 
-    job_lease(loader, hop, group);
-    log_begin(&line, LOG_ERROR, "queue-record-damaged");
-    log_qid(&line, group->first.id);
-    log_end(&line);
+    damage->ctx = loader->dispatch;
+    damage->lease = job_lease(loader, hop, group);
+    for (unsigned i = 0; i < group->count; i++)
+        damage->places[i].number = group->numbers[i];
+    damage->operation.done = on_set_aside;
+    committer_add(loader->parts->committer, &damage->operation);
 }
 
 /* ---- one job ------------------------------------------------------------------------------ */

@@ -1,7 +1,7 @@
 /*
  * dispatch_jobs - makes a job of due rows of a hop: reads what it is about, and leases the rows.
  * Rows that cannot be a job are leased to nobody: those that have another route now are moved,
- * damaged ones stay where they are.  Called by dispatch alone, within one read transaction.
+ * damaged ones are set aside.  Called by dispatch alone, within one read transaction.
  */
 #ifndef WAXSEAL_QUEUE_DISPATCH_JOBS_H
 #define WAXSEAL_QUEUE_DISPATCH_JOBS_H

@@ -26,6 +26,7 @@ struct lease {
     unsigned pulled;   /* chunks that the holder asked for and was not sent yet */
     unsigned standing; /* dispatch's: that of the hop when the lease began */
     bool last_attempt;
+    bool is_damaged; /* its content cannot be read */
     bool settling;   /* the outcome is on its way to disk */
     bool covers_all; /* taken over from an earlier queue: all recipients of the message */
     unsigned count;

@@ -44,6 +44,7 @@ struct store {
     atomic_uint_fast64_t deferred_hops;
     atomic_uint_fast64_t strangers_untold;
     atomic_uint_fast64_t senders_untold;
+    atomic_uint_fast64_t damaged_messages;
     atomic_uint_fast64_t bytes_max;
     atomic_uint_fast64_t history_bytes_max;
     pthread_mutex_t schedule_lock; /* for the pointer; what it points to never changes */
@@ -100,7 +101,8 @@ struct store_usage store_usage(const struct store *store)
                                  .messages = atomic_load(&store->messages),
                                  .deferred_hops = atomic_load(&store->deferred_hops),
                                  .strangers_untold = atomic_load(&store->strangers_untold),
-                                 .senders_untold = atomic_load(&store->senders_untold) };
+                                 .senders_untold = atomic_load(&store->senders_untold),
+                                 .damaged_messages = atomic_load(&store->damaged_messages) };
 }
 
 uint64_t store_bytes_max(const struct store *store)
@@ -238,6 +240,7 @@ static void take_usage(struct store *store, const struct usage *usage)
     atomic_store(&store->deferred_hops, usage->deferred_hops);
     atomic_store(&store->strangers_untold, usage->strangers_untold);
     atomic_store(&store->senders_untold, usage->senders_untold);
+    atomic_store(&store->damaged_messages, usage->damaged_messages);
 }
 
 static struct error *put_usage(struct store_txn *txn)
@@ -252,6 +255,7 @@ static struct error *put_usage(struct store_txn *txn)
     record.deferred_hops = txn->usage.deferred_hops;
     record.strangers_untold = txn->usage.strangers_untold;
     record.senders_untold = txn->usage.senders_untold;
+    record.damaged_messages = txn->usage.damaged_messages;
     return store_put(txn, TABLE_META, &key, &record.base);
 }
 
@@ -386,6 +390,7 @@ static struct error *read_usage(struct store *store, struct store_txn *txn)
         .deferred_hops = record->deferred_hops,
         .strangers_untold = record->strangers_untold,
         .senders_untold = record->senders_untold,
+        .damaged_messages = record->damaged_messages,
     };
     take_usage(store, &txn->usage);
     store->clock_stepped_back = txn->now_ms < record->clock_utc_ms - CLOCK_SLACK_MS;

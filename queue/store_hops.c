@@ -270,3 +270,34 @@ struct error *hops_correct(struct store_txn *txn, struct span hop)
         row->record.suspended_until_utc_ms = 0;
     return NULL;
 }
+
+/* ---- a row whose recipient cannot be read -------------------------------------------------- */
+
+static struct error *find_row(struct kv_cursor *cursor, struct due *at, uint64_t id,
+                              uint32_t number, bool *out_found)
+{
+    struct span hop = at->hop;
+    struct span value;
+    struct span key;
+    struct error *err = first_from(cursor, at, at, out_found);
+
+    while (!err && *out_found && (at->id != id || at->number != number)) {
+        err = kv_cursor_next(cursor, &key, &value);
+        *out_found = !err && key.data && key_read_due(key, at) && span_equal(at->hop, hop);
+    }
+    at->hop = hop;
+    return err;
+}
+
+struct error *hops_drop(struct store_txn *txn, struct span hop, uint64_t id, uint32_t number)
+{
+    struct kv_cursor *cursor = NULL;
+    struct due at = { .hop = hop };
+    bool found = false;
+    struct error *err = kv_cursor_open(txn->kv, TABLE_DUE, &cursor);
+
+    if (!err)
+        err = find_row(cursor, &at, id, number, &found);
+    kv_cursor_close(&cursor);
+    return err || !found ? err : hops_remove_due(txn, &at, 0);
+}

@@ -27,6 +27,10 @@ struct error *hops_add_due(struct store_txn *txn, const struct due *due,
 struct error *hops_remove_due(struct store_txn *txn, const struct due *due,
                               int64_t arrived_utc_ms) MUST_CHECK;
 
+/* Removes the row of a recipient that cannot be read, wherever it waits at that hop. */
+struct error *hops_drop(struct store_txn *txn, struct span hop, uint64_t id,
+                        uint32_t number) MUST_CHECK;
+
 /* An attempt found no candidate usable: the hop rests, unless it does so already. */
 struct error *hops_fail(struct store_txn *txn, struct span hop, uint32_t dice) MUST_CHECK;
 /* The hop took mail, or an operator says so: it rests no more. */

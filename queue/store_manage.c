@@ -6,6 +6,7 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 #include "queue/routes.h"
+#include "queue/store_held.h"
 #include "queue/store_hops.h"
 
 enum { ROW_BYTES = 2048, MESSAGE_RECIPIENTS_MAX = 64 * 1024 };
@@ -22,14 +23,13 @@ static enum due_class class_of(const Queue__RecipientRecord *recipient)
 /* A message that was held starts anew: an operator looked at it. */
 static struct error *release(struct store_txn *txn, uint64_t id)
 {
-    struct record_key key = key_of_id(id);
     Queue__MessageRecord *message;
     struct error *err = message_get(txn, id, &message);
 
     if (err || !message)
         return err;
     message->deaths = 0;
-    err = store_remove(txn, TABLE_HELD, &key);
+    err = held_remove(txn, id);
     return err ? err : message_update(txn, id, message);
 }
 
@@ -165,16 +165,6 @@ void correct_prepare(struct correct *correct)
 
 /* ---- after a worker's death --------------------------------------------------------------- */
 
-static struct error *put_held(struct store_txn *txn, uint64_t id)
-{
-    struct record_key key = key_of_id(id);
-    Queue__HeldRecord record = QUEUE__HELD_RECORD__INIT;
-
-    record.reason = bytes_of_span(span_of(held_reason));
-    record.since_utc_ms = txn->now_ms;
-    return store_put(txn, TABLE_HELD, &key, &record.base);
-}
-
 /* Holds a suspect's recipient, or lets it wait for a worker of its own. */
 static struct error *set_aside(struct store_txn *txn, struct row_place at, bool hold)
 {
@@ -214,7 +204,7 @@ static struct error *count_death(struct deaths *deaths, struct store_txn *txn, u
         err = set_all_aside(txn, id, message->deaths >= DEATHS_HELD);
     if (!err && message->deaths >= DEATHS_HELD) {
         deaths->held[deaths->held_count++] = id;
-        err = put_held(txn, id);
+        err = held_put(txn, id, &(struct held_facts){ .reason = span_of(held_reason) });
     }
     return err;
 }

@@ -6,6 +6,7 @@
 #include "lib/ipc/channel.h"
 #include "lib/ipc/envelope_codec.h"
 #include "queue/routes.h"
+#include "queue/store_held.h"
 #include "queue/store_hops.h"
 
 /* Records, their keys and the rows by which they wait, about. */
@@ -77,8 +78,8 @@ struct error *message_remove(struct store_txn *txn, uint64_t id,
     struct record_key key = key_of_id(id);
     struct error *err = content_remove(txn, id, message->chunks);
 
-    if (!err && message->deaths > 0)
-        err = store_remove(txn, TABLE_HELD, &key);
+    if (!err)
+        err = held_remove(txn, id);
     if (!err)
         err = store_remove(txn, TABLE_MESSAGE, &key);
     if (err)

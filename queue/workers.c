@@ -11,6 +11,7 @@
 #include "queue/delivery_log.h"
 #include "queue/departures.h"
 #include "queue/probes.h"
+#include "queue/store_damage.h"
 #include "queue/store_settle.h"
 
 enum {
@@ -139,14 +140,19 @@ static bool leaves_rows(const struct lease *lease, const struct settle *settle)
     return lease->covers_all || settle->count < lease->count;
 }
 
-static void end_lease(struct workers *w, struct lease *lease, const struct settle *settle)
+static void acknowledge_lease(const struct lease *lease)
 {
     struct worker *worker = lease->holder;
 
-    if (worker) {
-        worker->leases_count--;
-        acknowledge(worker, lease->number);
-    }
+    if (!worker)
+        return;
+    worker->leases_count--;
+    acknowledge(worker, lease->number);
+}
+
+static void end_lease(struct workers *w, struct lease *lease, const struct settle *settle)
+{
+    acknowledge_lease(lease);
     if (leaves_rows(lease, settle))
         dispatch_return(w->dispatch, &lease, settle->outcome->hop_failed);
     else
@@ -167,6 +173,40 @@ static void settle_later(struct settling *settling)
     log_event(LOG_ERROR, "queue-no-room-to-settle");
     settling->again = loop_timer_new(settling->workers->parts.loop, on_settle_again, settling);
     loop_timer_start(settling->again, SETTLE_AGAIN_MS);
+}
+
+static void on_set_aside(struct operation *operation, enum operation_outcome outcome)
+{
+    struct damage *damage = (struct damage *)operation;
+    struct workers *w = damage->ctx;
+
+    if (outcome == OPERATION_COMMITTED) {
+        damage_log(damage);
+        acknowledge_lease(damage->lease);
+        dispatch_end(w->dispatch, &damage->lease, damage->hop_failed);
+    } else { /* the role ends, or there is no room: the worker keeps the outcome */
+        dispatch_set_aside(w->dispatch, damage->lease, damage->hop_failed);
+    }
+    free(damage);
+}
+
+/* The message cannot be read whole: nobody tries it again, and what was delivered is not forgotten.
+ */
+static void set_aside(struct workers *w, struct lease *lease, const Ipc__Outcome *outcome,
+                      const char *why)
+{
+    struct damage *damage = damage_new(lease->id, dispatch_hop_of(lease), why, outcome->n_results);
+
+    for (size_t i = 0; i < outcome->n_results; i++) {
+        damage->places[i].number = outcome->results[i]->number;
+        damage->places[i].is_delivered = outcome->results[i]->kind == IPC__RESULT_KIND__DELIVERED;
+    }
+    lease->settling = true;
+    damage->ctx = w;
+    damage->lease = lease;
+    damage->hop_failed = outcome->hop_failed;
+    damage->operation.done = on_set_aside;
+    committer_add(w->parts.committer, &damage->operation);
 }
 
 static bool changes_times(const struct settle *settle)
@@ -194,7 +234,7 @@ static void on_settled(struct operation *operation, enum operation_outcome outco
             dispatch_look(w->dispatch);
         end_lease(w, settling->lease, &settling->settle);
     } else { /* the role ends, or a record is damaged and the log says so */
-        dispatch_set_aside(w->dispatch, settling->lease, settling->settle.outcome->hop_failed);
+        set_aside(w, settling->lease, settling->settle.outcome, "a record is damaged");
     }
     settle_clear(&settling->settle);
     free(settling);
@@ -263,7 +303,12 @@ static void settle_outcome(struct worker *worker, struct lease *lease, Ipc__Outc
     keep_own_results(lease, outcome);
     bound_decision(outcome);
     dispatch_leave(w->dispatch, lease, &worker->slot, word_of(outcome));
-    on_settle(w, lease, outcome);
+    if (!lease->is_damaged) {
+        on_settle(w, lease, outcome);
+        return;
+    }
+    set_aside(w, lease, outcome, "its content is damaged");
+    ipc__outcome__free_unpacked(outcome, NULL);
 }
 
 static bool is_of_probe(struct worker *worker, const Ipc__Outcome *outcome)
@@ -316,6 +361,7 @@ static void on_chunk(void *ctx, uint64_t lease_number, uint32_t chunk, struct sp
     content.lease = lease_number;
     content.chunk = chunk;
     content.damaged = bytes.data == NULL;
+    lease->is_damaged |= content.damaged;
     channel_send(worker->channel, FRAME_JOB_CONTENT, &content.base, bytes);
 }
 

@@ -15,6 +15,7 @@
 #include "lib/ipc/envelope_codec.h"
 #include "lib/ipc/role.h"
 #include "queue/records.h"
+#include "queue/store.h"
 
 static const char quiet[] = "log-level = \"error\";";
 static struct queue_rig rig;
@@ -477,9 +478,8 @@ static void what_a_dead_worker_held_goes_first(void **state)
     assert_int_equal(next_job()->id, first);
 }
 
-static void damage_envelope(uint64_t id)
+static void damage(enum queue_table table_number, struct record_key key)
 {
-    struct record_key key = key_of_id(id);
     MDB_env *env;
     MDB_txn *txn;
     MDB_dbi table;
@@ -490,7 +490,7 @@ static void damage_envelope(uint64_t id)
     assert_int_equal(mdb_env_set_maxdbs(env, 32), 0);
     assert_int_equal(mdb_env_open(env, rig.folder, 0, 0600), 0);
     assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-    assert_int_equal(mdb_dbi_open(txn, queue_tables[TABLE_MESSAGE], 0, &table), 0);
+    assert_int_equal(mdb_dbi_open(txn, queue_tables[table_number], 0, &table), 0);
     assert_int_equal(mdb_get(txn, table, &at, &value), 0);
     assert_true(value.mv_size <= sizeof(record));
     memcpy(record, value.mv_data, value.mv_size);
@@ -507,12 +507,51 @@ static void a_message_damaged_while_leased_does_not_stop_its_hop(void **state)
     rig_attach_worker(&rig, 10, NULL, 0);
     uint64_t id = send_and_wait(100);
     const struct rig_job *job = next_job();
-    damage_envelope(id);
+    damage(TABLE_MESSAGE, key_of_id(id));
     rig_outcome(&rig, job, IPC__RESULT_KIND__DEFERRED, "4.4.1", "no host answers", true);
-    rig_idle(&rig, 200);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1)); /* it is held, and that is on disk */
     uint64_t other = send_and_wait(100);
     assert_int_equal(next_job()->id, other);
-    assert_int_equal(rig.ack_count, 0); /* the worker keeps the outcome of the damaged one */
+}
+
+static void a_message_damaged_while_it_waits_is_set_aside(void **state)
+{
+    (void)state;
+    uint64_t id = send_and_wait(100);
+    uint64_t other = send_and_wait(100);
+    damage(TABLE_RECIPIENT, key_of_part(id, 0));
+    rig_attach_worker(&rig, 10, NULL, 0);
+    assert_int_equal(next_job()->id, other);
+    rig_idle(&rig, 200);
+    restart("log-level = \"error\";"); /* it is set aside for good */
+    rig_attach_worker(&rig, 10, NULL, 0);
+    assert_int_equal(next_job()->id, other);
+    rig_idle(&rig, 200);
+    assert_int_equal(rig.job_count, 1);
+}
+
+static void a_message_whose_content_is_damaged_is_set_aside(void **state)
+{
+    (void)state;
+    uint64_t id = send_and_wait(100);
+    damage(TABLE_CONTENT, key_of_part(id, 0));
+    rig_attach_worker(&rig, 10, NULL, 0);
+    const struct rig_job *job = next_job();
+    rig_pull(&rig, job);
+    rig_idle(&rig, 200);
+    assert_true(rig.chunk_damaged);
+    rig_outcome(&rig, job, IPC__RESULT_KIND__DEFERRED, "4.3.0", "the stored message is damaged",
+                false);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    struct store *store;
+    int exit_status;
+    struct settings settings;
+    rig_kill(&rig);
+    settings_defaults(&settings);
+    assert_null(store_open(rig.folder, store_limits_of(&settings), 1000, &store, &exit_status));
+    assert_int_equal(store_usage(store).damaged_messages, 1);
+    assert_int_equal(store_usage(store).messages, 1);
+    store_close(&store);
 }
 
 /* Processor time that the queue has used. */
@@ -692,8 +731,12 @@ int main(void)
         TEST("a returned job goes before what came later",
              a_returned_job_goes_before_what_came_later),
         TEST("what a dead worker held goes first", what_a_dead_worker_held_goes_first),
-        TEST("a message damaged while it was leased does not stop its hop",
+        TEST("a message damaged while it was leased is set aside, and its hop goes on",
              a_message_damaged_while_leased_does_not_stop_its_hop),
+        TEST("a message damaged while it waits is set aside for good, and its hop goes on",
+             a_message_damaged_while_it_waits_is_set_aside),
+        TEST("a message whose content is damaged is set aside, not bounced",
+             a_message_whose_content_is_damaged_is_set_aside),
         TEST("more hops than take turns wait quietly while the workers are full",
              many_hops_wait_quietly_while_workers_are_full),
         TEST("an outcome under a lease that nobody gave settles nothing",

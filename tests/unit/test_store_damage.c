@@ -1,0 +1,170 @@
+#include "tests/support/test.h"
+
+#include "tests/support/store_rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/records.pb-c.h"
+#include "queue/store_damage.h"
+#include "queue/store_held.h"
+
+static struct store_rig rig;
+
+static int open_rig(void **state)
+{
+    (void)state;
+    store_rig_open(&rig);
+    return 0;
+}
+
+static int close_rig(void **state)
+{
+    (void)state;
+    store_rig_close(&rig);
+    return 0;
+}
+
+static uint64_t a_message(void)
+{
+    return store_rig_accept(&rig, "ada@sender.test", "bob@example.net", SPAN("Subject: x\r\n\r\n"));
+}
+
+/* One bit of a record as it lies on disk. */
+static void spoil(enum queue_table table, struct record_key key)
+{
+    struct kv_txn *txn;
+    struct span value;
+    char room[4096];
+    assert_null(kv_begin_write(store_kv(rig.store), &txn));
+    assert_null(kv_get(txn, table, key_span(&key), &value));
+    assert_true(value.data && value.len <= sizeof(room));
+    memcpy(room, value.data, value.len);
+    room[value.len / 2] ^= 4;
+    assert_null(kv_put(txn, table, key_span(&key), (struct span){ room, value.len }));
+    assert_null(kv_commit(&txn));
+}
+
+static void set_aside(uint64_t id, bool is_delivered)
+{
+    struct damage *damage = damage_new(id, SPAN("example.net"), "a record is damaged", 1);
+    damage->places[0].is_delivered = is_delivered;
+    assert_int_equal(store_rig_commit(&rig, &damage->operation), OPERATION_COMMITTED);
+    free(damage);
+}
+
+static void assert_rows(uint64_t due, uint64_t recipients, uint64_t held)
+{
+    assert_int_equal(store_rig_count(&rig, TABLE_DUE), due);
+    assert_int_equal(store_rig_count(&rig, TABLE_RECIPIENT), recipients);
+    assert_int_equal(store_rig_count(&rig, TABLE_HELD), held);
+}
+
+static void a_recipient_that_cannot_be_read_is_due_no_more(void **state)
+{
+    (void)state;
+    uint64_t before = a_message();
+    uint64_t id = a_message();
+    a_message();
+    spoil(TABLE_RECIPIENT, key_of_part(id, 0));
+    set_aside(id, false);
+    assert_rows(2, 3, 1);
+    assert_int_equal(store_usage(rig.store).damaged_messages, 1);
+    Queue__RecipientRecord *other;
+    assert_true(store_rig_recipient(&rig, before, 0, &other));
+    assert_false(other->held);
+    queue__recipient_record__free_unpacked(other, NULL);
+}
+
+static void a_message_that_cannot_be_read_is_held(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    spoil(TABLE_MESSAGE, key_of_id(id));
+    set_aside(id, false);
+    assert_rows(0, 1, 1);
+    Queue__RecipientRecord *recipient;
+    assert_true(store_rig_recipient(&rig, id, 0, &recipient));
+    assert_true(recipient->held);
+    queue__recipient_record__free_unpacked(recipient, NULL);
+    set_aside(id, false); /* and counted once */
+    assert_int_equal(store_usage(rig.store).damaged_messages, 1);
+    store_rig_reopen(&rig);
+    assert_int_equal(store_usage(rig.store).damaged_messages, 1);
+}
+
+static void what_was_delivered_is_not_tried_again(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    spoil(TABLE_RECIPIENT, key_of_part(id, 0));
+    set_aside(id, true);
+    assert_rows(0, 0, 0);
+    assert_int_equal(store_usage(rig.store).messages, 0); /* it was the last recipient */
+    assert_int_equal(store_usage(rig.store).damaged_messages, 0);
+    id = a_message();
+    spoil(TABLE_MESSAGE, key_of_id(id));
+    set_aside(id, true);
+    assert_rows(0, 0, 1); /* what is left of the message is the operator's */
+}
+
+static void a_row_without_a_recipient_goes(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    struct record_key key = key_of_part(id, 0);
+    struct kv_txn *txn;
+    assert_null(kv_begin_write(store_kv(rig.store), &txn));
+    assert_null(kv_remove(txn, TABLE_RECIPIENT, key_span(&key)));
+    assert_null(kv_commit(&txn));
+    set_aside(id, false);
+    assert_rows(0, 0, 1);
+    set_aside(id, false); /* and nothing is missed when it is gone */
+    assert_rows(0, 0, 1);
+}
+
+static void a_hold_is_lifted_and_counted_out(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    set_aside(id, false);
+    assert_int_equal(store_usage(rig.store).damaged_messages, 1);
+    struct sweep sweep = { .kind = SWEEP_RETRY, .id = id };
+    sweep_prepare(&sweep);
+    assert_int_equal(store_rig_commit(&rig, &sweep.operation), OPERATION_COMMITTED);
+    assert_rows(1, 1, 0);
+    assert_int_equal(store_usage(rig.store).damaged_messages, 0);
+}
+
+static void a_hold_that_cannot_be_read_is_written_anew(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    set_aside(id, false);
+    spoil(TABLE_HELD, key_of_id(id));
+    set_aside(id, false);
+    assert_rows(0, 1, 1);
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, open_rig, close_rig, NULL                                                 \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST("a recipient that cannot be read is due no more, and the others are",
+             a_recipient_that_cannot_be_read_is_due_no_more),
+        TEST("a message that cannot be read is held, and counted once",
+             a_message_that_cannot_be_read_is_held),
+        TEST("what was delivered is not tried again, whatever is damaged",
+             what_was_delivered_is_not_tried_again),
+        TEST("a row in due without a recipient goes", a_row_without_a_recipient_goes),
+        TEST("a hold because of damage is lifted and counted out",
+             a_hold_is_lifted_and_counted_out),
+        TEST("a hold that cannot be read is written anew",
+             a_hold_that_cannot_be_read_is_written_anew),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
