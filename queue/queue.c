@@ -6,6 +6,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "lib/mail/routing.h"
 #include "queue/clock_steps.h"
 #include "queue/control.h"
 #include "queue/routes.h"
@@ -59,8 +60,18 @@ static void take_settings(struct queue *q)
     store_set_limits(q->store, store_limits_of(settings));
     store_set_schedule(q->store, settings);
     workers_set_notify(q->workers, notify_settings_of(settings));
+    hosts_set(workers_hosts(q->workers), settings->host_connections);
     dispatch_set(workers_dispatch(q->workers), settings->delivery == DELIVERY_HOLD,
                  settings->hop_connections * JOBS_PER_CONNECTION);
+}
+
+static unsigned hop_connections(void *ctx, struct span hop)
+{
+    const struct queue *q = ctx;
+    const struct settings *settings = role_settings(q->role);
+    const struct route_settings *route = routing_of_hop(settings, hop);
+
+    return route && route->connections > 0 ? route->connections : settings->hop_connections;
 }
 
 static void on_settings(void *ctx)
@@ -234,6 +245,8 @@ static void open_parts(struct queue *q)
     q->streams = streams_new(q->loop, q->store, q->committer, &streams_events, q);
     parts.committer = q->committer;
     parts.leases = q->leases;
+    parts.hop_connections = hop_connections;
+    parts.ctx = q;
     q->workers = workers_new(&parts);
     q->probes = probes_new(q->loop, send_probe, q);
     workers_set_probes(q->workers, q->probes);
@@ -252,6 +265,7 @@ static void open_parts(struct queue *q)
 
 static void close_parts(struct queue *q)
 {
+    hosts_flush(workers_hosts(q->workers));
     committer_free(&q->committer); /* commits what is under way */
     streams_flush(q->streams, FLUSH_MS);
     workers_flush(q->workers, FLUSH_MS);

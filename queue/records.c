@@ -11,6 +11,7 @@ const char *const queue_tables[TABLE_COUNT] = {
     [TABLE_RECIPIENT] = "recipient", [TABLE_DUE] = "due",
     [TABLE_WAKE] = "wake",           [TABLE_HOP] = "hop",
     [TABLE_HELD] = "held",           [TABLE_HISTORY] = "history",
+    [TABLE_HOST] = "host",
 };
 
 enum {
@@ -160,6 +161,26 @@ struct record_key key_of_hop(struct span hop)
     put_bytes(&key, hop);
     put_number(&key, 0, 1); /* so that no key is empty */
     return key;
+}
+
+static const char host_kinds[] = { [HOST_MX] = 'm', [HOST_HOP] = 'n' };
+
+struct record_key key_of_host(enum host_kind kind, struct span name)
+{
+    struct record_key key = { .len = 1 };
+
+    key.bytes[0] = host_kinds[kind];
+    put_bytes(&key, name);
+    return key;
+}
+
+bool key_read_host(struct span key, enum host_kind *out_kind, struct span *out_name)
+{
+    if (key.len < 2 || key.len > 1 + HOP_NAME_MAX)
+        return false;
+    *out_name = span_from(key, 1);
+    *out_kind = key.data[0] == host_kinds[HOST_MX] ? HOST_MX : HOST_HOP;
+    return key.data[0] == host_kinds[*out_kind];
 }
 
 struct record_key key_of_meta(const char *name)

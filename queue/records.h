@@ -24,6 +24,7 @@ enum queue_table {
     TABLE_HOP,
     TABLE_HELD,
     TABLE_HISTORY,
+    TABLE_HOST,
     TABLE_COUNT,
 };
 extern const char *const queue_tables[TABLE_COUNT];
@@ -79,6 +80,12 @@ bool key_read_wake(struct span key, int64_t *out_utc_ms, struct span *out_hop);
 
 /* hop */
 struct record_key key_of_hop(struct span hop);
+
+/* host: what was learned of an MX host, or of a next hop */
+enum host_kind { HOST_MX, HOST_HOP };
+struct record_key key_of_host(enum host_kind kind, struct span name);
+/* The name is lent from the key. */
+bool key_read_host(struct span key, enum host_kind *out_kind, struct span *out_name);
 
 /* meta */
 struct record_key key_of_meta(const char *name);

@@ -10,6 +10,7 @@
 #include "queue/content_reader.h"
 #include "queue/delivery_log.h"
 #include "queue/departures.h"
+#include "queue/grants.h"
 #include "queue/probes.h"
 #include "queue/store_damage.h"
 #include "queue/store_settle.h"
@@ -17,6 +18,7 @@
 enum {
     JOB_ROOM_MAX = 4096,         /* of a worker */
     HELD_LEASES_MAX = 16 * 1024, /* that a worker reports */
+    SLOTS_MAX = 20000,           /* twice the most that deliver-connections may be */
     PULL_MAX = STREAM_WINDOW / CONTENT_CHUNK_SIZE,
     PULLED_MAX = 16 * PULL_MAX,     /* a window for each transaction that was begun anew */
     DECISION_BYTES_MAX = 16 * 1024, /* a larger one is not kept */
@@ -29,6 +31,7 @@ struct workers {
     struct dispatch *dispatch;
     struct content_reader *reader;
     struct probes *probes;
+    struct hosts *hosts;
     struct list all;
     struct loop_timer *hello_timer;
     bool started;
@@ -40,6 +43,7 @@ struct worker {
     struct list others;
     struct workers *workers;
     struct channel *channel;
+    struct grants grants;
     struct list leases;
     unsigned leases_count;
     bool has_reported;
@@ -392,6 +396,26 @@ static const char *on_pull(struct worker *worker, const struct channel_frame *fr
     return is_fair ? NULL : "a pull beyond the window";
 }
 
+/* ---- connection slots ----------------------------------------------------------------------- */
+
+static const char *on_slots(struct worker *worker, const struct channel_frame *frame)
+{
+    Ipc__SlotReport *report = channel_decode(frame, &ipc__slot_report__descriptor);
+
+    if (!report)
+        return "a report of slots does not decode";
+    const char *wrong = hosts_report(worker->workers->hosts, &worker->grants.holder, report);
+    ipc__slot_report__free_unpacked(report, NULL);
+    return wrong;
+}
+
+static unsigned hop_cap(void *ctx, struct span hop)
+{
+    const struct workers *w = ctx;
+
+    return w->parts.hop_connections(w->parts.ctx, hop);
+}
+
 /* ---- workers come and go -------------------------------------------------------------------- */
 
 static void take_over_leases(struct worker *worker, const Ipc__WorkerHello *hello)
@@ -408,6 +432,14 @@ static void take_over_leases(struct worker *worker, const Ipc__WorkerHello *hell
     }
 }
 
+/* Jobs are twice its connections: one ask for each job at most, and a slot for each connection. */
+static unsigned slots_max(const Ipc__WorkerHello *hello)
+{
+    unsigned room = hello->job_room < SLOTS_MAX ? hello->job_room : SLOTS_MAX;
+
+    return room + room / 2;
+}
+
 static const char *on_hello(struct worker *worker, const struct channel_frame *frame)
 {
     struct workers *w = worker->workers;
@@ -415,11 +447,14 @@ static const char *on_hello(struct worker *worker, const struct channel_frame *f
 
     if (!hello)
         return "a worker's hello does not decode";
-    if (!worker->has_reported)
+    worker->slot.room = hello->job_room < JOB_ROOM_MAX ? hello->job_room : JOB_ROOM_MAX;
+    worker->grants.holder.slots_max = slots_max(hello);
+    if (!worker->has_reported) {
         take_over_leases(worker, hello);
+        hosts_adopt(w->hosts, &worker->grants.holder, hello->slots, hello->n_slots);
+    }
     worker->has_reported = true;
     worker->is_draining = hello->draining;
-    worker->slot.room = hello->job_room < JOB_ROOM_MAX ? hello->job_room : JOB_ROOM_MAX;
     worker->slot.takes_jobs = !hello->draining;
     ipc__worker_hello__free_unpacked(hello, NULL);
     open_when_all_reported(w);
@@ -438,6 +473,8 @@ static void on_frame(void *ctx, struct channel_frame *frame)
         wrong = on_pull(worker, frame);
     else if (frame->type == FRAME_OUTCOME)
         wrong = on_outcome(worker, frame);
+    else if (frame->type == FRAME_SLOT_REPORT)
+        wrong = on_slots(worker, frame);
     if (wrong)
         channel_refuse(worker->channel, wrong);
 }
@@ -447,6 +484,8 @@ static void worker_free(struct worker *worker)
     probes_worker_gone(worker->workers->probes, &worker->slot);
     dispatch_remove_slot(worker->workers->dispatch, &worker->slot);
     list_remove(&worker->others);
+    hosts_release(worker->workers->hosts, &worker->grants.holder);
+    grants_clear(&worker->grants);
     channel_free(&worker->channel);
     free(worker);
 }
@@ -478,12 +517,14 @@ void workers_attach(struct workers *workers, unsigned instance, int fd)
     list_append(&workers->all, &worker->others);
     dispatch_add_slot(workers->dispatch, &worker->slot);
     worker->channel = channel_open(workers->parts.loop, fd, &events, worker);
+    grants_init(&worker->grants, workers->parts.loop, worker->channel);
 }
 
 /* ---- all of them ---------------------------------------------------------------------------- */
 
 struct workers *workers_new(const struct workers_parts *parts)
 {
+    static const struct hosts_events hosts_events = { grants_add, hop_cap };
     struct workers *w = memory_new(sizeof(*w));
     struct dispatch_parts dispatch_parts = { parts->loop, parts->store, parts->committer,
                                              parts->leases };
@@ -493,12 +534,18 @@ struct workers *workers_new(const struct workers_parts *parts)
     w->dispatch = dispatch_new(&dispatch_parts, on_give, on_settle, w);
     w->reader = content_reader_new(parts->loop, parts->store, on_chunk, w);
     w->hello_timer = loop_timer_new(parts->loop, on_hello_late, w);
+    w->hosts = hosts_new(parts->loop, parts->store, parts->committer, &hosts_events, w);
     return w;
 }
 
 struct dispatch *workers_dispatch(struct workers *workers)
 {
     return workers->dispatch;
+}
+
+struct hosts *workers_hosts(struct workers *workers)
+{
+    return workers->hosts;
 }
 
 void workers_start(struct workers *workers)
@@ -560,6 +607,7 @@ void workers_free(struct workers **workers)
     }
     content_reader_free(&w->reader);
     loop_timer_free(&w->hello_timer);
+    hosts_free(&w->hosts);
     dispatch_free(&w->dispatch);
     free(w);
 }

@@ -8,6 +8,7 @@
 
 #include "lib/ipc/queue.pb-c.h"
 #include "queue/dispatch.h"
+#include "queue/hosts.h"
 #include "queue/notify.h"
 
 struct workers;
@@ -18,12 +19,16 @@ struct workers_parts {
     struct committer *committer;
     struct leases *leases;
     const struct notify_settings *notify; /* lives as long as the process */
+    hosts_hop_cap_fn *hop_connections;    /* to a next hop at most */
+    void *ctx;
 };
 
 struct workers *workers_new(const struct workers_parts *parts);
 void workers_free(struct workers **workers);
 /* The dispatch that works for these workers. */
 struct dispatch *workers_dispatch(struct workers *workers);
+/* The hosts that these workers connect to. */
+struct hosts *workers_hosts(struct workers *workers);
 
 /* A channel to a worker, new or from before this process; takes the descriptor. */
 void workers_attach(struct workers *workers, unsigned instance, int fd);

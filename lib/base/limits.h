@@ -100,6 +100,12 @@ enum {
     FRAME_BODY_MAX = 64 * 1024,                         /* the raw bytes behind it */
     ENVELOPE_BYTES_MAX = FRAME_MESSAGE_MAX - 16 * 1024, /* of a frame; more recipients get 452 */
 
+    /* Connection slots (design.md section 3) */
+    SLOT_HOSTS_MAX = 4,            /* hosts that one ask names */
+    HOSTS_IDLE_MAX = 10000,        /* hosts and hops remembered with nothing under way */
+    HOSTS_KEPT_MAX = 100000,       /* those on disk */
+    SLOT_AGE_MS = 2 * 3600 * 1000, /* an older one is counted no more when others wait */
+
     /* Probes of mailboxes (verify-recipients) */
     PROBES_MAX = 100,                    /* under way */
     PROBES_KEPT_MAX = 10000,             /* what came of them is remembered */

@@ -270,6 +270,11 @@ const struct setting settings_table[] = {
       "The most that may take on disk; beyond it the oldest goes." },
     { NULL, "hop-connections", &setting_number, "20", "1 to 1000", AT(hop_connections),
       "The most connections to one next hop at a time." },
+    { NULL, "host-connections", &setting_number, "100", "1 to 1000", AT(host_connections),
+      "The most connections to one MX host at a time, for all next hops together." },
+    { NULL, "hop-rate", &setting_rate, "\"\"", "", AT(hop_rate),
+      "The most messages to one next hop in a time, such as \"100/1m\", handed out evenly; \"\": any"
+      " number." },
     { NULL, "deliver-connections", &setting_number, "500", "1 to 10000", AT(deliver_connections),
       "The most connections of one delivery process." },
     { NULL, "connection-messages", &setting_number, "100", "1 to 10000", AT(connection_messages),

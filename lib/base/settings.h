@@ -304,6 +304,8 @@ struct settings {
     unsigned history_days;
     uint64_t history_bytes_max;
     unsigned hop_connections;     /* to one next hop at a time */
+    unsigned host_connections;    /* to one MX host at a time, of all next hops */
+    struct message_rate hop_rate; /* to one next hop; count 0: any */
     unsigned deliver_connections; /* of one worker */
     unsigned connection_messages; /* over one connection */
     unsigned connection_age_s;    /* when a message begins to go over it */

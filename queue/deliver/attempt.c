@@ -103,6 +103,8 @@ void attempt_free(struct attempt *a)
     list_remove(&a->others);
     race_cancel(&a->race);
     addresses_cancel(&a->lookup);
+    host_slot_free(&a->asking);
+    loop_timer_free(&a->slot_wait);
     session_free(&a->session);
     plans_free(&a->plans);
     free(a);
@@ -137,12 +139,16 @@ static unsigned count_others(const struct attempt *self)
 }
 
 /*
- * Others of the lane have a session, or may get one: a host may want no more than these at a time.
- * The job waits for them; the last one to fail says that the host is dead.
+ * Others have a session, or may get one: a host may want no more than these at a time.  The job
+ * waits for them; the last one of a lane to fail says that the host is dead, and so does one that
+ * waited for long for those of other lanes.
  */
 static bool is_one_too_many(const struct attempt *a)
 {
-    return has_failed(a) && job_open_count(a->job) > 0 && count_others(a) > 0;
+    int64_t waited_ms = loop_now(attempt_worker(a)->loop) - a->job->started_ms;
+
+    return has_failed(a) && job_open_count(a->job) > 0 &&
+           (count_others(a) > 0 || (a->is_crowded && waited_ms < CROWDED_MS));
 }
 
 void attempt_over(struct attempt *a)
@@ -152,7 +158,6 @@ void attempt_over(struct attempt *a)
     struct job *job = a->job;
 
     if (is_one_too_many(a)) {
-        lane->seats_max = count_others(a);
         attempt_requeue(a, 0);
         return;
     }
@@ -280,6 +285,13 @@ static bool open_candidate(struct attempt *a)
 
 /* --- connecting */
 
+void attempt_refused(struct attempt *a, struct span words)
+{
+    host_slot_refused(a->session->slot, words);
+    if (a->session->slot && host_slot_has_others(a->session->slot))
+        a->is_crowded = true;
+}
+
 static void drop_address(struct attempt *a, const struct ip_address *address)
 {
     unsigned kept = 0;
@@ -297,6 +309,8 @@ static void on_lost(void *ctx, const struct endpoint *remote, const struct dialo
 
     drop_address(a, &remote->address);
     a->blames_hop = a->blames_hop || !end->is_ours;
+    if (!end->is_ours)
+        attempt_refused(a, end->words);
     attempt_add_line(a, verdict_of_end(end->stage, end->outcome.kind));
     attempt_line_address(a, &remote->address);
     attempt_line(a)->reply = job_keep(a->job, end->words);
@@ -370,10 +384,99 @@ bool attempt_may_connect(const struct attempt *a)
     return a->connects < ATTEMPT_CONNECTS_MAX && loop_now(attempt_worker(a)->loop) < a->until_ms;
 }
 
+/* --- leave to connect */
+
+static void on_slot(void *ctx)
+{
+    struct attempt *a = ctx;
+
+    loop_timer_free(&a->slot_wait);
+    a->session->slot = a->asking;
+    a->asking = NULL;
+    attempt_walk(a);
+}
+
+/* Its host is busy with others: the next one, or later. */
+static void on_slot_late(void *ctx)
+{
+    struct attempt *a = ctx;
+    struct outcome o = { .kind = OUTCOME_DEFERRED, .elsewhere = true, .status = "4.4.5" };
+
+    loop_timer_free(&a->slot_wait);
+    host_slot_free(&a->asking);
+    a->address_count = 0;
+    attempt_add_line(a, "no connection to spare");
+    attempt_settle(a, &o, SPAN("as many connections to the host as it bears are open already"),
+                   false);
+    attempt_walk(a);
+}
+
+/* The lane asked for the first candidate's; for another one this does, with its seat. */
+static bool has_slot(struct attempt *a)
+{
+    struct worker *worker = attempt_worker(a);
+    struct slot_hosts hosts = { .count = 0 };
+
+    if (host_slot_is_for(a->session->slot, attempt_mx(a)))
+        return true;
+    host_slot_free(&a->session->slot);
+    session_wait(a->session, false);
+    slot_hosts_add(&hosts, attempt_mx(a));
+    a->asking = host_slot_ask(worker->slots, a->lane->next_hop, &hosts, on_slot, a);
+    a->slot_wait = loop_timer_new(worker->loop, on_slot_late, a);
+    loop_timer_start(a->slot_wait, SLOT_WAIT_MS);
+    return false;
+}
+
+/* Those that are as good as the one it would try next. */
+static unsigned count_equals(const struct attempt *a)
+{
+    const struct mx_candidate *candidates = a->plan->route.candidates;
+    unsigned behind = a->next;
+
+    while (behind < a->plan->route.count &&
+           candidates[a->order[behind]].preference == candidates[a->order[a->next]].preference)
+        behind++;
+    return behind - a->next;
+}
+
+void attempt_first_hosts(struct lane *lane, struct job *job, struct slot_hosts *out)
+{
+    struct attempt a = { .lane = lane, .plans = lane->plans, .job = job };
+    struct pool_key needs;
+
+    out->count = 0;
+    target_order(lane->targets, a.plans->count, job->lease, a.places);
+    attempt_begin_at(&a, job->next_candidate);
+    unsigned count = count_equals(&a);
+    for (unsigned i = a.next; i < a.next + count; i++)
+        if (attempt_needs(lane, job, a.plan, a.order[i], &needs))
+            slot_hosts_add(out, a.plan->route.candidates[a.order[i]].name);
+}
+
+/* The one of its first candidates for which the lane got a slot is the first of them. */
+static void take_slot(struct attempt *a)
+{
+    unsigned behind = a->next + count_equals(a);
+
+    for (unsigned i = a->next; i < behind; i++) {
+        unsigned chosen = a->order[i];
+        if (!host_slot_is_for(a->lane->slot, a->plan->route.candidates[chosen].name))
+            continue;
+        a->order[i] = a->order[a->next];
+        a->order[a->next] = chosen;
+        a->session->slot = a->lane->slot;
+        a->lane->slot = NULL;
+        return;
+    }
+}
+
 void attempt_walk(struct attempt *a)
 {
     for (;;) {
         bool may_connect = attempt_may_connect(a);
+        if (a->address_count > 0 && may_connect && !has_slot(a))
+            return;
         if (a->address_count > 0 && may_connect) {
             a->floor = a->decision.floor;
             a->use_tls = a->decision.use_tls;
@@ -399,6 +502,7 @@ void attempt_start(struct lane *lane, struct job *job)
 
     a->session = session_new(lane);
     session_wait(a->session, true);
+    take_slot(a);
     attempt_walk(a);
 }
 

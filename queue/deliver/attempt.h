@@ -9,7 +9,7 @@
 
 #include "queue/deliver/lane.h"
 
-/* Begins with a new connection; a seat is free. */
+/* Begins with a new connection; a seat is free, and the lane has a slot for one of its hosts. */
 void attempt_start(struct lane *lane, struct job *job);
 /* Begins with a session that is open and serves. */
 void attempt_start_over(struct lane *lane, struct job *job, struct session **session);
@@ -18,6 +18,9 @@ void attempt_start_over(struct lane *lane, struct job *job, struct session **ses
  * at all. */
 bool attempt_needs(const struct lane *lane, const struct job *job, const struct plan *plan,
                    unsigned candidate, struct pool_key *out);
+
+/* The hosts that an attempt for this job would begin with: those that it may use of the best. */
+void attempt_first_hosts(struct lane *lane, struct job *job, struct slot_hosts *out);
 
 /* Which attempts of a lane are to stop now. */
 enum drop {

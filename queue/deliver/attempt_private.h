@@ -8,7 +8,11 @@
 #include "queue/deliver/attempt.h"
 #include "queue/deliver/race.h"
 
-enum { ATTEMPT_MS = 30 * 60 * 1000 }; /* in which connections are begun */
+enum {
+    ATTEMPT_MS = 30 * 60 * 1000, /* in which connections are begun */
+    SLOT_WAIT_MS = 10 * 1000,    /* for leave to connect to a candidate that is not the first */
+    CROWDED_MS = 5 * 60 * 1000,  /* a job waits for others to leave a host, after its first try */
+};
 
 struct attempt {
     struct list others; /* in the lane */
@@ -24,6 +28,8 @@ struct attempt {
     bool is_doomed; /* a follower whose job nobody wants any more */
     struct address_query *lookup;
     struct race *race;
+    struct host_slot *asking; /* for leave to connect to the candidate */
+    struct loop_timer *slot_wait;
 
     /* the candidate */
     unsigned candidate;
@@ -43,6 +49,7 @@ struct attempt {
     unsigned line;             /* of the job's candidates */
 
     bool blames_hop; /* some candidate failed us, not we ourselves */
+    bool is_crowded; /* some candidate took no more, while connections to it stood */
     bool was_ready;  /* some candidate was fit for mail */
     bool is_judged;  /* the session has its line in the record */
     bool is_sent;    /* the dialogue has the job, or had it */
@@ -70,6 +77,8 @@ void attempt_discard(struct attempt *a);
 /* Each candidate in turn, each of its addresses, within bounds (pitfalls.md section 7.10). */
 void attempt_walk(struct attempt *a);
 bool attempt_may_connect(const struct attempt *a);
+/* The candidate takes no connection now. */
+void attempt_refused(struct attempt *a, struct span words);
 /* What is known of a candidate, and what the job wants, before connecting. */
 struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, const struct job *job);
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count);

@@ -64,7 +64,7 @@ static void on_ready(void *ctx, struct dialogue *d)
     a->was_ready = true;
     attempt_line(a)->auth = dialogue_facts(d)->auth;
     a->is_sent = true;
-    lane_more_seats(a->lane);
+    host_slot_stands(a->session->slot);
     session_wait(a->session, false);
     dialogue_send(d, a->job);
 }
@@ -206,6 +206,8 @@ static void on_finished(void *ctx, struct dialogue *d, struct job *job, enum mai
     struct attempt *a = ctx;
     bool has_follower = a->follower != NULL;
 
+    if (dialogue_facts(d)->mail_deferred)
+        host_slot_refused(a->session->slot, span_of(job->results[0].reply));
     attempt_line_result(a, STAGE_DOT);
     a->is_reused = false;
     if (has_follower)
@@ -265,6 +267,19 @@ static void settle_login(struct attempt *a, const struct dialogue_end *end)
     attempt_settle(a, &end->outcome, span_of(words), false);
 }
 
+/*
+ * Does it say that the host takes no more?  A reply to a recipient does not, nor does the end of a
+ * session that lay idle.
+ */
+static bool is_refusal(const struct attempt *a, const struct dialogue_end *end)
+{
+    if (end->refused || end->is_ours || a->is_reused || end->outcome.kind != OUTCOME_DEFERRED)
+        return false;
+    return end->stage <= STAGE_EHLO ||
+           (end->remote &&
+            (end->stage == STAGE_MAIL || span_starts_with_nocase(end->words, SPAN("421"))));
+}
+
 static void on_ended(void *ctx, struct dialogue *d, const struct dialogue_end *end)
 {
     struct attempt *a = ctx;
@@ -277,6 +292,8 @@ static void on_ended(void *ctx, struct dialogue *d, const struct dialogue_end *e
     }
     a->session->dialogue = NULL; /* it frees itself */
     release_follower(a);
+    if (is_refusal(a, end))
+        attempt_refused(a, end->words);
     if (!a->is_judged) {
         attempt_add_line(a, "");
         attempt_line_address(a, &address);

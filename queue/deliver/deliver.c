@@ -49,6 +49,15 @@ static void send_outcome(void *ctx, const Ipc__Outcome *outcome)
     channel_send(self->queue, FRAME_OUTCOME, &outcome->base, no_body);
 }
 
+static bool send_slots(void *ctx, const Ipc__SlotReport *report)
+{
+    struct deliver *self = ctx;
+
+    if (self->queue)
+        channel_send(self->queue, FRAME_SLOT_REPORT, &report->base, no_body);
+    return self->queue != NULL;
+}
+
 static void say_hello(struct deliver *self)
 {
     Ipc__WorkerHello hello = IPC__WORKER_HELLO__INIT;
@@ -62,7 +71,9 @@ static void say_hello(struct deliver *self)
     hello.leases = leases;
     while ((job = map_next(self->jobs, &cursor, NULL)) != NULL)
         leases[hello.n_leases++] = job->lease;
+    host_slots_hello(self->worker.slots, &hello);
     channel_send(self->queue, FRAME_WORKER_HELLO, &hello.base, no_body);
+    host_slots_hello_clear(&hello);
     free(leases);
 }
 
@@ -172,6 +183,17 @@ static bool take_cancel(struct deliver *self, const struct channel_frame *frame)
     return true;
 }
 
+static bool take_grants(struct deliver *self, const struct channel_frame *frame)
+{
+    Ipc__SlotGrants *message = channel_decode(frame, &ipc__slot_grants__descriptor);
+
+    if (!message)
+        return false;
+    host_slots_take(self->worker.slots, message);
+    ipc__slot_grants__free_unpacked(message, NULL);
+    return true;
+}
+
 static void on_frame(void *ctx, struct channel_frame *frame)
 {
     struct deliver *self = ctx;
@@ -185,6 +207,8 @@ static void on_frame(void *ctx, struct channel_frame *frame)
         is_fine = take_acknowledgement(self, frame);
     else if (frame->type == FRAME_JOB_CANCEL)
         is_fine = take_cancel(self, frame);
+    else if (frame->type == FRAME_SLOT_GRANTS)
+        is_fine = take_grants(self, frame);
     if (!is_fine && self->queue)
         channel_refuse(self->queue, "the queue sent what makes no sense");
 }
@@ -200,6 +224,7 @@ static void lane_drop_waiting(struct lane *lane)
         list_remove(&job->others);
         worker->job_dropped(worker->owner, &job);
     }
+    lane_settle_slot(lane);
 }
 
 /* Lanes are only taken out by the sweep, so that the visit may work on them. */
@@ -273,6 +298,7 @@ static void attach_queue(struct deliver *self, int fd)
         queue_is_gone(self);
     self->queue = channel_open(self->worker.loop, fd, &queue_events, self);
     say_hello(self);
+    host_slots_ask_again(self->worker.slots);
     LIST_EACH(job, &self->unacknowledged, struct job, others)
     job_outcome(job, send_outcome, self);
 }
@@ -448,6 +474,7 @@ static void open_worker(struct deliver *self)
     worker->loop = role_loop(self->role);
     worker->settings = role_settings(self->role);
     worker->lanes = map_new();
+    worker->slots = host_slots_new(worker->loop, send_slots, self);
     worker->pool = pool_new(worker->loop, worker->settings->connection_idle_s * SECOND_MS);
     worker->past = resumption_new();
     worker->policies = policy_client_new(worker->loop);

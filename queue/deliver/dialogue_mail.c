@@ -222,6 +222,7 @@ enum phase mail_answered(struct dialogue *d, const struct reply *reply)
 {
     struct outcome o;
 
+    d->facts.mail_deferred = reply_is_transient(reply);
     if (reply_is_positive(reply)) {
         d->dirty = true;
         return PH_RCPT;

@@ -70,6 +70,7 @@ struct job {
     struct content content;
 
     /* The decision record. */
+    int64_t waiting_ms; /* of the loop: in its lane since then */
     int64_t started_ms; /* of the loop */
     int64_t took_ms;
     int64_t at_utc_ms;

@@ -64,6 +64,7 @@ void lane_free(struct lane **lane)
     list_remove(&l->starving);
     loop_task_cancel(&l->turn);
     loop_timer_free(&l->patience);
+    host_slot_free(&l->slot);
     plan_cancel(&l->asking);
     plans_free(&l->plans);
     free(l->next_hop);
@@ -92,7 +93,6 @@ void lane_rest(struct lane *lane)
 {
     if (!list_empty(&lane->attempts) || !list_empty(&lane->waiting))
         return;
-    lane->seats_max = 0;
     plans_free(&lane->plans);
 }
 
@@ -227,17 +227,17 @@ void lane_hop_failed(struct lane *lane, const struct job *tried)
             job_end(job, &o, span_of(result->reply), result->remote);
         lane->worker->job_over(lane->worker->owner, &job);
     }
+    lane_settle_slot(lane);
 }
 
 /* --- beginning */
 
 bool lane_has_seat(const struct lane *lane)
 {
+    const struct route_settings *route = lane->targets[0].route;
     unsigned most = lane->worker->settings->hop_connections;
 
-    if (lane->seats_max > 0 && lane->seats_max < most)
-        most = lane->seats_max;
-    return lane->seats < most;
+    return lane->seats < (route && route->connections > 0 ? route->connections : most);
 }
 
 static bool more_than(const struct list *jobs, unsigned count)
@@ -250,40 +250,73 @@ static bool more_than(const struct list *jobs, unsigned count)
 }
 
 /*
+ * Has a job waited for too long, as it does where each takes its time, without that one more
+ * connection was made meanwhile?  While others have no seat at all nobody is late.
+ */
+static bool lane_is_late(const struct lane *lane)
+{
+    int64_t since_ms = LIST_FIRST(&lane->waiting, struct job, others)->waiting_ms;
+
+    if (since_ms < lane->connected_ms)
+        since_ms = lane->connected_ms;
+    return loop_now(lane->worker->loop) - since_ms >= PATIENCE_MS &&
+           list_empty(&lane->worker->starving);
+}
+
+/*
  * May it make one more connection?  Jobs that the connections it has can soon take along, each
  * behind another in one write (design.md section 10), are sent sooner and cheaper by these.
  */
 static bool lane_may_connect(const struct lane *lane)
 {
     return lane_has_seat(lane) &&
-           (lane->is_late || more_than(&lane->waiting, JOBS_PER_SEAT * lane->seats));
+           (more_than(&lane->waiting, JOBS_PER_SEAT * lane->seats) || lane_is_late(lane));
 }
 
 /* Nothing can be begun now: it is woken when one of its sessions is free or ends, or by this. */
 static void lane_be_patient(struct lane *lane)
 {
-    if (loop_timer_running(lane->patience))
-        return;
-    lane->has_begun = false;
-    loop_timer_start(lane->patience, PATIENCE_MS);
+    if (!loop_timer_running(lane->patience))
+        loop_timer_start(lane->patience, PATIENCE_MS);
 }
 
-/* While others have no seat at all nobody is late. */
 static void on_patience(void *ctx)
 {
-    struct lane *lane = ctx;
-
-    if (list_empty(&lane->waiting))
-        return;
-    lane->is_late = !lane->has_begun && list_empty(&lane->worker->starving);
-    lane_be_patient(lane);
-    lane_wake(lane);
+    lane_wake(ctx);
 }
 
-void lane_more_seats(struct lane *lane)
+void lane_settle_slot(struct lane *lane)
 {
-    if (lane->seats_max > 0)
-        lane->seats_max++;
+    if (list_empty(&lane->waiting))
+        host_slot_free(&lane->slot);
+}
+
+static void on_granted(void *ctx)
+{
+    lane_wake(ctx);
+}
+
+static bool is_one_of(const struct slot_hosts *hosts, const struct host_slot *slot)
+{
+    for (unsigned i = 0; i < hosts->count; i++)
+        if (host_slot_is_for(slot, hosts->names[i]))
+            return true;
+    return false;
+}
+
+/* Is a slot at hand for a host that the job would begin with?  Else one is asked for. */
+static bool lane_has_slot(struct lane *lane, struct job *job)
+{
+    struct slot_hosts hosts;
+
+    if (lane->slot && !host_slot_host(lane->slot))
+        return false;
+    attempt_first_hosts(lane, job, &hosts);
+    if (hosts.count == 0 || is_one_of(&hosts, lane->slot))
+        return true;
+    host_slot_free(&lane->slot);
+    lane->slot = host_slot_ask(lane->worker->slots, lane->next_hop, &hosts, on_granted, lane);
+    return false;
 }
 
 /* An idle session with one of the plan's candidates that are to be tried first. */
@@ -329,27 +362,31 @@ static void lane_begin_job(struct lane *lane, struct job *job)
     if (!job->begun)
         job->started_ms = loop_now(lane->worker->loop);
     job->begun = true;
-    lane->has_begun = true;
-    lane->is_late = false;
 }
 
-enum beginning { BEGUN, HOP_IS_FULL, NO_SEAT };
+enum beginning { BEGUN, HOP_IS_FULL, NO_SLOT, NO_SEAT };
 
 static enum beginning lane_begin(struct lane *lane, struct job *job)
 {
     struct session *session = job->next_candidate == 0 ? lane_idle_session(lane, job) : NULL;
 
-    if (!session && !lane_may_connect(lane)) {
+    if (session) {
+        lane_begin_job(lane, job);
+        attempt_start_over(lane, job, &session);
+        return BEGUN;
+    }
+    if (!lane_may_connect(lane)) {
+        host_slot_free(&lane->slot);
         lane_be_patient(lane);
         return HOP_IS_FULL;
     }
-    if (!session && !worker_has_seat(lane->worker))
+    if (!worker_has_seat(lane->worker))
         return NO_SEAT;
+    if (!lane_has_slot(lane, job))
+        return NO_SLOT;
+    lane->connected_ms = loop_now(lane->worker->loop);
     lane_begin_job(lane, job);
-    if (session)
-        attempt_start_over(lane, job, &session);
-    else
-        attempt_start(lane, job);
+    attempt_start(lane, job);
     return BEGUN;
 }
 
@@ -373,6 +410,7 @@ bool lane_run(struct lane *lane)
             beginning = lane_begin(lane, job);
         }
     }
+    lane_settle_slot(lane);
     return beginning == NO_SEAT;
 }
 
@@ -393,12 +431,14 @@ void lane_wake(struct lane *lane)
 
 void lane_add(struct lane *lane, struct job *job)
 {
+    job->waiting_ms = loop_now(lane->worker->loop);
     list_append(&lane->waiting, &job->others);
     lane_wake(lane);
 }
 
 void lane_add_first(struct lane *lane, struct job *job)
 {
+    job->waiting_ms = loop_now(lane->worker->loop);
     list_prepend(&lane->waiting, &job->others);
     lane_wake(lane);
 }
@@ -459,5 +499,6 @@ struct job *lane_next_for(struct lane *lane, const struct session *session)
         return NULL;
     job_take_plan(job, plan);
     lane_begin_job(lane, job);
+    lane_settle_slot(lane);
     return job;
 }

@@ -19,11 +19,10 @@ struct lane {
     struct list waiting;       /* jobs */
     struct list attempts;
     unsigned seats;
-    unsigned seats_max; /* what the host bears, as far as we have learnt; 0: nothing known */
+    struct host_slot *slot; /* for its next connection: asked for, or at hand */
     struct loop_timer *patience;
-    bool has_begun;      /* something, since the timer was started */
-    bool is_late;        /* nothing could be begun for PATIENCE_MS */
-    struct plans *plans; /* NULL: not looked up yet */
+    int64_t connected_ms; /* of the loop: when it made a connection last */
+    struct plans *plans;  /* NULL: not looked up yet */
     struct plan_query *asking;
     struct loop_task turn;
 };
@@ -43,11 +42,11 @@ void lane_wake(struct lane *lane);
 /* The worker has a seat: begins what can be begun; true when it wants another one. */
 bool lane_run(struct lane *lane);
 
-/* A session more than before was welcome. */
-void lane_more_seats(struct lane *lane);
 bool lane_has_seat(const struct lane *lane);
 /* A session is free: for the next job, or for the pool. */
 void lane_take_back(struct lane *lane, struct session **session);
+/* It gives up the slot when nothing waits for it. */
+void lane_settle_slot(struct lane *lane);
 /* The next job that may leave over `session`, taken out of the lane; NULL when there is none. */
 struct job *lane_next_for(struct lane *lane, const struct session *session);
 /* Nothing is under way: the next job is to find the policy and the route as they are by then. */

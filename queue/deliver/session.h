@@ -9,6 +9,7 @@
 #include "queue/deliver/dialogue.h"
 #include "queue/deliver/pool.h"
 
+struct host_slot;
 struct lane;
 struct pool_host;
 
@@ -18,6 +19,7 @@ struct session {
     struct pool_host *host;
     int64_t idle_since_ms;
     struct lane *lane;         /* whose seat it is */
+    struct host_slot *slot;    /* leave to connect; NULL while it has none */
     struct dialogue *dialogue; /* NULL: not connected */
     struct pool_key key;       /* valid once the dialogue was judged */
     bool waits_for_greeting;   /* counted as such */

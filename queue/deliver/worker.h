@@ -12,6 +12,7 @@
 #include "lib/ipc/policy_client.h"
 #include "lib/ipc/tlsrpt_client.h"
 #include "queue/deliver/addresses.h"
+#include "queue/deliver/host_slot.h"
 #include "queue/deliver/job.h"
 #include "queue/deliver/login.h"
 #include "queue/deliver/target.h"
@@ -36,6 +37,7 @@ struct worker {
     struct network *route_allow[SETTINGS_ROUTES_MAX]; /* mx-allow of all mail and of the route */
 
     struct map *lanes; /* by next hop */
+    struct host_slots *slots;
     struct pool *pool;
     unsigned seats;        /* connections, made or being made */
     unsigned greetings;    /* of these, waiting for a greeting */
