@@ -174,19 +174,42 @@ static size_t diagnostic_share(const struct notify_facts *facts)
     return share < DIAGNOSTIC_LEAST ? DIAGNOSTIC_LEAST : share;
 }
 
-/* Further lines of a reply are folded as they came (RFC 3461 s.9.2). */
+/*
+ * A reply of several lines has its code at each, with "-" at all but the last (RFC 5321 s.4.2.1);
+ * it was kept in front of the first alone.
+ */
+static bool write_code(struct span code, bool is_last, struct buf *out)
+{
+    return code.len == 0 ||
+           (buf_append(out, code) && buf_append(out, is_last ? SPAN(" ") : SPAN("-")));
+}
+
+/* "550" of "550 5.1.1 no such user" when more lines follow. */
+static struct span code_of(struct span reply)
+{
+    bool has_code = reply.len > 4 && reply.data[3] == ' ' && span_find(reply, '\n') < reply.len;
+
+    for (size_t i = 0; i < 3 && has_code; i++)
+        has_code = ascii_is_digit(reply.data[i]);
+    return has_code ? span_first(reply, 3) : SPAN("");
+}
+
+/* Further lines of a reply are folded (RFC 3461 s.9.2). */
 static bool write_diagnostic(const struct notify_recipient *recipient, size_t most, struct buf *out)
 {
     struct span rest = span_first(span_of_bytes(recipient->result->reply), most);
     bool remote = recipient->result->remote;
+    struct span code = remote ? code_of(rest) : SPAN("");
     struct span line;
 
     if (rest.len == 0)
         return true;
     bool ok = buf_append(out, remote ? SPAN("Diagnostic-Code: smtp;")
                                      : SPAN("Diagnostic-Code: x-waxseal;"));
+    rest = code.len > 0 ? span_from(rest, 4) : rest;
     for (int i = 0; i < DIAGNOSTIC_LINES_MAX && ok && span_cut(&rest, '\n', &line); i++)
         ok = (i == 0 || buf_append(out, SPAN("\r\n"))) && buf_append(out, SPAN(" ")) &&
+             write_code(code, rest.len == 0, out) &&
              notify_clean(out, line.len > 0 ? line : SPAN("."), FIELD_MAX);
     return ok && buf_append(out, SPAN("\r\n"));
 }

@@ -48,6 +48,22 @@ static void status_part_has_the_fields_in_order(void **state)
                  "Final-Log-ID: 3f9c21\r\n");
 }
 
+static void a_reply_of_several_lines_stands_as_it_came(void **state)
+{
+    struct notify_rig *f = *state;
+    f->result.reply = text_bytes("550 5.1.1 no such user\nreally\n5.1.1 see policy page");
+    says(f, "Diagnostic-Code: smtp; 550-5.1.1 no such user\r\n"
+            " 550-really\r\n"
+            " 550 5.1.1 see policy page\r\n");
+    f->result.reply = text_bytes("550 alone");
+    says(f, "Diagnostic-Code: smtp; 550 alone\r\n");
+    f->result.reply = text_bytes("nonsense of\ntwo lines");
+    says(f, "Diagnostic-Code: smtp; nonsense of\r\n two lines\r\n");
+    f->result.remote = false;
+    f->result.reply = text_bytes("550 of ours\nin two lines");
+    says(f, "Diagnostic-Code: x-waxseal; 550 of ours\r\n in two lines\r\n");
+}
+
 static void envid_and_orcpt_come_back_decoded(void **state)
 {
     struct notify_rig *f = *state;
@@ -290,6 +306,8 @@ int main(void)
              every_line_is_short_ascii_and_ends_in_crlf),
         TEST("the status part has its fields in order (RFC 3464 s.2)",
              status_part_has_the_fields_in_order),
+        TEST("a reply of several lines stands as it came (RFC 3461 s.9.2)",
+             a_reply_of_several_lines_stands_as_it_came),
         TEST("ENVID and ORCPT come back decoded (RFC 3461 s.6.3)",
              envid_and_orcpt_come_back_decoded),
         TEST("without ENVID and ORCPT their fields are absent", absent_envid_and_orcpt_stay_absent),
