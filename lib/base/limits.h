@@ -71,6 +71,7 @@ enum {
     DNS_MESSAGE_MAX = 65535,   /* RFC 1035 s.4.2.2 */
     DNS_UDP_SIZE = 1232,       /* rfc/dns.md DNS-14 */
     ATTEMPT_CONNECTS_MAX = 30, /* pitfalls.md section 7.10 */
+    UNREACHABLE_MAX = 10000,   /* addresses that a worker remembers as such */
 
     /* TLS sessions of the outgoing side */
     TLS_RESUMABLE_MAX = 8 * 1024, /* bytes of one that is kept; a server chooses most of them */

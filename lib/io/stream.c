@@ -56,6 +56,18 @@ struct stream *stream_connect(struct loop *loop, const struct endpoint *remote,
     return stream;
 }
 
+struct stream *stream_refuse(struct loop *loop, const struct endpoint *remote, struct error *err,
+                             const struct stream_events *events, void *ctx)
+{
+    struct stream *stream = stream_new(loop, events, ctx);
+
+    stream->phase = PHASE_CONNECTING;
+    stream->wire.remote = *remote;
+    stream->refusal = err;
+    loop_defer(loop, &stream->work);
+    return stream;
+}
+
 /* No event comes any more; the socket stays, so that it can still be asked for its addresses. */
 static void stream_silence(struct stream *stream)
 {

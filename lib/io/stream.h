@@ -59,6 +59,10 @@ struct stream *stream_connect(struct loop *loop, const struct endpoint *remote,
                               const struct ip_address *local, const struct stream_events *events,
                               void *ctx);
 
+/* Ends as one whose connect failed with `err` does, without a connect.  Takes `err`. */
+struct stream *stream_refuse(struct loop *loop, const struct endpoint *remote, struct error *err,
+                             const struct stream_events *events, void *ctx);
+
 /* Closes at once, throwing away unsent output.  Sets *stream to NULL. */
 void stream_free(struct stream **stream);
 

@@ -35,6 +35,7 @@ static void order_candidates(struct attempt *a)
             a->order[i] = first + (unsigned)((i + a->job->lease) % (behind - first));
         first = behind;
     }
+    a->order_count = route->count;
 }
 
 void attempt_take_plan(struct attempt *a, unsigned place)
@@ -48,7 +49,9 @@ void attempt_take_plan(struct attempt *a, unsigned place)
 
 unsigned attempt_position(const struct attempt *a)
 {
-    return a->place * MX_NAMES_MAX + a->next;
+    unsigned next = a->next < MX_NAMES_MAX ? a->next : MX_NAMES_MAX; /* in the second round: all */
+
+    return a->place * MX_NAMES_MAX + next;
 }
 
 static bool is_open(const struct attempt *a)
@@ -215,6 +218,12 @@ static bool is_unmet(struct attempt *a)
     return true;
 }
 
+/* Is the candidate at hand one that was not put off? */
+static bool is_first_round(const struct attempt *a)
+{
+    return a->next <= a->plan->route.count;
+}
+
 /* What our own settings leave out is not the domain's fault. */
 static struct outcome excuse_families(const struct attempt *a, struct outcome outcome)
 {
@@ -232,11 +241,27 @@ static void no_address(struct attempt *a, enum address_verdict verdict, const ch
     char words[VERDICT_WORDS_SIZE];
 
     a->blames_hop = true;
-    if (verdict == ADDRESSES_OWN)
-        a->next = a->plan->route.count; /* worse ones would send it back to us (RFC 5321 s.5.1) */
+    if (verdict == ADDRESSES_OWN) /* worse ones would send it back to us (RFC 5321 s.5.1) */
+        a->next = is_first_round(a) ? a->plan->route.count : a->order_count;
     verdict_of_addresses(verdict, attempt_mx(a), reason, words);
     attempt_add_line(a, verdict_of_no_address(verdict));
     attempt_settle(a, &o, span_of(words), false);
+}
+
+/*
+ * What could not be connected to lately goes behind the rest: addresses behind those of their host,
+ * hosts with no other address behind the other hosts.
+ */
+static void order_addresses(struct attempt *a)
+{
+    struct worker *worker = attempt_worker(a);
+    unsigned well = unreachable_order(worker->unreachable, a->addresses, a->address_count,
+                                      a->plan->target.port, loop_now(worker->loop));
+
+    if (well > 0 || !is_first_round(a) || a->next == a->order_count)
+        return;
+    a->order[a->order_count++] = a->candidate;
+    a->address_count = 0;
 }
 
 static void on_addresses(void *ctx, enum address_verdict verdict, const struct ip_address *list,
@@ -248,6 +273,7 @@ static void on_addresses(void *ctx, enum address_verdict verdict, const struct i
     if (verdict == ADDRESSES_FOUND) {
         memcpy(a->addresses, list, count * sizeof(*list));
         a->address_count = count;
+        order_addresses(a);
     } else {
         no_address(a, verdict, reason);
     }
@@ -309,6 +335,8 @@ static void on_lost(void *ctx, const struct endpoint *remote, const struct dialo
 
     drop_address(a, &remote->address);
     a->blames_hop = a->blames_hop || !end->is_ours;
+    if (end->stage == STAGE_CONNECT && !end->is_ours)
+        unreachable_note(attempt_worker(a)->unreachable, remote, loop_now(attempt_worker(a)->loop));
     if (!end->is_ours)
         attempt_refused(a, end->words);
     attempt_add_line(a, verdict_of_end(end->stage, end->outcome.kind));
@@ -317,10 +345,18 @@ static void on_lost(void *ctx, const struct endpoint *remote, const struct dialo
     attempt_settle(a, &end->outcome, end->words, end->remote);
 }
 
+static void on_outrun(void *ctx, const struct endpoint *remote)
+{
+    struct worker *worker = attempt_worker(ctx);
+
+    unreachable_note(worker->unreachable, remote, loop_now(worker->loop));
+}
+
 static void on_won(void *ctx, struct dialogue *winner)
 {
     struct attempt *a = ctx;
 
+    unreachable_forget(attempt_worker(a)->unreachable, &dialogue_facts(winner)->remote);
     a->race = NULL;
     drop_address(a, &dialogue_facts(winner)->remote.address);
     a->session->dialogue = winner;
@@ -335,7 +371,7 @@ static void on_used_up(void *ctx)
     attempt_walk(a);
 }
 
-static const struct race_events race_events = { on_lost, on_won, on_used_up };
+static const struct race_events race_events = { on_lost, on_outrun, on_won, on_used_up };
 
 /* What the route says of how to connect and to greet. */
 static void plan_route(struct dialogue_plan *plan, const struct worker *worker,
@@ -367,6 +403,7 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
                                   .context = a->use_tls ? worker->contexts[a->floor] : NULL,
                                   .past = a->in_full ? NULL : worker->past,
                                   .key.floor = a->floor,
+                                  .filter = worker_filter(worker, target),
                                   .messages_max = worker->settings->connection_messages,
                                   .life_ms = worker->settings->connection_age_s * SECOND_MS };
 
@@ -485,7 +522,7 @@ void attempt_walk(struct attempt *a)
             return;
         }
         a->address_count = 0;
-        if (!may_connect || (a->next >= a->plan->route.count && !take_next_plan(a))) {
+        if (!may_connect || (a->next >= a->order_count && !take_next_plan(a))) {
             attempt_over(a);
             return;
         }

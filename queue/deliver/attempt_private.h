@@ -33,7 +33,8 @@ struct attempt {
 
     /* the candidate */
     unsigned candidate;
-    unsigned order[MX_NAMES_MAX];                  /* of the candidates, for this job */
+    unsigned order[2 * MX_NAMES_MAX]; /* of the candidates, for this job; those put off once more */
+    unsigned order_count;
     unsigned next;                                 /* place in it of the one after */
     struct ip_address addresses[MX_ADDRESSES_MAX]; /* not tried yet */
     unsigned address_count;

@@ -477,6 +477,7 @@ static void open_worker(struct deliver *self)
     worker->slots = host_slots_new(worker->loop, send_slots, self);
     worker->pool = pool_new(worker->loop, worker->settings->connection_idle_s * SECOND_MS);
     worker->past = resumption_new();
+    worker->unreachable = unreachable_new();
     worker->policies = policy_client_new(worker->loop);
     worker->reports = tlsrpt_client_new(worker->loop);
     worker->job_over = on_job_over;

@@ -403,6 +403,19 @@ static const struct ip_address *source_for(const struct dialogue_plan *plan,
     return chosen;
 }
 
+/* Whatever was looked at before, the address that is connected to is one that may be. */
+static struct stream *connect_to(struct dialogue *d, const struct endpoint *remote)
+{
+    char text[NETWORK_TEXT_SIZE];
+
+    if (address_judge(&remote->address, &d->plan.filter) == ADDRESSES_FOUND)
+        return stream_connect(d->loop, remote, source_for(&d->plan, remote), &stream_events, d);
+    endpoint_format(remote, text);
+    return stream_refuse(d->loop, remote,
+                         error_new(ERROR_TRANSIENT, "connect to %s: not an address for mail", text),
+                         &stream_events, d);
+}
+
 struct dialogue *dialogue_connect(struct loop *loop, const struct endpoint *remote,
                                   const struct dialogue_plan *plan,
                                   const struct dialogue_events *events, void *ctx)
@@ -410,8 +423,7 @@ struct dialogue *dialogue_connect(struct loop *loop, const struct endpoint *remo
     struct dialogue *d = dialogue_new(loop, plan, events, ctx);
 
     d->facts.remote = *remote;
-    dialogue_attach(d, stream_connect(loop, remote, source_for(plan, remote), &stream_events, d),
-                    PH_CONNECT);
+    dialogue_attach(d, connect_to(d, remote), PH_CONNECT);
     return d;
 }
 

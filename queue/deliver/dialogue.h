@@ -14,6 +14,7 @@
 #include "lib/io/stream.h"
 #include "lib/mail/ehlo.h"
 #include "policy/decide.h"
+#include "queue/deliver/addresses.h"
 #include "queue/deliver/job.h"
 #include "queue/deliver/login.h"
 #include "queue/deliver/resumption.h"
@@ -40,11 +41,12 @@ struct dialogue_plan {
     const struct login_identity *identity; /* who logs in, inside TLS; NULL: nobody */
     const struct ip_address *sources; /* to connect from; none of a family: the kernel's choice */
     unsigned source_count;
-    struct resumption *past;   /* sessions to resume; NULL: a whole handshake in any case */
-    struct resumption_key key; /* what the TLS session is for; its address is the dialogue's */
-    unsigned messages_max;     /* over the connection */
-    int64_t life_ms;           /* of the connection: no message begins later */
-    bool no_chunking;          /* BDAT was offered and not known */
+    struct resumption *past;      /* sessions to resume; NULL: a whole handshake in any case */
+    struct resumption_key key;    /* what the TLS session is for; its address is the dialogue's */
+    struct address_filter filter; /* whom not to connect to, asked for the last time */
+    unsigned messages_max;        /* over the connection */
+    int64_t life_ms;              /* of the connection: no message begins later */
+    bool no_chunking;             /* BDAT was offered and not known */
     bool mx_is_valid; /* a notification may say REQUIRETLS over a verified session (RFC 8689 s.2) */
 };
 

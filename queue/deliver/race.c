@@ -63,6 +63,23 @@ static void on_head_start_over(void *ctx)
     race_start_next(ctx);
 }
 
+/* The other runner began before the winner: where addresses are in order, their order tells. */
+static void tell_outrun(const struct race *race, const struct dialogue *winner)
+{
+    const struct dialogue *other = race->runners[0] ? race->runners[0] : race->runners[1];
+    const struct endpoint *remote = other ? &dialogue_facts(other)->remote : NULL;
+
+    if (!other)
+        return;
+    for (unsigned i = 0; i < race->started; i++) {
+        if (ip_address_equal(&race->addresses[i], &dialogue_facts(winner)->remote.address))
+            return;
+        if (ip_address_equal(&race->addresses[i], &remote->address))
+            break;
+    }
+    race->events->outrun(race->ctx, remote);
+}
+
 static void on_connected(void *ctx, struct dialogue *d)
 {
     struct race *race = ctx;
@@ -70,6 +87,7 @@ static void on_connected(void *ctx, struct dialogue *d)
     void *owner = race->ctx;
 
     *runner_of(race, d) = NULL;
+    tell_outrun(race, d);
     race_free(race);
     events->won(owner, d);
 }

@@ -16,6 +16,8 @@ struct race;
 struct race_events {
     /* One address is out of it. */
     void (*lost)(void *ctx, const struct endpoint *remote, const struct dialogue_end *end);
+    /* It had a head start, and another one won all the same; called before `won`. */
+    void (*outrun)(void *ctx, const struct endpoint *remote);
     /* The connection stands; the dialogue is the owner's, who binds it at once.  The race is over.
      */
     void (*won)(void *ctx, struct dialogue *winner);

@@ -17,6 +17,7 @@
 #include "queue/deliver/login.h"
 #include "queue/deliver/target.h"
 #include "queue/deliver/resumption.h"
+#include "queue/deliver/unreachable.h"
 
 enum { TLS_FLOORS = TLS_FLOOR_LEGACY + 1 };
 
@@ -29,6 +30,7 @@ struct worker {
     struct tls_context *contexts[TLS_FLOORS];
     uint64_t trust_generation;
     struct resumption *past; /* TLS sessions to resume */
+    struct unreachable *unreachable;
     struct ip_address
         own[SETTINGS_LISTENERS_MAX * SETTINGS_ADDRESSES_MAX]; /* addresses we listen on for mail */
     unsigned own_count;

@@ -1,4 +1,6 @@
 """Where mail goes: MX lookup, implicit and null MX, DNS trouble, addresses that no MX may have."""
+import time
+
 import pytest
 import table
 from client import send
@@ -195,3 +197,44 @@ def test_delivery_on_hold_takes_mail_and_keeps_it(lab, make_relay):
     relay.write(delivery="on")
     relay.reload()
     wait_arrived(lab, message, 15)
+
+
+def test_an_address_that_does_not_answer_goes_behind_the_others_for_a_while(lab, make_relay):
+    """The first message waits for the head start of the dead one, later ones do not."""
+    relay = make_relay(connection_idle="1s").start()
+    dead = [a for a in table.MX_ADDRESSES["mx.also-good.test"] if ":" in a][0]
+    lab.cut(dead)
+    try:
+        delays = []
+        for name in ("one", "two", "three"):
+            since = time.time()
+            assert wait_arrived(lab, send(f"{name}@also-good.test"))["address"] != dead
+            event = relay.wait_delivery(f"{name}@also-good.test", "delivered")
+            delays.append(float(event["delay"].rstrip("s")))
+            wait_until(lambda: lab.sessions(host="mx.also-good.test", since=since), 10, "QUIT")
+    finally:
+        lab.mend(dead)
+    assert delays[0] >= 0.2 > min(delays[1:]), "250 ms, in whole tenths"
+
+
+def candidates(relay, address):
+    qid = relay.wait_delivery(address, "deferred")["qid"]
+    row = relay.cli_json("queue", "show", qid)["recipients"][0]
+    return [c["mx"] for c in row["decision"]["candidates"]]
+
+
+def test_a_host_whose_addresses_are_all_dead_goes_behind_the_other_hosts(lab, make_relay):
+    """It is still tried when there is nothing else."""
+    lab.dns.set("dead-first.test", "MX", "10 dead.dead-first.test.", "20 mx.nopolicy.test.")
+    lab.dns.set("dead.dead-first.test", "A", table.UNREACHABLE_ADDRESS)
+    lab.dns.set("only-dead.test", "MX", "10 dead.dead-first.test.")
+    relay = make_relay(connection_idle="1s").start()
+    found = []
+    for name in ("defer-one", "defer-two"):
+        since = time.time()
+        send(f"{name}@dead-first.test")
+        found.append(candidates(relay, f"{name}@dead-first.test"))
+        wait_until(lambda: lab.sessions(host="mx.nopolicy.test", since=since), 10, "QUIT")
+    assert found == [["dead.dead-first.test", "mx.nopolicy.test"], ["mx.nopolicy.test"]]
+    send("you@only-dead.test")
+    assert candidates(relay, "you@only-dead.test") == ["dead.dead-first.test"]
