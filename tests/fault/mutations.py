@@ -21,6 +21,7 @@ class Mutation:
 
 POLICY, STORE, DAYS = (f"tests/system/test_{n}.py::test_" for n in ("policy", "policy_store", "days"))
 CLIENTS, LIFE, CLI = (f"tests/system/test_{n}.py::test_" for n in ("clients", "life", "cli"))
+HOPS = "tests/system/test_next_hops.py::test_"
 SUPERVISOR = "tests/system/test_supervisor.py::test_"
 BOUNCES = "tests/system/test_bounces.py::test_"
 
@@ -115,6 +116,23 @@ MUTATIONS = (
              (f"{POLICY}bytes_put_behind_the_220_of_starttls_are_never_believed",
               "tests/system/test_hostile_hosts.py::test_a_hostile_host_gets_what_the_policy_allows_and_no_more")),
 
+    Mutation(2, "a password is said in clear", "queue/deliver/dialogue_login.c",
+             "    if (d->facts.tls != SESSION_TLS_ON)", "    if (false)", ("unit/deliver_dialogue",), quick=True),
+    Mutation(2, "a route with a password goes without TLS", "queue/deliver/target.c",
+             "route->implicit_tls == SWITCH_ON || route->credentials[0] != '\\0'",
+             "route->implicit_tls == SWITCH_ON",
+             (f"{HOPS}a_host_that_offers_no_login_lets_mail_wait",)),
+    Mutation(2, "a server need not show that it knows the password", "queue/deliver/login.c",
+             "if (!crypto_equal(shown, c->signature, sizeof(shown)))", "if (false)", ("unit/login",)),
+    Mutation(2, "a session of one route carries another's mail", "queue/deliver/pool_key.c",
+             "if (strcmp(has->chooser, needs->chooser) != 0)", "if (false)", ("unit/pool_key",)),
+    Mutation(2, "a certificate that the route does not list will do", "queue/deliver/target.c",
+             "return digest[0] != '\\0' && name_list_contains(list, span_of(text));", "return list && text[0];",
+             ("unit/target",)),
+    Mutation(2, "what a route asks of a certificate is not looked at", "policy/decide.c",
+             "    if (d.deliver && route_identifies(f))", "    if (false)",
+             ("unit/decide", f"{HOPS}a_certificate_must_be_for_the_next_hop_or_listed")),
+
     # 3. No bounce for a policy at the first try.
     Mutation(3, "a policy mismatch is final at the first try", "queue/deliver/outcome.c",
              "struct outcome o = last_attempt ? outcome_make(OUTCOME_FAILED",
@@ -133,8 +151,8 @@ MUTATIONS = (
              "return now_ms - accepted_ms >= rules->lifetime_ms - rules->lifetime_ms;",
              ("unit/schedule", f"{POLICY}what_the_policy_forbids_is_not_sent_and_waits")),
     Mutation(3, "the policy is not fetched anew before the bounce", "queue/deliver/lane.c",
-             "worker->settings->hostname, job->last_attempt, on_plan, lane);",
-             "worker->settings->hostname, false, on_plan, lane);",
+             "lane->target_count, worker->settings->hostname, job->last_attempt,",
+             "lane->target_count, worker->settings->hostname, false,",
              (f"{DAYS}a_policy_that_was_mended_under_the_same_id_saves_the_message",)),
     Mutation(3, "a fresh policy under the same id is not fetched", "policy/refresh.c",
              "        return anew || !live || !same_id(s);", "        return !live || !same_id(s);",

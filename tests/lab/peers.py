@@ -228,10 +228,16 @@ smtp_sasl_password_maps = texthash:/etc/postfix/passwords"""
 tls_advertise_hosts = *
 tls_certificate = {self.folder}/host.pem
 tls_privatekey = {self.folder}/host.key
+tls_on_connect_ports = 465
+auth_advertise_hosts = ${{if def:tls_in_cipher {{*}}}}
 """, f"""
 inbox:
   driver = accept
   domains = {self.domain}
+  transport = maildir
+of_users:
+  driver = accept
+  condition = ${{if def:sender_host_authenticated}}
   transport = maildir
 """) if self.role == "mx" else ("tls_advertise_hosts =\n", f"""
 smarthost:
@@ -259,7 +265,7 @@ exim_user = Debian-exim
 exim_group = Debian-exim
 exim_path = /usr/sbin/exim4
 never_users =
-daemon_smtp_ports = 25
+daemon_smtp_ports = {'25 : 465 : 587' if self.role == 'mx' else '25'}
 local_interfaces = {listen}
 domainlist local_domains = {self.domain}
 hostlist relay_from = 127.0.0.0/8
@@ -274,6 +280,7 @@ keep_environment =
 begin acl
 acl_rcpt:
   accept hosts = +relay_from
+  accept authenticated = *
   accept domains = +local_domains
   deny message = relay not permitted
 acl_ok:
@@ -301,11 +308,27 @@ plain:
   driver = plaintext
   public_name = PLAIN
   client_send = ^{table.USER}^{table.PASSWORD}
-""")
+{self._exim_users() if self.role == "mx" else ""}""")
         os.chmod(f"{self.folder}/etc/exim4/exim4.conf", 0o640)
         os.chown(f"{self.folder}/etc/exim4/exim4.conf", 0, 872)
         for d in ("spool", "log", "mail"):
             os.chown(f"{self.folder}/{d}", 872, 872)
+
+    def _exim_users(self):
+        """Whoever knows the password may log in at an MX, at 587 by PLAIN and at 465 by LOGIN alone."""
+        return f"""
+  server_advertise_condition = ${{if eq{{$received_port}}{{587}}}}
+  server_prompts = :
+  server_condition = ${{if eq{{$auth3}}{{{table.PASSWORD}}}}}
+  server_set_id = $auth2
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_advertise_condition = ${{if eq{{$received_port}}{{465}}}}
+  server_prompts = Username:: : Password::
+  server_condition = ${{if eq{{$auth2}}{{{table.PASSWORD}}}}}
+  server_set_id = $auth1
+"""
 
     # ------------------------------------------------------------ what tests ask
 

@@ -64,6 +64,7 @@ struct play {
     bool takes_next_along;
     bool holds_content;
     bool judges_badly;
+    bool logs_in;
     bool is_ready;
     bool is_ended;
     char ended[4096];
@@ -226,10 +227,12 @@ static const struct dialogue_events dialogue_events = {
 
 static void open_dialogue(struct play *p)
 {
-    static const struct dialogue_plan plan = { .helo = "relay.example",
-                                               .mx = "mx1.example.net",
-                                               .messages_max = 100,
-                                               .life_ms = 3600 * 1000 };
+    static const struct login_identity identity = { { "ada", 3 }, { "secret", 6 } };
+    struct dialogue_plan plan = { .helo = "relay.example",
+                                  .mx = "mx1.example.net",
+                                  .messages_max = 100,
+                                  .life_ms = 3600 * 1000,
+                                  .identity = p->logs_in ? &identity : NULL };
     int fds[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
@@ -430,6 +433,12 @@ static void set_judge(struct play *p, const char *value)
     p->judges_badly = strcmp(value, "no") == 0;
 }
 
+static void set_login(struct play *p, const char *value)
+{
+    (void)value;
+    p->logs_in = true;
+}
+
 static void pass_time(struct play *p, const char *value)
 {
     settle(p);
@@ -448,6 +457,7 @@ static const struct {
     { "smtputf8", set_smtputf8 },   /* was said of the last mail; "header": it is needed there */
     { "requiretls", set_requiretls }, /* was said of the last mail */
     { "priority", set_priority },     /* of the last mail */
+    { "login", set_login },           /* the route has credentials */
     { "probe", set_probe },           /* the last mail is none: only its RCPT is asked for */
     { "along", set_along },           /* the next mail leaves with the end of the one before */
     { "hold", set_hold },             /* on: the queue gives no content; off: it does */

@@ -55,6 +55,21 @@ static void another_host_does_not_serve(void **state)
     assert_true(pool_key_serves(&has, &needs));
 }
 
+static void a_session_of_another_route_does_not_serve(void **state)
+{
+    char one[POOL_KEY_TEXT_SIZE], other[POOL_KEY_TEXT_SIZE];
+    struct pool_key has = flawless(), needs = flawless();
+
+    (void)state;
+    strcpy(has.chooser, "route a");
+    assert_false(pool_key_serves(&has, &needs));
+    strcpy(needs.chooser, "route b");
+    assert_false(pool_key_serves(&has, &needs));
+    assert_false(span_equal(pool_key_text(&has, one), pool_key_text(&needs, other)));
+    strcpy(needs.chooser, "route a");
+    assert_true(pool_key_serves(&has, &needs));
+}
+
 static void identity_verified_for_another_name_does_not_serve(void **state)
 {
     struct pool_key has = flawless(), needs = flawless();
@@ -226,6 +241,8 @@ int main(void)
         T("a session with another address does not serve", another_address_does_not_serve),
         T("a session with another MX host does not serve, whatever the case of its name",
           another_host_does_not_serve),
+        T("a session of one route does not serve mail of another, or of none",
+          a_session_of_another_route_does_not_serve),
         T("an identity verified for another name, or for none, does not serve",
           identity_verified_for_another_name_does_not_serve),
         T("a session judged with other roots does not serve",

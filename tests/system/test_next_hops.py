@@ -1,0 +1,190 @@
+"""Routes over the wire: logging in, implicit TLS, levels, fall-back, and whose policy counts."""
+import hashlib
+import os
+import smtplib
+import ssl
+import subprocess
+import time
+
+import pytest
+import table
+from client import send
+from services import wait_until
+from test_policy import arrived, wait_arrived
+
+EXIM = "mx.exim.test"
+
+
+def to(name, hop, **more):
+    """A route of that name for the domain NAME.hops.test."""
+    return {"name": name, "recipients": [f"{name}.hops.test"], "next-hop": hop,
+            **{k.replace("_", "-"): v for k, v in more.items()}}
+
+
+def digest_of(host, what):
+    """SHA-256 of the certificate that a host shows, or of its key, as openssl sees it."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with smtplib.SMTP(table.MX_ADDRESSES[host][0], timeout=10) as client:
+        client.starttls(context=context)
+        der = client.sock.getpeercert(True)
+    if what == "key-sha256":
+        words = "openssl x509 -inform DER -pubkey -noout | openssl pkey -pubin -outform DER"
+        der = subprocess.run(["sh", "-c", words], input=der, capture_output=True, check=True).stdout
+    return f"{what}:{hashlib.sha256(der).hexdigest()}"
+
+
+def secret(folder, name, text):
+    path = f"{folder}/{name}"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as f:
+        f.write(text + "\n")
+    return path
+
+
+@pytest.fixture(scope="module", name="secrets")
+def fixture_secrets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("secrets")
+    return {name: secret(folder, name, text) for name, text in {
+        "ada": f"{table.USER}:{table.PASSWORD}", "bob": f"bob:{table.PASSWORD}",
+        "wrong": f"{table.USER}:not this"}.items()}
+
+
+@pytest.fixture(name="hops")
+def fixture_hops(lab, make_relay):
+    """Makes a running relay with these routes."""
+    def make(*routes, **settings):
+        relay = make_relay(retry_first="2s", retry_max="4s", log_level="debug", connection_idle="1s",
+                           routes=tuple(routes), **settings)
+        return relay.start()
+    return make
+
+
+def mail(name):
+    return send(f"you@{name}.hops.test")
+
+
+def test_a_real_server_takes_mail_of_who_logs_in(lab, hops, secrets):
+    """STARTTLS and PLAIN on 587; TLS from the first byte and LOGIN on 465; two who share nothing."""
+    exim = lab.peer("exim", "mx")
+    relay = hops(to("submit", f"[{EXIM}]:587", tls="verify", credentials=secrets["ada"]),
+                 to("sealed", f"[{EXIM}]", tls="verify", implicit_tls="on", credentials=secrets["ada"]),
+                 to("other", f"[{EXIM}]:587", tls="encrypt", credentials=secrets["bob"]))
+    for name in ("submit", "sealed", "other"):
+        message = mail(name)
+        assert message.body.replace(b"\r\n", b"\n") in exim.wait_for(message.id.encode())
+        relay.wait_delivery(f"you@{name}.hops.test", "delivered")
+    log = exim.log()
+    assert f"A=plain:{table.USER}" in log and f"A=login:{table.USER}" in log
+    assert "A=plain:bob" in log, "his mail did not go over ada's session"
+    assert not relay.events("login-failed")
+
+
+def test_a_wrong_password_lets_mail_wait_and_says_whose_it_is(lab, hops, secrets):
+    lab.peer("exim", "mx")
+    relay = hops(to("locked", f"[{EXIM}]:587", tls="verify", credentials=secrets["wrong"]))
+    mail("locked")
+    event = relay.wait_event("login-failed", 10, route="locked", mx=EXIM)
+    assert event["credentials"] == secrets["wrong"] and event["said"].startswith("535")
+    event = relay.wait_delivery("you@locked.hops.test", "deferred")
+    assert event["status"].startswith("4.7.") and secrets["wrong"] in event["reply"]
+    assert "route locked" in event["reply"]
+    assert len(relay.queue()) == 1 and "not this" not in open(relay.log_file, encoding="utf-8").read()
+    with open(secrets["wrong"], "w", encoding="utf-8") as f:      # mended: it goes at the next try
+        f.write(f"{table.USER}:{table.PASSWORD}\n")
+    relay.wait_delivery("you@locked.hops.test", "delivered", 20)
+
+
+def test_a_host_that_offers_no_login_lets_mail_wait(lab, hops, secrets):
+    relay = hops(to("mute", "[mx.nopolicy.test]", tls="verify", credentials=secrets["ada"]),
+                 to("bare", "[mx.nopolicy-notls.test]", tls="encrypt", credentials=secrets["ada"]))
+    message = mail("mute")
+    event = relay.wait_delivery("you@mute.hops.test", "deferred")
+    assert "no mechanism" in event["reply"] and "route mute" in event["reply"]
+    bare = mail("bare")
+    event = relay.wait_delivery("you@bare.hops.test", "deferred")
+    assert "no STARTTLS offered" in event["reply"] and event["status"] == "4.7.5"
+    assert not arrived(lab, message) and not arrived(lab, bare)
+
+
+def test_another_waxseal_is_logged_in_to_by_scram_bound_to_the_session(lab, make_relay, secrets):
+    """It verifies our proof and we verify its signature; -PLUS ties both to the TLS session."""
+    certificate, key = lab.certificate(table.RELAY_NAME)
+    server = make_relay(listeners=({"address": f"{table.RELAY_ADDRESS}:587", "relay-from": ["127.0.0.0/8"],
+                                    "tls-certificate": certificate, "tls-key": key},
+                                   {"address": "127.0.0.3:25"}))
+    server.address = ("127.0.0.3", 25)
+    server.write(users_file=f"{server.folder}/users")
+    done = subprocess.run([os.environ["WAXSEAL"], "user", "add", table.USER, "--config", server.configuration],
+                          input=table.PASSWORD + "\n", capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    server.start()
+    relay = make_relay(log_level="debug", routes=({
+        "name": "up", "next-hop": f"[{table.RELAY_NAME}]:587", "tls": "verify",
+        "credentials": secrets["ada"]},)).start()
+    message = send("you@nopolicy.test")
+    relay.wait_delivery("you@nopolicy.test", "delivered")
+    assert server.wait_event("auth", 5, user=table.USER)["mechanism"].upper() == "SCRAM-SHA-256-PLUS"
+    wait_arrived(lab, message)
+
+
+def test_a_certificate_must_be_for_the_next_hop_or_listed(lab, hops):
+    good, own = "mx.nopolicy.test", "mx.nopolicy-selfsigned.test"
+    relay = hops(
+        to("named", "[mx.nopolicy.test]", tls="verify"),
+        to("misnamed", "[mx.wrongname.test]", tls="verify"),
+        to("pinned", "[mx.nopolicy-selfsigned.test]", tls="fingerprint",
+           tls_fingerprints=[digest_of(good, "sha256"), digest_of(own, "sha256")]),
+        to("keyed", "[mx.nopolicy-selfsigned.test]", tls="fingerprint",
+           tls_fingerprints=[digest_of(own, "key-sha256")]),
+        to("unpinned", "[mx.nopolicy.test]", tls="fingerprint", tls_fingerprints=["sha256:" + 64 * "0"]))
+    for name in ("named", "pinned", "keyed"):
+        wait_arrived(lab, mail(name))
+    refused = [mail("misnamed"), mail("unpinned")]
+    event = relay.wait_delivery("you@misnamed.hops.test", "deferred")
+    assert "certificate for another name" in event["reply"] and "route misnamed" in event["reply"]
+    event = relay.wait_delivery("you@unpinned.hops.test", "deferred")
+    assert "certificate not listed" in event["reply"] and event["status"] == "4.7.5"
+    assert not any(arrived(lab, message) for message in refused)
+
+
+def test_the_next_of_several_hosts_is_tried_when_the_first_is_down(lab, hops):
+    relay = hops(to("steady", ["[mx.mx-refused.test] priority 10", "no-such-domain.test priority 15",
+                               "[mx.nopolicy.test] priority 20"]))
+    got = wait_arrived(lab, mail("steady"))
+    assert got["host"] == "mx.nopolicy.test"
+    relay.wait_delivery("you@steady.hops.test", "delivered")
+
+
+def test_a_next_hop_that_does_not_resolve_lets_mail_wait(lab, hops):
+    relay = hops(to("lost", "no-such-domain.test"), to("blind", "[no-such-host.test]"),
+                 to("narrow", "mx", families="ipv6"))
+    for name in ("lost", "blind"):
+        mail(name)
+        event = relay.wait_delivery(f"you@{name}.hops.test")
+        assert event["outcome"] == "deferred" and event["status"] in ("4.3.5", "4.4.4"), event.text
+    assert not relay.events("delivery", outcome="failed")
+
+
+def test_a_named_next_hop_brings_its_own_policy(lab, hops):
+    """RFC 8461 section 3.4: its domain's, not the recipients'; a route takes nothing from it."""
+    relay = hops(to("strict", "wrongname.test", tls="may"), to("fine", "good.test", tls="none"))
+    message = mail("strict")
+    event = relay.wait_delivery("you@strict.hops.test", "deferred")
+    assert "MTA-STS policy of wrongname.test" in event["reply"]
+    assert not arrived(lab, message)
+    assert wait_arrived(lab, mail("fine"))["tls"], "the policy wins over tls = none"
+
+
+def test_a_route_has_its_own_source_and_name(lab, hops):
+    lab.dns.set("hops.test", "MX", "10 mx.nopolicy.test.")
+    lab.dns.set("sourced.hops.test", "MX", "10 mx.nopolicy.test.")
+    lab.dns.set("plain.hops.test", "MX", "10 mx.nopolicy.test.")
+    hops(to("sourced", "mx", source_address=[table.CLIENT_ADDRESS], hostname="out.relay.test",
+            families="ipv4"))
+    since = time.time()
+    assert wait_arrived(lab, mail("sourced"))["peer"] == table.CLIENT_ADDRESS
+    plain = wait_arrived(lab, mail("plain"))
+    assert plain["peer"] != table.CLIENT_ADDRESS, "mail without the route does not share its session"
+    said = [e for e in lab.events(since=since) if "out.relay.test" in str(e)]
+    wait_until(lambda: said or [e for e in lab.events(since=since) if "out.relay.test" in str(e)], 5,
+               "EHLO with the route's name")
