@@ -58,6 +58,7 @@ static void take_settings(struct queue *q)
     const struct settings *settings = role_settings(q->role);
 
     store_set_limits(q->store, store_limits_of(settings));
+    streams_set_messages_max(q->streams, settings->queue_messages_max);
     store_set_schedule(q->store, settings);
     workers_set_notify(q->workers, notify_settings_of(settings));
     hosts_set(workers_hosts(q->workers), settings->host_connections);

@@ -30,6 +30,8 @@ struct streams {
     void *ctx;
     struct list inlets;
     uint64_t in_flight;    /* content bytes received and not committed */
+    uint64_t open;         /* messages on their way in */
+    uint64_t messages_max; /* queue-messages-max */
     int64_t full_until_ms; /* the disk was full */
     bool full;
 };
@@ -82,6 +84,11 @@ static uint64_t bytes_held(const struct streams *s)
     return store_usage(s->store).bytes + s->in_flight;
 }
 
+static uint64_t messages_held(const struct streams *s)
+{
+    return store_usage(s->store).messages + s->open;
+}
+
 static void say_state(const struct streams *s, struct inlet *inlet)
 {
     Ipc__QueueState state = IPC__QUEUE_STATE__INIT;
@@ -90,16 +97,27 @@ static void say_state(const struct streams *s, struct inlet *inlet)
     channel_send(inlet->channel, FRAME_QUEUE_STATE, &state.base, nothing);
 }
 
+/* When it was full before it takes more to have room again: no flapping at the limit. */
+static bool is_at_limit(const struct streams *s)
+{
+    uint64_t bytes_most = store_bytes_max(s->store);
+    uint64_t bytes_margin = FULL_MARGIN;
+    uint64_t messages_margin = 1;
+
+    if (s->full) {
+        bytes_margin = bytes_most / EMPTIER_PART;
+        messages_margin += s->messages_max / EMPTIER_PART;
+    }
+    return bytes_held(s) + bytes_margin > bytes_most ||
+           messages_held(s) + messages_margin > s->messages_max;
+}
+
 void streams_check_room(struct streams *streams)
 {
-    uint64_t most = store_bytes_max(streams->store);
-    uint64_t held = bytes_held(streams);
     struct inlet *inlet;
-    bool full = held + FULL_MARGIN > most || loop_now(streams->loop) < streams->full_until_ms ||
+    bool full = is_at_limit(streams) || loop_now(streams->loop) < streams->full_until_ms ||
                 store_disk_is_low(streams->store);
 
-    if (streams->full && held + most / EMPTIER_PART > most)
-        full = true; /* no flapping at the limit */
     if (full == streams->full)
         return;
     streams->full = full;
@@ -113,16 +131,22 @@ void streams_check_room(struct streams *streams)
     }
 }
 
+void streams_set_messages_max(struct streams *streams, uint64_t messages_max)
+{
+    streams->messages_max = messages_max;
+}
+
 bool streams_are_full(const struct streams *streams)
 {
     return streams->full;
 }
 
+/* For one of those that are open, of which so many bytes are to come. */
 static bool has_room_for(const struct streams *s, uint64_t bytes)
 {
     uint64_t most = store_bytes_max(s->store);
 
-    return bytes_held(s) <= most && bytes <= most - bytes_held(s);
+    return messages_held(s) <= s->messages_max && bytes_held(s) <= most && bytes <= most - bytes_held(s);
 }
 
 /* ---- the end of a stream ------------------------------------------------------------------ */
@@ -149,6 +173,7 @@ static void discharge(struct stream *stream)
 static void stream_free(struct streams *s, struct stream *stream)
 {
     discharge(stream);
+    s->open--;
     s->in_flight -= buf_len(&stream->content);
     if (stream->inlet)
         map_remove_number(stream->inlet->by_number, stream->number);
@@ -321,6 +346,7 @@ static struct stream *stream_new(struct inlet *inlet, uint64_t number)
 {
     struct stream *stream = memory_new(sizeof(*stream));
 
+    inlet->streams->open++;
     stream->inlet = inlet;
     stream->number = number;
     stream->id = store_new_id(inlet->streams->store);

@@ -264,6 +264,8 @@ const struct setting settings_table[] = {
       " 421." },
     { NULL, "queue-size-max", &setting_size, "\"8G\"", "1M to 16T", AT(queue_bytes_max),
       "The most the queue may hold; beyond it new mail gets 452." },
+    { NULL, "queue-messages-max", &setting_number, "10000000", "100 to 1000000000",
+      AT(queue_messages_max), "The same in messages." },
     { NULL, "history-days", &setting_number, "7", "1 to 3650", AT(history_days),
       "Days for which \"waxseal trace\" knows what became of a message." },
     { NULL, "history-size", &setting_size, "\"1G\"", "1M to 1T", AT(history_bytes_max),

@@ -301,6 +301,7 @@ struct settings {
     unsigned max_errors;
     unsigned max_idle_commands;
     uint64_t queue_bytes_max;
+    unsigned queue_messages_max;
     unsigned history_days;
     uint64_t history_bytes_max;
     unsigned hop_connections;     /* to one next hop at a time */

@@ -626,6 +626,33 @@ static void a_full_queue_refuses_and_goes_on_delivering(void **state)
     send_and_wait(100000);
 }
 
+static void beyond_so_many_messages_none_is_taken_until_there_is_room(void **state)
+{
+    (void)state;
+    enum { MOST = 100 };
+    unsigned taken = 0;
+    restart("log-level = \"error\"; queue-messages-max = 100;");
+    unsigned before = rig.done_count;
+    for (int i = 0; i < MOST; i++)
+        rig_send_one(&rig, "ada@sender.test", "bob@example.net", 100);
+    assert_true(rig_wait(&rig, &rig.done_count, before + MOST));
+    for (int i = 0; i < 10; i++)
+        rig_send_one(&rig, "ada@sender.test", "bob@example.net", 100);
+    assert_true(rig_wait(&rig, &rig.done_count, before + MOST + 10));
+    for (unsigned i = before; i < before + MOST + 10; i++)
+        taken += rig.outcomes[i] == ACCEPT_DONE;
+    assert_int_equal(taken, MOST);
+    rig_idle(&rig, 1500);
+    assert_true(queue_client_is_full(rig.smtpd));
+    rig.answers_itself = true;
+    rig.kind = IPC__RESULT_KIND__DELIVERED;
+    rig_attach_worker(&rig, 50, NULL, 0);
+    assert_true(rig_wait(&rig, &rig.job_count, MOST));
+    rig_idle(&rig, 1500);
+    assert_false(queue_client_is_full(rig.smtpd));
+    send_and_wait(100);
+}
+
 static void nonsense_from_a_worker_ends_its_channel_alone(void **state)
 {
     (void)state;
@@ -743,6 +770,8 @@ int main(void)
              another_workers_recipients_cannot_be_settled),
         TEST("a full queue refuses mail and goes on delivering",
              a_full_queue_refuses_and_goes_on_delivering),
+        TEST("beyond queue-messages-max no message is taken until some are delivered",
+             beyond_so_many_messages_none_is_taken_until_there_is_room),
         TEST("nonsense from a worker ends its channel and nothing else",
              nonsense_from_a_worker_ends_its_channel_alone),
         TEST("a worker that pulls content without reading it is ended",
