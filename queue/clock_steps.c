@@ -81,7 +81,6 @@ struct clock_steps *clock_steps_new(const struct dispatch_parts *parts, struct d
     steps->dispatch = dispatch;
     steps->again = loop_timer_new(parts->loop, on_again, steps);
     steps->offset_ms = utc_ms - monotonic_ms;
-    steps->sweep.kind = SWEEP_PULL_IN;
     steps->sweep.operation.done = on_swept;
     if (store_clock_stepped_back(parts->store))
         pull_in(steps);

@@ -1,7 +1,7 @@
 /*
- * control - the operator's requests to the queue: list, summary, show, retry, counts.  Called by
- * queue; answers JSON (docs/storage.md names the members).  Reading happens in short transactions,
- * a page at a time.
+ * control - the operator's requests to the queue.  Called by queue; answers JSON (docs/storage.md
+ * names the members).  Lists are in control_lists, changes of what waits in control_changes; all of
+ * it happens in short transactions.  What comes in was written by whoever reached the socket.
  */
 #ifndef WAXSEAL_QUEUE_CONTROL_H
 #define WAXSEAL_QUEUE_CONTROL_H
@@ -9,13 +9,22 @@
 #include "lib/ipc/role.h"
 #include "queue/committer.h"
 #include "queue/dispatch.h"
+#include "queue/notify.h"
 
 struct control {
     struct loop *loop;
     struct store *store;
     struct committer *committer;
     struct dispatch *dispatch;
+    struct leases *leases;
+    const struct role *role; /* whose settings are asked */
+    const struct notify_settings *notify;
+    struct list changes; /* the first is under way */
+    struct list counts;
 };
+void control_init(struct control *control);
+/* After the committer has ended, before what is pointed to is freed. */
+void control_end(struct control *control);
 
 /* Answers a request, now or later. */
 void control_answer(struct control *control, struct role_request *request);

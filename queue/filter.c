@@ -111,9 +111,9 @@ static struct error *take_next_hop(struct filter *f, struct span name, struct sp
     return take_text(f, FILTER_NEXT_HOP, name, value);
 }
 
-static struct error *take_reason(struct filter *f, struct span name, struct span value)
+static struct error *take_reply(struct filter *f, struct span name, struct span value)
 {
-    return take_text(f, FILTER_REASON, name, value);
+    return take_text(f, FILTER_REPLY, name, value);
 }
 
 static struct error *take_listener(struct filter *f, struct span name, struct span value)
@@ -174,12 +174,12 @@ static struct error *take_state(struct filter *f, struct span name, struct span 
 
 static struct error *(*const takers[])(struct filter *, struct span, struct span) = {
     take_id,       take_sender,  take_recipient, take_domain,  take_next_hop,
-    take_older,    take_younger, take_larger,    take_smaller, take_reason,
+    take_older,    take_younger, take_larger,    take_smaller, take_reply,
     take_listener, take_user,    take_state,
 };
 const char *const filter_names[] = {
     "id",     "sender",  "recipient", "domain",   "next-hop", "older", "younger",
-    "larger", "smaller", "reason",    "listener", "user",     "state",
+    "larger", "smaller", "reply",     "listener", "user",     "state",
 };
 enum { NAMES = sizeof(filter_names) / sizeof(filter_names[0]) };
 const unsigned filter_name_count = NAMES;
@@ -220,9 +220,9 @@ static bool sender_matches(struct span pattern, struct span sender)
     return span_equal(pattern, SPAN("<>")) ? sender.len == 0 : filter_glob(pattern, sender);
 }
 
-static bool reason_matches(struct span pattern, const struct filter_facts *facts)
+static bool reply_matches(struct span pattern, const struct filter_facts *facts)
 {
-    struct span reply = facts->texts[FILTER_REASON];
+    struct span reply = facts->texts[FILTER_REPLY];
 
     if (is_pattern(pattern))
         return filter_glob(pattern, reply) || filter_glob(pattern, facts->status);
@@ -241,14 +241,15 @@ static bool text_matches(const struct filter *filter, enum filter_text which,
         return domain_matches(pattern, facts->texts[which]);
     if (which == FILTER_SENDER)
         return sender_matches(pattern, facts->texts[which]);
-    if (which == FILTER_REASON)
-        return reason_matches(pattern, facts);
+    if (which == FILTER_REPLY)
+        return reply_matches(pattern, facts);
     return filter_glob(pattern, facts->texts[which]);
 }
 
 static bool numbers_match(const struct filter *filter, const struct filter_facts *facts)
 {
-    return (filter->id == 0 || filter->id == facts->id) && facts->age_ms >= filter->older_ms &&
+    return (filter->id == 0 || filter->id == facts->id) &&
+           (filter->older_ms == 0 || facts->age_ms >= filter->older_ms) &&
            (filter->younger_ms == 0 || facts->age_ms < filter->younger_ms) &&
            facts->size >= filter->larger &&
            (filter->smaller == 0 || facts->size < filter->smaller) &&

@@ -30,15 +30,15 @@ enum filter_text {
     FILTER_RECIPIENT, /* the forward-path */
     FILTER_DOMAIN,    /* its domain; ".example.org": all below */
     FILTER_NEXT_HOP,
-    FILTER_REASON, /* a part of the last reply, or the beginning of the last status */
+    FILTER_REPLY, /* a part of the last reply, or the beginning of the last status */
     FILTER_LISTENER,
     FILTER_USER,
     FILTER_TEXTS,
 };
 struct filter_facts {
     uint64_t id;
-    struct span texts[FILTER_TEXTS]; /* of REASON: the last reply */
-    struct span status;              /* of the last reply, "4.4.1" */
+    struct span texts[FILTER_TEXTS];
+    struct span status; /* of the last reply, "4.4.1" */
     int64_t age_ms;
     uint64_t size;
     enum waiting_state state;

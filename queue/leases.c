@@ -137,6 +137,12 @@ bool lease_has(const struct lease *lease, uint32_t number)
 
 bool lease_covers(const struct leases *leases, uint64_t id, uint32_t number)
 {
+    return lease_covers_besides(leases, id, number, NULL);
+}
+
+bool lease_covers_besides(const struct leases *leases, uint64_t id, uint32_t number,
+                          const struct lease *besides)
+{
     const struct leased_message *message = map_get_number(leases->messages, id);
     struct lease *lease;
 
@@ -144,10 +150,25 @@ bool lease_covers(const struct leases *leases, uint64_t id, uint32_t number)
         return false;
     LIST_EACH(lease, &message->leases, struct lease, of_message)
     {
-        if (lease_has(lease, number))
+        if (lease != besides && lease_has(lease, number))
             return true;
     }
     return false;
+}
+
+struct lease *lease_of_holder(const struct leases *leases, uint64_t id, uint32_t number)
+{
+    const struct leased_message *message = map_get_number(leases->messages, id);
+    struct lease *lease;
+
+    if (!message)
+        return NULL;
+    LIST_EACH(lease, &message->leases, struct lease, of_message)
+    {
+        if (lease->holder && lease_has(lease, number))
+            return lease;
+    }
+    return NULL;
 }
 
 size_t lease_count(const struct leases *leases)

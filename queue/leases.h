@@ -46,6 +46,11 @@ void lease_end(struct leases *leases, struct lease **lease);
 struct lease *lease_find(const struct leases *leases, uint64_t number);
 /* Is that recipient with somebody? */
 bool lease_covers(const struct leases *leases, uint64_t id, uint32_t number);
+/* ... with somebody else than the holder of this lease? */
+bool lease_covers_besides(const struct leases *leases, uint64_t id, uint32_t number,
+                          const struct lease *besides);
+/* The lease by which a worker has it; NULL: none has. */
+struct lease *lease_of_holder(const struct leases *leases, uint64_t id, uint32_t number);
 /* Does this lease hold the recipient? */
 bool lease_has(const struct lease *lease, uint32_t number);
 size_t lease_count(const struct leases *leases);

@@ -60,7 +60,8 @@ static void take_settings(struct queue *q)
     store_set_limits(q->store, store_limits_of(settings));
     streams_set_messages_max(q->streams, settings->queue_messages_max);
     store_set_schedule(q->store, settings);
-    workers_set_notify(q->workers, notify_settings_of(settings));
+    q->control.notify = notify_settings_of(settings);
+    workers_set_notify(q->workers, q->control.notify);
     hosts_set(workers_hosts(q->workers), settings->host_connections);
     dispatch_set(workers_dispatch(q->workers), settings->delivery == DELIVERY_HOLD,
                  settings->hop_connections * JOBS_PER_CONNECTION);
@@ -251,7 +252,15 @@ static void open_parts(struct queue *q)
     q->workers = workers_new(&parts);
     q->probes = probes_new(q->loop, send_probe, q);
     workers_set_probes(q->workers, q->probes);
-    q->control = (struct control){ q->loop, q->store, q->committer, workers_dispatch(q->workers) };
+    q->control = (struct control){
+        .loop = q->loop,
+        .store = q->store,
+        .committer = q->committer,
+        .dispatch = workers_dispatch(q->workers),
+        .leases = q->leases,
+        .role = q->role,
+    };
+    control_init(&q->control);
     take_settings(q);
     struct error *err = sweep_unfinished(q);
     if (err)
@@ -274,6 +283,7 @@ static void close_parts(struct queue *q)
     loop_timer_free(&q->check_timer);
     loop_timer_free(&q->drain_timer);
     clock_steps_free(&q->clock_steps);
+    control_end(&q->control);
     workers_free(&q->workers);
     streams_free(&q->streams);
     probes_free(&q->probes);

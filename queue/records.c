@@ -191,6 +191,30 @@ struct record_key key_of_meta(const char *name)
     return key;
 }
 
+struct record_key key_of_suspended(struct span hop)
+{
+    struct record_key key = key_of_meta(SUSPENDED_PREFIX);
+
+    put_bytes(&key, hop);
+    return key;
+}
+
+struct record_key key_of_note(uint64_t id, uint32_t number, uint32_t serial)
+{
+    struct record_key key = key_of_part(id, number);
+
+    put_number(&key, serial, 4);
+    return key;
+}
+
+bool key_read_note(struct span key, uint64_t *out_id, uint32_t *out_number, uint32_t *out_serial)
+{
+    if (key.len != 16)
+        return false;
+    *out_serial = (uint32_t)number_at(key.data + 12, 4);
+    return key_read_part(span_first(key, 12), out_id, out_number);
+}
+
 /* ---- values ------------------------------------------------------------------------------- */
 
 void record_write_number(uint64_t number, char room[RECORD_NUMBER_SIZE])

@@ -58,6 +58,10 @@ bool key_read_id(struct span key, uint64_t *out_id);
 struct record_key key_of_part(uint64_t id, uint32_t part);
 bool key_read_part(struct span key, uint64_t *out_id, uint32_t *out_part);
 
+/* history: what happened to a recipient before it was final (serial); behind its final row */
+struct record_key key_of_note(uint64_t id, uint32_t number, uint32_t serial);
+bool key_read_note(struct span key, uint64_t *out_id, uint32_t *out_number, uint32_t *out_serial);
+
 /* due */
 enum due_class { DUE_URGENT, DUE_FIRST, DUE_RETRY, DUE_SUSPECT, DUE_LOW, DUE_CLASSES };
 /* Priority comes before "first attempt or retry" (design.md section 3). */
@@ -89,6 +93,9 @@ bool key_read_host(struct span key, enum host_kind *out_kind, struct span *out_n
 
 /* meta */
 struct record_key key_of_meta(const char *name);
+/* A row without a record for each hop that an operator suspended. */
+#define SUSPENDED_PREFIX "suspended:"
+struct record_key key_of_suspended(struct span hop);
 
 /* Plain numbers in meta. */
 enum { RECORD_NUMBER_SIZE = 8 };

@@ -49,6 +49,7 @@ struct store {
     atomic_uint_fast64_t history_bytes_max;
     pthread_mutex_t schedule_lock; /* for the pointer; what it points to never changes */
     struct schedule *schedule;
+    atomic_int_fast64_t history_ms_max;
 };
 
 /* ---- limits, schedule, counts: set in the loop, read in the committer's thread -----------------
@@ -56,11 +57,10 @@ struct store {
 
 struct store_limits store_limits_of(const struct settings *settings)
 {
-    uint64_t part = settings->queue_bytes_max / 16;
-
     return (struct store_limits){
         .bytes_max = settings->queue_bytes_max,
-        .history_bytes_max = part < 256 * MIB ? part : 256 * MIB,
+        .history_bytes_max = settings->history_bytes_max,
+        .history_ms_max = settings->history_days * DAY_MS,
     };
 }
 
@@ -71,6 +71,7 @@ void store_set_limits(struct store *store, struct store_limits limits)
         limits.bytes_max = store->map_bytes / 2;
     atomic_store(&store->bytes_max, limits.bytes_max);
     atomic_store(&store->history_bytes_max, limits.history_bytes_max);
+    atomic_store(&store->history_ms_max, limits.history_ms_max);
 }
 
 void store_set_schedule(struct store *store, const struct settings *settings)
@@ -222,7 +223,8 @@ struct error *store_begin(struct store *store, struct store_txn *out_txn)
         .kv = kv,
         .arena = &store->arena,
         .schedule = store_schedule(store),
-        .limits = { store_bytes_max(store), atomic_load(&store->history_bytes_max) },
+        .limits = { store_bytes_max(store), atomic_load(&store->history_bytes_max),
+                    atomic_load(&store->history_ms_max) },
         .usage = store->usage,
         .now_ms = now_ms,
         .hops = store->hops,

@@ -20,7 +20,8 @@ struct store_txn;
 
 struct store_limits {
     uint64_t bytes_max;         /* queue-size-max */
-    uint64_t history_bytes_max; /* decision records of finished messages */
+    uint64_t history_bytes_max; /* history-size */
+    int64_t history_ms_max;     /* history-days */
 };
 struct store_limits store_limits_of(const struct settings *settings);
 

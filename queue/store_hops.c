@@ -1,10 +1,12 @@
 #include "queue/store_hops.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/list.h"
 #include "lib/base/map.h"
 #include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
 #include "queue/ages.h"
 
 /* One hop touched in this transaction. */
@@ -14,6 +16,8 @@ struct hop_row {
     struct span name; /* lent from the key */
     Queue__HopRecord record;
     struct ages ages;
+    char *operator_reason; /* what the record points to */
+    bool suspension_changed;
 };
 
 struct hops {
@@ -36,6 +40,7 @@ void hops_reset(struct hops *hops)
         struct hop_row *row = LIST_FIRST(&hops->rows, struct hop_row, others);
         map_remove(hops->by_name, row->name);
         list_remove(&row->others);
+        free(row->operator_reason);
         free(row);
     }
 }
@@ -50,7 +55,17 @@ void hops_free(struct hops **hops)
     *hops = NULL;
 }
 
-/* Numbers, and the ages in room of their own: nothing points into the arena. */
+static void set_suspension(struct hop_row *row, int64_t until_ms, struct span reason, uint32_t by)
+{
+    free(row->operator_reason);
+    row->operator_reason = memory_new(reason.len + 1);
+    memcpy(row->operator_reason, reason.len > 0 ? reason.data : "", reason.len);
+    row->record.operator_until_utc_ms = until_ms;
+    row->record.operator_reason = bytes_of_span((struct span){ row->operator_reason, reason.len });
+    row->record.operator_by = by;
+}
+
+/* Numbers, and texts and ages in room of their own: nothing points into the arena. */
 static void row_load(struct hop_row *row, const Queue__HopRecord *stored)
 {
     row->record.waiting = stored->waiting;
@@ -59,6 +74,9 @@ static void row_load(struct hop_row *row, const Queue__HopRecord *stored)
     row->record.failures = stored->failures;
     row->record.wake_utc_ms = stored->wake_utc_ms;
     row->record.counted_deferred = stored->counted_deferred;
+    if (stored->operator_until_utc_ms != 0)
+        set_suspension(row, stored->operator_until_utc_ms, span_of_bytes(stored->operator_reason),
+                       stored->operator_by);
     ages_load(&row->ages, stored);
 }
 
@@ -89,17 +107,28 @@ static struct error *row_of(struct store_txn *txn, struct span hop, struct hop_r
     return NULL;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* When it is to be looked at; 0: never by itself.  A hop at which nothing waits is looked at when
+ * its suspension ends, for then its row may go. */
 static int64_t wake_of(const Queue__HopRecord *hop)
 {
-    int64_t rest_ms = hop->suspended_until_utc_ms;
+    int64_t until_ms = hop->operator_until_utc_ms;
 
-    return rest_ms > hop->earliest_utc_ms ? rest_ms : hop->earliest_utc_ms;
+    if (until_ms == INT64_MAX)
+        return 0;
+    if (hop->waiting == 0)
+        return until_ms;
+    return later(until_ms, later(hop->suspended_until_utc_ms, hop->earliest_utc_ms));
 }
 
 /* Moves the hop's row in `wake`, which is keyed by its time. */
 static struct error *flush_wake(struct store_txn *txn, struct hop_row *row)
 {
-    int64_t wake_ms = row->record.waiting > 0 ? wake_of(&row->record) : 0;
+    int64_t wake_ms = wake_of(&row->record);
     struct error *err = NULL;
 
     if (wake_ms == row->record.wake_utc_ms)
@@ -127,14 +156,33 @@ static void count_deferred(struct store_txn *txn, struct hop_row *row)
     row->record.counted_deferred = is_deferred;
 }
 
+/* One whose time is over is none; `meta` lists the others, for they are few among many hops. */
+static struct error *flush_suspension(struct store_txn *txn, struct hop_row *row)
+{
+    struct record_key key = key_of_suspended(row->name);
+
+    if (row->record.operator_until_utc_ms != 0 &&
+        row->record.operator_until_utc_ms <= txn->now_ms) {
+        set_suspension(row, 0, SPAN(""), 0);
+        row->suspension_changed = true;
+    }
+    if (!row->suspension_changed)
+        return NULL;
+    if (row->record.operator_until_utc_ms == 0)
+        return store_remove(txn, TABLE_META, &key);
+    return kv_put(txn->kv, TABLE_META, key_span(&key), SPAN(""));
+}
+
 static struct error *flush_row(struct store_txn *txn, struct hop_row *row)
 {
-    struct error *err = flush_wake(txn, row);
+    struct error *err = flush_suspension(txn, row);
 
+    if (!err)
+        err = flush_wake(txn, row);
     if (err)
         return err;
     count_deferred(txn, row);
-    if (row->record.waiting == 0)
+    if (row->record.waiting == 0 && row->record.operator_until_utc_ms == 0)
         return store_remove(txn, TABLE_HOP, &row->key); /* nothing waits: nothing to remember */
     ages_store(&row->ages, &row->record);
     return store_put(txn, TABLE_HOP, &row->key, &row->record.base);
@@ -206,6 +254,34 @@ struct error *hops_revive(struct store_txn *txn, struct span hop)
         return err;
     row->record.failures = 0;
     row->record.suspended_until_utc_ms = 0;
+    return NULL;
+}
+
+struct error *hops_suspend(struct store_txn *txn, struct span hop, int64_t until_ms,
+                           struct span reason, uint32_t by)
+{
+    struct hop_row *row;
+    struct error *err = row_of(txn, hop, &row);
+
+    if (err)
+        return err;
+    set_suspension(row, until_ms, reason, by);
+    row->suspension_changed = true;
+    return NULL;
+}
+
+struct error *hops_resume(struct store_txn *txn, struct span hop, bool *out_was_suspended)
+{
+    struct hop_row *row;
+    struct error *err = row_of(txn, hop, &row);
+
+    if (err)
+        return err;
+    *out_was_suspended = row->record.operator_until_utc_ms > txn->now_ms;
+    if (row->record.operator_until_utc_ms == 0)
+        return NULL;
+    set_suspension(row, 0, SPAN(""), 0);
+    row->suspension_changed = true;
     return NULL;
 }
 

@@ -3,8 +3,8 @@
  * `wake`.  Called by the store's operations.  Counts and wake times of a batch are gathered here
  * and written once, at its end.
  *
- * The row in `wake` is never later than the earliest row in `due`, or the end of the hop's rest; it
- * may be earlier: dispatch then finds nothing and asks for hops_correct.
+ * The row in `wake` is never later than the earliest row in `due`, or the end of the hop's rest or
+ * suspension; it may be earlier: dispatch then finds nothing and asks for hops_correct.
  */
 #ifndef WAXSEAL_QUEUE_STORE_HOPS_H
 #define WAXSEAL_QUEUE_STORE_HOPS_H
@@ -35,6 +35,14 @@ struct error *hops_drop(struct store_txn *txn, struct span hop, uint64_t id,
 struct error *hops_fail(struct store_txn *txn, struct span hop, uint32_t dice) MUST_CHECK;
 /* The hop took mail, or an operator says so: it rests no more. */
 struct error *hops_revive(struct store_txn *txn, struct span hop) MUST_CHECK;
+/*
+ * An operator wants nothing tried at a hop until then (INT64_MAX: until it is resumed), whether or
+ * not anything waits there; `by` is the uid + 1.  It ends by itself, or is resumed.
+ */
+struct error *hops_suspend(struct store_txn *txn, struct span hop, int64_t until_ms,
+                           struct span reason, uint32_t by) MUST_CHECK;
+struct error *hops_resume(struct store_txn *txn, struct span hop,
+                          bool *out_was_suspended) MUST_CHECK;
 /* Finds the true earliest time of a hop; no rest ends behind the horizon. */
 struct error *hops_correct(struct store_txn *txn, struct span hop) MUST_CHECK;
 

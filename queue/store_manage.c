@@ -20,33 +20,6 @@ static enum due_class class_of(const Queue__RecipientRecord *recipient)
     return recipient->due_class < DUE_CLASSES ? (enum due_class)recipient->due_class : DUE_RETRY;
 }
 
-/* A message that was held starts anew: an operator looked at it. */
-static struct error *release(struct store_txn *txn, uint64_t id)
-{
-    Queue__MessageRecord *message;
-    struct error *err = message_get(txn, id, &message);
-
-    if (err || !message)
-        return err;
-    message->deaths = 0;
-    err = held_remove(txn, id);
-    return err ? err : message_update(txn, id, message);
-}
-
-static struct error *retry_now(struct store_txn *txn, struct row_place at,
-                               Queue__RecipientRecord *recipient)
-{
-    struct span hop = span_of_bytes(recipient->next_hop);
-    struct error *err = recipient->held ? release(txn, at.id) : NULL;
-
-    if (!err)
-        err = hops_revive(txn, hop);
-    if (err)
-        return err;
-    enum due_class due_class = recipient->held ? DUE_RETRY : class_of(recipient);
-    return recipient_move(txn, at.id, at.number, recipient, hop, due_class, txn->now_ms);
-}
-
 static struct error *pull_in(struct store_txn *txn, struct row_place at,
                              Queue__RecipientRecord *recipient)
 {
@@ -66,9 +39,7 @@ static struct error *sweep_place(struct sweep *sweep, struct store_txn *txn, str
 
     if (!err && !recipient)
         return NULL;
-    if (!err && sweep->kind == SWEEP_RETRY)
-        err = retry_now(txn, at, recipient);
-    else if (!err)
+    if (!err)
         err = pull_in(txn, at, recipient);
     if (!err)
         sweep->changed++;
@@ -82,8 +53,7 @@ static struct error *apply_sweep(struct operation *operation, struct store_txn *
     struct sweep *sweep = (struct sweep *)operation;
     struct row_place *places;
     size_t count;
-    struct error *err =
-        recipient_places(txn, sweep->next, sweep->id != 0, SWEEP_SLICE, &places, &count);
+    struct error *err = recipient_places(txn, sweep->next, false, SWEEP_SLICE, &places, &count);
 
     sweep->changed = 0;
     for (size_t i = 0; i < count && !err; i++)
@@ -99,7 +69,7 @@ void sweep_prepare(struct sweep *sweep)
     sweep->operation.lane = LANE_SETTLEMENT;
     sweep->operation.apply = apply_sweep;
     sweep->operation.bytes = (size_t)SWEEP_SLICE * ROW_BYTES;
-    sweep->next = (struct row_place){ sweep->id, 0 };
+    sweep->next = (struct row_place){ 0, 0 };
 }
 
 void sweep_advance(struct sweep *sweep)

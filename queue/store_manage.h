@@ -1,6 +1,7 @@
 /*
- * store_manage - operations on mail that waits: tried at once, moved to another hop, marked after a
- * worker's death, held; and hops put right.  Called by dispatch, leases' owner and control.
+ * store_manage - what the queue itself does to mail that waits: moved to another hop, marked after
+ * a worker's death, held, pulled in after a step of the clock; and hops put right.  Called by
+ * dispatch, leases' owner and clock_steps.  What operators do stands in store_change.
  */
 #ifndef WAXSEAL_QUEUE_STORE_MANAGE_H
 #define WAXSEAL_QUEUE_STORE_MANAGE_H
@@ -9,18 +10,13 @@
 #include "queue/store_rows.h"
 
 /*
- * Walks over recipients in slices of SWEEP_SLICE, one transaction each: while `more` is set after
- * `done`, add it again.
+ * The clock was stepped back: due times beyond the longest wait are pulled in.  Walks over all
+ * recipients in slices of SWEEP_SLICE, one transaction each: while `more` is set after `done`, add
+ * it again.
  */
-enum sweep_kind {
-    SWEEP_RETRY,   /* all are due now, nothing is held, no hop rests */
-    SWEEP_PULL_IN, /* due times beyond the longest wait are pulled in: the clock was stepped back */
-};
 enum { SWEEP_SLICE = 500 };
 struct sweep {
     struct operation operation;
-    enum sweep_kind kind;
-    uint64_t id;            /* of one message; 0: all */
     struct row_place next;  /* where to go on */
     struct row_place after; /* where the slice ended, taken over when it is committed */
     bool more;

@@ -8,6 +8,7 @@
 #include "queue/notify_advice.h"
 #include "queue/notify_due.h"
 #include "queue/notify_original.h"
+#include "queue/store_history.h"
 #include "queue/store_rows.h"
 
 struct telling {
@@ -18,6 +19,13 @@ struct telling {
     struct notify_recipient *told;
     size_t count, most;
     size_t strangers; /* of whom a stranger would have been told */
+};
+
+static const char *const kinds[] = {
+    [ACTION_FAILED] = "failed",
+    [ACTION_DELAYED] = "delayed",
+    [ACTION_RELAYED] = "relayed",
+    [ACTION_DELIVERED] = "delivered",
 };
 
 void notices_begin(struct notices *n, struct store_txn *txn, uint64_t id,
@@ -261,6 +269,19 @@ static struct error *tell_of_double_bounce(struct notices *n, struct span origin
 
 /* ---- the sender ----------------------------------------------------------------------------- */
 
+/* For `waxseal trace`. */
+static struct error *remember_told(const struct notices *n)
+{
+    const struct telling *t = n->telling;
+    struct error *err = NULL;
+
+    for (size_t i = 0; i < t->count && !err; i++)
+        err =
+            history_note_notification(t->txn, t->id, t->told[i].record->recipient->number,
+                                      n->notification, t->told[i].action, kinds[t->told[i].action]);
+    return err;
+}
+
 static struct error *tell_sender(struct notices *n, struct span original)
 {
     const struct telling *t = n->telling;
@@ -283,7 +304,8 @@ static struct error *tell_sender(struct notices *n, struct span original)
     if (err)
         return err;
     n->notification = n->to_sender.id;
-    return copy_to_postmaster(n, &sender, original);
+    err = remember_told(n);
+    return err ? err : copy_to_postmaster(n, &sender, original);
 }
 
 struct error *notices_put(struct notices *n)
@@ -306,13 +328,6 @@ struct error *notices_put(struct notices *n)
 }
 
 /* ---- the log -------------------------------------------------------------------------------- */
-
-static const char *const kinds[] = {
-    [ACTION_FAILED] = "failed",
-    [ACTION_DELAYED] = "delayed",
-    [ACTION_RELAYED] = "relayed",
-    [ACTION_DELIVERED] = "delivered",
-};
 
 static const char *const reasons[] = {
     [TOLD] = "",

@@ -54,7 +54,8 @@ static struct error *end_recipient(struct settling *s, Queue__RecipientRecord *r
     note(s, recipient, result, as);
     s->message->pending--;
     s->message_changed = true;
-    recipient->attempts++;
+    if (!s->settle->act)
+        recipient->attempts++;
     struct error *err = recipient_remove(s->txn, s->id, number, recipient);
     struct history_facts facts = {
         .id = s->id,
@@ -62,6 +63,7 @@ static struct error *end_recipient(struct settling *s, Queue__RecipientRecord *r
         .recipient = recipient,
         .result = result,
         .decision = s->settle->outcome->decision,
+        .act = s->settle->act,
     };
     return err ? err : history_put(s->txn, &facts);
 }
@@ -181,8 +183,16 @@ static struct error *wait_until(struct settling *s, Queue__RecipientRecord *reci
     recipient->last_decision = s->settle->outcome->decision;
     if (as == SETTLED_DEFERRED && delay_is_due(s, recipient))
         tell_of_delay(s, recipient);
-    return recipient_move(s->txn, s->id, recipient->recipient->number, recipient,
-                          span_of_bytes(recipient->next_hop), retry_class(s), next_ms);
+    struct error *err = recipient_move(s->txn, s->id, recipient->recipient->number, recipient,
+                                       span_of_bytes(recipient->next_hop), retry_class(s), next_ms);
+    struct history_facts facts = {
+        .id = s->id,
+        .message = s->message,
+        .recipient = recipient,
+        .result = result,
+        .decision = s->settle->outcome->decision,
+    };
+    return err ? err : history_note_attempt(s->txn, &facts, next_ms);
 }
 
 static struct error *defer_recipient(struct settling *s, Queue__RecipientRecord *recipient,

@@ -578,6 +578,17 @@ struct worker_slot *workers_send_probe(struct workers *workers, struct span hop,
     return slot;
 }
 
+void workers_cancel(const struct lease *lease)
+{
+    const struct worker *worker = lease->holder;
+    Ipc__JobCancel cancel = IPC__JOB_CANCEL__INIT;
+
+    if (!worker || lease->settling)
+        return;
+    cancel.lease = lease->number;
+    channel_send(worker->channel, FRAME_JOB_CANCEL, &cancel.base, nothing);
+}
+
 void workers_set_notify(struct workers *workers, const struct notify_settings *notify)
 {
     workers->parts.notify = notify;

@@ -43,6 +43,9 @@ void workers_set_probes(struct workers *workers, struct probes *probes);
 struct worker_slot *workers_send_probe(struct workers *workers, struct span hop,
                                        const Ipc__Job *job);
 
+/* Asks the holder of a lease to drop its job, if nothing of it was begun: then the lease ends. */
+void workers_cancel(const struct lease *lease);
+
 void workers_set_notify(struct workers *workers, const struct notify_settings *notify);
 /* The relay ends: a worker that goes now has not died of its mail. */
 void workers_drain(struct workers *workers);

@@ -350,9 +350,13 @@ MUTATIONS = (
     Mutation(7, "a start reads every message", "queue/queue.c",
              "    open_store(&queue);\n    open_parts(&queue);",
              "    open_store(&queue);\n    open_parts(&queue);\n"
-             "    struct json *json_new_array(void);\n"
-             "    struct error *store_list(struct store *, void *, size_t, struct json *, bool *);\n"
-             "    long place[4] = { 0 };\n    bool more;\n"
-             "    ensure(!store_list(queue.store, place, 1000000, json_new_array(), &more));",
+             "    struct kv_txn *txn;\n    struct kv_cursor *cursor;\n    struct span key, value;\n"
+             "    ensure(!kv_begin_read(store_kv(queue.store), &txn));\n"
+             "    ensure(!kv_cursor_open(txn, TABLE_MESSAGE, &cursor));\n"
+             "    ensure(!kv_cursor_seek(cursor, SPAN(\"\"), &key, &value));\n"
+             "    while (key.data) {\n"
+             "        memset(memory_new(1000), 1, 1000);\n"
+             "        ensure(!kv_cursor_next(cursor, &key, &value));\n    }\n"
+             "    kv_cursor_close(&cursor);\n    kv_abort(&txn);",
              ("tests/system/test_bounds.py",)),
 )

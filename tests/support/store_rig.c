@@ -11,6 +11,7 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 #include "queue/records.pb-c.h"
+#include "queue/waiting.h"
 
 static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
 {
@@ -243,4 +244,37 @@ struct span store_rig_content(struct store_rig *rig, uint64_t id)
         return buf_span(&content);
     buf_clear(&content);
     return (struct span){ NULL, 0 };
+}
+
+/* ---- operators --------------------------------------------------------------------------------
+ */
+
+static void take_place(void *ctx, struct reading *r, const struct waiting *waiting)
+{
+    struct change *change = ctx;
+
+    (void)r;
+    change->places[change->count++] = waiting->at;
+}
+
+size_t store_rig_change(struct store_rig *rig, enum change_kind kind, uint64_t id)
+{
+    struct change *change = memory_new(sizeof(*change));
+    struct filter filter = { .id = id };
+    struct waiting_walk walk = { .filter = &filter, .most = CHANGE_SLICE, .more = true };
+    size_t changed = 0;
+
+    change->kind = kind;
+    change->act = (struct history_act){ "test", 7, SPAN("because") };
+    change->notify = &rig->notify;
+    while (walk.more) {
+        change->count = 0;
+        must(waiting_walk(rig->store, &walk, take_place, change));
+        change_prepare(change);
+        ensure(store_rig_commit(rig, &change->operation) == OPERATION_COMMITTED);
+        changed += change->changed;
+    }
+    change_clear(change);
+    free(change);
+    return changed;
 }

@@ -6,6 +6,7 @@
 #define WAXSEAL_TESTS_SUPPORT_STORE_RIG_H
 
 #include "queue/store_accept.h"
+#include "queue/store_change.h"
 #include "queue/store_manage.h"
 #include "queue/store_settle.h"
 
@@ -35,6 +36,10 @@ void store_rig_accept_many(struct store_rig *rig, const char *sender, const char
 /* What came of recipient `number`; the settle is to be cleared by the caller. */
 struct settle store_rig_settle(struct store_rig *rig, uint64_t id, uint32_t number,
                                Ipc__ResultKind kind, const char *status, bool last_attempt);
+
+/* What an operator (uid 7, "because") does to all that waits, or to one message; gives how many
+ * recipients were changed. */
+size_t store_rig_change(struct store_rig *rig, enum change_kind kind, uint64_t id);
 
 /* Reads. */
 uint64_t store_rig_count(struct store_rig *rig, enum queue_table table);

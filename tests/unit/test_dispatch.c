@@ -150,9 +150,7 @@ static void new_mail_goes_before_retries_and_starves_none(void **state)
     struct settle settle =
         store_rig_settle(&rig, retried, 0, IPC__RESULT_KIND__DEFERRED, "4.2.1", false);
     settle_clear(&settle);
-    struct sweep sweep = { .kind = SWEEP_RETRY };
-    sweep_prepare(&sweep);
-    store_rig_commit(&rig, &sweep.operation);
+    store_rig_change(&rig, CHANGE_RETRY, 0);
     store_rig_accept_many(&rig, "ada@sender.test", "bob@example.net", 100);
     begin_walk();
     unsigned turn = 1;

@@ -406,7 +406,7 @@ static void a_message_that_kills_workers_is_held_at_the_third(void **state)
     assert_true(span_equal(json_text(json_get(recipient, "state")), SPAN("held")));
     assert_true(json_text(json_get(shown, "held")).len > 0);
     json_free(&shown);
-    rig_ask(&rig, "queue retry", "id", qid);
+    rig_ask(&rig, "queue release", "id", qid);
     assert_int_equal(next_job()->id, id);
 }
 
@@ -701,7 +701,7 @@ static void requests_that_make_no_sense_get_a_sentence(void **state)
     assert_non_null(memmem(answer.data, answer.len, "123abc", 6));
     rig_ask(&rig, "queue show", "id", "not hexadecimal");
     assert_true(rig.answer_failed);
-    rig_ask(&rig, "queue list", "limit", "501");
+    rig_ask(&rig, "queue list", "limit", "5001");
     assert_true(rig.answer_failed);
     rig_ask(&rig, "queue dance", NULL, "");
     assert_true(rig.answer_failed);

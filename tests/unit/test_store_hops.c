@@ -12,6 +12,7 @@
 #include "queue/ages.h"
 #include "queue/store_hops.h"
 #include "queue/store_read.h"
+#include "queue/store_summary.h"
 
 static struct store_rig rig;
 
@@ -180,14 +181,24 @@ static void settle_with_hop_failed(uint64_t id, bool hop_failed, const char *sta
     settle_clear(&settle);
 }
 
-static void sweep_all(enum sweep_kind kind)
+static void pull_in_all(void)
 {
-    struct sweep sweep = { .kind = kind };
+    struct sweep sweep = { .more = true };
     sweep_prepare(&sweep);
     do {
         assert_int_equal(store_rig_commit(&rig, &sweep.operation), OPERATION_COMMITTED);
         sweep_advance(&sweep);
     } while (sweep.more);
+}
+
+static void change_at_random(void)
+{
+    static const enum change_kind kinds[] = { CHANGE_HOLD, CHANGE_RELEASE, CHANGE_RETRY };
+
+    if (random_below(2) == 0)
+        pull_in_all();
+    else
+        store_rig_change(&rig, kinds[random_below(3)], 0);
 }
 
 static void die_with(uint64_t id)
@@ -288,7 +299,7 @@ static void held_mail_waits_for_no_hop(void **state)
         die_with(id);
         assert_int_equal(assert_counts_are_true("example.net"), i < 2 ? 1 : 0);
     }
-    sweep_all(SWEEP_RETRY);
+    store_rig_change(&rig, CHANGE_RELEASE, 0);
     assert_int_equal(assert_counts_are_true("example.net"), 1);
 }
 
@@ -344,7 +355,7 @@ static void counts_are_true_whatever_happens(void **state)
             if (random_below(4) == 0)
                 route_to_relayhost(random_below(2) == 0);
             if (random_below(8) == 0)
-                sweep_all(random_below(2) == 0 ? SWEEP_RETRY : SWEEP_PULL_IN);
+                change_at_random();
             if (random_below(8) == 0)
                 store_rig_reopen(&rig);
         }
@@ -416,7 +427,7 @@ static void an_older_queue_has_unknown_ages_that_heal(void **state)
     settle(ids[1], IPC__RESULT_KIND__DEFERRED, "4.2.1");
     assert_int_equal(unknown_of("example.net"), 2);
     assert_counts_are_true("example.net");
-    sweep_all(SWEEP_RETRY);
+    store_rig_change(&rig, CHANGE_RETRY, 0);
     assert_int_equal(unknown_of("example.net"), 0);
     assert_int_equal(assert_counts_are_true("example.net"), 4);
     assert_int_equal(column_of("example.net", 0, 0), 4);
@@ -501,7 +512,7 @@ static void a_retry_of_all_lets_no_hop_count_as_failing(void **state)
     (void)state;
     uint64_t id = accept_for("bob@example.net");
     settle_with_hop_failed(id, true, "4.4.1");
-    sweep_all(SWEEP_RETRY);
+    store_rig_change(&rig, CHANGE_RETRY, 0);
     assert_int_equal(count_of("deferred_hops"), 0);
     settle_with_hop_failed(id, true, "4.4.1");
     assert_int_equal(count_of("deferred_hops"), 1);

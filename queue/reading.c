@@ -1,0 +1,120 @@
+#include "queue/reading.h"
+
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/base/network.h"
+#include "lib/ipc/channel.h"
+
+struct error *reading_begin(struct reading *r, struct store *store)
+{
+    r->now_ms = clock_utc_ms();
+    arena_init(&r->arena);
+    return kv_begin_read(store_kv(store), &r->txn);
+}
+
+void reading_end(struct reading *r)
+{
+    kv_abort(&r->txn);
+    arena_clear(&r->arena);
+}
+
+void *reading_record(struct reading *r, enum queue_table table, const struct record_key *key,
+                     const ProtobufCMessageDescriptor *as)
+{
+    return store_look_up(r->txn, table, key, as, &r->arena);
+}
+
+/* ---- members ------------------------------------------------------------------------------ */
+
+void add_time(struct json *object, const char *key, int64_t utc_ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    if (utc_ms == 0) {
+        json_add_null(object, key);
+        return;
+    }
+    clock_format_rfc3339(utc_ms, text);
+    json_add_string(object, key, text);
+}
+
+void add_id(struct json *object, const char *key, uint64_t id)
+{
+    char text[QID_TEXT_SIZE];
+
+    qid_format(id, text);
+    json_add_string(object, key, text);
+}
+
+void add_bytes(struct json *object, const char *key, ProtobufCBinaryData bytes)
+{
+    json_add_text(object, key, span_of_bytes(bytes));
+}
+
+void add_address(struct json *object, const char *key, ProtobufCBinaryData bytes)
+{
+    struct ip_address address = { .family = bytes.len == 4 ? ADDRESS_V4 : ADDRESS_V6 };
+    char text[NETWORK_TEXT_SIZE] = "";
+
+    if (bytes.len == 4 || bytes.len == 16) {
+        memcpy(address.bytes, bytes.data, bytes.len);
+        ip_address_format(&address, text);
+    }
+    json_add_string(object, key, text);
+}
+
+void add_operator(struct json *object, const char *key, uint32_t by)
+{
+    if (by == 0)
+        json_add_null(object, key);
+    else
+        json_add_number(object, key, (int64_t)by - 1);
+}
+
+static void add_candidate(struct json *array, const Ipc__Candidate *candidate)
+{
+    struct json *object = json_append_object(array);
+
+    add_bytes(object, "mx", candidate->mx);
+    add_bytes(object, "address", candidate->address);
+    add_bytes(object, "verdict", candidate->verdict);
+    add_bytes(object, "tls", candidate->tls);
+    add_bytes(object, "tls_version", candidate->tls_version);
+    add_bytes(object, "cipher", candidate->cipher);
+    if (candidate->group.len > 0)
+        add_bytes(object, "group", candidate->group);
+    add_bytes(object, "certificate", candidate->certificate);
+    if (candidate->certificate_expires_utc_ms > 0)
+        add_time(object, "certificate_expires", candidate->certificate_expires_utc_ms);
+    if (candidate->resumed)
+        json_add_bool(object, "resumed", true);
+    if (candidate->auth.len > 0)
+        add_bytes(object, "auth", candidate->auth);
+    if (candidate->next_hop.len > 0)
+        add_bytes(object, "next_hop", candidate->next_hop);
+    add_bytes(object, "reply", candidate->reply);
+}
+
+void add_decision(struct json *object, const Ipc__Decision *decision)
+{
+    if (!decision) {
+        json_add_null(object, "decision");
+        return;
+    }
+    struct json *shown = json_add_object(object, "decision");
+    add_time(shown, "at", decision->at_utc_ms);
+    json_add_number(shown, "took_ms", decision->took_ms);
+    if (decision->route.len > 0)
+        add_bytes(shown, "route", decision->route);
+    add_bytes(shown, "policy", decision->policy);
+    add_bytes(shown, "policy_id", decision->policy_id);
+    if (decision->policy_expires_utc_ms > 0)
+        add_time(shown, "policy_expires", decision->policy_expires_utc_ms);
+    if (decision->policy_trouble.len > 0)
+        add_bytes(shown, "policy_trouble", decision->policy_trouble);
+    struct json *candidates = json_add_array(shown, "candidates");
+    for (size_t i = 0; i < decision->n_candidates; i++)
+        add_candidate(candidates, decision->candidates[i]);
+}
