@@ -178,21 +178,27 @@ static bool error_read(struct span text, struct route_settings *route)
     return span_to_string(text, route->error_text + strlen("5.7.1 "), room);
 }
 
+/* One of the words that are no host; false: it is wrong. */
 static bool route_word_read(struct span text, struct route_settings *route)
 {
-    static const struct span error = { "error ", 6 };
-
     if (span_equal(text, SPAN("mx"))) {
         route->to = ROUTE_TO_MX;
-    } else if (span_equal(text, SPAN("discard"))) {
-        route->to = ROUTE_TO_DISCARD;
-    } else if (span_starts_with(text, error)) {
-        route->to = ROUTE_TO_ERROR;
-        return error_read(span_trim(span_from(text, error.len)), route);
-    } else {
-        return false;
+        return true;
     }
-    return true;
+    if (span_equal(text, SPAN("discard"))) {
+        route->to = ROUTE_TO_DISCARD;
+        return true;
+    }
+    route->to = ROUTE_TO_ERROR;
+    return error_read(span_trim(span_from(text, strlen("error"))), route);
+}
+
+static bool is_word(struct span text)
+{
+    struct span first = span_first(text, span_find(text, ' '));
+
+    return span_equal(text, SPAN("mx")) || span_equal(text, SPAN("discard")) ||
+           span_equal(first, SPAN("error"));
 }
 
 static bool route_to_read(const struct settings_reading *reading, const struct setting *setting,
@@ -203,8 +209,8 @@ static bool route_to_read(const struct settings_reading *reading, const struct s
     memset(route->hosts, 0, sizeof(route->hosts));
     route->host_count = 0;
     memset(route->error_text, 0, sizeof(route->error_text));
-    if (node->kind == TREE_TEXT && route_word_read(node->text, route))
-        return true;
+    if (node->kind == TREE_TEXT && is_word(node->text))
+        return route_word_read(node->text, route) || setting_refuse_value(reading, setting, node);
     if (node->kind == TREE_LIST && node->count == 0)
         return setting_refuse_value(reading, setting, node);
     return setting_read_items(reading, setting, node, SETTINGS_ROUTE_HOSTS_MAX, route_host_read,
