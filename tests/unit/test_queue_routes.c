@@ -1,0 +1,226 @@
+/* What the queue role makes of routes, with the test as its smtpd and its worker. */
+#include "tests/support/test.h"
+
+#include "tests/support/queue_rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/json.h"
+#include "lib/base/log.h"
+#include "lib/base/memory.h"
+
+#define QUIET "log-level = \"error\";"
+
+static struct queue_rig rig;
+
+static int open_rig(void **state)
+{
+    (void)state;
+    rig_open(&rig);
+    return 0;
+}
+
+static int close_rig(void **state)
+{
+    (void)state;
+    rig_close(&rig);
+    return 0;
+}
+
+static void start(const char *settings)
+{
+    rig_start(&rig, settings);
+    assert_true(rig.ready);
+}
+
+static void restart(const char *settings)
+{
+    rig_kill(&rig);
+    start(settings);
+}
+
+static void hand_in(const char *sender, const char *recipient)
+{
+    unsigned before = rig.done_count;
+
+    rig_send_one(&rig, sender, recipient, 1000);
+    assert_true(rig_wait(&rig, &rig.done_count, before + 1));
+    assert_int_equal(rig.outcomes[before], ACCEPT_DONE);
+}
+
+/* The oldest job that the test has not taken yet, which is to go there. */
+static const struct rig_job *next_job_to(const char *hop)
+{
+    assert_true(rig_wait(&rig, &rig.job_count, rig.jobs_taken + 1));
+    const struct rig_job *job = &rig.jobs[rig.jobs_taken++];
+    char *name = memory_copy_span(span_of_bytes(job->job->next_hop));
+    assert_string_equal(name, hop);
+    free(name);
+    return job;
+}
+
+static size_t row_count(void)
+{
+    struct json *rows;
+
+    assert_null(json_parse(rig_ask(&rig, "queue list", NULL, ""), &rows));
+    size_t count = json_count(rows);
+    json_free(&rows);
+    return count;
+}
+
+/* What is settled without a job needs no worker's answer: it is gone after a moment. */
+static void wait_for_rows(size_t count)
+{
+    for (int i = 0; i < 100 && row_count() != count; i++)
+        rig_idle(&rig, 20);
+    assert_int_equal(row_count(), count);
+}
+
+/* ---- where mail goes --------------------------------------------------------------------------
+ */
+
+static void each_message_goes_by_its_route(void **state)
+{
+    (void)state;
+    start(QUIET "routes = ( { name = \"hosts\"; recipients = [ \"a.example\", \"b.example\" ];"
+                " next-hop = \"[x.example]\"; },"
+                " { name = \"strict\"; senders = [ \"sender.example\" ]; next-hop = \"mx\"; } );");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    hand_in("x@y.example", "u@a.example");
+    next_job_to("route:hosts");
+    hand_in("x@y.example", "u@b.example");
+    next_job_to("route:hosts");
+    hand_in("x@sender.example", "u@c.example");
+    next_job_to("route:strict/c.example");
+    hand_in("x@y.example", "u@c.example");
+    next_job_to("c.example");
+}
+
+static void queued_mail_moves_when_its_route_changes(void **state)
+{
+    (void)state;
+    start(QUIET);
+    hand_in("x@y.example", "u@a.example");
+    restart(QUIET "routes = ( { name = \"new\"; next-hop = \"mx\"; } );");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    const struct rig_job *job = next_job_to("route:new/a.example");
+    rig_outcome(&rig, job, IPC__RESULT_KIND__RETURNED, "", "", false);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    restart(QUIET "relayhost = \"smart.example\";");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    next_job_to("relayhost"); /* as queues of earlier versions have it */
+    restart(QUIET);
+    rig_attach_worker(&rig, 10, NULL, 0);
+    next_job_to("a.example");
+}
+
+/* ---- what routes end --------------------------------------------------------------------------
+ */
+
+static void discarded_mail_is_gone_and_nobody_hears_of_it(void **state)
+{
+    (void)state;
+    start(QUIET "routes = ( { name = \"hole\"; recipients = [ \".hole.example\" ];"
+                " next-hop = \"discard\"; } );");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    for (int i = 0; i < 40; i++)
+        hand_in("x@y.example", "u@a.hole.example");
+    wait_for_rows(0);
+    assert_int_equal(rig.job_count, 0);
+}
+
+static void mail_of_an_error_route_comes_back_with_its_words(void **state)
+{
+    (void)state;
+    start(QUIET);
+    hand_in("x@y.example", "u@a.example"); /* taken before the route was there */
+    restart(QUIET "routes = ( { name = \"closed\"; recipients = [ \"a.example\" ];"
+                  " next-hop = \"error 5.1.6 has moved away\"; } );");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    const struct rig_job *job = next_job_to("y.example");
+    assert_int_equal(job->job->envelope->reverse_path->text.len, 0);
+    rig_pull(&rig, job);
+    assert_true(rig_wait(&rig, &rig.chunk_count, job->job->chunks));
+    struct span text = buf_span(&rig.content);
+    assert_non_null(memmem(text.data, text.len, "Status: 5.1.6", 13));
+    assert_non_null(memmem(text.data, text.len, "has moved away", 14));
+    assert_int_equal(row_count(), 1);
+}
+
+static void an_error_for_the_null_sender_ends_there(void **state)
+{
+    (void)state;
+    start(QUIET "routes = ( { name = \"closed\"; next-hop = \"error closed\"; } );");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    hand_in("", "u@a.example");
+    wait_for_rows(0);
+    assert_int_equal(rig.job_count, 0);
+}
+
+static void what_a_route_ends_waits_while_delivery_is_held(void **state)
+{
+    (void)state;
+    start(QUIET "delivery = \"hold\";"
+                "routes = ( { name = \"hole\"; next-hop = \"discard\"; } );");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    hand_in("x@y.example", "u@a.example");
+    rig_idle(&rig, 200);
+    assert_int_equal(row_count(), 1);
+}
+
+static void a_route_has_its_own_retry_time(void **state)
+{
+    (void)state;
+    start(QUIET "retry-first = \"1h\"; retry-max = \"1h\";"
+                "routes = ( { name = \"eager\"; next-hop = \"[x.example]\"; retry-first = \"1s\";"
+                " retry-max = \"1s\"; } );");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    hand_in("x@y.example", "u@a.example");
+    const struct rig_job *job = next_job_to("route:eager");
+    rig_outcome(&rig, job, IPC__RESULT_KIND__DEFERRED, "4.0.0", "450 later", false);
+    next_job_to("route:eager"); /* a second later, not an hour */
+}
+
+static void a_route_has_its_own_lifetime(void **state)
+{
+    (void)state;
+    start(QUIET "routes = ( { name = \"brief\"; recipients = [ \"a.example\" ];"
+                " next-hop = \"[x.example]\"; retry-first = \"1s\"; retry-max = \"1s\";"
+                " queue-lifetime = \"1s\"; } );");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    hand_in("x@y.example", "u@a.example");
+    rig_outcome(&rig, next_job_to("route:brief"), IPC__RESULT_KIND__DEFERRED, "4.0.0", "450 later",
+                false);
+    const struct rig_job *last = next_job_to("route:brief");
+    assert_true(last->job->last_attempt);
+    rig_outcome(&rig, last, IPC__RESULT_KIND__DEFERRED, "4.0.0", "450 later", false);
+    next_job_to("y.example"); /* the notification */
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, open_rig, close_rig, NULL                                                 \
+    }
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST("each message goes by its route, or without one to its domain",
+             each_message_goes_by_its_route),
+        TEST("queued mail moves when its route changes, to and from what earlier versions have",
+             queued_mail_moves_when_its_route_changes),
+        TEST("discarded mail is gone without a worker, and nobody hears of it",
+             discarded_mail_is_gone_and_nobody_hears_of_it),
+        TEST("queued mail of an error route comes back with the route's status and words",
+             mail_of_an_error_route_comes_back_with_its_words),
+        TEST("an error for the null sender ends there", an_error_for_the_null_sender_ends_there),
+        TEST("what a route ends waits while delivery is held",
+             what_a_route_ends_waits_while_delivery_is_held),
+        TEST("a route has its own time between attempts", a_route_has_its_own_retry_time),
+        TEST("a route has its own lifetime, and a notification at its end",
+             a_route_has_its_own_lifetime),
+    };
+    return cmocka_run_group_tests_name("routes in the queue", tests, NULL, NULL);
+}
