@@ -266,17 +266,16 @@ static const struct prefix internal_v4[] = {
     { { 240 }, 4 },          /* reserved, with the broadcast address */
 };
 
+/*
+ * All addresses of hosts on the internet are from here (RFC 4291 s.2.4, IANA); what stands outside
+ * is loopback, link-local, unique-local (RFC 4193), site-local (RFC 3879), multicast, discard-only
+ * (RFC 6666), local NAT64 (RFC 8215), translated (RFC 2765), segment routing (RFC 9602), or
+ * nothing.
+ */
+static const struct prefix global_v6 = { { 0x20 }, 3 };
+
 static const struct prefix internal_v6[] = {
-    { { 0 }, 96 },                                  /* unspecified, loopback, v4-compatible */
-    { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 48 }, /* local NAT64, RFC 8215 */
-    { { 0x01, 0x00 }, 64 },                         /* discard-only, RFC 6666 */
-    { { 0x01, 0x00, [7] = 0x01 }, 64 },             /* dummy prefix, RFC 9780 */
-    { { 0x20, 0x01, 0x00 }, 23 },                   /* protocol assignments with Teredo, RFC 2928 */
-    { { 0x5f, 0x00 }, 16 },                         /* segment routing, RFC 9602 */
-    { { 0xfc }, 7 },                                /* unique-local, RFC 4193 */
-    { { 0xfe, 0x80 }, 10 },                         /* link-local */
-    { { 0xfe, 0xc0 }, 10 },                         /* site-local, RFC 3879 */
-    { { 0xff }, 8 },                                /* multicast */
+    { { 0x20, 0x01, 0x00 }, 23 }, /* protocol assignments with Teredo, RFC 2928 */
 };
 
 /* IPv6 addresses that lead to an IPv4 address, and where they keep it. */
@@ -319,7 +318,7 @@ bool ip_address_is_internal(const struct ip_address *a)
             return ip_address_is_internal(&carried);
         }
     }
-    return has_one_of(a, internal_v6, COUNT(internal_v6));
+    return !has_prefix(a, &global_v6) || has_one_of(a, internal_v6, COUNT(internal_v6));
 }
 
 bool ip_address_is_loopback(const struct ip_address *a)

@@ -54,8 +54,9 @@ bool network_contains(const struct network *n, const struct ip_address *a);
 /*
  * True for addresses that no MX and no policy host on the internet may have: unspecified, loopback,
  * private, link-local, unique-local, multicast, broadcast, shared (RFC 6598), all else that IANA's
- * special-purpose registries call not globally reachable, and v4-mapped, NAT64 and 6to4 forms of
- * such (pitfalls.md section 7.9).  Documentation ranges are let through: they lead nowhere.
+ * special-purpose registries call not globally reachable, what IANA has not handed out to hosts,
+ * and v4-mapped, NAT64 and 6to4 forms of such (pitfalls.md section 7.9).  Documentation ranges are
+ * let through: they lead nowhere.
  */
 bool ip_address_is_internal(const struct ip_address *a);
 

@@ -371,35 +371,14 @@ static struct error *load_trust(struct deliver *self)
     return NULL;
 }
 
-/* Without a word about it the resolver is on this machine (resolv.conf(5)). */
-static unsigned servers_by_default(struct endpoint out[SETTINGS_RESOLVERS_MAX])
-{
-    return endpoint_parse(SPAN("127.0.0.1:53"), 0, &out[0]) ? 1 : 0;
-}
-
-static unsigned servers_of(const struct deliver *self, struct endpoint out[SETTINGS_RESOLVERS_MAX])
-{
-    const struct settings *settings = self->worker.settings;
-
-    if (settings->resolver_count == 0) {
-        unsigned count = resolver_servers_of(role_content(self->role, CONTENT_RESOLV_CONF, 0), out,
-                                             SETTINGS_RESOLVERS_MAX);
-        return count > 0 ? count : servers_by_default(out);
-    }
-    for (unsigned i = 0; i < settings->resolver_count; i++)
-        out[i] = settings->resolvers[i];
-    return settings->resolver_count;
-}
-
-/* Only servers on this machine are believed when they say that an answer is secure (DNS-21). */
 static struct error *load_resolver(struct deliver *self)
 {
     struct endpoint servers[SETTINGS_RESOLVERS_MAX];
-    unsigned count = servers_of(self, servers);
-    bool trusted = count > 0;
+    bool trusted;
+    unsigned count = resolver_servers_for(self->worker.settings,
+                                          role_content(self->role, CONTENT_RESOLV_CONF, 0), servers,
+                                          &trusted);
 
-    for (unsigned i = 0; i < count; i++)
-        trusted = trusted && ip_address_is_loopback(&servers[i].address);
     if (self->worker.resolver)
         return resolver_servers(self->worker.resolver, servers, count, trusted);
     return resolver_new(self->worker.loop, servers, count, trusted, &self->worker.resolver);

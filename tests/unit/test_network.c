@@ -208,7 +208,19 @@ static void internal_addresses_are_known(void **state)
                                          "2001:1ff:ffff::1",
                                          "5f00::1",
                                          "2002:0a00:0001::1",
-                                         "2002:7f00:1::" };
+                                         "2002:7f00:1::",
+                                         "192.0.0.8",
+                                         "192.0.0.170",
+                                         "240.0.0.1",
+                                         "fec0::1",
+                                         "::ffff:0:10.0.0.1",
+                                         "::ffff:0:8.8.8.8",
+                                         "64:ff9a::8.8.8.8",
+                                         "100:0:0:2::1",
+                                         "1fff::1",
+                                         "4000::1",
+                                         "5eff::1",
+                                         "e000::1" };
 
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -223,8 +235,8 @@ static void addresses_of_the_internet_are_let_through(void **state)
                                          "198.51.100.1",   "223.255.255.255",  "2001:db8::1",
                                          "2606:4700::1",   "64:ff9b::8.8.8.8", "2002:808:808::1",
                                          "::ffff:8.8.8.8", "192.88.98.255",    "192.88.100.0",
-                                         "198.17.255.255", "198.20.0.0",       "100:0:0:2::1",
-                                         "2001:200::1",    "5eff::1",          "5f01::1" };
+                                         "198.17.255.255", "198.20.0.0",       "2001:200::1",
+                                         "2000::1",        "3fff:ffff::1",     "64:ff9b::808:808" };
 
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -281,7 +293,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST("addresses are read and written alike", addresses_read_and_write_the_same),
         TEST("v4-mapped addresses are kept as IPv4", mapped_addresses_become_ipv4),
-        TEST("a user of this machine stands for an address", users_stand_for_an_address_of_their_own),
+        TEST("a user of this machine stands for an address",
+             users_stand_for_an_address_of_their_own),
         TEST("nonsense is no address", nonsense_is_no_address),
         TEST("endpoints have a port or get the default one",
              endpoints_have_a_port_or_the_default_one),
