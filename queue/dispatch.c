@@ -19,6 +19,7 @@ enum {
     JOBS_PER_VISIT = 16,          /* of one hop, before the next has its turn */
     JOBS_PER_RUN = 256,           /* before the loop turns */
     LONGEST_SLEEP_MS = MINUTE_MS, /* the clock may be stepped */
+    JOBS_PER_CONNECTION = 2,      /* so that a worker can pipeline */
 };
 
 struct dispatch {
@@ -33,7 +34,7 @@ struct dispatch {
     struct arena arena;
     int64_t look_again_ms; /* the earliest of the remembered hops' */
     int64_t timer_ms;      /* when the timer is due, in UTC */
-    unsigned hop_jobs;
+    struct hop_limits limits;
     bool hold;
     bool is_open;
     bool scan;     /* `wake` is to be read */
@@ -57,6 +58,29 @@ static void run_soon(struct dispatch *d)
     loop_defer(d->parts.loop, &d->task);
 }
 
+/* ---- what its route says of a hop ----------------------------------------------------------- */
+
+static const struct route_settings *route_of(const struct run *run, const struct hop *hop)
+{
+    return schedule_route_of(run->jobs.schedule, hop_name(hop));
+}
+
+static struct message_rate rate_of(const struct run *run, const struct hop *hop)
+{
+    const struct route_settings *route = route_of(run, hop);
+
+    return route && route->rate.count > 0 ? route->rate : run->d->limits.rate;
+}
+
+static unsigned jobs_of(const struct hop_limits *limits, const struct route_settings *route)
+{
+    unsigned connections = limits->connections;
+
+    if (route && route->connections > 0)
+        connections = route->connections;
+    return connections * JOBS_PER_CONNECTION;
+}
+
 /* ---- one job ------------------------------------------------------------------------------ */
 
 static enum hop_standing standing_of(const struct hop *hop)
@@ -70,7 +94,7 @@ static enum hop_standing standing_of(const struct hop *hop)
 
 static struct worker_slot *choose_slot(const struct run *run, const struct hop *hop)
 {
-    struct slot_wish wish = { hop_name(hop), standing_of(hop), run->d->hop_jobs };
+    struct slot_wish wish = { hop_name(hop), standing_of(hop), hop->most_jobs };
 
     return slots_choose(&run->d->slots, &wish, run->now_ms);
 }
@@ -88,6 +112,8 @@ static void give_job(struct run *run, struct hop *hop, struct worker_slot *slot,
     slot->is_alone = group->first.due_class == DUE_SUSPECT;
     if (slot->is_alone)
         slot->clear_at_ms = 0;
+    if (hop->is_paced)
+        pace_take(&hop->pace, rate_of(run, hop), run->now_ms);
     run->given++;
     run->d->give(run->d->ctx, slot, lease, facts);
 }
@@ -148,6 +174,21 @@ static void nothing_due(struct run *run, struct hop *hop)
         d->look_again_ms = hop->look_again_ms;
 }
 
+/* How many its rate lets go; when that is none it has its turn again when there is one. */
+static unsigned hop_tokens(struct run *run, struct hop *hop)
+{
+    struct message_rate rate = rate_of(run, hop);
+    unsigned tokens = pace_tokens(&hop->pace, rate, run->now_ms);
+
+    hop->is_paced = rate.count > 0;
+    if (tokens > 0)
+        return tokens;
+    hop->look_again_ms = pace_next_ms(&hop->pace, rate, run->now_ms);
+    if (hop->look_again_ms < run->d->look_again_ms)
+        run->d->look_again_ms = hop->look_again_ms;
+    return 0;
+}
+
 /* How many more jobs a hop may have; 0: none now.  What may turn out silent is tried with few. */
 static unsigned hop_allowance(struct run *run, struct hop *hop)
 {
@@ -159,14 +200,17 @@ static unsigned hop_allowance(struct run *run, struct hop *hop)
     if (!record || hop->failing > 0 || record->suspended_until_utc_ms > run->now_ms ||
         record->operator_until_utc_ms > run->now_ms)
         return 0;
-    unsigned most = run->d->hop_jobs;
+    unsigned most = hop->most_jobs;
     hop->is_failing = record->failures > 0;
     enum hop_standing standing = standing_of(hop);
     if (standing == HOP_FAILING || standing == HOP_FOUND)
         most = 1;
     else if (standing == HOP_NEW && most > TRIAL_JOBS)
         most = TRIAL_JOBS;
-    return hop->jobs < most ? most - hop->jobs : 0;
+    if (hop->jobs >= most)
+        return 0;
+    unsigned tokens = hop_tokens(run, hop);
+    return tokens < most - hop->jobs ? tokens : most - hop->jobs;
 }
 
 /* What must be tried alone goes to a worker that has nothing else. */
@@ -251,7 +295,8 @@ static struct error *visit_hop(struct run *run, struct hop *hop, enum visit *out
 {
     *out_visit = VISIT_OVER; /* whatever keeps it from more touches it when that ends */
     hop->look_again_ms = 0;
-    if (routes_end(schedule_route_of(run->jobs.schedule, hop_name(hop)))) {
+    hop->most_jobs = jobs_of(&run->d->limits, route_of(run, hop));
+    if (routes_end(route_of(run, hop))) {
         run->walk.next_ms = INT64_MAX;
         return hop_allowance(run, hop) > 0 ? visit_end(run, hop, out_visit) : NULL;
     }
@@ -476,10 +521,10 @@ void dispatch_free(struct dispatch **dispatch)
     free(d);
 }
 
-void dispatch_set(struct dispatch *dispatch, bool hold, unsigned hop_jobs)
+void dispatch_set(struct dispatch *dispatch, bool hold, struct hop_limits limits)
 {
     dispatch->hold = hold;
-    dispatch->hop_jobs = hop_jobs;
+    dispatch->limits = limits;
     dispatch_look(dispatch);
 }
 
@@ -537,7 +582,10 @@ struct worker_slot *dispatch_choose(struct dispatch *dispatch, struct span hop)
 {
     if (!dispatch->is_open || dispatch->hold)
         return NULL;
-    struct slot_wish wish = { hop, HOP_KNOWN, dispatch->hop_jobs };
+    struct schedule *schedule = store_schedule(dispatch->parts.store);
+    unsigned jobs = jobs_of(&dispatch->limits, schedule_route_of(schedule, hop));
+    struct slot_wish wish = { hop, HOP_KNOWN, jobs };
+    schedule_drop(&schedule);
     return slots_choose(&dispatch->slots, &wish, clock_utc_ms());
 }
 

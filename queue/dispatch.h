@@ -67,8 +67,13 @@ struct dispatch *dispatch_new(const struct dispatch_parts *parts, dispatch_give_
                               dispatch_settle_fn *settle, void *ctx);
 void dispatch_free(struct dispatch **dispatch);
 
-/* `hold`: nothing is delivered.  `hop_jobs` at a time for one hop. */
-void dispatch_set(struct dispatch *dispatch, bool hold, unsigned hop_jobs);
+/* For hops whose route says nothing of it. */
+struct hop_limits {
+    unsigned connections;     /* at a time */
+    struct message_rate rate; /* of messages handed out; count 0: any */
+};
+/* `hold`: nothing is delivered. */
+void dispatch_set(struct dispatch *dispatch, bool hold, struct hop_limits limits);
 /* Nothing is leased before every worker of an earlier queue has reported or is gone. */
 void dispatch_open(struct dispatch *dispatch);
 

@@ -122,7 +122,7 @@ void hop_forget_if_idle(struct hop_ring *ring, struct hop *hop)
 {
     if (!list_empty(&hop->ring) || hop->leases > 0 || hop->failing > 0 || hop->correcting)
         return;
-    if (!hop->is_known) {
+    if (!hop->is_known && !hop->is_paced) {
         forget(ring, hop);
         return;
     }

@@ -9,6 +9,7 @@
 
 #include "lib/base/list.h"
 #include "lib/base/map.h"
+#include "queue/pace.h"
 #include "queue/records.h"
 
 enum hop_line { HOP_FRESH, HOP_WAITING, HOP_IDLE, HOP_LINES, HOP_NOWHERE = HOP_LINES };
@@ -16,9 +17,12 @@ enum hop_line { HOP_FRESH, HOP_WAITING, HOP_IDLE, HOP_LINES, HOP_NOWHERE = HOP_L
 struct hop {
     struct list ring; /* in its line, or in no list of the ring's */
     enum hop_line line;
-    bool is_known;         /* its hosts answered, and have not failed since */
-    bool is_fresh;         /* its turn is that of a hop with something new */
-    bool is_failing;       /* as its record was read last */
+    bool is_known;   /* its hosts answered, and have not failed since */
+    bool is_fresh;   /* its turn is that of a hop with something new */
+    bool is_failing; /* as its record was read last */
+    bool is_paced;   /* by the rate of its route, or of all hops */
+    struct pace pace;
+    unsigned most_jobs;    /* with workers at a time, as its visit found */
     unsigned jobs;         /* with workers */
     unsigned leases;       /* these, and those whose rows are being settled or moved */
     unsigned failing;      /* outcomes "no candidate usable" on their way to disk */

@@ -17,8 +17,7 @@ enum {
     LOCK_WAIT_MS = 30 * SECOND_MS, /* for a predecessor that is ending */
     CHECK_MS = SECOND_MS,          /* room, clock */
     DRAIN_CHECK_MS = 20,
-    FLUSH_MS = SECOND_MS,    /* for replies, before the process ends */
-    JOBS_PER_CONNECTION = 2, /* so that a worker can pipeline */
+    FLUSH_MS = SECOND_MS, /* for replies, before the process ends */
 };
 
 struct queue {
@@ -64,7 +63,7 @@ static void take_settings(struct queue *q)
     workers_set_notify(q->workers, q->control.notify);
     hosts_set(workers_hosts(q->workers), settings->host_connections);
     dispatch_set(workers_dispatch(q->workers), settings->delivery == DELIVERY_HOLD,
-                 settings->hop_connections * JOBS_PER_CONNECTION);
+                 (struct hop_limits){ settings->hop_connections, settings->hop_rate });
 }
 
 static unsigned hop_connections(void *ctx, struct span hop)

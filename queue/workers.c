@@ -558,7 +558,7 @@ void workers_start(struct workers *workers)
 void workers_drain(struct workers *workers)
 {
     workers->ending = true;
-    dispatch_set(workers->dispatch, true, 0);
+    dispatch_set(workers->dispatch, true, (struct hop_limits){ 0 });
 }
 
 void workers_set_probes(struct workers *workers, struct probes *probes)
