@@ -191,11 +191,13 @@ static void a_route_has_its_own_lifetime(void **state)
                 " queue-lifetime = \"1s\"; } );");
     rig_attach_worker(&rig, 10, NULL, 0);
     hand_in("x@y.example", "u@a.example");
-    rig_outcome(&rig, next_job_to("route:brief"), IPC__RESULT_KIND__DEFERRED, "4.0.0", "450 later",
-                false);
-    const struct rig_job *last = next_job_to("route:brief");
-    assert_true(last->job->last_attempt);
-    rig_outcome(&rig, last, IPC__RESULT_KIND__DEFERRED, "4.0.0", "450 later", false);
+    bool is_last = false;
+    for (int i = 0; i < 3 && !is_last; i++) { /* the wait may end a little before the life does */
+        const struct rig_job *job = next_job_to("route:brief");
+        is_last = job->job->last_attempt;
+        rig_outcome(&rig, job, IPC__RESULT_KIND__DEFERRED, "4.0.0", "450 later", false);
+    }
+    assert_true(is_last);
     next_job_to("y.example"); /* the notification */
 }
 
