@@ -1,7 +1,8 @@
 """An MX host of any kind: an SMTP server that plays a script, and logs what it got.
 
-A script maps a stage (greeting, ehlo, helo, starttls, handshake, mail, rcpt, data, dot, rset, noop,
-quit) to what is said there: lines of text, each a reply line or one of
+A script maps a stage (greeting, ehlo, helo, starttls, handshake, mail, rcpt, data, chunk (a BDAT before the
+last), bdat (any, none of its octets is read then), dot, rset, noop, quit) to what is said there: lines of text,
+each a reply line or one of
 
     =close      closes the connection          =reset      ... with a TCP reset
     =silence    says nothing more              =wait N     waits N seconds, then goes on
@@ -34,7 +35,7 @@ import hostile_mx
 USUAL = {
     "greeting": "220 {host} ESMTP lab", "helo": "250 {host}", "starttls": "220 2.0.0 go ahead",
     "handshake": "", "mail": "250 2.1.0 ok", "rcpt": "250 2.1.5 ok", "data": "354 go ahead",
-    "dot": "250 2.0.0 taken", "rset": "250 2.0.0 ok", "noop": "250 2.0.0 ok",
+    "chunk": "250 2.0.0 go on", "dot": "250 2.0.0 taken", "rset": "250 2.0.0 ok", "noop": "250 2.0.0 ok",
     "quit": "221 2.0.0 bye", "unknown": "500 5.5.2 what",
 }
 EXTENSIONS = "PIPELINING\nSIZE 52428800\n8BITMIME\nENHANCEDSTATUSCODES"
@@ -130,6 +131,7 @@ class Conversation:
         self.tls = self.sni = None
         self.commands = []
         self.sender, self.recipients = None, []
+        self.chunks = []
         self.is_last = False            # of its transactions
 
     def run(self):
@@ -315,6 +317,24 @@ class Conversation:
         self.say("dot")
         self.sender, self.recipients = None, []
 
+    def on_bdat(self, line):
+        words = line.split()
+        if "CHUNKING" not in self.script.get("extensions", EXTENSIONS) or "bdat" in self.script:
+            self.say("bdat" if "bdat" in self.script else "unknown")
+            return
+        chunk = self.reader.read(int(words[1]))
+        if len(chunk) < int(words[1]):
+            raise Gone
+        self.chunks.append(chunk)
+        is_last = words[-1].upper() == "LAST"
+        code = 0 if is_last else self.say("chunk")
+        if is_last:
+            content, self.chunks = b"".join(self.chunks), []
+            self.message(content, b"\n" in content.replace(b"\r\n", b""), chunked=True)
+            self.say("dot")
+        if is_last or code != 250:
+            self.sender, self.recipients, self.chunks = None, [], []
+
     def content(self):
         """The message, and whether a line end in it was not CRLF."""
         lines, bare = [], False
@@ -325,16 +345,16 @@ class Conversation:
             bare = bare or not line.endswith(b"\r\n") or b"\r" in line[:-2]
             lines.append(line[1:] if line.startswith(b".") else line)
 
-    def message(self, content, bare):
+    def message(self, content, bare, chunked=False):
         header, _, body = content.partition(b"\r\n\r\n")
         ids = [v.split(b":", 1)[1].strip().decode("latin-1") for v in header.split(b"\r\n")
                if v.lower().startswith(b"message-id:")]
         self.note("message", sender=self.sender, recipients=self.recipients, size=len(content),
                   id=ids[0] if ids else None, digest=hashlib.sha256(body).hexdigest(), bare=bare,
-                  said=self.script["dot"], file=self.mx.log.keep(content))
+                  chunked=chunked, said=self.script["dot"], file=self.mx.log.keep(content))
 
     def on_rset(self, _line):
-        self.sender, self.recipients = None, []
+        self.sender, self.recipients, self.chunks = None, [], []
         self.say("rset")
 
     def on_noop(self, _line):
