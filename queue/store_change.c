@@ -85,7 +85,8 @@ static struct error *due_now(struct store_txn *txn, struct row_place at,
 {
     enum due_class due_class =
         recipient->due_class < DUE_CLASSES ? (enum due_class)recipient->due_class : DUE_RETRY;
-    struct error *err = hops_revive(txn, hop);
+    bool after_rest;
+    struct error *err = hops_revive(txn, hop, &after_rest);
 
     if (err)
         return err;

@@ -245,13 +245,15 @@ struct error *hops_fail(struct store_txn *txn, struct span hop, uint32_t dice)
     return NULL;
 }
 
-struct error *hops_revive(struct store_txn *txn, struct span hop)
+struct error *hops_revive(struct store_txn *txn, struct span hop, bool *out_after_rest)
 {
     struct hop_row *row;
     struct error *err = row_of(txn, hop, &row);
 
+    *out_after_rest = false;
     if (err)
         return err;
+    *out_after_rest = row->record.failures > 0 && row->record.suspended_until_utc_ms <= txn->now_ms;
     row->record.failures = 0;
     row->record.suspended_until_utc_ms = 0;
     return NULL;

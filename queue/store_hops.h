@@ -33,8 +33,9 @@ struct error *hops_drop(struct store_txn *txn, struct span hop, uint64_t id,
 
 /* An attempt found no candidate usable: the hop rests, unless it does so already. */
 struct error *hops_fail(struct store_txn *txn, struct span hop, uint32_t dice) MUST_CHECK;
-/* The hop took mail, or an operator says so: it rests no more. */
-struct error *hops_revive(struct store_txn *txn, struct span hop) MUST_CHECK;
+/* The hop took mail, or an operator says so: it rests no more.  *out_after_rest: it had failed, and
+ * its rest was over. */
+struct error *hops_revive(struct store_txn *txn, struct span hop, bool *out_after_rest) MUST_CHECK;
 /*
  * An operator wants nothing tried at a hop until then (INT64_MAX: until it is resumed), whether or
  * not anything waits there; `by` is the uid + 1.  It ends by itself, or is resumed.

@@ -201,6 +201,7 @@ static struct error *defer_recipient(struct settling *s, Queue__RecipientRecord 
     if (s->settle->last_attempt)
         return fail_recipient(s, recipient, result, SETTLED_EXPIRED);
     recipient->attempts++;
+    recipient->hop_failed = s->settle->outcome->hop_failed;
     int64_t next_ms = schedule_retry(rules_of(s, recipient), recipient->attempts,
                                      s->message->accepted_utc_ms, s->txn->now_ms, dice_of(s));
     return wait_until(s, recipient, result, SETTLED_DEFERRED, next_ms);
@@ -262,12 +263,18 @@ static struct error *settle_results(struct settling *s)
     return err;
 }
 
+/* A success after a rest: what the hop kept waiting may go. */
+static struct error *revive_hop(struct settling *s)
+{
+    return hops_revive(s->txn, s->hop, &s->settle->hop_revived);
+}
+
 static struct error *settle_hop(struct settling *s)
 {
     if (!s->hop.data)
         return NULL;
     if (s->hop_was_reached)
-        return hops_revive(s->txn, s->hop);
+        return revive_hop(s);
     return s->settle->outcome->hop_failed ? hops_fail(s->txn, s->hop, dice_of(s)) : NULL;
 }
 
@@ -287,6 +294,7 @@ static struct error *apply_settle(struct operation *operation, struct store_txn 
     struct settling s = { .settle = settle, .txn = txn, .id = settle->outcome->id };
 
     settle->count = 0;
+    settle->hop_revived = false;
     struct error *err = message_get(txn, s.id, &s.message);
     if (err || !s.message)
         return err;

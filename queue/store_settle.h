@@ -40,6 +40,7 @@ struct settle {
     /* what came of it */
     struct settled *settled;
     size_t count;
+    bool hop_revived; /* its next hop had failed, and took this after its rest */
 };
 void settle_prepare(struct settle *settle);
 void settle_clear(struct settle *settle);
