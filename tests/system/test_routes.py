@@ -238,3 +238,30 @@ def test_a_host_whose_addresses_are_all_dead_goes_behind_the_other_hosts(lab, ma
     assert found == [["dead.dead-first.test", "mx.nopolicy.test"], ["mx.nopolicy.test"]]
     send("you@only-dead.test")
     assert candidates(relay, "you@only-dead.test") == ["dead.dead-first.test"]
+
+
+def test_an_mx_that_is_an_alias_is_followed_and_its_own_name_counts(lab, shared_relay):
+    """RFC 2181 section 10.3 forbids it, people do it."""
+    lab.dns.set("mx-alias.test", "MX", "10 mail.mx-alias.test.")
+    lab.dns.set("mail.mx-alias.test", "CNAME", "mx.nopolicy.test.")
+    got = wait_arrived(lab, send("you@mx-alias.test"))
+    assert (got["host"], got["sni"]) == ("mx.nopolicy.test", "mail.mx-alias.test")
+
+
+def test_hosts_of_the_same_preference_share_the_mail(lab, make_relay):
+    lab.dns.set("shared-by-two.test", "MX", "10 mx.nopolicy.test.", "10 mx.good.test.")
+    relay = make_relay(connection_messages=1).start()
+    seen = set()
+    for n in range(12):
+        seen.add(wait_arrived(lab, send(f"you{n}@shared-by-two.test"))["host"])
+        relay.wait_delivery(f"you{n}@shared-by-two.test", "delivered")
+    assert seen == {"mx.nopolicy.test", "mx.good.test"}
+
+
+def test_of_a_hundred_mx_hosts_the_best_twenty_are_tried_and_the_message_waits(lab, make_relay):
+    lab.dns.set("a-hundred.test", "MX", *(f"{n} no{n}.a-hundred.test." for n in range(100)))
+    lab.dns.set("*.a-hundred.test", "A", table.UNREACHABLE_ADDRESS)
+    relay = make_relay().start()
+    send("you@a-hundred.test")
+    found = candidates(relay, "you@a-hundred.test")
+    assert found == [f"no{n}.a-hundred.test" for n in range(20)]
