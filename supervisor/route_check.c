@@ -135,8 +135,9 @@ void route_check_policies(const struct settings *settings, route_check_fn *tell,
             check_hosts(&s, r);
         else if (r->to == ROUTE_TO_MX && r->tls == ROUTE_LEVEL_NONE)
             say(&s, ROUTE_NOTE, "tls",
-                "route %s: mail goes in clear text, whatever MTA-STS or DANE of the recipients' "
-                "domains ask",
+                "route %s: mail goes in clear text wherever no policy enforces TLS, to domains "
+                "with "
+                "MTA-STS in testing mode, too",
                 r->name);
     }
 }
