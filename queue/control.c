@@ -234,6 +234,7 @@ static const struct verb {
     { "queue hold", answer_hold },       { "queue release", answer_release },
     { "queue retry", answer_retry },     { "queue bounce", answer_bounce },
     { "queue remove", answer_remove },   { "queue reroute", answer_reroute },
+    { "hosts", control_hosts },          { "hosts forget", control_forget_host },
     { "queue suspend", answer_suspend }, { "queue resume", answer_resume },
 };
 

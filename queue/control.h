@@ -9,6 +9,7 @@
 #include "lib/ipc/role.h"
 #include "queue/committer.h"
 #include "queue/dispatch.h"
+#include "queue/hosts.h"
 #include "queue/notify.h"
 
 struct control {
@@ -17,6 +18,7 @@ struct control {
     struct committer *committer;
     struct dispatch *dispatch;
     struct leases *leases;
+    struct hosts *hosts;
     const struct role *role; /* whose settings are asked */
     const struct notify_settings *notify;
     struct list changes; /* the first is under way */

@@ -4,6 +4,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "queue/host_list.h"
 #include "queue/store_read.h"
 #include "queue/store_summary.h"
 
@@ -11,8 +12,8 @@ enum {
     PAGE_ROWS = 500,
     PAGE_ROWS_MAX = 5000,
     PAGE_BYTES = 16 * 1024 * 1024,
-    PLACE_SIZE = HOP_NAME_MAX + 1,
-    PAGE_PAUSE_MS = 1, /* between pieces of a long list: mail comes first */
+    PLACE_SIZE = HOST_PLACE_SIZE, /* the longest of them */
+    PAGE_PAUSE_MS = 1,            /* between pieces of a long list: mail comes first */
 };
 
 void control_reply_error(struct role_request **request, struct error **err)
@@ -142,7 +143,14 @@ static struct error *read_hops(struct list_place *place, size_t most, struct jso
 }
 
 static const struct list_kind recipients = { "messages", is_recipient_place, read_recipients };
+static struct error *read_hosts(struct list_place *place, size_t most, struct json *array,
+                                bool *out_more)
+{
+    return host_list_read(place->control->hosts, place->text, most, array, out_more);
+}
+
 static const struct list_kind hops = { "hops", is_hop_name, read_hops };
+static const struct list_kind hosts = { "hosts", host_list_is_place, read_hosts };
 
 /* ---- lists: a page -------------------------------------------------------------------------- */
 
@@ -268,4 +276,42 @@ void control_list(struct control *control, struct role_request *request)
 void control_summary(struct control *control, struct role_request *request)
 {
     list(control, request, &hops);
+}
+
+/* Of one name: as a page that is the last, or as an array. */
+static void answer_host(struct control *control, struct role_request *request, struct span name)
+{
+    struct json *page = json_new_object();
+    struct json *rows = json_new_array();
+
+    host_list_read_one(control->hosts, name, rows);
+    if (!role_request_argument(request, "limit").data) {
+        control_reply_json(&request, &rows, true);
+        json_free(&page);
+        return;
+    }
+    json_add(page, hosts.rows, &rows);
+    json_add_null(page, "next");
+    control_reply_json(&request, &page, true);
+}
+
+void control_hosts(struct control *control, struct role_request *request)
+{
+    struct span name = role_request_argument(request, "host");
+
+    if (name.data)
+        answer_host(control, request, name);
+    else
+        list(control, request, &hosts);
+}
+
+void control_forget_host(struct control *control, struct role_request *request)
+{
+    if (!hosts_forget(control->hosts, role_request_argument(request, "host"))) {
+        role_reply_failed(&request, "nothing was learned of a host or next hop of that name");
+        return;
+    }
+    struct json *answer = json_new_object();
+    json_add_bool(answer, "forgotten", true);
+    control_reply_json(&request, &answer, true);
 }

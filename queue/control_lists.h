@@ -12,6 +12,9 @@
 
 void control_list(struct control *control, struct role_request *request);
 void control_summary(struct control *control, struct role_request *request);
+void control_hosts(struct control *control, struct role_request *request);
+/* No list, but of the same things: an operator says that what was learned is wrong. */
+void control_forget_host(struct control *control, struct role_request *request);
 
 /* The filter of a request's arguments; or says which of them is wrong. */
 struct error *control_filter(const struct role_request *request, struct filter *out) MUST_CHECK;

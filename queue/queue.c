@@ -256,6 +256,7 @@ static void open_parts(struct queue *q)
         .store = q->store,
         .committer = q->committer,
         .dispatch = workers_dispatch(q->workers),
+        .hosts = workers_hosts(q->workers),
         .leases = q->leases,
         .role = q->role,
     };

@@ -16,7 +16,8 @@ static void print_usage(const struct command *c, FILE *out)
 {
     fprintf(out, "waxseal %s", c->words);
     if (c->operand)
-        fprintf(out, " %s%s", c->operand, c->options & OPTION_ALL ? "|--all" : "");
+        fprintf(out, " %s%s%s%s", c->options & OPTION_ANY ? "[" : "", c->operand,
+                c->options & OPTION_ANY ? "]" : "", c->options & OPTION_ALL ? "|--all" : "");
     if (c->options & OPTION_DAY)
         fputs(" [--day DATE]", out);
     if (c->options & OPTION_LIST)
@@ -162,7 +163,7 @@ static int parse_rest(struct invocation *i, int count, char *const words[])
 
 static int check_operand(const struct invocation *i)
 {
-    bool needed = i->command->operand && !i->all;
+    bool needed = i->command->operand && !i->all && !(i->command->options & OPTION_ANY);
 
     if (needed && !i->operand)
         return wrong_usage(i->command, "this is missing:", i->command->operand);
@@ -191,6 +192,12 @@ static bool asks_for_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
+/* "hosts" is a command, and the beginning of "hosts forget". */
+static bool stands_alone(int count, char *const words[])
+{
+    return find_command(words[0], NULL) && (count == 1 || !find_command(words[0], words[1]));
+}
+
 /* "queue" alone or "queue --help": what there is of it. */
 static int show_group(const char *group, bool asked)
 {
@@ -207,7 +214,7 @@ int command_line_run(int count, char *const words[])
         return show_group(NULL, false);
     if (asks_for_help(words[0]))
         return show_group(NULL, true);
-    group = is_group(words[0]);
+    group = is_group(words[0]) && !stands_alone(count, words);
     if (group && (count == 1 || asks_for_help(words[1])))
         return show_group(words[0], count > 1);
     c = find_command(strcmp(words[0], "--version") == 0 ? "version" : words[0],

@@ -71,8 +71,11 @@ static void on_piece_for_people(void *ctx, struct span piece)
 static const struct json *rows_of(const struct json *page)
 {
     const struct json *messages = json_get(page, "messages");
+    const struct json *hops = json_get(page, "hops");
 
-    return messages ? messages : json_get(page, "hops");
+    if (messages)
+        return messages;
+    return hops ? hops : json_get(page, "hosts");
 }
 
 static struct error *ask(const struct invocation *i, const char *run_dir, const char *limit,
@@ -285,6 +288,11 @@ static const struct command commands[] = {
       "Shows a message: its envelope, its recipients, and what was tried." },
     { "queue retry", "QID", "id", OPTION_JSON | OPTION_ALL, run_ask, NULL,
       "Tries a message now; with --all every message, and lifts the back-off of all hosts." },
+    { "hosts", "HOST", "host", OPTION_JSON | OPTION_ANY, run_ask,
+      "No connections are open, and nothing was learned.",
+      "Shows how many connections MX hosts and next hops have, and what was learned of them." },
+    { "hosts forget", "HOST", "host", OPTION_JSON, run_ask, NULL,
+      "Forgets what was learned of an MX host or a next hop." },
     { "queue export", "DIRECTORY", NULL, 0, stopped_run_export, NULL,
       "Writes each message of a stopped relay to a file in a directory." },
     { "queue import", "DIRECTORY", NULL, 0, stopped_run_import, NULL,

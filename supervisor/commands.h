@@ -17,8 +17,16 @@ enum {
 
 #define CONFIG_PATH "/etc/waxseal/waxseal.conf"
 
-/* Options beyond --help and --config that a command knows; RAW: the answer is JSON in any case. */
-enum { OPTION_JSON = 1, OPTION_ALL = 2, OPTION_LIST = 4, OPTION_DAY = 8, OPTION_RAW = 16 };
+/* Options beyond --help and --config that a command knows; RAW: the answer is JSON in any case;
+ * ANY: the operand may be left out. */
+enum {
+    OPTION_JSON = 1,
+    OPTION_ALL = 2,
+    OPTION_LIST = 4,
+    OPTION_DAY = 8,
+    OPTION_RAW = 16,
+    OPTION_ANY = 128
+};
 
 struct invocation;
 

@@ -88,11 +88,13 @@ static void refuse(struct connection *c, const char *sentence)
     answer(c, true, true, span_of(sentence));
 }
 
-/* The role that a verb begins with: "queue list" is for queue. */
+/* The role that a verb begins with: "queue list" is for queue; it also knows the hosts. */
 static enum role_id role_of_verb(struct span verb)
 {
     struct span word = span_first(verb, span_find(verb, ' '));
 
+    if (span_equal(word, SPAN("hosts")))
+        return ROLE_QUEUE;
     for (enum role_id id = ROLE_SUPERVISOR + 1; id < ROLE_COUNT; id++)
         if (span_equal(word, span_of(role_name(id))))
             return id;
