@@ -200,7 +200,7 @@ struct sts_decision sts_decide_session(struct sts_facts f)
         require_tls(&d, f);
     if (d.deliver && route_identifies(f))
         route_judges(&d, f);
-    if (!d.deliver && !policy_binds(f))
+    if (!d.deliver && (!policy_binds(f) || f.route == ROUTE_TLS_DANE))
         d.by_route = f.route == ROUTE_TLS_ENCRYPT || route_identifies(f);
     return d;
 }

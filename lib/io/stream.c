@@ -403,6 +403,13 @@ void stream_secure_client(struct stream *stream, struct tls_context *context, co
     wire_secure_client(&stream->wire, context, name);
 }
 
+unsigned stream_expect_tlsa(struct stream *stream, const char *also, const struct span *records,
+                            unsigned count)
+{
+    ensure(stream->phase == PHASE_SECURING);
+    return wire_expect_tlsa(&stream->wire, also, records, count);
+}
+
 void stream_resume_tls(struct stream *stream, const struct tls_resumable *resumable)
 {
     ensure(stream->phase == PHASE_SECURING);

@@ -206,6 +206,7 @@ struct error *tls_client_context_new(struct tls_trust *trust, enum tls_floor flo
 
     SSL_CTX_set1_cert_store(ctx, trust->store);
     tls_resumption_allow(ctx);
+    ensure(SSL_CTX_dane_enable(ctx) > 0); /* for sessions that ask for it */
     tls_context_wrap(ctx, out_context);
     return NULL;
 }

@@ -75,6 +75,14 @@ enum {
 /* Is this one of its DNS-IDs, as clients compare them?  Anything may be asked. */
 bool tls_certificate_bears(X509 *certificate, struct span reference);
 
+/*
+ * Before the handshake of a client: by these records it is judged, and for usage DANE-TA by the
+ * name `base` or `also` (or NULL).  Gives how many are in force; with 0 nothing it says is to be
+ * believed.
+ */
+unsigned tls_dane_expect(SSL *ssl, const char *base, const char *also, const struct span *records,
+                         unsigned count);
+
 /* An error of ours with what OpenSSL has to say about it. */
 struct error *tls_error(const char *what) MUST_CHECK;
 /* The first error that OpenSSL queued, by its macro's name ("SSL_R_WRONG_VERSION_NUMBER"). */

@@ -56,6 +56,10 @@ void wire_secure_client(struct wire *wire, struct tls_context *context, const ch
 void wire_secure_server(struct wire *wire, struct tls_context *context);
 enum wire_result wire_handshake(struct wire *wire, struct tls_session *out_session);
 
+/* Before the handshake of a client: TLSA records to judge it by; gives how many are in force. */
+unsigned wire_expect_tlsa(struct wire *wire, const char *also, const struct span *records,
+                          unsigned count);
+
 /* Before the handshake of a client: a session to resume, lent for the call. */
 void wire_resume(struct wire *wire, const struct tls_resumable *resumable);
 /* After it: one more that the server has given for later, or NULL. */

@@ -106,6 +106,9 @@ void attempt_free(struct attempt *a)
     list_remove(&a->others);
     race_cancel(&a->race);
     addresses_cancel(&a->lookup);
+    if (a->tlsa_lookup)
+        resolver_cancel(&a->tlsa_lookup);
+    tlsa_set_clear(&a->tlsa);
     host_slot_free(&a->asking);
     loop_timer_free(&a->slot_wait);
     session_free(&a->session);
@@ -208,11 +211,11 @@ struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, cons
 
 static bool is_unmet(struct attempt *a)
 {
-    a->decision = sts_decide_candidate(attempt_facts(a->plan, a->candidate, a->job));
+    a->decision = sts_decide_candidate(attempt_facts_now(a));
     if (a->decision.deliver)
         return false;
     attempt_add_line(a, a->decision.reason);
-    attempt_settle_policy(a, "");
+    attempt_settle_policy(a, attempt_dane_trouble(a));
     if (a->decision.report)
         report_session(attempt_worker(a)->reports, a->plan, attempt_mx(a), &a->decision, NULL);
     return true;
@@ -291,13 +294,11 @@ static void take_fixed_address(struct attempt *a, const struct address_filter *f
         no_address(a, verdict, "");
 }
 
-/* Gives true when its addresses are being looked up. */
-static bool open_candidate(struct attempt *a)
+bool attempt_consider(struct attempt *a)
 {
     struct worker *worker = attempt_worker(a);
     struct address_filter filter = worker_filter(worker, &a->plan->target);
 
-    a->candidate = a->order[a->next++];
     if (is_unmet(a))
         return false;
     if (a->plan->target.kind == TARGET_ADDRESS) {
@@ -307,6 +308,13 @@ static bool open_candidate(struct attempt *a)
     a->lookup =
         addresses_ask(worker->loop, worker->resolver, attempt_mx(a), &filter, on_addresses, a);
     return true;
+}
+
+/* Gives true when something is being looked up. */
+static bool open_candidate(struct attempt *a)
+{
+    a->candidate = a->order[a->next++];
+    return attempt_ask_tlsa(a) || attempt_consider(a);
 }
 
 /* --- connecting */
@@ -401,7 +409,8 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
                                   .mx_is_valid =
                                       a->decision.mx_is_valid && a->floor == TLS_FLOOR_STRICT,
                                   .context = a->use_tls ? worker->contexts[a->floor] : NULL,
-                                  .past = a->in_full ? NULL : worker->past,
+                                  .past = a->in_full || a->tlsa.count > 0 ? NULL : worker->past,
+                                  .tlsa = a->tlsa.count > 0 ? &a->tlsa : NULL,
                                   .key.floor = a->floor,
                                   .filter = worker_filter(worker, target),
                                   .messages_max = worker->settings->connection_messages,

@@ -27,6 +27,9 @@ struct attempt {
     bool is_follower;
     bool is_doomed; /* a follower whose job nobody wants any more */
     struct address_query *lookup;
+    struct resolver_query *tlsa_lookup;
+    struct tlsa_set tlsa;     /* of the candidate, where the route wants DANE */
+    const char *tlsa_trouble; /* why there are none; NULL: there are */
     struct race *race;
     struct host_slot *asking; /* for leave to connect to the candidate */
     struct loop_timer *slot_wait;
@@ -83,6 +86,18 @@ void attempt_refused(struct attempt *a, struct span words);
 /* What is known of a candidate, and what the job wants, before connecting. */
 struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, const struct job *job);
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count);
+
+/* Connects to the candidate unless something is against it; true when its addresses are looked up.
+ */
+bool attempt_consider(struct attempt *a);
+
+/* --- attempt_dane.c: the candidate's TLSA records, where the route wants DANE */
+/* True when they are being looked up; attempt_consider follows. */
+bool attempt_ask_tlsa(struct attempt *a);
+/* attempt_facts, with what the records are worth. */
+struct sts_facts attempt_facts_now(const struct attempt *a);
+/* Why there is nothing to judge by; "" where nobody asked. */
+const char *attempt_dane_trouble(const struct attempt *a);
 
 /* --- attempt_session.c */
 extern const struct dialogue_events attempt_events;

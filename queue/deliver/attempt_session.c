@@ -31,7 +31,7 @@ static void log_session(const struct attempt *a, const struct dialogue_facts *fa
 static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
 {
     struct worker *worker = attempt_worker(a);
-    struct sts_facts f = attempt_facts(a->plan, a->candidate, a->job);
+    struct sts_facts f = attempt_facts_now(a);
 
     f.tls = facts->tls;
     f.floor = a->floor;

@@ -375,9 +375,8 @@ static struct error *load_resolver(struct deliver *self)
 {
     struct endpoint servers[SETTINGS_RESOLVERS_MAX];
     bool trusted;
-    unsigned count = resolver_servers_for(self->worker.settings,
-                                          role_content(self->role, CONTENT_RESOLV_CONF, 0), servers,
-                                          &trusted);
+    unsigned count = resolver_servers_for(
+        self->worker.settings, role_content(self->role, CONTENT_RESOLV_CONF, 0), servers, &trusted);
 
     if (self->worker.resolver)
         return resolver_servers(self->worker.resolver, servers, count, trusted);

@@ -177,7 +177,8 @@ static bool is_out_of_step(const struct dialogue *d)
     return d->owed == 0 && d->behind > 0;
 }
 
-/* 421 may answer anything (RFC 5321 s.3.8), and who says 221 unasked goes, too; a message is taken. */
+/* 421 may answer anything (RFC 5321 s.3.8), and who says 221 unasked goes, too; a message is taken.
+ */
 static bool is_farewell(const struct dialogue *d, const struct reply *reply)
 {
     return (reply_is(reply, 421) && d->phase != PH_QUIT) ||

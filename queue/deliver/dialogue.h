@@ -18,6 +18,7 @@
 #include "queue/deliver/job.h"
 #include "queue/deliver/login.h"
 #include "queue/deliver/resumption.h"
+#include "queue/deliver/tlsa_set.h"
 
 enum {
     DIALOGUE_CONNECT_MS = 30 * 1000,   /* rfc/smtp-client.md CLI-70 */
@@ -39,6 +40,7 @@ struct dialogue_plan {
     struct tls_context *context;           /* NULL: never say STARTTLS */
     bool implicit_tls;                     /* TLS before the greeting (RFC 8314 s.3) */
     const struct login_identity *identity; /* who logs in, inside TLS; NULL: nobody */
+    const struct tlsa_set *tlsa; /* by which the certificate is judged; NULL: by our authorities */
     const struct ip_address *sources; /* to connect from; none of a family: the kernel's choice */
     unsigned source_count;
     struct resumption *past;      /* sessions to resume; NULL: a whole handshake in any case */

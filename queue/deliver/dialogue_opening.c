@@ -106,8 +106,14 @@ static void offer_the_past(struct dialogue *d)
 
 void dialogue_begin_tls(struct dialogue *d)
 {
+    const struct tlsa_set *tlsa = d->plan.tlsa;
+
     stream_secure_client(d->stream, d->plan.context, d->mx);
-    offer_the_past(d);
+    if (tlsa)
+        d->tlsa_in_force =
+            stream_expect_tlsa(d->stream, tlsa->next_hop, tlsa->records, tlsa->count);
+    else
+        offer_the_past(d);
 }
 
 enum phase starttls_answered(struct dialogue *d, const struct reply *reply)
@@ -130,6 +136,8 @@ enum phase handshake_done(struct dialogue *d, const struct tls_session *session)
 
     d->facts.tls = SESSION_TLS_ON;
     d->facts.session = *session;
+    if (d->plan.tlsa && d->tlsa_in_force == 0 && session->cert == CERT_OK)
+        d->facts.session.cert = CERT_OTHER; /* our authorities were asked: not what was wanted */
     d->facts.helo = d->offered.name;
     if (!d->greeted)
         d->owed = 1; /* the greeting is yet to come */

@@ -55,6 +55,7 @@ struct dialogue {
     struct login *login; /* while it is under way */
     struct loop_task login_work;
     bool greeted;
+    unsigned tlsa_in_force;
 
     /* the transaction */
     struct job *job;

@@ -71,8 +71,8 @@ void report_session(struct tlsrpt_client *reports, struct plan *plan, const char
     Ipc__SessionFailure failures[2];
     Ipc__SessionFailure *failure_at[2] = { &failures[0], &failures[1] };
 
-    if (!target_has_policy(&plan->target))
-        return;
+    if (!target_has_policy(&plan->target) || decision->counted_under == POLICY_SOURCE_DANE)
+        return; /* what a route asks for besides is no domain's policy */
     fill_policy(&event, plan, decision);
     event.failures = failure_at;
     if (decision->result != TLS_RESULT_SUCCESS) {

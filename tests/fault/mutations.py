@@ -266,8 +266,8 @@ MUTATIONS = (
              "    job->policy_expires_utc_ms = policy->expires_utc_ms;\n", "",
              (f"{CLI}queue_show_holds_what_was_decided_and_why",)),
     Mutation(6, "candidates that the policy excludes are left out", "queue/deliver/attempt.c",
-             "    attempt_add_line(a, a->decision.reason);\n    attempt_settle_policy(a, \"\");",
-             "    attempt_add_line(a, a->decision.reason);\n    attempt_settle_policy(a, \"\");\n"
+             "    attempt_add_line(a, a->decision.reason);\n    attempt_settle_policy(a, attempt_dane_trouble(a));",
+             "    attempt_add_line(a, a->decision.reason);\n    attempt_settle_policy(a, attempt_dane_trouble(a));\n"
              "    a->job->candidate_count--;",
              (f"{CLI}queue_show_tells_of_every_candidate_and_of_what_is_done",)),
     Mutation(6, "the next try of a hop that rests is told wrong", "queue/store_read.c",

@@ -147,6 +147,33 @@ def test_a_certificate_must_be_for_the_next_hop_or_listed(lab, hops):
     assert not any(arrived(lab, message) for message in refused)
 
 
+def test_dane_goes_by_tlsa_records_alone(lab, hops):
+    """RFC 7672: what the records say, whoever signed the certificate; nothing without them."""
+    host, other = "mx.nopolicy-selfsigned.test", "mx.nopolicy.test"
+    key, whole = digest_of(host, "key-sha256").split(":")[1], digest_of(host, "sha256").split(":")[1]
+    relay = hops(to("dane", f"[{host}]", tls="dane"), to("dane-mx", "nopolicy-selfsigned.test", tls="dane"),
+                 to("undane", f"[{other}]", tls="dane"))
+    try:
+        lab.dns.set(f"_25._tcp.{host}", "TLSA", f"3 1 1 {key}", "0 0 1 " + 64 * "0")
+        for name in ("dane", "dane-mx"):
+            wait_arrived(lab, mail(name))
+            relay.wait_delivery(f"you@{name}.hops.test", "delivered")
+        lab.dns.set(f"_25._tcp.{host}", "TLSA", f"3 0 1 {whole}", "3 1 1 " + 64 * "0")
+        wait_arrived(lab, mail("dane"))
+        lab.dns.set(f"_25._tcp.{host}", "TLSA", "3 1 1 " + 64 * "0")
+        message = mail("dane")
+        event = relay.wait_event("delivery", 10, rcpt="<you@dane.hops.test>", outcome="deferred")
+        assert "DANE" in event["reply"] and "X509_V_ERR_DANE_NO_MATCH" in event["reply"]
+        lab.dns.set(f"_25._tcp.{other}", "TLSA", "1 1 1 " + 64 * "0")
+        refused = mail("undane")
+        event = relay.wait_delivery("you@undane.hops.test", "deferred")
+        assert "no usable TLSA records (none of them can be used for SMTP)" in event["reply"]
+        assert not arrived(lab, message) and not arrived(lab, refused)
+    finally:
+        lab.dns.set(f"_25._tcp.{host}", "TLSA")
+        lab.dns.set(f"_25._tcp.{other}", "TLSA")
+
+
 def test_the_next_of_several_hosts_is_tried_when_the_first_is_down(lab, hops):
     relay = hops(to("steady", ["[mx.mx-refused.test] priority 10", "no-such-domain.test priority 15",
                                "[mx.nopolicy.test] priority 20"]))

@@ -388,7 +388,7 @@ static const struct route_row {
       "certificate not listed", true },
     { "D1", { DANE, SECURE(CERT_OK), .route = ROUTE_TLS_DANE }, NULL, false },
     { "D2", { DANE, SECURE(CERT_NOT_TRUSTED), .route = ROUTE_TLS_DANE },
-      "certificate not trusted", false },
+      "certificate not trusted", true },
     { "D3", { NO_POLICY, SECURE(CERT_OK), .route = ROUTE_TLS_DANE }, "no usable TLSA records",
       true },
     { "N8", { NO_POLICY, .tls = SESSION_TLS_NOT_OFFERED, .route = ROUTE_TLS_ENCRYPT },
