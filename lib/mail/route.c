@@ -208,6 +208,14 @@ static bool address_set_has(const struct address_set *set, const struct ip_addre
     return false;
 }
 
+/* Who is reached by IPv4 says so in an A record (rfc/dns.md DNS-45). */
+static bool is_mapped(const struct ip_address *address)
+{
+    static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+    return address->family == ADDRESS_V6 && memcmp(address->bytes, prefix, sizeof(prefix)) == 0;
+}
+
 static struct address_set collect(const struct dns_answer *answer,
                                   const struct address_filter *filter)
 {
@@ -217,7 +225,7 @@ static struct address_set collect(const struct dns_answer *answer,
         return set;
     for (unsigned i = 0; i < answer->count && set.count < MX_ADDRESSES_MAX; i++) {
         const struct ip_address *address = &answer->records[i].address;
-        if (passes(filter, address) && !address_set_has(&set, address))
+        if (!is_mapped(address) && passes(filter, address) && !address_set_has(&set, address))
             set.items[set.count++] = *address;
     }
     return set;

@@ -186,6 +186,16 @@ static void put_a(const char *owner, const char *text)
     build_end(&b);
 }
 
+/* ::ffff:8.8.8.8 */
+static void put_mapped(const char *owner)
+{
+    static const uint8_t mapped[16] = { [10] = 0xff, 0xff, 8, 8, 8, 8 };
+
+    build_record(&b, SECTION_ANSWER, owner, DNS_AAAA, 60);
+    build_bytes(&b, mapped, sizeof(mapped));
+    build_end(&b);
+}
+
 static void parse(enum dns_type type, struct dns_answer *out)
 {
     dns_message_parse((struct span){ b.wire, b.len }, span_of("mx1.example.net"), type, false, out);
@@ -210,6 +220,7 @@ static void five_hundred_internal_addresses_hide_no_good_one_and_none_gets_throu
     put_a("mx1.example.net", "64:ff9b::7f00:1");
     put_a("mx1.example.net", "2002:a00:1::1");
     put_a("mx1.example.net", "fd00::1");
+    put_mapped("mx1.example.net");
     parse(DNS_AAAA, &aaaa);
     assert_int_equal(route_addresses(&a, &aaaa, NULL, 0, NULL, 0, list, &count), ADDRESSES_FOUND);
     assert_int_equal(count, 1);

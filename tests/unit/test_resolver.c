@@ -69,6 +69,10 @@ static size_t fake_reply(const unsigned char *query, bool tcp, unsigned char *re
     reply[3] = 0xa0 & (query[3] | 0x80); /* AD only if it was wanted */
     if (starts(query, "silent"))
         return 0;
+    if (starts(query, "old") && query[11] == 1) { /* knows no EDNS: FORMERR, without OPT */
+        reply[3] |= 1;
+        return at;
+    }
     if (starts(query, "servfail"))
         reply[3] |= 2;
     else if (starts(query, "refused"))
@@ -82,7 +86,7 @@ static size_t fake_reply(const unsigned char *query, bool tcp, unsigned char *re
     if (starts(query, "forged") && !tcp)
         for (size_t i = HEADER + 1; i < HEADER + 7; i++)
             reply[i] ^= 0x20;
-    return add_opt(reply, at);
+    return starts(query, "old") ? at : add_opt(reply, at);
 }
 
 static void serve_udp(int fd)
@@ -265,6 +269,22 @@ static void a_truncated_answer_is_fetched_over_tcp(void **state)
     resolver_free(&resolver);
 }
 
+/* And the next question is asked with it again: c-ares alone would never (pitfalls.md section 3).
+ */
+static void a_server_without_edns_is_asked_without_it(void **state)
+{
+    struct world *world = *state;
+    struct resolver *resolver = resolver_of(world, false, true);
+    for (int i = 0; i < 3; i++) {
+        ask(world, resolver, "old.example.com");
+        assert_int_equal(world->outcome, DNS_ANSWER);
+        assert_string_equal(world->address, "192.0.2.7");
+    }
+    ask(world, resolver, "www.example.com");
+    assert_int_equal(world->outcome, DNS_ANSWER);
+    resolver_free(&resolver);
+}
+
 static void an_answer_spelt_otherwise_is_asked_for_again_over_tcp(void **state)
 {
     struct world *world = *state;
@@ -391,6 +411,8 @@ int main(void)
               an_answer_comes_with_its_security),
         STORY("absence is told from trouble", absence_is_told_from_trouble),
         STORY("a truncated answer is fetched over TCP", a_truncated_answer_is_fetched_over_tcp),
+        STORY("a server without EDNS is asked without it (RFC 6891 s.7)",
+              a_server_without_edns_is_asked_without_it),
         STORY("an answer whose question is spelt otherwise is asked for again over TCP",
               an_answer_spelt_otherwise_is_asked_for_again_over_tcp),
         STORY("only the first question waits for a dead server",
