@@ -395,6 +395,8 @@ static struct error *read_request(struct task *task)
     if (!err && (!span_to_string(reason, task->reason, sizeof(task->reason)) ||
                  span_find(reason, '\n') < reason.len || span_find(reason, '\r') < reason.len))
         err = error_new(ERROR_PERMANENT, "a reason is one line of at most %d bytes", REASON_MAX);
+    if (!err && task->change.kind == CHANGE_BOUNCE && reason.len == 0)
+        err = error_new(ERROR_PERMANENT, "say why: --reason goes to the senders");
     if (!err && task->change.kind == CHANGE_REROUTE)
         err = read_hop(task);
     return err;

@@ -1,5 +1,6 @@
 #include "smtpd/session_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -98,6 +99,9 @@ static void complete_envelope(struct session *s, int64_t now_utc_ms)
     envelope->client_address = s->client.address;
     span_to_string(span_of(conversation_client_name(&s->talk)), envelope->client_name,
                    sizeof(envelope->client_name));
+    if (s->tls_version[0] != '\0')
+        snprintf(envelope->client_tls, sizeof(envelope->client_tls), "%s %s", s->tls_version,
+                 s->tls_cipher);
     if (s->client.address.family == ADDRESS_LOCAL)
         ip_address_format(&s->client.address,
                           envelope->user); /* one of many senders, as users are */

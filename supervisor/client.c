@@ -15,7 +15,7 @@
 
 enum {
     SILENCE_MS = 2 * MINUTE_MS, /* a policy refresh may take a minute */
-    ARGUMENTS_MAX = 8,
+    ARGUMENTS_MAX = 40,
     REQUEST_ID = 1,
 };
 

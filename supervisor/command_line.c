@@ -12,19 +12,54 @@ static bool reads_configuration(const struct command *c)
     return strcmp(c->words, "version") != 0;
 }
 
+/* Those with a value; filters are many, and stand in the help alone. */
+static void print_usage_options(const struct command *c, FILE *out)
+{
+    const struct command_option *options;
+    size_t count = command_options(&options);
+
+    for (size_t i = 0; i < count; i++)
+        if ((c->options & options[i].option & ~(unsigned)OPTION_FILTER) != 0)
+            fprintf(out, " [%s %s]", options[i].name, options[i].value);
+    if (c->options & OPTION_TO)
+        fputs(" [--back]", out);
+    if (c->options & OPTION_CHANGE)
+        fputs(" [--dry-run] [--yes]", out);
+}
+
 static void print_usage(const struct command *c, FILE *out)
 {
     fprintf(out, "waxseal %s", c->words);
     if (c->operand)
-        fprintf(out, " %s%s%s%s", c->options & OPTION_ANY ? "[" : "", c->operand,
-                c->options & OPTION_ANY ? "]" : "", c->options & OPTION_ALL ? "|--all" : "");
-    if (c->options & OPTION_DAY)
-        fputs(" [--day DATE]", out);
+        fprintf(out, " %s%s%s%s%s", c->options & OPTION_ANY ? "[" : "", c->operand,
+                c->options & OPTION_ANY ? "]" : "", c->options & OPTION_FILTER ? "|FILTER..." : "",
+                c->options & OPTION_ALL ? "|--all" : "");
+    else if (c->options & OPTION_FILTER)
+        fputs(" [FILTER...]", out);
+    print_usage_options(c, out);
     if (c->options & OPTION_LIST)
         fputs(" [--list]", out);
     if (c->options & OPTION_JSON)
         fputs(" [--json]", out);
     fputs(reads_configuration(c) ? " [--config FILE]\n" : "\n", out);
+}
+
+static void print_help_options(const struct command *c)
+{
+    const struct command_option *options;
+    size_t count = command_options(&options);
+
+    for (size_t i = 0; i < count; i++)
+        if (c->options & options[i].option)
+            printf("  %s %-*s  %s\n", options[i].name, (int)(19 - strlen(options[i].name)),
+                   options[i].value, options[i].sentence);
+    if (c->options & OPTION_FILTER)
+        printf("  All filters given must match; in patterns * stands for anything.\n");
+    if (c->options & OPTION_TO)
+        printf("  --back         as the routes say again\n");
+    if (c->options & OPTION_CHANGE)
+        printf("  --dry-run      only tells what would be changed\n"
+               "  --yes          does not ask on a terminal\n");
 }
 
 static void print_help(const struct command *c)
@@ -35,9 +70,8 @@ static void print_help(const struct command *c)
     if (reads_configuration(c))
         printf("  --config FILE  the configuration (default " CONFIG_PATH ")\n");
     if (c->options & OPTION_ALL)
-        printf("  --all          all messages instead of one\n");
-    if (c->options & OPTION_DAY)
-        printf("  --day DATE     a UTC day such as 2026-01-30 instead of today\n");
+        printf("  --all          all that waits\n");
+    print_help_options(c);
     if (c->options & OPTION_LIST)
         printf("  --list         every setting: group, name, type, default, range, meaning\n");
     if (c->options & OPTION_JSON)
@@ -115,10 +149,10 @@ static bool take_flag(struct invocation *i, const char *word)
         const char *name;
         unsigned option; /* 0: every command has it */
         bool *flag;
-    } flags[] = { { "--help", 0, &i->help },
-                  { "--json", OPTION_JSON, &i->json },
-                  { "--all", OPTION_ALL, &i->all },
-                  { "--list", OPTION_LIST, &i->list } };
+    } flags[] = { { "--help", 0, &i->help },           { "--json", OPTION_JSON, &i->json },
+                  { "--all", OPTION_ALL, &i->all },    { "--list", OPTION_LIST, &i->list },
+                  { "--yes", OPTION_CHANGE, &i->yes }, { "--dry-run", OPTION_CHANGE, &i->dry_run },
+                  { "--back", OPTION_TO, &i->back } };
 
     for (size_t n = 0; n < COUNT(flags); n++) {
         if (strcmp(word, flags[n].name) != 0)
@@ -131,13 +165,17 @@ static bool take_flag(struct invocation *i, const char *word)
     return false;
 }
 
-/* "--config FILE" or "--day DATE"; gives where its value goes. */
+/* "--config FILE", "--day DATE" ...; gives where its value goes. */
 static const char **take_valued(struct invocation *i, const char *word)
 {
+    const struct command_option *options;
+    size_t count = command_options(&options);
+
     if (strcmp(word, "--config") == 0)
         return &i->config;
-    if (strcmp(word, "--day") == 0 && (i->command->options & OPTION_DAY))
-        return &i->day;
+    for (size_t n = 0; n < count; n++)
+        if (strcmp(word, options[n].name) == 0 && (i->command->options & options[n].option))
+            return &i->values[n];
     return NULL;
 }
 
@@ -161,14 +199,26 @@ static int parse_rest(struct invocation *i, int count, char *const words[])
     return EXIT_DONE;
 }
 
+static bool has_filter(const struct invocation *i)
+{
+    const struct command_option *options;
+    size_t count = command_options(&options);
+
+    for (size_t n = 0; n < count; n++)
+        if (options[n].option == OPTION_FILTER && i->values[n])
+            return true;
+    return false;
+}
+
 static int check_operand(const struct invocation *i)
 {
-    bool needed = i->command->operand && !i->all && !(i->command->options & OPTION_ANY);
+    bool needed =
+        i->command->operand && !i->all && !has_filter(i) && !(i->command->options & OPTION_ANY);
 
     if (needed && !i->operand)
         return wrong_usage(i->command, "this is missing:", i->command->operand);
-    if (i->all && i->operand)
-        return wrong_usage(i->command, "either one message or --all, not both", NULL);
+    if (i->all && (i->operand || has_filter(i)))
+        return wrong_usage(i->command, "either one message, or filters, or --all", NULL);
     return EXIT_DONE;
 }
 

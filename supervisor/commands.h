@@ -25,7 +25,12 @@ enum {
     OPTION_LIST = 4,
     OPTION_DAY = 8,
     OPTION_RAW = 16,
-    OPTION_ANY = 128
+    OPTION_FILTER = 32, /* which of the recipients that wait; then the operand may be left out */
+    OPTION_CHANGE = 64, /* --yes and --dry-run */
+    OPTION_REASON = 128,
+    OPTION_TO = 256, /* and --back */
+    OPTION_FOR = 512,
+    OPTION_ANY = 1024,
 };
 
 struct invocation;
@@ -40,19 +45,43 @@ struct command {
     const char *sentence;
 };
 
+/* An option with a value. */
+struct command_option {
+    const char *name;     /* "--sender" */
+    unsigned option;      /* of the commands that know it */
+    const char *argument; /* what it is called in the request; NULL: the command makes one of it */
+    const char *value;    /* as the help shows it */
+    const char *sentence;
+};
+enum { COMMAND_OPTIONS_MAX = 24 };
+
 /* A command line, parsed. */
 struct invocation {
     const struct command *command;
-    const char *config;  /* --config FILE */
-    bool json;           /* --json */
-    bool all;            /* --all */
-    bool list;           /* --list */
-    bool help;           /* --help */
-    const char *day;     /* --day DATE */
-    const char *operand; /* QID, DOMAIN, DIRECTORY or NAME */
+    const char *config;                      /* --config FILE */
+    bool json;                               /* --json */
+    bool all;                                /* --all */
+    bool list;                               /* --list */
+    bool help;                               /* --help */
+    bool yes;                                /* --yes */
+    bool dry_run;                            /* --dry-run */
+    bool back;                               /* --back */
+    const char *operand;                     /* QID, DOMAIN, NEXTHOP, DIRECTORY or NAME */
+    const char *values[COMMAND_OPTIONS_MAX]; /* in the order of the options; NULL: not given */
 };
 
 size_t commands_table(const struct command **out_rows);
+size_t command_options(const struct command_option **out_rows);
+/* The value of an option of that name; NULL: it was not given. */
+const char *command_value(const struct invocation *invocation, const char *option);
+
+/* waxseal queue hold, release, retry, bounce, remove, reroute; suspend, resume: in
+ * queue_commands.c. */
+int queue_run_change(const struct invocation *invocation);
+int queue_run_hop(const struct invocation *invocation);
+
+/* waxseal trace: in trace.c. */
+int trace_run(const struct invocation *invocation);
 
 /* waxseal check: in check.c. */
 int check_run(const struct invocation *invocation);

@@ -77,6 +77,7 @@ Ipc__Envelope *envelope_to_message(const struct envelope *e)
     m->client_name = text_bytes(e->client_name);
     m->client_address = ip_bytes(&e->client_address);
     m->listener = text_bytes(e->listener);
+    m->client_tls = text_bytes(e->client_tls);
     m->user = text_bytes(e->user);
     m->declared_size = e->declared_size;
     m->n_recipients = e->recipient_count;
@@ -162,6 +163,7 @@ bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out)
         !text_from(message->envid, out->dsn.envid, sizeof(out->dsn.envid)) ||
         !text_from(message->client_name, out->client_name, sizeof(out->client_name)) ||
         !text_from(message->listener, out->listener, sizeof(out->listener)) ||
+        !text_from(message->client_tls, out->client_tls, sizeof(out->client_tls)) ||
         !text_from(message->user, out->user, sizeof(out->user)) ||
         !ip_from(message->client_address, &out->client_address))
         return false;

@@ -27,6 +27,8 @@ enum { PRIORITY_MAX = 9 }; /* and PRIORITY_MAX below 0 (RFC 6710 s.3) */
 
 enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
 
+enum { ENVELOPE_TLS_SIZE = 96 };
+
 struct envelope {
     struct address reverse_path;
     enum body_type body;
@@ -39,6 +41,7 @@ struct envelope {
     int64_t received_utc_ms;
     char client_name[DOMAIN_MAX + 1]; /* as it said in EHLO, made harmless */
     struct ip_address client_address;
+    char client_tls[ENVELOPE_TLS_SIZE];    /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; "" in clear */
     char listener[LISTENER_LABEL_MAX + 1]; /* what it came in by is called; "" for our own mail */
     char user[ADDRESS_MAX + 1];            /* authenticated, or "local:1000"; "" for none */
     uint64_t declared_size;                /* SIZE=, 0 for none */

@@ -1,0 +1,313 @@
+#include "supervisor/story.h"
+
+#include "supervisor/print.h"
+
+#include <inttypes.h>
+
+/* --- words ----------------------------------------------------------------------------------- */
+
+static struct span text_of(const struct json *object, const char *key)
+{
+    return json_text(json_get(object, key));
+}
+
+static bool has_text(const struct json *object, const char *key)
+{
+    return text_of(object, key).len > 0;
+}
+
+static bool is_text(const struct json *object, const char *key, const char *text)
+{
+    return span_equal(text_of(object, key), span_of(text));
+}
+
+/* Some words, and a text from outside; nothing when there is none. */
+static void tell(const char *before, const struct json *object, const char *key, const char *after,
+                 FILE *out)
+{
+    if (!has_text(object, key))
+        return;
+    fputs(before, out);
+    print_safe(text_of(object, key), out);
+    fputs(after, out);
+}
+
+static void tell_time(const struct json *event, FILE *out)
+{
+    tell("  ", event, "at", "  ", out);
+}
+
+/* A line below the one that begins with a time. */
+static void begin_line(FILE *out)
+{
+    fputs("\n      ", out);
+}
+
+/* --- how it came ----------------------------------------------------------------------------- */
+
+static void tell_client(const struct json *trace, FILE *out)
+{
+    tell(" from [", trace, "client_address", "]", out);
+    tell(" (", trace, "client_name", ")", out);
+    tell(" on listener ", trace, "listener", "", out);
+    tell(", logged in as ", trace, "user", "", out);
+    if (has_text(trace, "tls"))
+        tell(", over ", trace, "tls", "", out);
+    else if (has_text(trace, "client_address"))
+        fputs(", in clear", out);
+}
+
+static void tell_beginning(const struct json *trace, FILE *out)
+{
+    tell("Message ", trace, "id", "", out);
+    if (has_text(trace, "sender"))
+        tell(" from <", trace, "sender", ">", out);
+    else
+        fputs(" from <>", out);
+    fprintf(out, ", %" PRId64 " bytes\n", json_number(json_get(trace, "size")));
+    tell("  ", trace, "accepted", "  ", out);
+    fputs(json_bool(json_get(trace, "notification")) ? "made here, to tell its recipient of another"
+                                                     : "accepted",
+          out);
+    tell_client(trace, out);
+    if (json_bool(json_get(trace, "requiretls")))
+        fputs("; its sender asks for TLS all the way (REQUIRETLS)", out);
+    fputc('\n', out);
+}
+
+/* --- an attempt ------------------------------------------------------------------------------ */
+
+static void tell_policy(const struct json *decision, FILE *out)
+{
+    if (!has_text(decision, "policy"))
+        return;
+    begin_line(out);
+    tell("policy: ", decision, "policy", "", out);
+    tell(", id ", decision, "policy_id", "", out);
+    tell(", until ", decision, "policy_expires", "", out);
+    tell("; ", decision, "policy_trouble", "", out);
+    tell("; route ", decision, "route", "", out);
+}
+
+static void tell_tls(const struct json *candidate, FILE *out)
+{
+    tell("; ", candidate, "tls_version", "", out);
+    tell(" ", candidate, "cipher", "", out);
+    tell(" ", candidate, "group", "", out);
+    if (json_bool(json_get(candidate, "resumed")))
+        fputs(", resumed", out);
+    tell(" (", candidate, "tls", ")", out);
+    tell("; logged in by ", candidate, "auth", "", out);
+    if (!has_text(candidate, "certificate"))
+        return;
+    begin_line(out);
+    tell("  certificate: ", candidate, "certificate", "", out);
+    tell(", until ", candidate, "certificate_expires", "", out);
+}
+
+static void tell_candidates(const struct json *decision, FILE *out)
+{
+    const struct json *candidates = json_get(decision, "candidates");
+
+    for (size_t i = 0; i < json_count(candidates); i++) {
+        const struct json *candidate = json_item(candidates, i);
+        begin_line(out);
+        tell("", candidate, "mx", "", out);
+        tell(" [", candidate, "address", "]", out);
+        tell(": ", candidate, "verdict", "", out);
+        tell_tls(candidate, out);
+    }
+}
+
+/* All lines of a reply, and who said it. */
+static void tell_reply(const struct json *event, FILE *out)
+{
+    struct span reply = text_of(event, "reply");
+    struct span line;
+    bool is_remote = json_bool(json_get(event, "remote"));
+
+    if (reply.len == 0)
+        return;
+    begin_line(out);
+    fputs(is_remote ? "they said: " : "because: ", out);
+    for (bool is_first = true; span_cut(&reply, '\n', &line); is_first = false) {
+        if (!is_first) {
+            begin_line(out);
+            fputs("           ", out);
+        }
+        print_safe(line, out);
+    }
+}
+
+static void tell_why(const struct json *event, FILE *out)
+{
+    const struct json *decision = json_get(event, "decision");
+
+    if (json_kind_of(decision) == JSON_KIND_OBJECT) {
+        tell_policy(decision, out);
+        tell_candidates(decision, out);
+    }
+    tell_reply(event, out);
+}
+
+static void tell_attempt(const struct json *event, FILE *out)
+{
+    int64_t attempt = json_number(json_get(event, "attempt"));
+
+    if (attempt > 0)
+        fprintf(out, "attempt %" PRId64, attempt);
+    else
+        fputs("no attempt yet", out);
+    tell(" at ", event, "next_hop", "", out);
+    tell(": ", event, "result", "", out);
+    tell(" (", event, "status", ")", out);
+    tell_why(event, out);
+    if (has_text(event, "next_try")) {
+        begin_line(out);
+        tell("to be tried again at ", event, "next_try", "", out);
+    }
+}
+
+/* --- what else happened ---------------------------------------------------------------------- */
+
+static void tell_operator(const struct json *event, FILE *out)
+{
+    fprintf(out, "the operator with uid %" PRId64 " said: ", json_number(json_get(event, "by")));
+    tell("", event, "action", "", out);
+    tell(", ", event, "words", "", out);
+}
+
+static void tell_notification(const struct json *event, FILE *out)
+{
+    tell("its sender was told (", event, "kind", ")", out);
+    tell(", by message ", event, "id", "", out);
+}
+
+static void tell_end(const struct json *event, FILE *out)
+{
+    tell("", event, "state", "", out);
+    if (has_text(event, "action"))
+        fprintf(out, " by the operator with uid %" PRId64, json_number(json_get(event, "by")));
+    else
+        fprintf(out, " at attempt %" PRId64, json_number(json_get(event, "attempt")));
+    tell(", next hop ", event, "next_hop", "", out);
+    tell(" (", event, "status", ")", out);
+    tell_why(event, out);
+}
+
+static void tell_event(const struct json *event, FILE *out)
+{
+    static const struct {
+        const char *name;
+        void (*tell)(const struct json *event, FILE *out);
+    } events[] = {
+        { "attempt", tell_attempt },
+        { "operator", tell_operator },
+        { "notification", tell_notification },
+        { "end", tell_end },
+    };
+
+    tell_time(event, out);
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+        if (is_text(event, "event", events[i].name))
+            events[i].tell(event, out);
+    fputc('\n', out);
+}
+
+/* --- whose turn it is ------------------------------------------------------------------------ */
+
+/* Did the other side speak last? */
+static bool they_spoke_last(const struct json *recipient)
+{
+    const struct json *events = json_get(recipient, "events");
+
+    for (size_t i = json_count(events); i > 0; i--)
+        if (is_text(json_item(events, i - 1), "event", "attempt"))
+            return json_bool(json_get(json_item(events, i - 1), "remote"));
+    return false;
+}
+
+static void tell_suspended(const struct json *recipient, FILE *out)
+{
+    tell("its next hop ", recipient, "next_hop", " is suspended", out);
+    tell(" until ", recipient, "suspended_until", "", out);
+    tell(": ", recipient, "suspended_reason", "", out);
+    begin_line(out);
+    tell("to try it: waxseal queue resume ", recipient, "next_hop", "", out);
+}
+
+static void tell_held(const struct json *trace, FILE *out)
+{
+    const struct json *held = json_get(trace, "held");
+
+    fputs("it is held, and stays so until somebody releases it", out);
+    tell(", since ", held, "since", "", out);
+    tell(": ", held, "reason", "", out);
+    begin_line(out);
+    tell("to try it: waxseal queue release ", trace, "id", "", out);
+}
+
+static void tell_waiting(const struct json *trace, const struct json *recipient, FILE *out)
+{
+    if (is_text(recipient, "state", "waits for policy"))
+        tell("we do not know yet what policy ", recipient, "next_hop", " has, and ask for it again",
+             out);
+    else if (is_text(recipient, "state", "queued"))
+        fputs("it was not tried yet", out);
+    else if (they_spoke_last(recipient))
+        fputs("it is their turn: they did not take it, and we try again", out);
+    else
+        fputs("we could not hand it over, and try again", out);
+    tell(" at ", recipient, "next_try", "", out);
+    if (is_text(recipient, "hop_state", "resting"))
+        tell("; no host of its next hop could be used, so all its mail rests until ", recipient,
+             "rests_until", "", out);
+    begin_line(out);
+    tell("to try it now: waxseal queue retry ", trace, "id", "", out);
+}
+
+static void tell_turn(const struct json *trace, const struct json *recipient, FILE *out)
+{
+    fputs("  now  ", out);
+    if (is_text(recipient, "state", "delivered"))
+        fputs("it is with the receiving host, which answers for it from here on", out);
+    else if (is_text(recipient, "state", "failed"))
+        fputs("it has ended; the reply above says whose side it was", out);
+    else if (is_text(recipient, "state", "removed"))
+        fputs("it has ended; nobody was told", out);
+    else if (is_text(recipient, "state", "delivering"))
+        fputs("it is being delivered", out);
+    else if (is_text(recipient, "state", "held"))
+        tell_held(trace, out);
+    else if (is_text(recipient, "state", "suspended"))
+        tell_suspended(recipient, out);
+    else if (is_text(recipient, "state", "damaged"))
+        fputs("its record is damaged; waxseal queue salvage reads what can be read", out);
+    else
+        tell_waiting(trace, recipient, out);
+    fputc('\n', out);
+}
+
+/* --- all of it ------------------------------------------------------------------------------- */
+
+static void tell_recipient(const struct json *trace, const struct json *recipient, FILE *out)
+{
+    const struct json *events = json_get(recipient, "events");
+    int64_t lost = json_number(json_get(recipient, "attempts_not_kept"));
+
+    tell("\nTo <", recipient, "recipient", ">\n", out);
+    for (size_t i = 0; i < json_count(events); i++)
+        tell_event(json_item(events, i), out);
+    if (lost > 0)
+        fprintf(out, "  (of %" PRId64 " more attempts nothing is kept)\n", lost);
+    tell_turn(trace, recipient, out);
+}
+
+void story_tell(const struct json *trace, FILE *out)
+{
+    const struct json *recipients = json_get(trace, "recipients");
+
+    tell_beginning(trace, out);
+    for (size_t i = 0; i < json_count(recipients); i++)
+        tell_recipient(trace, json_item(recipients, i), out);
+}
