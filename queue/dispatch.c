@@ -8,6 +8,7 @@
 #include "lib/base/memory.h"
 #include "queue/dispatch_hops.h"
 #include "queue/dispatch_jobs.h"
+#include "queue/dispatch_overdue.h"
 #include "queue/due_walk.h"
 #include "queue/routes.h"
 #include "queue/slots.h"
@@ -289,6 +290,20 @@ static struct error *visit_end(struct run *run, struct hop *hop, enum visit *out
     return err;
 }
 
+/* ---- a hop that fails: its old mail ---------------------------------------------------------- */
+
+static struct error *visit_overdue(struct run *run, struct hop *hop, enum visit *out_visit)
+{
+    struct overdue_visit visit = {
+        .jobs = &run->jobs, .walk = &run->walk, .settle = run->d->settle, .ctx = run->d->ctx
+    };
+    struct error *err = overdue_visit(&visit, hop);
+
+    run->given += visit.given;
+    *out_visit = VISIT_AGAIN;
+    return err;
+}
+
 /* ---- one hop's visit ------------------------------------------------------------------------ */
 
 static struct error *visit_hop(struct run *run, struct hop *hop, enum visit *out_visit)
@@ -300,6 +315,8 @@ static struct error *visit_hop(struct run *run, struct hop *hop, enum visit *out
         run->walk.next_ms = INT64_MAX;
         return hop_allowance(run, hop) > 0 ? visit_end(run, hop, out_visit) : NULL;
     }
+    if (hop->overdue)
+        return visit_overdue(run, hop, out_visit);
     if (!choose_slot(run, hop)) {
         *out_visit = VISIT_NO_SLOT;
         return NULL;
@@ -648,6 +665,14 @@ void dispatch_return(struct dispatch *dispatch, struct lease **lease, bool hop_f
     else
         dispatch_forget_marks(dispatch);
     dispatch_end(dispatch, lease, hop_failed);
+}
+
+void dispatch_hop_failed(const struct lease *lease, const Ipc__Outcome *outcome)
+{
+    struct hop *hop = lease->hop;
+
+    if (hop && !hop->overdue)
+        hop->overdue = overdue_new(outcome);
 }
 
 void dispatch_set_aside(struct dispatch *dispatch, struct lease *lease, bool hop_failed)

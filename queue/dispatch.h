@@ -104,6 +104,8 @@ struct span dispatch_hop_of(const struct lease *lease);
 void dispatch_end(struct dispatch *dispatch, struct lease **lease, bool hop_failed);
 /* The same when rows of it are due as before: they are to be found where they were. */
 void dispatch_return(struct dispatch *dispatch, struct lease **lease, bool hop_failed);
+/* An attempt of it failed for its hop, and that is on disk: it may mean something for others. */
+void dispatch_hop_failed(const struct lease *lease, const Ipc__Outcome *outcome);
 /* Its rows can neither be settled nor be set aside: they stay leased to nobody until the next
  * start, and the hop goes on with its other mail. */
 void dispatch_set_aside(struct dispatch *dispatch, struct lease *lease, bool hop_failed);

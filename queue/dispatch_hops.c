@@ -5,6 +5,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/memory.h"
+#include "queue/dispatch_overdue.h"
 
 enum { IDLE_MAX = 1024 };
 
@@ -23,6 +24,7 @@ void hop_ring_clear(struct hop_ring *ring)
         if (!hop)
             break;
         map_remove(ring->by_name, hop_name(hop));
+        overdue_free(&hop->overdue);
         free(hop);
     }
     map_free(&ring->by_name);
@@ -120,7 +122,8 @@ static void forget(struct hop_ring *ring, struct hop *hop)
 
 void hop_forget_if_idle(struct hop_ring *ring, struct hop *hop)
 {
-    if (!list_empty(&hop->ring) || hop->leases > 0 || hop->failing > 0 || hop->correcting)
+    if (!list_empty(&hop->ring) || hop->leases > 0 || hop->failing > 0 || hop->correcting ||
+        hop->overdue)
         return;
     if (!hop->is_known && !hop->is_paced) {
         forget(ring, hop);

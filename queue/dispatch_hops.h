@@ -14,6 +14,8 @@
 
 enum hop_line { HOP_FRESH, HOP_WAITING, HOP_IDLE, HOP_LINES, HOP_NOWHERE = HOP_LINES };
 
+struct overdue;
+
 struct hop {
     struct list ring; /* in its line, or in no list of the ring's */
     enum hop_line line;
@@ -31,8 +33,9 @@ struct hop {
     unsigned given;        /* jobs in this turn of the ring */
     unsigned turn;
     unsigned next_bucket[DUE_CLASSES];
-    bool has_mark;   /* rows of the mark's class and bucket up to it are leased */
-    struct due mark; /* its hop is this one */
+    struct overdue *overdue; /* what the last failure means for its old mail; or NULL */
+    bool has_mark;           /* rows of the mark's class and bucket up to it are leased */
+    struct due mark;         /* its hop is this one */
     size_t name_len;
     char name[HOP_NAME_MAX + 1];
 };

@@ -167,6 +167,34 @@ struct error *due_walk_next(struct due_walk *walk, struct hop *hop, struct due_g
     return next_in_order(walk, hop, out, out_found);
 }
 
+static bool is_free(const struct due_walk *walk, const struct due *row)
+{
+    return row->utc_ms <= walk->now_ms && row->due_class != DUE_SUSPECT &&
+           !lease_covers(walk->leases, row->id, row->number);
+}
+
+struct error *due_walk_from(struct due_walk *walk, const struct hop *hop, struct due *from,
+                            struct due_group *out, bool *out_found)
+{
+    struct position p;
+    struct error *err = seek_row(walk, hop, from, &p);
+
+    while (!err && p.at_row && !is_free(walk, &p.row))
+        err = pass_over(walk, hop, &p);
+    out->first = p.row;
+    out->count = 0;
+    while (!err && p.at_row && same_group(&p.row, &out->first) &&
+           out->count < RECIPIENTS_PER_JOB_MAX) {
+        if (is_free(walk, &p.row))
+            out->numbers[out->count++] = p.row.number;
+        *from = p.row;
+        from->number++;
+        err = step(walk, hop, &p);
+    }
+    *out_found = !err && out->count > 0;
+    return err;
+}
+
 struct error *due_walk_suspect(struct due_walk *walk, struct hop *hop, struct due_group *out,
                                bool *out_found)
 {

@@ -27,6 +27,10 @@ struct due_group {
 /* Gives false when nothing of these classes is due and free.  The hop's turn moves on. */
 struct error *due_walk_next(struct due_walk *walk, struct hop *hop, struct due_group *out,
                             bool *out_found) MUST_CHECK;
+/* The first group at or behind `from`, whatever its class but DUE_SUSPECT; `from` moves behind it,
+ * and nothing of the hop's turns. */
+struct error *due_walk_from(struct due_walk *walk, const struct hop *hop, struct due *from,
+                            struct due_group *out, bool *out_found) MUST_CHECK;
 /* The same for what must be tried alone. */
 struct error *due_walk_suspect(struct due_walk *walk, struct hop *hop, struct due_group *out,
                                bool *out_found) MUST_CHECK;

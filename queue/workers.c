@@ -264,6 +264,8 @@ static void on_settled(struct operation *operation, enum operation_outcome outco
         delivery_log(&settling->settle);
         if (changes_times(&settling->settle))
             dispatch_look(w->dispatch);
+        if (settling->settle.outcome->hop_failed)
+            dispatch_hop_failed(settling->lease, settling->settle.outcome);
         if (settling->settle.hop_revived)
             release_deferred(w, dispatch_hop_of(settling->lease));
         end_lease(w, settling->lease, &settling->settle);

@@ -205,6 +205,35 @@ static void recipients_of_one_message_go_together(void **state)
     envelope_clear(&envelope);
 }
 
+static void a_walk_over_all_rows_disturbs_no_turn(void **state)
+{
+    (void)state;
+    static const char *const senders[] = { "a@one.test", "a@two.test", "a@three.test" };
+    for (int i = 0; i < 3; i++)
+        store_rig_accept_many(&rig, senders[i], "bob@example.net", 50);
+    store_rig_accept(&rig, "a@one.test", "bob@example.nets", SPAN("Subject: x\r\n\r\n"));
+    begin_walk();
+    struct hop *hop = hop_have(&ring, SPAN("example.net"));
+    struct due at = { .hop = hop_name(hop) };
+    struct due_group group;
+    bool found;
+    unsigned count = 0;
+    uint64_t leased = lease_next();
+    for (;; count++) {
+        assert_null(due_walk_from(&walk, hop, &at, &group, &found));
+        if (!found)
+            break;
+        assert_int_not_equal(group.first.id, leased);
+        assert_int_equal(group.count, 1);
+    }
+    assert_int_equal(count, 149);
+    unsigned rest = 0;
+    while (lease_next() != 0)
+        rest++;
+    assert_int_equal(rest, 149);
+    end_walk();
+}
+
 static void another_hops_mail_is_not_touched(void **state)
 {
     (void)state;
@@ -439,6 +468,8 @@ int main(void)
         TEST("what is not due yet says when it will be", what_is_not_due_says_when_it_will_be),
         TEST("recipients of one message go together, 100 at most",
              recipients_of_one_message_go_together),
+        TEST("a walk over all rows of a hop sees each that is free, and disturbs no turn",
+             a_walk_over_all_rows_disturbs_no_turn),
         TEST("mail for a hop whose name begins alike is not touched",
              another_hops_mail_is_not_touched),
         SLOT_TEST("a hop belongs to one worker", a_hop_belongs_to_one_worker),

@@ -554,6 +554,32 @@ static void a_message_whose_content_is_damaged_is_set_aside(void **state)
     store_close(&store);
 }
 
+/* One attempt is made, and holds for all: nobody waits beyond his time behind a host that is down.
+ */
+static void old_mail_of_a_hop_that_is_down_ends_with_one_attempt(void **state)
+{
+    (void)state;
+    enum { COUNT = 40 };
+    restart("log-level = \"error\"; queue-lifetime = \"1s\"; retry-first = \"1m\";");
+    for (int i = 0; i < COUNT; i++)
+        send_and_wait(100);
+    rig_idle(&rig, 1200);
+    rig_attach_worker(&rig, 1, NULL, 0);
+    const struct rig_job *job = next_job();
+    rig_outcome(&rig, job, IPC__RESULT_KIND__DEFERRED, "4.4.1", "no host answers", true);
+    rig_idle(&rig, 1500);
+    assert_int_equal(rig.job_count, 2); /* what goes next is a notification, to another hop */
+    assert_true(span_equal(span_of_bytes(rig.jobs[1].job->next_hop), SPAN("sender.test")));
+    rig_kill(&rig);
+    struct store *store;
+    int exit_status;
+    struct settings settings;
+    settings_defaults(&settings);
+    assert_null(store_open(rig.folder, store_limits_of(&settings), 1000, &store, &exit_status));
+    assert_int_equal(store_usage(store).messages, COUNT); /* the notifications */
+    store_close(&store);
+}
+
 /* Processor time that the queue has used. */
 static int64_t queue_cpu_ms(void)
 {
@@ -758,6 +784,8 @@ int main(void)
         TEST("a returned job goes before what came later",
              a_returned_job_goes_before_what_came_later),
         TEST("what a dead worker held goes first", what_a_dead_worker_held_goes_first),
+        TEST("old mail of a hop that is down ends with one attempt, not one attempt each",
+             old_mail_of_a_hop_that_is_down_ends_with_one_attempt),
         TEST("a message damaged while it was leased is set aside, and its hop goes on",
              a_message_damaged_while_leased_does_not_stop_its_hop),
         TEST("a message damaged while it waits is set aside for good, and its hop goes on",
