@@ -29,7 +29,13 @@ struct notify_settings {
 };
 
 /* What became of a recipient (RFC 3464 s.2.3.3). */
-enum notify_action { ACTION_FAILED, ACTION_DELAYED, ACTION_RELAYED, ACTION_DELIVERED };
+enum notify_action {
+    ACTION_FAILED,
+    ACTION_DELAYED,
+    ACTION_RELAYED,
+    ACTION_DELIVERED,
+    ACTION_EXPANDED
+};
 
 /* What a postmaster may want copies of; as in the setting postmaster-copies, in its order. */
 enum notify_class {

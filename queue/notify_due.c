@@ -21,6 +21,7 @@ bool notify_is_wanted(const Queue__RecipientRecord *recipient, enum notify_actio
         return notify == 0 || (notify & NOTIFY_DELAY);
     case ACTION_RELAYED:
     case ACTION_DELIVERED:
+    case ACTION_EXPANDED:
         break;
     }
     return (notify & NOTIFY_SUCCESS) != 0;

@@ -26,6 +26,7 @@ static const struct {
     [ACTION_DELAYED] = { "delayed", '4', "4.0.0" },
     [ACTION_RELAYED] = { "relayed", '2', "2.0.0" },
     [ACTION_DELIVERED] = { "delivered", '2', "2.0.0" },
+    [ACTION_EXPANDED] = { "expanded", '2', "2.0.0" },
 };
 
 static bool write_field(struct buf *out, const char *name, const char *type, struct span text)

@@ -183,6 +183,14 @@ static bool write_delivered(const struct notify_recipient *recipient, struct buf
            write_reply(recipient, out);
 }
 
+static bool write_expanded(const struct notify_recipient *recipient, struct buf *out)
+{
+    return write_wrapped(out, "  ",
+                         SPAN("The address stands for several others, to which the message goes.  "
+                              "You will be told nothing more of those whom it reaches.")) &&
+           write_reply(recipient, out);
+}
+
 /* In the order of enum notify_action. */
 static const struct group {
     const char *one, *several; /* what is said of the recipients below */
@@ -202,6 +210,8 @@ static const struct group {
                          "It has been passed on for the recipients below.", write_relayed },
     [ACTION_DELIVERED] = { "It has been taken for the recipient below.",
                            "It has been taken for the recipients below.", write_delivered },
+    [ACTION_EXPANDED] = { "It has been taken for the recipient below.",
+                          "It has been taken for the recipients below.", write_expanded },
 };
 
 static bool is_same_story(const struct notify_recipient *a, const struct notify_recipient *b)

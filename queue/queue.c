@@ -61,6 +61,7 @@ static void take_settings(struct queue *q)
     store_set_schedule(q->store, settings);
     q->control.notify = notify_settings_of(settings);
     workers_set_notify(q->workers, q->control.notify);
+    streams_set_notify(q->streams, q->control.notify);
     hosts_set(workers_hosts(q->workers), settings->host_connections);
     dispatch_set(workers_dispatch(q->workers), settings->delivery == DELIVERY_HOLD,
                  (struct hop_limits){ settings->hop_connections, settings->hop_rate });
@@ -105,6 +106,8 @@ static void on_accepted(void *ctx, const struct envelope *envelope)
         dispatch_touch(workers_dispatch(q->workers), span_of(routing.hop));
     }
     schedule_drop(&schedule);
+    if (envelope->expanded_count > 0) /* there is a notification, too */
+        dispatch_look(workers_dispatch(q->workers));
 }
 
 static void on_probe(void *ctx, struct probe_asker *asker, uint64_t id,

@@ -1,6 +1,8 @@
 #include "queue/store_accept.h"
 
 #include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
+#include "lib/ipc/envelope_codec.h"
 #include "queue/records.pb-c.h"
 #include "queue/store_rows.h"
 
@@ -15,8 +17,32 @@ static struct error *mark_unfinished(struct store_txn *txn, uint64_t id)
     return store_put(txn, TABLE_RECEIVING, &key, &record.base);
 }
 
+/* Its sender hears at once of aliases that stood for several (RFC 3461 s.5.2.7.3). */
+static struct error *tell_of_expanded(struct accept *accept, struct store_txn *txn)
+{
+    Ipc__Envelope *envelope = envelope_to_message(accept->envelope);
+    Queue__RecipientRecord *rows = arena_take(txn->arena, envelope->n_expanded * sizeof(*rows));
+    Ipc__Result result = IPC__RESULT__INIT;
+    Queue__MessageRecord *message = NULL;
+    struct error *err = message_get(txn, accept->id, &message);
+
+    result.status = bytes_of_span(SPAN("2.0.0"));
+    notices_begin(&accept->notices, txn, accept->id, message, envelope->n_expanded);
+    for (size_t i = 0; i < envelope->n_expanded && !err; i++) {
+        queue__recipient_record__init(&rows[i]);
+        rows[i].recipient = envelope->expanded[i];
+        notices_add(&accept->notices, &(struct notify_recipient){ .record = &rows[i],
+                                                                  .result = &result,
+                                                                  .action = ACTION_EXPANDED });
+    }
+    if (!err)
+        err = notices_put(&accept->notices);
+    envelope_message_free(&envelope);
+    return err;
+}
+
 /* The last part makes it a message. */
-static struct error *make_whole(const struct accept *accept, struct store_txn *txn)
+static struct error *make_whole(struct accept *accept, struct store_txn *txn)
 {
     struct record_key key = key_of_id(accept->id);
     struct new_message message = {
@@ -31,12 +57,14 @@ static struct error *make_whole(const struct accept *accept, struct store_txn *t
 
     if (accept->first_chunk > 0)
         err = store_remove(txn, TABLE_RECEIVING, &key);
-    return err ? err : message_put(txn, &message);
+    if (!err)
+        err = message_put(txn, &message);
+    return err || accept->envelope->expanded_count == 0 ? err : tell_of_expanded(accept, txn);
 }
 
 static struct error *apply_accept(struct operation *operation, struct store_txn *txn)
 {
-    const struct accept *accept = (const struct accept *)operation;
+    struct accept *accept = (struct accept *)operation;
     struct error *err = content_put(txn, accept->id, accept->first_chunk, accept->content);
 
     if (!err && accept->last)
@@ -48,7 +76,8 @@ static struct error *apply_accept(struct operation *operation, struct store_txn 
 
 void accept_prepare(struct accept *accept)
 {
-    unsigned recipients = accept->last ? accept->envelope->recipient_count : 0;
+    const struct envelope *envelope = accept->last ? accept->envelope : NULL;
+    unsigned recipients = envelope ? envelope->recipient_count + envelope->expanded_count : 0;
 
     accept->operation.lane = LANE_ACCEPT;
     accept->operation.apply = apply_accept;

@@ -8,6 +8,7 @@
 #include "lib/base/buf.h"
 #include "lib/mail/envelope.h"
 #include "queue/committer.h"
+#include "queue/store_notify.h"
 
 /* The caller embeds it, fills it in and sets operation.done; content and envelope stay the
  * caller's. */
@@ -21,6 +22,7 @@ struct accept {
     const struct envelope *envelope;
     uint64_t size; /* of all parts */
     bool eight_bit;
+    struct notices notices; /* of aliases that were expanded */
 };
 void accept_prepare(struct accept *accept);
 

@@ -22,10 +22,8 @@ struct telling {
 };
 
 static const char *const kinds[] = {
-    [ACTION_FAILED] = "failed",
-    [ACTION_DELAYED] = "delayed",
-    [ACTION_RELAYED] = "relayed",
-    [ACTION_DELIVERED] = "delivered",
+    [ACTION_FAILED] = "failed",       [ACTION_DELAYED] = "delayed",   [ACTION_RELAYED] = "relayed",
+    [ACTION_DELIVERED] = "delivered", [ACTION_EXPANDED] = "expanded",
 };
 
 void notices_begin(struct notices *n, struct store_txn *txn, uint64_t id,
@@ -39,7 +37,7 @@ void notices_begin(struct notices *n, struct store_txn *txn, uint64_t id,
     n->telling = t;
     n->notification = n->postmaster_copy = 0;
     n->untold = TOLD;
-    n->action = ACTION_DELIVERED;
+    n->action = ACTION_EXPANDED;
 }
 
 void notices_add(struct notices *n, const struct notify_recipient *told)

@@ -138,7 +138,7 @@ struct error *message_put(struct store_txn *txn, const struct new_message *messa
     record.accepted_utc_ms = txn->now_ms;
     record.notification = message->notification;
     record.postmaster_copy = message->postmaster_copy;
-    envelope->n_recipients = 0; /* they have rows of their own */
+    envelope->n_recipients = envelope->n_expanded = 0; /* they have rows, or were told of */
     if (!err)
         err = message_update(txn, message->id, &record);
     envelope_message_free(&envelope);

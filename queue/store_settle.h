@@ -33,9 +33,9 @@ struct history_act;
 /* The caller embeds it, fills it in, sets operation.done, and calls settle_clear there. */
 struct settle {
     struct operation operation;
-    Ipc__Outcome *outcome;  /* owned; its results are checked to be the lease's */
-    bool last_attempt;      /* the attempt was begun past the end of the message's life */
-    struct notices notices; /* the caller sets its settings */
+    Ipc__Outcome *outcome;         /* owned; its results are checked to be the lease's */
+    bool last_attempt;             /* the attempt was begun past the end of the message's life */
+    struct notices notices;        /* the caller sets its settings */
     const struct history_act *act; /* no attempt, but an operator's doing; or NULL */
     /* what came of it */
     struct settled *settled;

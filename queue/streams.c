@@ -32,6 +32,7 @@ struct streams {
     uint64_t in_flight;    /* content bytes received and not committed */
     uint64_t open;         /* messages on their way in */
     uint64_t messages_max; /* queue-messages-max */
+    const struct notify_settings *notify;
     int64_t full_until_ms; /* the disk was full */
     bool full;
 };
@@ -136,6 +137,11 @@ void streams_set_messages_max(struct streams *streams, uint64_t messages_max)
     streams->messages_max = messages_max;
 }
 
+void streams_set_notify(struct streams *streams, const struct notify_settings *notify)
+{
+    streams->notify = notify;
+}
+
 bool streams_are_full(const struct streams *streams)
 {
     return streams->full;
@@ -146,7 +152,8 @@ static bool has_room_for(const struct streams *s, uint64_t bytes)
 {
     uint64_t most = store_bytes_max(s->store);
 
-    return messages_held(s) <= s->messages_max && bytes_held(s) <= most && bytes <= most - bytes_held(s);
+    return messages_held(s) <= s->messages_max && bytes_held(s) <= most &&
+           bytes <= most - bytes_held(s);
 }
 
 /* ---- the end of a stream ------------------------------------------------------------------ */
@@ -284,6 +291,8 @@ static void on_part_done(struct operation *operation, enum operation_outcome out
 
     s->in_flight -= part->accept.content.len;
     stream->committing = false;
+    if (outcome == OPERATION_COMMITTED)
+        notices_log(&part->accept.notices, stream->id);
     buf_clear(&part->content);
     free(part);
     if (outcome == OPERATION_COMMITTED) {
@@ -333,6 +342,7 @@ static void commit_more(struct streams *s, struct stream *stream)
     accept->envelope = &stream->envelope;
     accept->size = stream->received;
     accept->eight_bit = stream->eight_bit;
+    accept->notices.settings = s->notify;
     accept->operation.done = on_part_done;
     accept_prepare(accept);
     stream->next_chunk += content_chunks(accept->content.len);
@@ -382,7 +392,8 @@ static bool take_envelope(struct stream *stream, const Ipc__AcceptBegin *begin)
         return false;
     for (unsigned i = 0; i < envelope->recipient_count; i++)
         envelope->recipients[i].number = i; /* they are keys: each its own */
-    stream->envelope_bytes = envelope->recipient_count * sizeof(envelope->recipients[0]);
+    stream->envelope_bytes = ((size_t)envelope->recipient_count + envelope->expanded_count) *
+                             sizeof(envelope->recipients[0]);
     stream->inlet->held += stream->envelope_bytes;
     return true;
 }

@@ -27,6 +27,8 @@ void streams_free(struct streams **streams);
 /* A channel to an smtpd instance; takes the descriptor. */
 void streams_attach(struct streams *streams, int fd);
 
+/* Who speaks to senders whose aliases were expanded; lives as long as the process. */
+void streams_set_notify(struct streams *streams, const struct notify_settings *notify);
 /* No more messages than that are taken in, those on their way included. */
 void streams_set_messages_max(struct streams *streams, uint64_t messages_max);
 /* Tells all smtpd instances when the queue has become full, or has room again. */

@@ -78,35 +78,60 @@ struct addition {
     bool fits;
 };
 
-/* RFC 3461 s.5.2.7: each target of an alias is asked about as the alias was. */
-static void add_one(void *ctx, const struct address *target)
+static bool add_one(struct addition *addition, const struct address *path, bool is_expanded)
+{
+    struct envelope *envelope = addition->envelope;
+
+    if (!envelope_has_room(envelope, path))
+        return false;
+    struct envelope_recipient *added =
+        is_expanded ? envelope_add_expanded(envelope, path) : envelope_add(envelope, path);
+    added->notify = addition->rcpt->notify;
+    ensure(envelope_set_orcpt(envelope, added, span_of(addition->rcpt->orcpt))); /* was measured */
+    return true;
+}
+
+static void add_target(void *ctx, const struct address *target)
 {
     struct addition *addition = ctx;
-    struct envelope *envelope = addition->envelope;
     struct address path = *target;
 
     recipients_rewrite(addition->settings, &path);
-    addition->fits = addition->fits && envelope->recipient_count < addition->most &&
-                     envelope_has_room(envelope, &path);
-    if (!addition->fits)
-        return;
-    struct envelope_recipient *added = envelope_add(envelope, &path);
-    added->notify = addition->rcpt->notify;
-    ensure(envelope_set_orcpt(envelope, added, span_of(addition->rcpt->orcpt))); /* was measured */
+    addition->fits = addition->fits && addition->envelope->recipient_count < addition->most &&
+                     add_one(addition, &path, false);
+}
+
+/*
+ * RFC 3461 s.5.2.7: the one target of an alias is asked about as the alias was.  Of several the
+ * sender who asked of success hears that the alias was expanded, and nothing more of success.
+ */
+static bool settle_success(struct addition *addition, unsigned first)
+{
+    struct envelope *envelope = addition->envelope;
+    uint32_t notify = addition->rcpt->notify;
+
+    if (!(notify & NOTIFY_SUCCESS) || envelope->recipient_count - first < 2)
+        return true;
+    notify &= ~(uint32_t)NOTIFY_SUCCESS;
+    for (unsigned i = first; i < envelope->recipient_count; i++)
+        envelope->recipients[i].notify = notify ? notify : NOTIFY_NEVER;
+    return add_one(addition, &addition->rcpt->forward_path, true);
 }
 
 bool recipients_add(const struct settings *settings, const struct aliases *aliases, unsigned most,
                     struct envelope *envelope, const struct rcpt_command *rcpt)
 {
     struct addition addition = { settings, envelope, rcpt, most, true };
-    unsigned count = envelope->recipient_count;
+    unsigned count = envelope->recipient_count, expanded = envelope->expanded_count;
     size_t octets = envelope->recipient_octets;
 
-    visit(settings, aliases, &rcpt->forward_path, add_one, &addition);
+    visit(settings, aliases, &rcpt->forward_path, add_target, &addition);
     if (envelope->recipient_count == count) /* an alias of too many */
         addition.fits = false;
+    addition.fits = addition.fits && settle_success(&addition, count);
     if (!addition.fits) {
         envelope->recipient_count = count;
+        envelope->expanded_count = expanded;
         envelope->recipient_octets = octets;
     }
     return addition.fits;

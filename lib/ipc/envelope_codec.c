@@ -54,11 +54,20 @@ static void recipient_fill(struct recipient_message *m, const struct envelope_re
     m->recipient.orcpt = text_bytes(r->orcpt);
 }
 
+static void recipients_fill(struct recipient_message *room, Ipc__Recipient **pointers,
+                            const struct envelope_recipient *list, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        recipient_fill(&room[i], &list[i]);
+        pointers[i] = &room[i].recipient;
+    }
+}
+
 Ipc__Envelope *envelope_to_message(const struct envelope *e)
 {
-    size_t pointers = e->recipient_count * sizeof(Ipc__Recipient *);
+    size_t count = (size_t)e->recipient_count + e->expanded_count;
     struct envelope_message *whole = memory_new(
-        sizeof(*whole) + e->recipient_count * sizeof(struct recipient_message) + pointers);
+        sizeof(*whole) + count * (sizeof(struct recipient_message) + sizeof(Ipc__Recipient *)));
     struct recipient_message *recipients = (void *)(whole + 1);
     Ipc__Envelope *m = &whole->envelope;
 
@@ -81,11 +90,11 @@ Ipc__Envelope *envelope_to_message(const struct envelope *e)
     m->user = text_bytes(e->user);
     m->declared_size = e->declared_size;
     m->n_recipients = e->recipient_count;
-    m->recipients = (void *)(recipients + e->recipient_count);
-    for (unsigned i = 0; i < e->recipient_count; i++) {
-        recipient_fill(&recipients[i], &e->recipients[i]);
-        m->recipients[i] = &recipients[i].recipient;
-    }
+    m->recipients = (void *)(recipients + count);
+    recipients_fill(recipients, m->recipients, e->recipients, e->recipient_count);
+    m->n_expanded = e->expanded_count;
+    m->expanded = m->recipients + e->recipient_count;
+    recipients_fill(recipients + e->recipient_count, m->expanded, e->expanded, e->expanded_count);
     return m;
 }
 
@@ -140,14 +149,16 @@ bool mailbox_from_message(const Ipc__Mailbox *m, struct address *out)
     return domain_is_fit(out);
 }
 
-static bool recipient_from(const Ipc__Recipient *m, struct envelope *out)
+typedef struct envelope_recipient *add_fn(struct envelope *e, const struct address *forward_path);
+
+static bool recipient_from(const Ipc__Recipient *m, struct envelope *out, add_fn *add)
 {
     struct address forward_path;
 
     if (!mailbox_from_message(m->forward_path, &forward_path) ||
         !envelope_has_room(out, &forward_path))
         return false;
-    struct envelope_recipient *r = envelope_add(out, &forward_path);
+    struct envelope_recipient *r = add(out, &forward_path);
     r->number = m->number;
     r->notify = m->notify;
     return dsn_notify_is_valid(m->notify) && dsn_orcpt_is_valid(span_of_bytes(m->orcpt)) &&
@@ -178,7 +189,10 @@ bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out)
     out->received_utc_ms = message->received_utc_ms;
     out->declared_size = message->declared_size;
     for (size_t i = 0; i < message->n_recipients; i++)
-        if (!recipient_from(message->recipients[i], out))
+        if (!recipient_from(message->recipients[i], out, envelope_add))
+            return false;
+    for (size_t i = 0; i < message->n_expanded; i++)
+        if (!recipient_from(message->expanded[i], out, envelope_add_expanded))
             return false;
     return true;
 }

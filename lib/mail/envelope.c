@@ -19,28 +19,34 @@ void envelope_init(struct envelope *e)
 void envelope_clear(struct envelope *e)
 {
     free(e->recipients);
+    free(e->expanded);
     envelope_init(e);
 }
 
 /* The room doubles: it is full whenever the count is a power of two. */
-static void make_room(struct envelope *e)
+static struct envelope_recipient *make_room(struct envelope_recipient *list, size_t count)
 {
-    size_t count = e->recipient_count;
     size_t room = count == 0 ? RECIPIENTS_FIRST : 2 * count;
 
-    if ((count & (count - 1)) == 0)
-        e->recipients = memory_resize(e->recipients, room * sizeof(*e->recipients));
+    if ((count & (count - 1)) != 0)
+        return list;
+    return memory_resize(list, room * sizeof(*list));
+}
+
+static size_t room_of(size_t count)
+{
+    size_t room = RECIPIENTS_FIRST;
+
+    if (count == 0)
+        return 0;
+    while (room < count)
+        room *= 2;
+    return room;
 }
 
 size_t envelope_memory(const struct envelope *e)
 {
-    size_t room = RECIPIENTS_FIRST;
-
-    if (e->recipient_count == 0)
-        return 0;
-    while (room < e->recipient_count)
-        room *= 2;
-    return room * sizeof(*e->recipients);
+    return (room_of(e->recipient_count) + room_of(e->expanded_count)) * sizeof(*e->recipients);
 }
 
 static size_t octets_of(const struct address *forward_path)
@@ -54,19 +60,29 @@ bool envelope_has_room(const struct envelope *e, const struct address *forward_p
            ENVELOPE_BYTES_MAX - REST_OCTETS;
 }
 
-struct envelope_recipient *envelope_add(struct envelope *e, const struct address *forward_path)
+static struct envelope_recipient *add_to(struct envelope *e, struct envelope_recipient **list,
+                                         unsigned *count, const struct address *forward_path)
 {
-    struct envelope_recipient *added;
-
-    make_room(e);
-    added = &e->recipients[e->recipient_count];
+    *list = make_room(*list, *count);
+    struct envelope_recipient *added = &(*list)[*count];
     *added = (struct envelope_recipient){
         .forward_path = *forward_path,
-        .number = e->recipient_count,
+        .number = *count,
     };
-    e->recipient_count++;
+    *count += 1;
     e->recipient_octets += octets_of(forward_path);
     return added;
+}
+
+struct envelope_recipient *envelope_add(struct envelope *e, const struct address *forward_path)
+{
+    return add_to(e, &e->recipients, &e->recipient_count, forward_path);
+}
+
+struct envelope_recipient *envelope_add_expanded(struct envelope *e,
+                                                 const struct address *forward_path)
+{
+    return add_to(e, &e->expanded, &e->expanded_count, forward_path);
 }
 
 bool envelope_set_orcpt(struct envelope *e, struct envelope_recipient *recipient, struct span orcpt)

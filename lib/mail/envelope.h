@@ -47,7 +47,9 @@ struct envelope {
     uint64_t declared_size;                /* SIZE=, 0 for none */
     struct envelope_recipient *recipients;
     unsigned recipient_count;
-    size_t recipient_octets; /* at least what they take on their way between roles */
+    struct envelope_recipient *expanded; /* who stood for several of them: aliases ... */
+    unsigned expanded_count;             /* ... whose sender is told so (RFC 3461 s.5.2.7.3) */
+    size_t recipient_octets;             /* at least what they take on their way between roles */
 };
 
 /* The memory that its recipients take. */
@@ -59,6 +61,9 @@ void envelope_clear(struct envelope *e);
 bool envelope_has_room(const struct envelope *e, const struct address *forward_path);
 /* Adds a recipient and gives it, lent until the next is added. */
 struct envelope_recipient *envelope_add(struct envelope *e, const struct address *forward_path);
+/* The same of one that is expanded: nothing is delivered to it. */
+struct envelope_recipient *envelope_add_expanded(struct envelope *e,
+                                                 const struct address *forward_path);
 /* Gives one of its recipients an ORCPT; false when it is too long. */
 bool envelope_set_orcpt(struct envelope *e, struct envelope_recipient *recipient,
                         struct span orcpt) MUST_CHECK;

@@ -45,6 +45,7 @@ def test_a_delay_is_told_once_over_restarts(lab, make_relay):
     relay = make_relay(retry_first="1s", retry_max="1s", delay_notice_after="1s").start()
     send("you@mail-451.test", sender="patient@sender.test")
     wait_bounce(lab, "patient@sender.test")
+    relay.wait_queue(1)     # its delivery is on disk: else a kill may double it
     relay.kill()
     relay.start()
     relay.wait_delivery("you@mail-451.test", "deferred", count=2)
@@ -120,6 +121,24 @@ def test_what_a_route_discards_is_told_to_who_asks(lab, make_relay):
         ("rfc822; a@good.test", "delivered", "2.0.0")]
     assert "set up not to pass on" in words and original == "text/rfc822-headers"
     relay.wait_queue(0)
+
+
+def test_an_alias_of_several_is_expanded_and_told_so_to_who_asks(lab, make_relay):
+    relay = make_relay()
+    aliases = f"{relay.folder}/aliases"
+    with open(aliases, "w", encoding="ascii") as f:
+        f.write("both: a@nopolicy.test, b@nopolicy.test\n")
+    relay.write(aliases_file=aliases)
+    relay.start()
+    message = send_with("asking@sender.test", "", (f"both@{table.RELAY_NAME}", "NOTIFY=SUCCESS,FAILURE"))
+    words, groups, _ = read(wait_bounce(lab, "asking@sender.test"))
+    assert [(g["Final-Recipient"], g["Action"]) for g in groups[1:]] == [
+        (f"rfc822; both@{table.RELAY_NAME}", "expanded")]
+    assert "stands for several others" in words
+    relay.wait_queue(0)
+    got = lab.messages(id=message.id)
+    assert sorted(r for m in got for r in m["recipients"]) == ["<a@nopolicy.test>", "<b@nopolicy.test>"]
+    assert len(bounces(lab, "asking@sender.test")) == 1
 
 
 @pytest.mark.parametrize("domain, side, todo", [

@@ -129,6 +129,39 @@ static void aliases_of_this_host_are_expanded(void **state)
     aliases_free(&aliases);
 }
 
+/* RFC 3461 s.5.2.7.3 */
+static void success_of_an_alias_of_several_is_told_as_expanded(void **state)
+{
+    struct bench *b = *state;
+    const struct envelope *envelope = &b->talk.envelope;
+    struct aliases *aliases =
+        aliases_parse(SPAN("both: a@x.example, b@x.example\none: a@x.example\n"), NULL, NULL);
+
+    b->talk.aliases = aliases;
+    assert_int_equal(say(b, "EHLO client.test"), REPLY_EHLO);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_SENDER_OK);
+    assert_int_equal(say(b, "RCPT TO:<one@relay.example> NOTIFY=SUCCESS"), REPLY_RECIPIENT_OK);
+    assert_int_equal(envelope->recipients[0].notify, NOTIFY_SUCCESS);
+    assert_int_equal(say(b, "RCPT TO:<both@relay.example> NOTIFY=FAILURE"), REPLY_RECIPIENT_OK);
+    assert_int_equal(envelope->recipients[2].notify, NOTIFY_FAILURE);
+    assert_int_equal(envelope->expanded_count, 0);
+    assert_int_equal(say(b, "RSET"), REPLY_OK);
+    assert_int_equal(say(b, "MAIL FROM:<a@example.net>"), REPLY_SENDER_OK);
+    assert_int_equal(say(b, "RCPT TO:<both@relay.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@x"),
+                     REPLY_RECIPIENT_OK);
+    assert_int_equal(envelope->recipient_count, 2);
+    assert_int_equal(envelope->recipients[0].notify, NOTIFY_FAILURE);
+    assert_int_equal(envelope->expanded_count, 1);
+    assert_string_equal(envelope->expanded[0].forward_path.text, "both@relay.example");
+    assert_string_equal(envelope->expanded[0].orcpt, "rfc822;b@x");
+    assert_int_equal(say(b, "RCPT TO:<both@relay.example> NOTIFY=SUCCESS"), REPLY_RECIPIENT_OK);
+    assert_int_equal(envelope->recipients[3].notify, NOTIFY_NEVER);
+    assert_int_equal(envelope->expanded_count, 2);
+    assert_int_equal(say(b, "RSET"), REPLY_OK);
+    assert_int_equal(envelope->expanded_count, 0);
+    aliases_free(&aliases);
+}
+
 static void an_alias_of_too_many_is_for_nobody(void **state)
 {
     struct bench *b = *state;
@@ -784,6 +817,8 @@ int main(void)
              errors_end_the_session_at_their_limit),
         TEST("both paths are rewritten, the null path is not", both_paths_are_rewritten),
         TEST("aliases of this host are expanded, all or none", aliases_of_this_host_are_expanded),
+        TEST("who asks of success for an alias of several hears that it was expanded, and no more",
+             success_of_an_alias_of_several_is_told_as_expanded),
         TEST("an alias of too many is for nobody, instead of for some",
              an_alias_of_too_many_is_for_nobody),
         TEST("a postmaster that is set counts more than his alias",

@@ -413,9 +413,13 @@ static void an_envelope_survives_the_way_there_and_back(void **state)
     r->number = 5;
     r->notify = NOTIFY_FAILURE;
     strcpy(r->orcpt, "rfc822;Ada@x");
+    envelope_add_expanded(&e, &a)->notify = NOTIFY_SUCCESS;
     Ipc__Envelope *m = envelope_to_message(&e);
     assert_true(envelope_from_message(m, &back));
     assert_true(back.from_stranger);
+    assert_int_equal(back.expanded_count, 1);
+    assert_int_equal(back.expanded[0].notify, NOTIFY_SUCCESS);
+    assert_string_equal(back.expanded[0].forward_path.text, a.text);
     envelope_message_free(&m);
     assert_string_equal(back.reverse_path.text, "bob@example.org");
     assert_int_equal(back.body, BODY_8BITMIME);

@@ -77,6 +77,7 @@ static void notify_decides_who_is_told_of_what(void **state)
         assert_int_equal(notify_is_wanted(&f->record, ACTION_DELAYED), rows[i].delayed);
         assert_int_equal(notify_is_wanted(&f->record, ACTION_RELAYED), rows[i].relayed);
         assert_int_equal(notify_is_wanted(&f->record, ACTION_DELIVERED), rows[i].relayed);
+        assert_int_equal(notify_is_wanted(&f->record, ACTION_EXPANDED), rows[i].relayed);
         assert_int_equal(notify_asked_of_delay(&f->record), (rows[i].notify & D) != 0);
     }
 }

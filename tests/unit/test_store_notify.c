@@ -348,6 +348,42 @@ static void only_a_host_without_dsn_makes_a_relay_to_tell_of(void **state)
     assert_true(says(commit(&settle).notification, "Action: relayed\r\n"));
 }
 
+/* Accepted, with the alias "both" in front of its two recipients. */
+static struct notices expanded(const char *sender, uint32_t notify)
+{
+    struct envelope envelope = an_envelope(sender, 2, 0);
+    struct address address;
+
+    assert_int_equal(address_parse(SPAN("both@relay.example"), &address), ADDRESS_FINE);
+    envelope_add_expanded(&envelope, &address)->notify = notify;
+    struct accept accept = { .content = letter, .last = true, .envelope = &envelope };
+    accept.size = letter.len;
+    accept.id = store_new_id(rig.store);
+    accept.notices.settings = &rig.notify;
+    accept_prepare(&accept);
+    assert_int_equal(store_rig_commit(&rig, &accept.operation), OPERATION_COMMITTED);
+    envelope_clear(&envelope);
+    assert_int_equal(settled(accept.id, 0, 2, IPC__RESULT_KIND__DELIVERED, "2.0.0").notification,
+                     0);
+    return accept.notices;
+}
+
+static void an_alias_of_several_is_told_as_expanded_with_the_message(void **state)
+{
+    (void)state;
+    uint64_t told = expanded("ada@sender.test", NOTIFY_SUCCESS).notification;
+    assert_goes_to(told, "ada@sender.test", false);
+    assert_true(says(told, "Final-Recipient: rfc822; both@relay.example\r\n"
+                           "Action: expanded\r\nStatus: 2.0.0\r\n"));
+    assert_true(says(told, "stands for several others"));
+    assert_true(says(told, "Subject: lunch"));
+    assert_false(says(told, "See you at noon"));
+    assert_false(says(told, "example.net"));
+    assert_int_equal(expanded("ada@sender.test", NOTIFY_FAILURE).notification, 0);
+    assert_int_equal(expanded("", NOTIFY_SUCCESS).notification, 0);
+    assert_int_equal(store_usage(rig.store).messages, 1);
+}
+
 /* ---- who is not told ---------------------------------------------------------------------- */
 
 static void strangers_are_counted_and_not_told(void **state)
@@ -657,6 +693,8 @@ int main(void)
              a_failure_comes_before_a_delay_of_the_same_message),
         TEST("a recipient that a route discards is told as delivered to who asked",
              a_discarded_recipient_is_told_as_delivered_to_who_asked),
+        TEST("an alias of several is told as expanded, with the message (RFC 3461 s.5.2.7.3)",
+             an_alias_of_several_is_told_as_expanded_with_the_message),
         TEST("only a host without DSN makes a relay to tell of (RFC 3461 s.5.2.2)",
              only_a_host_without_dsn_makes_a_relay_to_tell_of),
         TEST("strangers are counted and not told, neither of failures nor of delays",
