@@ -144,12 +144,21 @@ static void on_suspended(struct operation *operation, enum operation_outcome out
     free(s);
 }
 
+/* Names are kept byte by byte: what no name has would never match one. */
+static bool is_name_like(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.data[i] <= ' ' || name.data[i] == 0x7f)
+            return false;
+    return true;
+}
+
 static struct error *read_hop_name(const struct role_request *request, char hop[HOP_NAME_MAX + 1])
 {
     struct span name = role_request_argument(request, "hop");
     struct next_hop parts;
 
-    if (name.len > HOP_NAME_MAX || !next_hop_parse(name, &parts) ||
+    if (name.len > HOP_NAME_MAX || !next_hop_parse(name, &parts) || !is_name_like(name) ||
         !span_to_string(name, hop, HOP_NAME_MAX + 1))
         return error_new(ERROR_PERMANENT,
                          "that is no next hop; \"waxseal queue summary\" shows their names");

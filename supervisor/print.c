@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { COLUMNS_MAX = 16, NUMBER_SIZE = 24, WORDS_MAX = 60, JSON_TEXT_MAX = 32 * 1024 * 1024 };
+enum { COLUMNS_MAX = 20, NUMBER_SIZE = 24, WORDS_MAX = 60, JSON_TEXT_MAX = 32 * 1024 * 1024 };
 
 /* --- one value ------------------------------------------------------------------------------- */
 

@@ -102,7 +102,6 @@ static void tell_tls(const struct json *candidate, FILE *out)
         return;
     begin_line(out);
     tell("  certificate: ", candidate, "certificate", "", out);
-    tell(", until ", candidate, "certificate_expires", "", out);
 }
 
 static void tell_candidates(const struct json *decision, FILE *out)

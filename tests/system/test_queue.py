@@ -38,7 +38,7 @@ def test_a_message_that_kills_three_workers_is_held_and_never_bounced(lab, make_
     assert relay.wait_queue(1)[0]["state"] == "held", "a restart frees nothing"
     assert not relay.events("bounce") and not lab.messages(recipients=["<victim@sender.test>"])
     lab.mx("mx.dot-silence.test", dot="250 2.0.0 taken at last")
-    relay.cli("queue", "retry", event["qid"])
+    relay.cli("queue", "release", event["qid"])
     relay.wait_delivery("killer@dot-silence.test", "delivered")
     assert len(arrived(lab, message)) == 4, "the MX saw all of it each time, and never said so"
 

@@ -1,0 +1,173 @@
+"""What an operator does to mail that waits: which, how much, and what comes of it."""
+import json
+
+import pytest
+from client import send
+from services import wait_until
+from test_bounces import wait_bounce
+from test_policy import arrived, wait_arrived
+
+
+def rows(relay, *filters):
+    return relay.cli_json("queue", "list", *filters)
+
+
+def recipients(relay, *filters):
+    return sorted(row["recipient"] for row in rows(relay, *filters))
+
+
+def change(relay, verb, *words):
+    return json.loads(relay.cli("queue", verb, *words, "--yes", "--json").stdout)
+
+
+def qid_of(relay, recipient):
+    return next(row["id"] for row in rows(relay) if row["recipient"] == recipient)
+
+
+@pytest.fixture
+def waiting(make_relay):
+    """Four recipients that are accepted and not tried."""
+    relay = make_relay(delivery="hold").start()
+    send("one@nopolicy.test", sender="ada@sender.test")
+    send(["two@nopolicy.test", "two@good.test"], sender="bob@sender.test", size=20000)
+    send("three@sub.nopolicy.test", sender="")
+    relay.wait_queue(4)
+    return relay
+
+
+# ------------------------------------------------------------ which
+
+def test_filters_choose_by_everything_that_a_row_is(waiting):
+    relay = waiting
+    assert recipients(relay, "--sender", "ada@*") == ["one@nopolicy.test"]
+    assert recipients(relay, "--sender", "<>") == ["three@sub.nopolicy.test"]
+    assert recipients(relay, "--domain", "nopolicy.test") == ["one@nopolicy.test", "two@nopolicy.test"]
+    assert recipients(relay, "--domain", ".nopolicy.test") == ["three@sub.nopolicy.test"]
+    assert recipients(relay, "--recipient", "two@*", "--next-hop", "good.test") == ["two@good.test"]
+    assert len(recipients(relay, "--larger", "10K")) == 2 == len(recipients(relay, "--smaller", "10K"))
+    assert recipients(relay, "--older", "1h") == [] and len(recipients(relay, "--younger", "1h")) == 4
+    assert len(recipients(relay, "--state", "queued")) == 4 and recipients(relay, "--state", "held") == []
+    assert recipients(relay, "--id", qid_of(relay, "one@nopolicy.test")) == ["one@nopolicy.test"]
+    assert recipients(relay, "--reply", "greylisted") == []
+
+
+NONSENSE = [
+    ["hold"], ["hold", "123abc"], ["hold", "--older", "soon"], ["hold", "--sender", "x" * 400],
+    ["remove", "--all", "--sender", "*"], ["remove", "--state", "gone", "--yes"],
+    ["bounce", "--all", "--yes"], ["reroute", "--all", "--yes"],
+    ["reroute", "--all", "--yes", "--to-route", "nowhere"], ["reroute", "--all", "--yes", "--to", "a b"],
+    ["reroute", "--all", "--yes", "--to", "[mx.good.test]", "--back"],
+    ["suspend", "nopolicy.test"], ["suspend", "nopolicy.test", "--reason", "x", "--for", "soon"],
+    ["suspend", "nopolicy.test", "--reason", "x", "--until", "2020-01-01"],
+    ["suspend", "no hop", "--reason", "x"], ["resume", "nopolicy.test"],
+]
+
+
+def test_what_makes_no_sense_changes_nothing_and_says_why(waiting):
+    for words in NONSENSE:
+        done = waiting.cli("queue", *words, check=False)
+        assert done.returncode != 0 and done.stderr, words
+    assert len(recipients(waiting, "--state", "queued")) == 4
+
+
+def test_a_dry_run_shows_what_and_how_much_and_changes_nothing(waiting):
+    told = waiting.cli("queue", "remove", "--domain", "nopolicy.test", "--dry-run").stdout
+    assert "one@nopolicy.test" in told and "two@good.test" not in told
+    assert "2 recipients of 2 messages" in told and "nothing was changed" in told
+    counts = json.loads(waiting.cli("queue", "remove", "--all", "--dry-run", "--json").stdout)
+    assert (counts["recipients"], counts["messages"]) == (4, 3)
+    assert len(rows(waiting)) == 4
+
+
+# ------------------------------------------------------------ what is done
+
+def test_hold_and_release(lab, make_relay):
+    relay = make_relay(retry_first="1h").start()
+    lab.mx("mx.nopolicy.test", mail="451 4.3.0 not now")
+    message = send(["held@nopolicy.test", "free@nopolicy.test"])
+    relay.wait_delivery("held@nopolicy.test", "deferred")
+    assert change(relay, "hold", "--recipient", "held@*", "--reason", "looks odd")["changed"] == 1
+    shown = relay.cli_json("queue", "show", qid_of(relay, "held@nopolicy.test"))
+    assert shown["held"] == "looks odd" and shown["held_by"] is not None
+    lab.mx_as_before()
+    assert change(relay, "retry", "--all")["changed"] == 1, "held mail is not retried"
+    relay.wait_delivery("free@nopolicy.test", "delivered")
+    relay.stop()
+    relay.start()
+    assert [row["state"] for row in rows(relay)] == ["held"]
+    assert change(relay, "release", "--state", "held")["changed"] == 1
+    relay.wait_delivery("held@nopolicy.test", "delivered")
+    assert len(arrived(lab, message)) == 2
+    event = relay.wait_event("queue-change", action="hold")
+    assert event["changed"] == "1" and event["uid"] and event["reason"] == "looks odd"
+
+
+def test_a_bounce_tells_the_sender_why_and_a_removal_tells_nobody(lab, make_relay):
+    relay = make_relay(retry_first="1h").start()
+    send("back@mail-451.test", sender="given-back@sender.test")
+    send("gone@mail-451.test", sender="thrown-away@sender.test")
+    relay.wait_event("delivery", outcome="deferred", count=2)
+    gone = qid_of(relay, "gone@mail-451.test")
+    assert change(relay, "bounce", "--recipient", "back@*", "--reason", "we do not send this")["changed"] == 1
+    assert change(relay, "remove", gone)["changed"] == 1
+    _, report = wait_bounce(lab, "given-back@sender.test")
+    told = next(report.iter_parts()).get_content()
+    assert "we do not send this" in " ".join(told.split())
+    assert not lab.messages(recipients=["<thrown-away@sender.test>"]) and rows(relay) == []
+    assert relay.cli_json("trace", gone)["recipients"][0]["state"] == "removed"
+
+
+def test_reroute_sends_mail_another_way_and_back(lab, make_relay):
+    relay = make_relay(retry_first="1h").start()
+    first = send("you@mail-451.test")
+    relay.wait_event("delivery", outcome="deferred")
+    change(relay, "reroute", "--domain", "mail-451.test", "--to", "[mx.nopolicy.test]")
+    wait_arrived(lab, first)
+    send("me@mail-451.test")
+    relay.wait_delivery("me@mail-451.test", "deferred")
+    relay.cli("queue", "suspend", "to:[mx.nopolicy.test]:25", "--reason", "wait", check=False)
+    relay.cli("queue", "suspend", "to:[mx.nopolicy.test]", "--reason", "wait")
+    change(relay, "reroute", "--all", "--to", "[mx.nopolicy.test]")
+    assert rows(relay)[0]["state"] == "suspended"
+    change(relay, "reroute", "--all", "--back")
+    wait_until(lambda: rows(relay)[0]["next_hop"] == "mail-451.test", 5, "the old way")
+
+
+def test_what_is_being_delivered_is_left_and_told(lab, make_relay):
+    relay = make_relay().start()
+    before = len(lab.messages(host="mx.dot-silence.test"))
+    send("busy@dot-silence.test")
+    wait_until(lambda: len(lab.messages(host="mx.dot-silence.test")) > before, 10, "the final dot")
+    assert rows(relay)[0]["state"] == "delivering"
+    told = change(relay, "remove", "--all")
+    assert (told["changed"], told["delivering"]) == (0, 1)
+    assert len(rows(relay)) == 1
+
+
+# ------------------------------------------------------------ next hops
+
+def test_a_suspended_hop_is_not_tried_until_it_is_resumed(lab, make_relay):
+    relay = make_relay().start()
+    relay.cli("queue", "suspend", "nopolicy.test", "--reason", "they move house")
+    message = send("you@nopolicy.test")
+    wait_arrived(lab, send("me@good.test"))
+    relay.stop()
+    relay.start()
+    row = relay.wait_queue(1)[0]
+    assert row["state"] == "suspended" and row["next_try"] is None and not arrived(lab, message)
+    hop = next(h for h in relay.cli_json("queue", "summary") if h["next_hop"] == "nopolicy.test")
+    assert (hop["state"], hop["suspended_until"]) == ("suspended", "resumed")
+    told = relay.cli_json("status")["queue"]["suspended"]
+    assert [(h["next_hop"], h["suspended_reason"]) for h in told] == [("nopolicy.test", "they move house")]
+    relay.cli("queue", "resume", "nopolicy.test")
+    wait_arrived(lab, message)
+    assert relay.cli_json("status")["queue"]["suspended"] == []
+
+
+def test_a_suspension_ends_by_itself(lab, make_relay):
+    relay = make_relay().start()
+    relay.cli("queue", "suspend", "nopolicy.test", "--reason", "a moment", "--for", "3s")
+    message = send("you@nopolicy.test")
+    wait_until(lambda: [r["state"] for r in rows(relay)] == ["suspended"], 2, "the suspension to hold")
+    wait_arrived(lab, message)
+    wait_until(lambda: relay.cli_json("queue", "summary") == [], 5, "its row to go")

@@ -1,0 +1,65 @@
+"""waxseal trace: a message's whole life."""
+from client import send
+from services import wait_until
+
+
+def qid(relay, recipient, outcome):
+    return relay.wait_delivery(recipient, outcome)["qid"]
+
+
+def test_a_delivered_message_is_told_from_its_client_to_its_certificate(lab, make_relay):
+    relay = make_relay().start()
+    send("you@good.test", sender="ada@sender.test")
+    trace = relay.cli_json("trace", qid(relay, "you@good.test", "delivered"))
+    assert trace["client_address"] == "127.0.0.1" and trace["sender"] == "ada@sender.test"
+    recipient = trace["recipients"][0]
+    assert [event["event"] for event in recipient["events"]] == ["end"], "one row of the history"
+    end = recipient["events"][0]
+    candidate = end["decision"]["candidates"][-1]
+    assert end["state"] == "delivered" and end["reply"].startswith("250 ")
+    assert end["decision"]["policy"] == "sts enforce" and end["decision"]["policy_id"]
+    assert candidate["tls_version"] and candidate["cipher"] and candidate["certificate"]
+    told = relay.cli("trace", trace["id"]).stdout
+    assert "accepted from [127.0.0.1]" in told and "policy: sts enforce" in told
+    assert "certificate:" in told and "they said: 250" in told
+
+
+def test_each_attempt_is_kept_and_what_operators_did(lab, make_relay):
+    relay = make_relay(retry_first="1s", retry_max="1s").start()
+    send("you@mail-451.test", sender="ada@nopolicy.test")
+    relay.wait_delivery("you@mail-451.test", "deferred", 20, count=3)
+    message = relay.queue()[0]["id"]
+    relay.cli("queue", "hold", message, "--reason", "odd", "--yes")
+    trace = relay.cli_json("trace", message)
+    events = trace["recipients"][0]["events"]
+    attempts = [event for event in events if event["event"] == "attempt"]
+    assert [event["attempt"] for event in attempts] == list(range(1, len(attempts) + 1))
+    assert all(event["result"] == "deferred" and event["decision"]["candidates"] for event in attempts)
+    assert all(event["reply"].startswith("451 ") and event["remote"] for event in attempts)
+    assert events[-1]["event"] == "operator" and events[-1]["words"] == "odd"
+    told = relay.cli("trace", message).stdout
+    assert "attempt 2" in told and "they said: 451" in told
+    assert f"waxseal queue release {message}" in told
+    relay.cli("queue", "bounce", message, "--reason", "no", "--yes")
+    relay.wait_delivery("ada@nopolicy.test", "delivered")
+    trace = relay.cli_json("trace", message)
+    kinds = [event["event"] for event in trace["recipients"][0]["events"]]
+    assert kinds[-2:] in (["end", "notification"], ["notification", "end"]) and trace["waiting"] == 0
+    assert f'by message {relay.wait_event("bounce")["notification"]}' in relay.cli("trace", message).stdout
+
+
+def test_of_many_attempts_the_first_and_the_last_are_kept(lab, make_relay):
+    relay = make_relay(retry_first="1h").start()
+    send("you@mail-451.test")
+    for n in range(1, 19):
+        relay.wait_delivery("you@mail-451.test", "deferred", 10, count=n)
+        if n < 18:
+            relay.cli("queue", "retry", "--all", "--yes")
+    recipient = relay.cli_json("trace", relay.queue()[0]["id"])["recipients"][0]
+    kept = [event["attempt"] for event in recipient["events"] if event["event"] == "attempt"]
+    assert kept == [1, 2] + list(range(5, 19)) and recipient["attempts_not_kept"] == 2
+
+
+def test_a_message_nobody_knows_is_an_error(relay):
+    done = relay.cli("trace", "123abc", check=False)
+    assert done.returncode == 1 and "123abc" in done.stderr
