@@ -10,8 +10,12 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/role.h"
+#include "queue/store_history.h"
 
-enum { SETTLEMENT_WAIT_MS = 10 }; /* design.md section 10 */
+enum {
+    SETTLEMENT_WAIT_MS = 10, /* design.md section 10 */
+    YIELDS_MAX = 16,         /* slices of the history that a batch may wait for */
+};
 
 struct committer {
     struct loop *loop;
@@ -174,6 +178,36 @@ static enum kv_trouble commit_list(struct batch *batch, struct list *operations)
     return trouble;
 }
 
+/* One slice of the history, in a transaction of its own; gives false when that was the last. */
+static bool history_gives_way(struct store *store)
+{
+    struct store_txn txn;
+    unsigned count = 0;
+    struct error *err = store_begin(store, &txn);
+
+    if (!err) {
+        err = history_yield(&txn, HISTORY_SLICE, &count);
+        if (err || count == 0)
+            store_abort(&txn);
+        else
+            err = store_commit(&txn);
+    }
+    bool gave = !err && count > 0;
+    error_free(&err); /* what is wrong shows with the batch itself */
+    if (gave)
+        store_keep_reserve(store);
+    return gave;
+}
+
+/* Is there room for accepts?  The history goes before mail is refused. */
+static bool has_room(struct store *store)
+{
+    for (int i = 0; !store_has_room(store); i++)
+        if (i == YIELDS_MAX || !history_gives_way(store))
+            return false;
+    return true;
+}
+
 /* Accepts that would touch the reserve are answered without trying. */
 static void refuse_without_room(struct batch *batch, struct list *operations)
 {
@@ -181,7 +215,7 @@ static void refuse_without_room(struct batch *batch, struct list *operations)
 
     LIST_EACH(operation, operations, struct operation, others)
     {
-        if (operation->lane != LANE_ACCEPT || store_has_room(batch->store))
+        if (operation->lane != LANE_ACCEPT || has_room(batch->store))
             continue;
         operation->outcome = OPERATION_FULL;
         list_remove(&operation->others);
@@ -193,8 +227,10 @@ static enum kv_trouble run_batch(struct batch *batch, struct list *operations)
 {
     refuse_without_room(batch, operations);
     enum kv_trouble trouble = commit_list(batch, operations);
-    if (trouble == KV_FINE)
+    if (trouble == KV_FINE) {
         store_keep_reserve(batch->store);
+        (void)has_room(batch->store); /* before clients are told that the disk is full */
+    }
     return trouble;
 }
 

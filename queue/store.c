@@ -45,6 +45,7 @@ struct store {
     atomic_uint_fast64_t strangers_untold;
     atomic_uint_fast64_t senders_untold;
     atomic_uint_fast64_t damaged_messages;
+    atomic_uint_fast64_t history_bytes;
     atomic_uint_fast64_t bytes_max;
     atomic_uint_fast64_t history_bytes_max;
     pthread_mutex_t schedule_lock; /* for the pointer; what it points to never changes */
@@ -103,7 +104,8 @@ struct store_usage store_usage(const struct store *store)
                                  .deferred_hops = atomic_load(&store->deferred_hops),
                                  .strangers_untold = atomic_load(&store->strangers_untold),
                                  .senders_untold = atomic_load(&store->senders_untold),
-                                 .damaged_messages = atomic_load(&store->damaged_messages) };
+                                 .damaged_messages = atomic_load(&store->damaged_messages),
+                                 .history_bytes = atomic_load(&store->history_bytes) };
 }
 
 uint64_t store_bytes_max(const struct store *store)
@@ -243,6 +245,7 @@ static void take_usage(struct store *store, const struct usage *usage)
     atomic_store(&store->strangers_untold, usage->strangers_untold);
     atomic_store(&store->senders_untold, usage->senders_untold);
     atomic_store(&store->damaged_messages, usage->damaged_messages);
+    atomic_store(&store->history_bytes, usage->history_bytes);
 }
 
 static struct error *put_usage(struct store_txn *txn)

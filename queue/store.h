@@ -53,6 +53,7 @@ struct store_usage {
     uint64_t deferred_hops;                    /* whose last attempts found no candidate usable */
     uint64_t strangers_untold, senders_untold; /* see records.proto */
     uint64_t damaged_messages;                 /* held because some of them cannot be read */
+    uint64_t history_bytes;
 };
 struct store_usage store_usage(const struct store *store);
 uint64_t store_bytes_max(const struct store *store);

@@ -50,22 +50,36 @@ static struct error *drop_first(struct store_txn *txn, struct kv_cursor *cursor,
     return store_remove(txn, TABLE_HISTORY, &first);
 }
 
-/* A few at a time, a few more than come in: after a smaller quota was set it shrinks bit by bit. */
-static struct error *keep_quota(struct store_txn *txn)
+/* Until no more bytes than `bytes_max` are left. */
+static struct error *drop_some(struct store_txn *txn, unsigned most, uint64_t bytes_max,
+                               unsigned *out_count)
 {
     bool dropped = true;
     struct error *err = NULL;
 
-    for (int i = 0; i < HISTORY_DROPS_MAX && dropped && !err; i++) {
+    *out_count = 0;
+    while (*out_count < most && txn->usage.history_bytes > bytes_max && dropped && !err) {
         struct kv_cursor *cursor = NULL;
-        if (txn->usage.history_bytes <= txn->limits.history_bytes_max)
-            break;
         err = kv_cursor_open(txn->kv, TABLE_HISTORY, &cursor);
         if (!err)
             err = drop_first(txn, cursor, &dropped);
         kv_cursor_close(&cursor);
+        *out_count += dropped;
     }
     return err;
+}
+
+/* A few at a time, a few more than come in: after a smaller quota was set it shrinks bit by bit. */
+static struct error *keep_quota(struct store_txn *txn)
+{
+    unsigned count;
+
+    return drop_some(txn, HISTORY_DROPS_MAX, txn->limits.history_bytes_max, &count);
+}
+
+struct error *history_yield(struct store_txn *txn, unsigned most, unsigned *out_count)
+{
+    return drop_some(txn, most, 0, out_count);
 }
 
 static struct error *put(struct store_txn *txn, const struct record_key *key,

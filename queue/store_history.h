@@ -44,6 +44,9 @@ struct error *history_note_notification(struct store_txn *txn, uint64_t id, uint
                                         uint64_t notification, unsigned kind,
                                         const char *words) MUST_CHECK;
 
+/* Removes the oldest rows, for there is no room on disk; gives how many. */
+struct error *history_yield(struct store_txn *txn, unsigned most, unsigned *out_count) MUST_CHECK;
+
 /*
  * Removes what is older than the limit: a slice of it in each transaction.  While `more` is set
  * after `done`, add it again.

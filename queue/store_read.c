@@ -285,10 +285,13 @@ struct error *store_add_counts(struct store *store, struct json *object)
             json_add_number(object, counts[i].name, (int64_t)count);
     }
     reading_end(&r);
+    json_add_number(object, "damaged_messages", (int64_t)usage.damaged_messages);
     json_add_number(object, "deferred_hops", (int64_t)usage.deferred_hops);
     json_add_number(object, "strangers_untold", (int64_t)usage.strangers_untold);
     json_add_number(object, "senders_untold", (int64_t)usage.senders_untold);
     json_add_number(object, "bytes", (int64_t)usage.bytes);
     json_add_number(object, "bytes_max", (int64_t)store_bytes_max(store));
+    json_add_number(object, "history_bytes", (int64_t)usage.history_bytes);
+    json_add_bool(object, "disk_is_low", store_disk_is_low(store));
     return err;
 }

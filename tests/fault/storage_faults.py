@@ -72,7 +72,28 @@ def failing_call(call, nth):
         scene.close()
 
 
-def disk_full():
+def history_bytes(scene):
+    return scene.relay.cli_json("status")["queue"]["history_bytes"]
+
+
+def with_history(scene):
+    """Some messages come and go first; what the queue knows of them is to give way to mail."""
+    scene.relay.start()
+    load = Load(RELAY, f"{scene.folder}/ledger0.log", clients=4, seed=3, sizes=small).start()
+    wait_until(lambda: len(load.acknowledged) > 300, 30, "mail to come and go")
+    load.stop()
+    scene.wait_empty()
+    before = history_bytes(scene)
+    scene.relay.write(delivery="hold")
+    scene.relay.reload()
+    load = Load(RELAY, f"{scene.folder}/ledger1.log", clients=8, seed=4, sizes=large).start()
+    wait_until(lambda: load.refused > 20, 60, "the queue to refuse mail", every=0.005)
+    load.stop()
+    after = history_bytes(scene)
+    return [] if before > 0 and after == 0 else [f"history: {before} bytes before, {after} when mail is refused"]
+
+
+def disk_full(first=None):
     """A file system of 64 MiB fills up: 452, delivery goes on, room comes back."""
     with tempfile.TemporaryDirectory(prefix="waxseal-full-") as place:
         os.chmod(place, 0o755)
@@ -87,7 +108,9 @@ def disk_full():
             os.chmod(mount, 0o755)
             os.makedirs(f"{mount}/state")
             subprocess.run(["chown", "nobody", f"{mount}/state"], check=True)
-            scene = Scene("full", delivery="hold", **{"state-dir": f"{mount}/state"})
+            scene = Scene("full", delivery="on" if first else "hold", **{"state-dir": f"{mount}/state"})
+            if first:
+                return first(scene), "the history went first"
             return fill_and_empty(scene)
         finally:
             if scene:
@@ -131,7 +154,8 @@ def main():
     options = parser.parse_args()
     cases = [(f"fdatasync number {n} fails with EIO", lambda n=n: failing_call("fdatasync", n)) for n in options.nth]
     cases += [(f"meta write number {n} fails with EIO", lambda n=n: failing_call("pwrite64", n)) for n in options.nth]
-    cases += [("the disk is full", disk_full), ("the queue's limit is reached", queue_limit)]
+    cases += [("the disk is full", disk_full), ("the disk is full, and there is history", lambda: disk_full(with_history)),
+              ("the queue's limit is reached", queue_limit)]
     failed = 0
     for title, case in cases:
         wrong, summary = case()

@@ -12,6 +12,7 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/role.h"
 #include "queue/records.pb-c.h"
+#include "queue/store_history.h"
 #include "queue/store_hops.h"
 #include "queue/store_read.h"
 
@@ -473,6 +474,33 @@ static void a_held_message_is_released(void **state)
 /* ---- limits -----------------------------------------------------------------------------------
  */
 
+static void the_history_gives_way_oldest_first(void **state)
+{
+    (void)state;
+    uint64_t last = 0;
+    unsigned count;
+    for (int i = 0; i < 10; i++) {
+        last = a_message();
+        settle_as(last, IPC__RESULT_KIND__DELIVERED, "2.0.0");
+    }
+    struct store_txn txn;
+    assert_null(store_begin(rig.store, &txn));
+    assert_null(history_yield(&txn, 9, &count));
+    assert_null(store_commit(&txn));
+    assert_int_equal(count, 9);
+    struct json *shown;
+    assert_null(store_show(rig.store, last, &shown));
+    assert_non_null(shown);
+    json_free(&shown);
+    assert_true(store_usage(rig.store).history_bytes > 0);
+    assert_null(store_begin(rig.store, &txn));
+    assert_null(history_yield(&txn, 9, &count));
+    assert_null(store_commit(&txn));
+    assert_int_equal(count, 1);
+    assert_int_equal(store_usage(rig.store).history_bytes, 0);
+    assert_int_equal(store_rig_count(&rig, TABLE_HISTORY), 0);
+}
+
 static void history_keeps_to_its_quota(void **state)
 {
     (void)state;
@@ -653,6 +681,8 @@ int main(void)
              after_two_deaths_suspect_after_three_held),
         TEST("a held message is released, and not tried again by a retry",
              a_held_message_is_released),
+        TEST("where there is no room the history gives way, oldest first",
+             the_history_gives_way_oldest_first),
         TEST("the history keeps to its quota, oldest dropped first", history_keeps_to_its_quota),
         TEST("one large message that finds no room does not refuse fifty small ones",
              one_large_message_does_not_refuse_small_ones),
