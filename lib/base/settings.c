@@ -298,6 +298,21 @@ const struct setting settings_table[] = {
       "How long a client may take for the content of a message." },
     { NULL, "min-data-rate", &setting_size, "\"1K\"", "1 to 1M", AT(min_data_rate),
       "The octets a second that content must come at, after its first three minutes." },
+    { NULL, "deliver-connect-timeout", &setting_duration, "\"30s\"", "1s to 5m", AT(deliver_connect_s),
+      "How long a connection to a host may take to come about." },
+    { NULL, "deliver-command-timeout", &setting_duration, "\"5m\"", "1s to 1h", AT(deliver_command_s),
+      "How long a host may take for its greeting and for its answers to EHLO, AUTH, MAIL, "
+      "RCPT and RSET (RFC 5321 section 4.5.3.2 asks for 5m)." },
+    { NULL, "deliver-data-timeout", &setting_duration, "\"2m\"", "1s to 1h", AT(deliver_data_s),
+      "The same for DATA and STARTTLS (RFC 5321: 2m)." },
+    { NULL, "deliver-block-timeout", &setting_duration, "\"3m\"", "1s to 1h", AT(deliver_block_s),
+      "How long a block of a message, 128 KiB at most, may take to leave (RFC 5321: 3m)." },
+    { NULL, "deliver-end-timeout", &setting_duration, "\"10m\"", "1s to 1h", AT(deliver_end_s),
+      "How long a host may take for its answer to the end of a message (RFC 5321: 10m); "
+      "with less, mail arrives twice more often." },
+    { NULL, "deliver-message-timeout", &setting_duration, "\"1h\"", "1m to 1d", AT(deliver_message_s),
+      "How long a message may take in all till its end has left; a second more for every 4 "
+      "KiB of it." },
     { NULL, "retry-first", &setting_duration, "\"5m\"", "1s to 1d", AT(retry_first_s),
       "The wait after the first failed attempt; it doubles with each further one." },
     { NULL, "retry-max", &setting_duration, "\"4h\"", "1s to 7d", AT(retry_max_s),

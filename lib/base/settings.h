@@ -316,9 +316,15 @@ struct settings {
     unsigned line_octets_max; /* of content, without CRLF; 0: any */
 
     /* times, in seconds */
-    unsigned smtpd_timeout_s; /* for the next command (RFC 5321 s.4.5.3.2.7) */
-    unsigned data_timeout_s;  /* from 354 to the end of content, whatever the rate */
-    unsigned min_data_rate;   /* octets a second */
+    unsigned smtpd_timeout_s;   /* for the next command (RFC 5321 s.4.5.3.2.7) */
+    unsigned data_timeout_s;    /* from 354 to the end of content, whatever the rate */
+    unsigned min_data_rate;     /* octets a second */
+    unsigned deliver_connect_s; /* what a host has: see queue/deliver/dialogue.h */
+    unsigned deliver_command_s;
+    unsigned deliver_data_s;
+    unsigned deliver_block_s;
+    unsigned deliver_end_s;
+    unsigned deliver_message_s;
     unsigned retry_first_s;
     unsigned retry_max_s;
     unsigned queue_lifetime_s;

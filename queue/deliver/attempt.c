@@ -413,6 +413,7 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
                                   .tlsa = a->tlsa.count > 0 ? &a->tlsa : NULL,
                                   .key.floor = a->floor,
                                   .filter = worker_filter(worker, target),
+                                  .waits = &worker->waits,
                                   .messages_max = worker->settings->connection_messages,
                                   .life_ms = worker->settings->connection_age_s * SECOND_MS };
 

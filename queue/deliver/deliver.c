@@ -451,6 +451,7 @@ static void open_worker(struct deliver *self)
 
     worker->loop = role_loop(self->role);
     worker->settings = role_settings(self->role);
+    worker->waits = dialogue_waits(worker->settings);
     worker->lanes = map_new();
     worker->slots = host_slots_new(worker->loop, send_slots, self);
     worker->pool = pool_new(worker->loop, worker->settings->connection_idle_s * SECOND_MS);

@@ -15,33 +15,31 @@ typedef enum phase answered_fn(struct dialogue *d, const struct reply *reply);
 static say_fn say_quit;
 static answered_fn unasked_answered, quit_answered;
 
-#define MINUTES(n) ((n)*MINUTE_MS)
-
 struct step {
     say_fn *say;
-    int wait_ms;
+    enum wait wait;
     answered_fn *answered;
     enum stage stage;
 };
 
 /* clang-format off */
 static const struct step dialogue[PH_COUNT] = {
-    /*                 we say          they have (RFC 5321 s.4.5.3.2)  and then */
-    [PH_CONNECT]   = { NULL,           DIALOGUE_CONNECT_MS,    unasked_answered,  STAGE_CONNECT },
-    [PH_GREETING]  = { NULL,           MINUTES(5),             greeting_answered, STAGE_GREETING },
-    [PH_EHLO]      = { say_ehlo,       MINUTES(5),             ehlo_answered,     STAGE_EHLO },
-    [PH_HELO]      = { say_helo,       MINUTES(5),             helo_answered,     STAGE_EHLO },
-    [PH_STARTTLS]  = { say_starttls,   MINUTES(2),             starttls_answered, STAGE_STARTTLS },
-    [PH_HANDSHAKE] = { NULL,           DIALOGUE_HANDSHAKE_MS,  unasked_answered,  STAGE_HANDSHAKE },
-    [PH_LOGIN]     = { say_login,      MINUTES(5),             login_answered,    STAGE_LOGIN },
-    [PH_IDLE]      = { NULL,           DIALOGUE_NO_DEADLINE,            unasked_answered,  STAGE_MAIL },
-    [PH_RSET]      = { say_rset,       MINUTES(5),             rset_answered,     STAGE_MAIL },
-    [PH_MAIL]      = { say_mail_from,  MINUTES(5),             mail_answered,     STAGE_MAIL },
-    [PH_RCPT]      = { say_rcpt_to,    MINUTES(5),             rcpt_answered,     STAGE_RCPT },
-    [PH_DATA]      = { say_data,       MINUTES(2),             data_answered,     STAGE_DATA },
-    [PH_CONTENT]   = { say_content,    DIALOGUE_BLOCK_MS,      content_answered,  STAGE_CONTENT },
-    [PH_NOTHING]   = { say_nothing,    MINUTES(10),            nothing_answered,  STAGE_DATA },
-    [PH_QUIT]      = { say_quit,       DIALOGUE_QUIT_MS,       quit_answered,     STAGE_MAIL },
+    /*                 we say          they have        and then */
+    [PH_CONNECT]   = { NULL,           WAIT_CONNECT,   unasked_answered,  STAGE_CONNECT },
+    [PH_GREETING]  = { NULL,           WAIT_COMMAND,   greeting_answered, STAGE_GREETING },
+    [PH_EHLO]      = { say_ehlo,       WAIT_COMMAND,   ehlo_answered,     STAGE_EHLO },
+    [PH_HELO]      = { say_helo,       WAIT_COMMAND,   helo_answered,     STAGE_EHLO },
+    [PH_STARTTLS]  = { say_starttls,   WAIT_DATA,      starttls_answered, STAGE_STARTTLS },
+    [PH_HANDSHAKE] = { NULL,           WAIT_HANDSHAKE, unasked_answered,  STAGE_HANDSHAKE },
+    [PH_LOGIN]     = { say_login,      WAIT_COMMAND,   login_answered,    STAGE_LOGIN },
+    [PH_IDLE]      = { NULL,           WAIT_NONE,      unasked_answered,  STAGE_MAIL },
+    [PH_RSET]      = { say_rset,       WAIT_COMMAND,   rset_answered,     STAGE_MAIL },
+    [PH_MAIL]      = { say_mail_from,  WAIT_COMMAND,   mail_answered,     STAGE_MAIL },
+    [PH_RCPT]      = { say_rcpt_to,    WAIT_COMMAND,   rcpt_answered,     STAGE_RCPT },
+    [PH_DATA]      = { say_data,       WAIT_DATA,      data_answered,     STAGE_DATA },
+    [PH_CONTENT]   = { say_content,    WAIT_BLOCK,     content_answered,  STAGE_CONTENT },
+    [PH_NOTHING]   = { say_nothing,    WAIT_END,       nothing_answered,  STAGE_DATA },
+    [PH_QUIT]      = { say_quit,       WAIT_QUIT,      quit_answered,     STAGE_MAIL },
 };
 /* clang-format on */
 
@@ -63,9 +61,30 @@ static bool is_said_ahead(const struct dialogue *d, enum phase phase)
     return d->said_ahead && phase >= PH_RSET && phase <= PH_DATA;
 }
 
-/* Each wait has its end, and all of a message's together (docs/delivery.md). */
-void dialogue_wait(struct dialogue *d, int64_t wait_ms)
+struct dialogue_waits dialogue_waits(const struct settings *settings)
 {
+    return (struct dialogue_waits){ .ms = {
+                                        [WAIT_CONNECT] = settings->deliver_connect_s * SECOND_MS,
+                                        [WAIT_COMMAND] = settings->deliver_command_s * SECOND_MS,
+                                        [WAIT_DATA] = settings->deliver_data_s * SECOND_MS,
+                                        [WAIT_BLOCK] = settings->deliver_block_s * SECOND_MS,
+                                        [WAIT_END] = settings->deliver_end_s * SECOND_MS,
+                                        [WAIT_MESSAGE] = settings->deliver_message_s * SECOND_MS,
+                                        [WAIT_HANDSHAKE] = MINUTE_MS,
+                                        [WAIT_QUIT] = 20 * SECOND_MS,
+                                        [WAIT_NONE] = DIALOGUE_NO_DEADLINE,
+                                    } };
+}
+
+int64_t dialogue_wait_ms(const struct dialogue *d, enum wait wait)
+{
+    return d->plan.waits->ms[wait];
+}
+
+/* Each wait has its end, and all of a message's together (docs/delivery.md). */
+void dialogue_wait(struct dialogue *d, enum wait wait)
+{
+    int64_t wait_ms = dialogue_wait_ms(d, wait);
     int64_t left_ms = d->until_ms - loop_now(d->loop);
 
     if (!d->job || left_ms > wait_ms)
@@ -80,7 +99,7 @@ void dialogue_enter(struct dialogue *d, enum phase phase)
     if (phase == PH_STAY || d->dead)
         return;
     d->phase = phase;
-    dialogue_wait(d, dialogue[phase].wait_ms);
+    dialogue_wait(d, dialogue[phase].wait);
     if (dialogue[phase].say && !is_said_ahead(d, phase))
         dialogue[phase].say(d);
 }
@@ -288,7 +307,7 @@ static enum phase quit_answered(struct dialogue *d, const struct reply *reply)
     (void)reply;
     if (d->owed > 0)
         return PH_STAY;
-    stream_finish(&d->stream, DIALOGUE_QUIT_MS);
+    stream_finish(&d->stream, dialogue_wait_ms(d, WAIT_QUIT));
     dialogue_free(&d);
     return PH_STAY;
 }

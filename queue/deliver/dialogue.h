@@ -11,6 +11,7 @@
 #ifndef WAXSEAL_QUEUE_DELIVER_DIALOGUE_H
 #define WAXSEAL_QUEUE_DELIVER_DIALOGUE_H
 
+#include "lib/base/settings.h"
 #include "lib/io/stream.h"
 #include "lib/mail/ehlo.h"
 #include "policy/decide.h"
@@ -21,15 +22,28 @@
 #include "queue/deliver/tlsa_set.h"
 
 enum {
-    DIALOGUE_CONNECT_MS = 30 * 1000,   /* rfc/smtp-client.md CLI-70 */
-    DIALOGUE_HANDSHAKE_MS = 60 * 1000, /* the same */
-    DIALOGUE_QUIT_MS = 20 * 1000,      /* the same */
-    DIALOGUE_BLOCK_MS = 3 * 60 * 1000, /* for each block of content: RFC 5321 s.4.5.3.2.5 */
-    DIALOGUE_BLOCK_SIZE = 128 * 1024,  /* what waits unsent at most, but for one block */
-    /* From MAIL till the end is out, however it drips: an hour, and a second for so many octets. */
-    DIALOGUE_MESSAGE_MS = 60 * 60 * 1000,
-    DIALOGUE_RATE_MIN = 4096,
+    DIALOGUE_BLOCK_SIZE = 128 * 1024, /* what waits unsent at most, but for one block */
+    DIALOGUE_RATE_MIN = 4096,         /* octets of a message that give it a second more */
 };
+
+/* How long a server has (RFC 5321 s.4.5.3.2); the first six are settings. */
+enum wait {
+    WAIT_CONNECT,
+    WAIT_COMMAND, /* the greeting, EHLO, AUTH, MAIL, RCPT, RSET */
+    WAIT_DATA,    /* DATA, STARTTLS */
+    WAIT_BLOCK,   /* for each block of content to leave */
+    WAIT_END,     /* the final dot, the last chunk */
+    WAIT_MESSAGE, /* from MAIL till that is out, however it drips; and a second for so many octets
+                   */
+    WAIT_HANDSHAKE,
+    WAIT_QUIT,
+    WAIT_NONE,
+    WAIT_COUNT,
+};
+struct dialogue_waits {
+    int64_t ms[WAIT_COUNT];
+};
+struct dialogue_waits dialogue_waits(const struct settings *settings);
 
 struct dialogue;
 
@@ -46,9 +60,10 @@ struct dialogue_plan {
     struct resumption *past;      /* sessions to resume; NULL: a whole handshake in any case */
     struct resumption_key key;    /* what the TLS session is for; its address is the dialogue's */
     struct address_filter filter; /* whom not to connect to, asked for the last time */
-    unsigned messages_max;        /* over the connection */
-    int64_t life_ms;              /* of the connection: no message begins later */
-    bool no_chunking;             /* BDAT was offered and not known */
+    const struct dialogue_waits *waits;
+    unsigned messages_max; /* over the connection */
+    int64_t life_ms;       /* of the connection: no message begins later */
+    bool no_chunking;      /* BDAT was offered and not known */
     bool mx_is_valid; /* a notification may say REQUIRETLS over a verified session (RFC 8689 s.2) */
 };
 

@@ -12,7 +12,6 @@
  * first that is a refusal counts.  To all others it goes behind DATA, with its dots doubled.
  */
 enum {
-    DOT_WAIT_MS = 10 * MINUTE_MS, /* RFC 5321 s.4.5.3.2.6 */
     BDAT_CHUNKS = CONTENT_WINDOW_CHUNKS / 2,
 };
 
@@ -99,7 +98,7 @@ static void content_ends(struct dialogue *d)
     d->sending = false;
     d->dirty = false;
     d->job->dot_is_out = true;
-    stream_deadline(d->stream, DOT_WAIT_MS);
+    stream_deadline(d->stream, dialogue_wait_ms(d, WAIT_END));
     say_next_along(d);
     d->behind_dot = stream_pending(d->stream) - pending;
 }
@@ -182,7 +181,7 @@ void dialogue_pump(struct dialogue *d)
 
     if (d->dead || d->phase != PH_CONTENT || !d->sending)
         return;
-    dialogue_wait(d, DIALOGUE_BLOCK_MS);
+    dialogue_wait(d, WAIT_BLOCK);
     fine = dialogue_says_bdat(d) ? pump_chunks(d) : pump_lines(d);
     if (!fine || d->job->content.damaged)
         content_is_bad(d);

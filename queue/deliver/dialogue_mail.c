@@ -54,7 +54,7 @@ static void transaction_begin(struct dialogue *d, struct job *job)
     d->mail_refused = d->elsewhere = d->sending = d->chunk_refused = false;
     d->accepted = d->chunks_owed = 0;
     d->rcpt = recipient_from(job, 0);
-    d->until_ms = loop_now(d->loop) + DIALOGUE_MESSAGE_MS +
+    d->until_ms = loop_now(d->loop) + dialogue_wait_ms(d, WAIT_MESSAGE) +
                   (int64_t)(job->size / DIALOGUE_RATE_MIN * SECOND_MS);
 }
 

@@ -83,7 +83,8 @@ struct dialogue {
 /* Goes to a phase: its deadline begins, its words are said. */
 void dialogue_enter(struct dialogue *d, enum phase phase);
 /* From now on so long, but no longer than the message has in all. */
-void dialogue_wait(struct dialogue *d, int64_t wait_ms);
+void dialogue_wait(struct dialogue *d, enum wait wait);
+int64_t dialogue_wait_ms(const struct dialogue *d, enum wait wait);
 /* May so many messages more begin to go over this session? */
 bool dialogue_has_room(const struct dialogue *d, unsigned messages);
 /* Writes a command whose answer is then owed. */

@@ -12,6 +12,7 @@
 #include "lib/ipc/policy_client.h"
 #include "lib/ipc/tlsrpt_client.h"
 #include "queue/deliver/addresses.h"
+#include "queue/deliver/dialogue.h"
 #include "queue/deliver/host_slot.h"
 #include "queue/deliver/job.h"
 #include "queue/deliver/login.h"
@@ -24,6 +25,7 @@ enum { TLS_FLOORS = TLS_FLOOR_LEGACY + 1 };
 struct worker {
     struct loop *loop;
     const struct settings *settings;
+    struct dialogue_waits waits;
     struct resolver *resolver;
     struct policy_client *policies;
     struct tlsrpt_client *reports;

@@ -195,9 +195,20 @@ static void take_turn(struct play *p)
 
 static void open_play(struct play *p, uint8_t flags)
 {
-    static const struct dialogue_plan plan = {
-        .helo = "relay.example", .mx = "mx1.example.net", .messages_max = 100, .life_ms = 1000000
-    };
+    static const struct dialogue_waits waits = { .ms = { [WAIT_CONNECT] = 1000000,
+                                                         1000000,
+                                                         1000000,
+                                                         1000000,
+                                                         1000000,
+                                                         1000000,
+                                                         1000000,
+                                                         1000000,
+                                                         [WAIT_NONE] = -1 } };
+    static const struct dialogue_plan plan = { .waits = &waits,
+                                               .helo = "relay.example",
+                                               .mx = "mx1.example.net",
+                                               .messages_max = 100,
+                                               .life_ms = 1000000 };
     int fds[2];
 
     fill_content();

@@ -81,3 +81,12 @@ def test_real_servers_take_chunks(lab, shared_relay, program):
     assert lab.peer(program, "mx")
     send(f"chunks@{program}.test", size=300_000)
     shared_relay.wait_delivery(f"chunks@{program}.test", "delivered", 20)
+
+
+def test_how_long_a_host_has_is_a_setting(lab, make_relay):
+    """RFC 5321 section 4.5.3.2; here the answer to the end of a message."""
+    relay = make_relay(deliver_end_timeout="1s").start()
+    lab.mx(HOST, dot="=wait 4\n250 2.0.0 taken at last")
+    send("slow@nopolicy.test")
+    event = relay.wait_event("delivery", 10, rcpt="<slow@nopolicy.test>", outcome="unknown")
+    assert "timed out" in event["reply"]

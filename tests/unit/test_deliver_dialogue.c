@@ -228,13 +228,18 @@ static const struct dialogue_events dialogue_events = {
 static void open_dialogue(struct play *p)
 {
     static const struct login_identity identity = { { "ada", 3 }, { "secret", 6 } };
+    static struct settings defaults;
+    static struct dialogue_waits waits;
     struct dialogue_plan plan = { .helo = "relay.example",
                                   .mx = "mx1.example.net",
+                                  .waits = &waits,
                                   .messages_max = 100,
                                   .life_ms = 3600 * 1000,
                                   .identity = p->logs_in ? &identity : NULL };
     int fds[2];
 
+    settings_defaults(&defaults);
+    waits = dialogue_waits(&defaults);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     p->fd = fds[1];
     p->watch = loop_watch_new(p->loop, p->fd, on_heard, p);

@@ -142,8 +142,11 @@ static const struct race_events events = { on_lost, on_outrun, on_won, on_used_u
 /* Gives the time that it took. */
 static int64_t run(struct world *w, bool may_go_inside)
 {
+    static struct settings defaults;
+    struct dialogue_waits waits;
     struct dialogue_plan plan = { .helo = "relay.example",
                                   .mx = "mx1.example.net",
+                                  .waits = &waits,
                                   .messages_max = 1,
                                   .life_ms = 1000,
                                   .filter = { .allow = everything,
@@ -151,6 +154,8 @@ static int64_t run(struct world *w, bool may_go_inside)
     struct ip_address list[HOSTS];
     int64_t begun = clock_monotonic_ms();
 
+    settings_defaults(&defaults);
+    waits = dialogue_waits(&defaults);
     for (int i = 0; i < HOSTS; i++)
         list[i] = endpoint_of(w, i).address;
     w->race = race_start(w->loop, list, HOSTS, w->port, &plan, &events, w);
