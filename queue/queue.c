@@ -111,14 +111,16 @@ static void on_accepted(void *ctx, const struct envelope *envelope)
 }
 
 static void on_probe(void *ctx, struct probe_asker *asker, uint64_t id,
-                     const struct address *mailbox)
+                     const struct address *mailbox, const struct routing_facts *facts)
 {
     struct queue *q = ctx;
-    const struct routing_facts facts = { .domain = span_of(mailbox->domain) };
     struct routing routing;
 
-    routing_choose(role_settings(q->role), &facts, &routing);
-    probes_ask(q->probes, asker, id, mailbox, span_of(routing.hop));
+    routing_choose(role_settings(q->role), facts, &routing);
+    if (routes_end(routing.route)) /* nobody is behind it; an error was refused at RCPT */
+        asker->answer(asker->ctx, id, IPC__PROBE_VERDICT__PROBE_TAKEN);
+    else
+        probes_ask(q->probes, asker, id, mailbox, span_of(routing.hop));
 }
 
 static bool send_probe(void *ctx, struct span hop, const Ipc__Job *job,

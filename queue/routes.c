@@ -6,18 +6,33 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 
+static struct routing_facts facts_of(const Ipc__Envelope *envelope, struct span domain)
+{
+    const Ipc__Mailbox *sender = envelope ? envelope->reverse_path : NULL;
+    struct routing_facts facts = { .domain = domain };
+
+    facts.sender_domain = sender ? span_of_bytes(sender->domain) : SPAN("");
+    if (envelope) {
+        facts.listener = span_of_bytes(envelope->listener);
+        facts.user = span_of_bytes(envelope->user);
+    }
+    return facts;
+}
+
 struct routing_facts routes_facts(const Ipc__Envelope *envelope,
                                   const Queue__RecipientRecord *recipient)
 {
-    const Ipc__Mailbox *sender = envelope->reverse_path;
+    struct routing_facts facts =
+        facts_of(envelope, span_of_bytes(recipient->recipient->forward_path->domain));
 
-    return (struct routing_facts){
-        .domain = span_of_bytes(recipient->recipient->forward_path->domain),
-        .sender_domain = sender ? span_of_bytes(sender->domain) : SPAN(""),
-        .listener = span_of_bytes(envelope->listener),
-        .user = span_of_bytes(envelope->user),
-        .override = span_of_bytes(recipient->override_hop),
-    };
+    facts.override = span_of_bytes(recipient->override_hop);
+    return facts;
+}
+
+struct routing_facts routes_facts_of_ask(const Ipc__Envelope *envelope,
+                                         const struct address *mailbox)
+{
+    return facts_of(envelope, span_of(mailbox->domain));
 }
 
 struct routing_facts routes_facts_of_new(const struct envelope *envelope,

@@ -14,6 +14,9 @@
 /* What routes are chosen by; lent from the records. */
 struct routing_facts routes_facts(const Ipc__Envelope *envelope,
                                   const Queue__RecipientRecord *recipient);
+/* The same of a mailbox that is asked about within a transaction; `envelope` may be NULL. */
+struct routing_facts routes_facts_of_ask(const Ipc__Envelope *envelope,
+                                         const struct address *mailbox);
 /* The same of an envelope that was just accepted. */
 struct routing_facts routes_facts_of_new(const struct envelope *envelope,
                                          const struct address *forward_path);

@@ -9,6 +9,7 @@
 #include "lib/ipc/channel.h"
 #include "lib/ipc/envelope_codec.h"
 #include "lib/ipc/queue.pb-c.h"
+#include "queue/routes.h"
 #include "queue/store_rows.h"
 
 enum {
@@ -498,13 +499,12 @@ static const char *on_probe_ask(struct inlet *inlet, const struct channel_frame 
 
     if (!ask)
         return "a probe does not decode";
-    uint64_t id = ask->id;
     bool is_fit = mailbox_from_message(ask->mailbox, &mailbox) && mailbox.domain[0] != '\0';
+    struct routing_facts facts = routes_facts_of_ask(ask->envelope, &mailbox);
+    if (is_fit)
+        s->events->probe(s->ctx, &inlet->asker, ask->id, &mailbox, &facts);
     ipc__probe_ask__free_unpacked(ask, NULL);
-    if (!is_fit)
-        return "a probe of no mailbox";
-    s->events->probe(s->ctx, &inlet->asker, id, &mailbox);
-    return NULL;
+    return is_fit ? NULL : "a probe of no mailbox";
 }
 
 static void on_probe_answer(void *ctx, uint64_t id, Ipc__ProbeVerdict verdict)

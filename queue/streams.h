@@ -16,8 +16,9 @@ struct streams;
 struct streams_events {
     /* A message was committed. */
     void (*accepted)(void *ctx, const struct envelope *envelope);
-    /* smtpd asks whether there is such a mailbox at its next hop. */
-    void (*probe)(void *ctx, struct probe_asker *asker, uint64_t id, const struct address *mailbox);
+    /* smtpd asks whether there is such a mailbox at its next hop, for which the facts are lent. */
+    void (*probe)(void *ctx, struct probe_asker *asker, uint64_t id, const struct address *mailbox,
+                  const struct routing_facts *facts);
 };
 
 struct streams *streams_new(struct loop *loop, struct store *store, struct committer *committer,

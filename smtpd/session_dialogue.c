@@ -356,7 +356,8 @@ void session_probe_late(struct session *s)
 static void begin_probe(struct session *s)
 {
     if (queue_client_is_up(s->host->queue)) {
-        s->probe = queue_probe_begin(s->host->queue, s->talk.probe, on_probed, s);
+        s->probe =
+            queue_probe_begin(s->host->queue, s->talk.probe, &s->talk.envelope, on_probed, s);
         conversation_forget_probe(&s->talk);
         session_hold(s, HOLD_PROBE, SMTPD_PROBE_MS);
     } else { /* a queue that is away comes back, or not */

@@ -119,9 +119,11 @@ static void on_probe_answer(struct queue_client *client, const struct channel_fr
 }
 
 struct queue_probe *queue_probe_begin(struct queue_client *client, const struct address *mailbox,
-                                      queue_probe_fn *done, void *ctx)
+                                      const struct envelope *envelope, queue_probe_fn *done,
+                                      void *ctx)
 {
     struct queue_probe *probe = memory_new(sizeof(*probe));
+    Ipc__Envelope *transaction = envelope_to_message(envelope);
     Ipc__ProbeAsk ask = IPC__PROBE_ASK__INIT;
     Ipc__Mailbox message;
 
@@ -131,7 +133,10 @@ struct queue_probe *queue_probe_begin(struct queue_client *client, const struct 
     mailbox_to_message(&message, mailbox);
     ask.id = probe->number;
     ask.mailbox = &message;
+    ask.envelope = transaction;
+    transaction->n_recipients = 0;
     channel_send(client->channel, FRAME_PROBE_ASK, &ask.base, nothing);
+    envelope_message_free(&transaction);
     return probe;
 }
 

@@ -34,14 +34,15 @@ bool queue_client_is_up(const struct queue_client *client);
 bool queue_client_is_full(const struct queue_client *client);
 
 /*
- * Asks whether the next hop takes mail for a mailbox.  `done` is called once, later, and the probe
- * is freed; the queue must be up.
+ * Asks whether the next hop takes mail for a mailbox, in the transaction of `envelope`.  `done` is
+ * called once, later, and the probe is freed; the queue must be up.
  */
 enum probe_verdict { PROBE_UNDECIDED, PROBE_TAKEN, PROBE_REFUSED };
 struct queue_probe;
 typedef void queue_probe_fn(void *ctx, enum probe_verdict verdict);
 struct queue_probe *queue_probe_begin(struct queue_client *client, const struct address *mailbox,
-                                      queue_probe_fn *done, void *ctx);
+                                      const struct envelope *envelope, queue_probe_fn *done,
+                                      void *ctx);
 /* No `done` comes any more.  Accepts NULL inside. */
 void queue_probe_cancel(struct queue_probe **probe);
 

@@ -152,6 +152,21 @@ def test_an_edge_needs_no_relayhost_where_a_route_leads_inside(lab, make_relay):
     assert "relay-to without relayhost" in relay.cli("check", check=False).stderr
 
 
+def test_a_mailbox_is_asked_for_where_its_mail_would_go(lab, make_relay):
+    """The route of the listener that asks, not that of others; nobody is behind a discard."""
+    relay = make_relay(
+        listeners=({"address": "127.0.0.1:25"},
+                   {"name": "edge", "address": f"{table.RELAY_ADDRESS}:25", "preset": "edge",
+                    "relay-to": ["good.test", "void.test"], "verify-recipients": "next-hop"}),
+        routes=(route("void", "discard", recipients=["void.test"]),
+                route("inside", listeners=["edge"]), route("rest", "[mx.nowhere.test]")))
+    relay.start()
+    outside = (table.RELAY_ADDRESS, 25)
+    assert rcpt("ada@good.test", outside).startswith("250")
+    assert rcpt("ada@void.test", outside).startswith("250")
+    assert wait_arrived(lab, send("ada@good.test", address=outside))["host"] == ONE
+
+
 @pytest.mark.parametrize("text, mode, words", [
     ("ada:secret\n", 0o604, "others can read"), (None, 0, "No such file"),
     ("no colon\n", 0o600, "USER:PASSWORD")])

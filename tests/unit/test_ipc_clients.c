@@ -228,7 +228,9 @@ static struct queue_probe *probe(struct queue_client *client, int *out_verdict)
     struct address mailbox;
     assert_int_equal(address_parse(SPAN("ada@example.net"), &mailbox), ADDRESS_FINE);
     *out_verdict = -1;
-    return queue_probe_begin(client, &mailbox, on_probe_done, out_verdict);
+    struct envelope envelope;
+    envelope_init(&envelope);
+    return queue_probe_begin(client, &mailbox, &envelope, on_probe_done, out_verdict);
 }
 
 static void a_probe_hears_its_own_verdict_once(void **state)

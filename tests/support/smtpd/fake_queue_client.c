@@ -117,11 +117,12 @@ static void on_answer_probe(void *ctx)
 }
 
 struct queue_probe *queue_probe_begin(struct queue_client *client, const struct address *mailbox,
-                                      queue_probe_fn *done, void *ctx)
+                                      const struct envelope *envelope, queue_probe_fn *done,
+                                      void *ctx)
 {
     struct queue_probe *probe = memory_new(sizeof(*probe));
 
-    (void)mailbox;
+    (void)mailbox, (void)envelope;
     probe->done = done;
     probe->ctx = ctx;
     loop_task_init(&probe->answer, on_answer_probe, probe);
