@@ -261,17 +261,24 @@ static size_t on_input(void *ctx, struct span input)
 
 /* --- connect */
 
+/* The connection stands: the greeting is next, or TLS. */
+static enum phase dialogue_begin(struct dialogue *d)
+{
+    if (d->plan.implicit_tls) {
+        dialogue_begin_tls(d);
+        return PH_HANDSHAKE;
+    }
+    d->owed = 1;
+    return PH_GREETING;
+}
+
 static void on_connected(void *ctx)
 {
     struct dialogue *d = ctx;
 
     dialogue_hold(d);
     stream_local(d->stream, &d->facts.local);
-    if (d->plan.implicit_tls)
-        dialogue_begin_tls(d);
-    else
-        d->owed = 1; /* the greeting */
-    dialogue_enter(d, d->plan.implicit_tls ? PH_HANDSHAKE : PH_GREETING);
+    dialogue_enter(d, dialogue_begin(d));
     if (d->events->connected)
         d->events->connected(d->ctx, d);
     dialogue_release(d);
@@ -452,10 +459,10 @@ struct dialogue *dialogue_open(struct loop *loop, int fd, const struct dialogue_
 {
     struct dialogue *d = dialogue_new(loop, plan, events, ctx);
 
-    d->owed = 1; /* the greeting */
-    dialogue_attach(d, stream_open(loop, fd, &stream_events, d), PH_GREETING);
+    dialogue_attach(d, stream_open(loop, fd, &stream_events, d), PH_CONNECT);
     stream_local(d->stream, &d->facts.local);
     stream_remote(d->stream, &d->facts.remote);
+    dialogue_enter(d, dialogue_begin(d));
     return d;
 }
 

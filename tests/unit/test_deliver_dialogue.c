@@ -10,6 +10,7 @@
  *   @ changes a fact, see `facts` below.  Escapes in S: \r \n \0 \\ \xHH.
  */
 #include "tests/support/test.h"
+#include "tests/support/throwaway_ca.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -65,6 +66,10 @@ struct play {
     bool holds_content;
     bool judges_badly;
     bool logs_in;
+    bool is_secure;     /* TLS from the first byte on ... */
+    struct stream *tls; /* ... which ends here */
+    int tls_fd;         /* and goes on in clear to `fd` */
+    struct loop_watch *tls_watch;
     bool is_ready;
     bool is_ended;
     char ended[4096];
@@ -225,6 +230,99 @@ static const struct dialogue_events dialogue_events = {
     .ended = on_ended,
 };
 
+/* --- TLS: the server of a transcript hears and says what stands inside of it */
+
+static struct tls_context *client_tls, *server_tls;
+
+static int make_contexts(void **state)
+{
+    struct throwaway_ca *ca = throwaway_ca_new("Throwaway CA");
+    const struct leaf_wish wish = { .names = (const char *const[]){ "DNS:mx1.example.net", NULL } };
+    char *ca_pem = throwaway_ca_pem(ca), *pem, *key;
+    struct tls_trust *trust = NULL;
+
+    (void)state;
+    throwaway_leaf(ca, &wish, &pem, &key);
+    assert_null(throwaway_server(span_of(pem), span_of(key), &server_tls));
+    assert_null(tls_trust_new(span_of(ca_pem), &trust));
+    assert_null(tls_client_context_new(trust, TLS_FLOOR_STRICT, &client_tls));
+    tls_trust_free(&trust);
+    throwaway_ca_free(&ca);
+    free(ca_pem);
+    free(pem);
+    free(key);
+    return 0;
+}
+
+static int free_contexts(void **state)
+{
+    (void)state;
+    tls_context_free(&client_tls);
+    tls_context_free(&server_tls);
+    return 0;
+}
+
+static void tls_over(struct play *p)
+{
+    loop_watch_free(&p->tls_watch);
+    if (p->tls_fd >= 0)
+        close(p->tls_fd);
+    p->tls_fd = -1;
+    stream_free(&p->tls);
+}
+
+static size_t on_tls_input(void *ctx, struct span input)
+{
+    const struct play *p = ctx;
+
+    assert_int_equal(write(p->tls_fd, input.data, input.len), input.len);
+    return input.len;
+}
+
+static void on_tls_closed(void *ctx, const struct error *err)
+{
+    (void)err;
+    tls_over(ctx);
+}
+
+static void on_tls_secured(void *ctx, const struct tls_session *session)
+{
+    (void)ctx;
+    (void)session;
+}
+
+/* What the server says in clear, or that it hangs up. */
+static void on_tls_said(void *ctx, bool readable, bool writable)
+{
+    struct play *p = ctx;
+    char room[65536];
+    ssize_t len = read(p->tls_fd, room, sizeof(room));
+
+    (void)readable;
+    (void)writable;
+    if (len > 0)
+        stream_write(p->tls, (struct span){ room, (size_t)len });
+    else if (len == 0)
+        tls_over(p);
+}
+
+/* Puts the end of TLS between the client's socket and the transcript's. */
+static void put_tls(struct play *p, int server_fd)
+{
+    static const struct stream_events events = { .input = on_tls_input,
+                                                 .closed = on_tls_closed,
+                                                 .secured = on_tls_secured };
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    p->fd = fds[0];
+    p->tls_fd = fds[1];
+    p->tls = stream_open(p->loop, server_fd, &events, p);
+    stream_secure_server(p->tls, server_tls);
+    p->tls_watch = loop_watch_new(p->loop, p->tls_fd, on_tls_said, p);
+    loop_watch_want(p->tls_watch, true, false);
+}
+
 static void open_dialogue(struct play *p)
 {
     static const struct login_identity identity = { { "ada", 3 }, { "secret", 6 } };
@@ -235,13 +333,18 @@ static void open_dialogue(struct play *p)
                                   .waits = &waits,
                                   .messages_max = 100,
                                   .life_ms = 3600 * 1000,
-                                  .identity = p->logs_in ? &identity : NULL };
+                                  .identity = p->logs_in ? &identity : NULL,
+                                  .implicit_tls = p->is_secure,
+                                  .context = p->is_secure ? client_tls : NULL };
     int fds[2];
 
     settings_defaults(&defaults);
     waits = dialogue_waits(&defaults);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     p->fd = fds[1];
+    p->tls_fd = -1;
+    if (p->is_secure)
+        put_tls(p, fds[1]);
     p->watch = loop_watch_new(p->loop, p->fd, on_heard, p);
     loop_watch_want(p->watch, true, false);
     p->dialogue = dialogue_open(p->loop, fds[0], &plan, &dialogue_events, p);
@@ -444,6 +547,12 @@ static void set_login(struct play *p, const char *value)
     p->logs_in = true;
 }
 
+static void set_tls(struct play *p, const char *value)
+{
+    (void)value;
+    p->is_secure = true;
+}
+
 static void pass_time(struct play *p, const char *value)
 {
     settle(p);
@@ -462,6 +571,7 @@ static const struct {
     { "smtputf8", set_smtputf8 },   /* was said of the last mail; "header": it is needed there */
     { "requiretls", set_requiretls }, /* was said of the last mail */
     { "priority", set_priority },     /* of the last mail */
+    { "tls", set_tls },               /* from the first byte on */
     { "login", set_login },           /* the route has credentials */
     { "probe", set_probe },           /* the last mail is none: only its RCPT is asked for */
     { "along", set_along },           /* the next mail leaves with the end of the one before */
@@ -690,6 +800,8 @@ static void play_open(struct play *p, const char *file)
 static void play_close(struct play *p)
 {
     dialogue_free(&p->dialogue);
+    if (p->tls)
+        tls_over(p);
     if (p->fd >= 0) {
         loop_watch_free(&p->watch);
         close(p->fd);
@@ -749,7 +861,8 @@ int main(void)
     for (size_t i = 0; i < found.gl_pathc; i++)
         tests[i] = (struct CMUnitTest){ title_of(found.gl_pathv[i]), play_transcript, NULL, NULL,
                                         found.gl_pathv[i] };
-    int failed = _cmocka_run_group_tests("deliver_dialogue", tests, found.gl_pathc, NULL, NULL);
+    int failed = _cmocka_run_group_tests("deliver_dialogue", tests, found.gl_pathc, make_contexts,
+                                         free_contexts);
     for (size_t i = 0; i < found.gl_pathc; i++)
         free((void *)(uintptr_t)tests[i].name);
     free(tests);

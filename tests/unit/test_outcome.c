@@ -256,6 +256,20 @@ static void policy_bounces_at_the_end_only(void **state)
         title, function, NULL, NULL, NULL                                                          \
     }
 
+static void nobody_logged_in_fails_no_mail(void **state)
+{
+    struct status said = { 5, 7, 8 };
+    struct outcome o = outcome_of_login(said);
+    (void)state;
+    assert_int_equal(o.kind, OUTCOME_DEFERRED);
+    assert_string_equal(o.status, "4.7.8");
+    assert_true(o.elsewhere && o.hang_up && !o.again);
+    o = outcome_of_login((struct status){ 4, 7, 0 });
+    assert_string_equal(o.status, "4.7.0");
+    o = outcome_of_login((struct status){ 0, 0, 0 });
+    assert_string_equal(o.status, "4.7.8");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +302,8 @@ int main(void)
         T("no route: failed, but for DNS trouble", routes_without_a_host),
         T("no address: failed, but for DNS trouble and internal ones", hosts_without_an_address),
         T("a policy failure is final with the last attempt only", policy_bounces_at_the_end_only),
+        { "a login that is refused fails no mail: it waits, or another host takes it (CLI-151)",
+          nobody_logged_in_fails_no_mail, NULL, NULL, NULL },
     };
 
     return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);
