@@ -32,6 +32,11 @@ MUTATIONS = (
              "    stream->committing = true;\n    if (stream->ended)\n"
              "        answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED);\n", ("powercut",), quick=True),
     Mutation(1, "syncs nothing", "lib/io/kv.c", "MDB_NOTLS", "MDB_NOTLS | MDB_NOSYNC", ("powercut",), quick=True),
+    Mutation(1, "a chunk that was refused is forgotten", "queue/deliver/dialogue_content.c",
+             "if (!reply_is_positive(reply) && !d->chunk_refused)", "if (false)", ("unit/deliver_dialogue",)),
+    Mutation(1, "an answer to a message whose end is not out counts", "queue/deliver/dialogue_content.c",
+             "    if (d->sending)\n        return d->chunks_owed == 0;\n", "    if (d->sending)\n        return false;\n",
+             ("unit/deliver_dialogue",)),
 
     # 2. A policy is never weakened by trouble.
     Mutation(2, "a policy lapses when its TXT record cannot be looked up", "policy/refresh.c",
@@ -132,6 +137,9 @@ MUTATIONS = (
     Mutation(2, "what a route asks of a certificate is not looked at", "policy/decide.c",
              "    if (d.deliver && route_identifies(f))", "    if (false)",
              ("unit/decide", f"{HOPS}a_certificate_must_be_for_the_next_hop_or_listed")),
+    Mutation(2, "what was offered in clear holds inside TLS", "queue/deliver/dialogue_opening.c",
+             "    ehlo_clear(&d->offered);\n    dialogue_say(d, \"EHLO", "    dialogue_say(d, \"EHLO",
+             ("tests/system/test_hostile_hosts.py::test_a_hostile_host_gets_what_the_policy_allows_and_no_more",)),
 
     # 3. No bounce for a policy at the first try.
     Mutation(3, "a policy mismatch is final at the first try", "queue/deliver/outcome.c",
