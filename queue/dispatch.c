@@ -190,6 +190,17 @@ static unsigned hop_tokens(struct run *run, struct hop *hop)
     return 0;
 }
 
+/* A record that cannot be read is found again from the rows. */
+static void rebuild_if_damaged(struct run *run, struct hop *hop, const struct record_key *key)
+{
+    struct span value;
+    struct error *err = kv_get(run->txn, TABLE_HOP, key_span(key), &value);
+
+    if (!err && value.data && !hop->correcting)
+        correct_wake(run->d, hop);
+    error_free(&err);
+}
+
 /* How many more jobs a hop may have; 0: none now.  What may turn out silent is tried with few. */
 static unsigned hop_allowance(struct run *run, struct hop *hop)
 {
@@ -198,6 +209,8 @@ static unsigned hop_allowance(struct run *run, struct hop *hop)
     const Queue__HopRecord *record =
         store_look_up(run->txn, TABLE_HOP, &key, &queue__hop_record__descriptor, &run->d->arena);
 
+    if (!record)
+        rebuild_if_damaged(run, hop, &key);
     if (!record || hop->failing > 0 || record->suspended_until_utc_ms > run->now_ms ||
         record->operator_until_utc_ms > run->now_ms)
         return 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/list.h"
+#include "lib/base/log.h"
 #include "lib/base/map.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
@@ -80,6 +81,67 @@ static void row_load(struct hop_row *row, const Queue__HopRecord *stored)
     ages_load(&row->ages, stored);
 }
 
+/* ---- a row that cannot be read ------------------------------------------------------------- */
+
+/* How much waits, and since when it is due, as the rows of `due` say. */
+static struct error *count_rows(struct kv_cursor *cursor, struct hop_row *row)
+{
+    struct due at = { .hop = row->name };
+    struct record_key from = key_of_due(&at);
+    struct span key;
+    struct span value;
+    struct error *err = kv_cursor_seek(cursor, key_span(&from), &key, &value);
+
+    while (!err && key.data && key_read_due(key, &at) && span_equal(at.hop, row->name)) {
+        if (row->record.waiting++ == 0 || at.utc_ms < row->record.earliest_utc_ms)
+            row->record.earliest_utc_ms = at.utc_ms;
+        err = kv_cursor_next(cursor, &key, &value);
+    }
+    return err;
+}
+
+static struct error *find_wake(struct kv_cursor *cursor, struct hop_row *row)
+{
+    struct span key;
+    struct span value;
+    struct span name;
+    int64_t utc_ms;
+    struct error *err = kv_cursor_seek(cursor, SPAN(""), &key, &value);
+
+    while (!err && key.data && key_read_wake(key, &utc_ms, &name) && row->record.wake_utc_ms == 0) {
+        if (span_equal(name, row->name))
+            row->record.wake_utc_ms = utc_ms;
+        err = kv_cursor_next(cursor, &key, &value);
+    }
+    return err;
+}
+
+typedef struct error *row_find_fn(struct kv_cursor *cursor, struct hop_row *row);
+
+static struct error *in_table(struct store_txn *txn, enum queue_table table, row_find_fn *find,
+                              struct hop_row *row)
+{
+    struct kv_cursor *cursor = NULL;
+    struct error *err = kv_cursor_open(txn->kv, table, &cursor);
+
+    if (!err)
+        err = find(cursor, row);
+    kv_cursor_close(&cursor);
+    return err;
+}
+
+/* Its counts are found again; when its mail arrived, its failures and its suspension are lost. */
+static struct error *rebuild(struct store_txn *txn, struct hop_row *row)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_ERROR, "queue-hop-rebuilt");
+    log_text(&line, "hop", row->name);
+    log_end(&line);
+    struct error *err = in_table(txn, TABLE_DUE, count_rows, row);
+    return err ? err : in_table(txn, TABLE_WAKE, find_wake, row);
+}
+
 static struct error *row_of(struct store_txn *txn, struct span hop, struct hop_row **out_row)
 {
     struct hop_row *row = map_get(txn->hops->by_name, hop);
@@ -95,6 +157,10 @@ static struct error *row_of(struct store_txn *txn, struct span hop, struct hop_r
     queue__hop_record__init(&row->record);
     struct error *err =
         store_get(txn, TABLE_HOP, &row->key, &queue__hop_record__descriptor, &stored);
+    if (err && store_txn_trouble(txn) == KV_FINE) {
+        error_free(&err);
+        err = rebuild(txn, row);
+    }
     if (err) {
         free(row);
         return err;

@@ -514,6 +514,15 @@ static void a_message_damaged_while_leased_does_not_stop_its_hop(void **state)
     assert_int_equal(next_job()->id, other);
 }
 
+static void a_hop_whose_record_is_damaged_goes_on(void **state)
+{
+    (void)state;
+    uint64_t id = send_and_wait(100);
+    damage(TABLE_HOP, key_of_hop(SPAN("example.net")));
+    rig_attach_worker(&rig, 10, NULL, 0);
+    assert_int_equal(next_job()->id, id);
+}
+
 static void a_message_damaged_while_it_waits_is_set_aside(void **state)
 {
     (void)state;
@@ -788,6 +797,7 @@ int main(void)
              old_mail_of_a_hop_that_is_down_ends_with_one_attempt),
         TEST("a message damaged while it was leased is set aside, and its hop goes on",
              a_message_damaged_while_leased_does_not_stop_its_hop),
+        TEST("a hop whose record is damaged goes on", a_hop_whose_record_is_damaged_goes_on),
         TEST("a message damaged while it waits is set aside for good, and its hop goes on",
              a_message_damaged_while_it_waits_is_set_aside),
         TEST("a message whose content is damaged is set aside, not bounced",

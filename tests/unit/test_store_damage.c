@@ -129,11 +129,32 @@ static void a_hold_is_lifted_and_counted_out(void **state)
     uint64_t id = a_message();
     set_aside(id, false);
     assert_int_equal(store_usage(rig.store).damaged_messages, 1);
-    struct sweep sweep = { .kind = SWEEP_RETRY, .id = id };
-    sweep_prepare(&sweep);
-    assert_int_equal(store_rig_commit(&rig, &sweep.operation), OPERATION_COMMITTED);
+    assert_int_equal(store_rig_change(&rig, CHANGE_RELEASE, id), 1);
     assert_rows(1, 1, 0);
     assert_int_equal(store_usage(rig.store).damaged_messages, 0);
+}
+
+static void a_hops_record_that_cannot_be_read_is_found_again(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    a_message();
+    spoil(TABLE_HOP, key_of_hop(SPAN("example.net")));
+    struct correct correct;
+    strcpy(correct.hop, "example.net");
+    correct_prepare(&correct);
+    assert_int_equal(store_rig_commit(&rig, &correct.operation), OPERATION_COMMITTED);
+    assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 1);
+    assert_int_equal(store_rig_count(&rig, TABLE_HOP), 1);
+    spoil(TABLE_HOP, key_of_hop(SPAN("example.net")));
+    for (int i = 0; i < 2; i++) { /* and a settlement does not stumble over it */
+        struct settle settle = store_rig_settle(&rig, id + (unsigned)i, 0,
+                                                IPC__RESULT_KIND__DELIVERED, "2.0.0", false);
+        settle_clear(&settle);
+    }
+    assert_rows(0, 0, 0);
+    assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 0);
+    assert_int_equal(store_rig_count(&rig, TABLE_HOP), 0);
 }
 
 static void a_hold_that_cannot_be_read_is_written_anew(void **state)
@@ -163,6 +184,8 @@ int main(void)
         TEST("a row in due without a recipient goes", a_row_without_a_recipient_goes),
         TEST("a hold because of damage is lifted and counted out",
              a_hold_is_lifted_and_counted_out),
+        TEST("a hop's record that cannot be read is found again from the rows",
+             a_hops_record_that_cannot_be_read_is_found_again),
         TEST("a hold that cannot be read is written anew",
              a_hold_that_cannot_be_read_is_written_anew),
     };
