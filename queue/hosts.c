@@ -464,6 +464,8 @@ static bool forget_state(struct hosts *hosts, enum host_kind kind, struct span n
     if (!state)
         return true;
     host_limit_init(&state->limit, hosts_cap(hosts, state));
+    host_limit_stood(&state->limit, hosts_cap(hosts, state), state->standing, false,
+                     clock_utc_ms());
     state->words[0] = '\0';
     serve(hosts, state);
     return true;

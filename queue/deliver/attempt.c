@@ -541,7 +541,40 @@ void attempt_walk(struct attempt *a)
     }
 }
 
-/* --- what lane and deliver call */
+/* --- what lane, worker and deliver call */
+
+static struct attempt *attempt_of(const struct session *session)
+{
+    struct attempt *a;
+
+    LIST_EACH(a, &session->lane->attempts, struct attempt, others)
+    {
+        if (a->session == session)
+            return a;
+    }
+    return NULL;
+}
+
+bool attempt_end_silent(struct session *session)
+{
+    struct attempt *a = attempt_of(session);
+    struct outcome o = outcome_of_loss(STAGE_GREETING, LOSS_TIMEOUT);
+    struct span words =
+        SPAN("the host was not ready for mail within seconds, as many others at this time");
+
+    if (!a || !a->job->is_first_try || (!a->race && !session->dialogue))
+        return false;
+    race_cancel(&a->race);
+    dialogue_free(&session->dialogue);
+    attempt_refused(a, words);
+    if (!a->is_judged)
+        attempt_add_line(a, "silent");
+    attempt_settle(a, &o, words, false);
+    a->blames_hop = true;
+    a->address_count = 0;
+    attempt_walk(a);
+    return true;
+}
 
 void attempt_start(struct lane *lane, struct job *job)
 {

@@ -22,6 +22,12 @@ bool attempt_needs(const struct lane *lane, const struct job *job, const struct 
 /* The hosts that an attempt for this job would begin with: those that it may use of the best. */
 void attempt_first_hosts(struct lane *lane, struct job *job, struct slot_hosts *out);
 
+/*
+ * The host of a session has not greeted, and others want to be heard: the attempt goes on with the
+ * next candidate, if it is its job's first.  False: it is not.
+ */
+bool attempt_end_silent(struct session *session);
+
 /* Which attempts of a lane are to stop now. */
 enum drop {
     DROP_CONNECTING, /* those whose message has not begun to leave */

@@ -268,6 +268,11 @@ static void on_sweep(void *ctx)
     loop_timer_start(self->sweep, LANES_SWEEP_MS);
 }
 
+static void on_silence(void *ctx)
+{
+    worker_end_silent(ctx);
+}
+
 static void on_turn(void *ctx)
 {
     worker_serve_starving(ctx);
@@ -463,6 +468,8 @@ static void open_worker(struct deliver *self)
     worker->job_dropped = on_job_dropped;
     worker->owner = self;
     list_init(&worker->starving);
+    list_init(&worker->waiting);
+    worker->silence = loop_timer_new(worker->loop, on_silence, worker);
     loop_task_init(&worker->turn, on_turn, worker);
     note_own_addresses(worker);
 }

@@ -40,6 +40,7 @@ struct job *job_new(const Ipc__Job *message, const struct content_source *source
     job->skip_policy = message->skip_policy;
     job->is_probe = message->probe;
     job->last_attempt = message->last_attempt;
+    job->is_first_try = message->attempts == 0;
     job->policy = job->policy_id = job->policy_trouble = job->route = "";
     job->at_utc_ms = clock_utc_ms();
     job->results = memory_new_array(job->envelope.recipient_count, sizeof(*job->results));

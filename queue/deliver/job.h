@@ -63,6 +63,7 @@ struct job {
     bool is_probe;     /* there is no message: RCPT tells what is to be known ... */
     bool was_answered; /* ... and has */
     bool last_attempt;
+    bool is_first_try;       /* none was made before */
     bool begun;              /* an attempt has taken it */
     bool is_over;            /* its outcome waits for the queue's acknowledgement */
     bool dot_is_out;         /* the final dot left, its reply has not come: never to be dropped */

@@ -13,6 +13,7 @@ struct session *session_new(struct lane *lane)
 
     list_init(&session->others);
     list_init(&session->of_host);
+    list_init(&session->of_waiting);
     session->lane = lane;
     session->tls = "";
     lane->seats++;
@@ -58,8 +59,12 @@ void session_wait(struct session *session, bool waits)
         return;
     session->waits_for_greeting = waits;
     if (waits) {
+        session->waits_since_ms = loop_now(worker->loop);
+        list_append(&worker->waiting, &session->of_waiting);
         worker->greetings++;
+        worker_watch_silence(worker);
     } else {
+        list_remove(&session->of_waiting);
         worker->greetings--;
         worker_seat_is_free(worker);
     }

@@ -22,7 +22,9 @@ struct session {
     struct host_slot *slot;    /* leave to connect; NULL while it has none */
     struct dialogue *dialogue; /* NULL: not connected */
     struct pool_key key;       /* valid once the dialogue was judged */
-    bool waits_for_greeting;   /* counted as such */
+    bool waits_for_greeting;   /* counted as such, */
+    int64_t waits_since_ms;    /* of the loop */
+    struct list of_waiting;    /* among all that wait, the oldest first */
 
     /* For the decision records of all its messages. */
     char address[NETWORK_TEXT_SIZE];

@@ -3,7 +3,14 @@
 #include <string.h>
 
 #include "lib/base/memory.h"
+#include "queue/deliver/attempt.h"
 #include "queue/deliver/lane.h"
+
+enum {
+    SILENCE_MANY_MS = 10 * 1000, /* for a greeting, when many wait, ... */
+    SILENCE_CROWD_MS = 2 * 1000, /* ... or very many */
+    SILENCE_LOOK_MS = 250,
+};
 
 bool worker_has_seat(struct worker *worker)
 {
@@ -12,6 +19,47 @@ bool worker_has_seat(struct worker *worker)
     if (worker->greetings > 0 && worker->greetings >= seats / 2)
         return false; /* silent hosts never starve good ones (design.md section 3) */
     return worker->seats < seats || pool_end_oldest(worker->pool);
+}
+
+/*
+ * How long a first attempt waits for a greeting (RFC 5321 s.4.5.3.2.1: five minutes, of a later
+ * attempt and as long as few wait): the shorter, the more of the seats wait.
+ */
+static int64_t patience_ms(const struct worker *worker)
+{
+    unsigned seats = worker->settings->deliver_connections;
+
+    if (worker->greetings <= seats / 32)
+        return INT64_MAX;
+    return worker->greetings <= seats / 16 ? SILENCE_MANY_MS : SILENCE_CROWD_MS;
+}
+
+static bool end_one_silent(struct worker *worker)
+{
+    int64_t now_ms = loop_now(worker->loop);
+    struct session *session;
+
+    LIST_EACH(session, &worker->waiting, struct session, of_waiting)
+    {
+        if (now_ms - session->waits_since_ms < patience_ms(worker))
+            return false;
+        if (attempt_end_silent(session))
+            return true;
+    }
+    return false;
+}
+
+void worker_end_silent(struct worker *worker)
+{
+    while (end_one_silent(worker))
+        ;
+    worker_watch_silence(worker);
+}
+
+void worker_watch_silence(struct worker *worker)
+{
+    if (patience_ms(worker) != INT64_MAX && !loop_timer_running(worker->silence))
+        loop_timer_start(worker->silence, SILENCE_LOOK_MS);
 }
 
 void worker_seat_is_free(struct worker *worker)

@@ -43,8 +43,10 @@ struct worker {
     struct map *lanes; /* by next hop */
     struct host_slots *slots;
     struct pool *pool;
-    unsigned seats;        /* connections, made or being made */
-    unsigned greetings;    /* of these, waiting for a greeting */
+    unsigned seats;      /* connections, made or being made */
+    unsigned greetings;  /* of these, waiting for a greeting */
+    struct list waiting; /* those sessions, the oldest first */
+    struct loop_timer *silence;
     struct list starving;  /* lanes that want a seat */
     struct loop_task turn; /* gives free seats to them */
     bool draining;
@@ -60,6 +62,13 @@ struct worker {
 bool worker_has_seat(struct worker *worker);
 /* Somebody gave a seat back. */
 void worker_seat_is_free(struct worker *worker);
+
+/*
+ * Many wait for a greeting: as long as they do, first attempts are ended sooner than in time, so
+ * that hosts that greet have their turn.  The longer way is that of the later attempts.
+ */
+void worker_watch_silence(struct worker *worker);
+void worker_end_silent(struct worker *worker);
 
 /* Gives free seats to the lanes that want one, in turn. */
 void worker_serve_starving(struct worker *worker);
