@@ -86,28 +86,11 @@ void accept_prepare(struct accept *accept)
 
 /* ---- what never became whole -------------------------------------------------------------- */
 
-/* Its chunks are those there are: a crash may have cut them anywhere. */
-static struct error *remove_chunks(struct store_txn *txn, uint64_t id)
-{
-    for (uint32_t chunk = 0;; chunk++) {
-        struct record_key key = key_of_part(id, chunk);
-        struct span value;
-        struct error *err = kv_get(txn->kv, TABLE_CONTENT, key_span(&key), &value);
-        if (err || !value.data)
-            return err;
-        uint64_t cost = chunk_cost(value.len - RECORD_SUM_SIZE);
-        txn->usage.bytes -= cost < txn->usage.bytes ? cost : txn->usage.bytes;
-        err = store_remove(txn, TABLE_CONTENT, &key);
-        if (err)
-            return err;
-    }
-}
-
 static struct error *apply_discard(struct operation *operation, struct store_txn *txn)
 {
     const struct discard *discard = (const struct discard *)operation;
     struct record_key key = key_of_id(discard->id);
-    struct error *err = remove_chunks(txn, discard->id);
+    struct error *err = content_drop(txn, discard->id);
 
     return err ? err : store_remove(txn, TABLE_RECEIVING, &key);
 }

@@ -7,6 +7,7 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 #include "queue/routes.h"
+#include "queue/store_damage.h"
 #include "queue/store_held.h"
 #include "queue/store_hops.h"
 
@@ -200,11 +201,17 @@ static struct error *change_row(const struct change *change, struct store_txn *t
     }
 }
 
-/* A damaged record costs its own message only: it is left to salvage, and not counted. */
-static struct error *unless_damaged(const struct store_txn *txn, struct error *err)
+/* A damaged record costs its own message only: it can be removed, and is not counted else. */
+static struct error *unless_damaged(struct change *change, struct store_txn *txn,
+                                    struct row_place at, struct error *err)
 {
-    if (store_txn_trouble(txn) == KV_FINE)
-        error_free(&err);
+    if (!err || store_txn_trouble(txn) != KV_FINE)
+        return err;
+    error_free(&err);
+    if (change->kind == CHANGE_REMOVE) {
+        err = damaged_remove(txn, at.id);
+        change->changed += !err;
+    }
     return err;
 }
 
@@ -214,11 +221,12 @@ static struct error *change_place(struct change *change, struct store_txn *txn, 
     struct error *err = recipient_get(txn, at.id, at.number, &recipient);
 
     if (err || !recipient || !is_about(change->kind, recipient))
-        return unless_damaged(txn, err);
+        return unless_damaged(change, txn, at, err);
     err = change_row(change, txn, at, recipient);
-    if (!err)
-        change->changed++;
-    return unless_damaged(txn, err);
+    if (err)
+        return unless_damaged(change, txn, at, err);
+    change->changed++;
+    return NULL;
 }
 
 static struct error *apply_rows(struct change *change, struct store_txn *txn)
@@ -243,7 +251,7 @@ static struct error *bounce(struct change *change, struct store_txn *txn, struct
         err = forget_held(txn, settle->outcome->id);
     if (!err)
         change->changed += settle->count;
-    return unless_damaged(txn, err);
+    return unless_damaged(change, txn, (struct row_place){ settle->outcome->id, 0 }, err);
 }
 
 static struct error *apply_change(struct operation *operation, struct store_txn *txn)

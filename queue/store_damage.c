@@ -6,7 +6,7 @@
 #include "queue/store_hops.h"
 #include "queue/store_rows.h"
 
-enum { PLACE_BYTES = 2048 };
+enum { PLACE_BYTES = 2048, RECIPIENTS_MOST = 64 * 1024 };
 
 /* Whose record cannot be read: NULL, without an error. */
 static struct error *read_recipient(struct store_txn *txn, uint64_t id, uint32_t number,
@@ -99,6 +99,44 @@ struct damage *damage_new(uint64_t id, struct span hop, const char *why, size_t 
     damage->operation.apply = apply_damage;
     damage->operation.bytes = (count + 1) * PLACE_BYTES;
     return damage;
+}
+
+/* ---- away with it -------------------------------------------------------------------------- */
+
+/* One that still is in `due` goes from there when its time comes, and nobody is found. */
+static struct error *remove_recipient(struct store_txn *txn, struct row_place at)
+{
+    struct record_key key = key_of_part(at.id, at.number);
+    Queue__RecipientRecord *recipient = NULL;
+    struct error *err = read_recipient(txn, at.id, at.number, &recipient);
+
+    if (!err && recipient)
+        return recipient_remove(txn, at.id, at.number, recipient);
+    return err ? err : store_remove(txn, TABLE_RECIPIENT, &key);
+}
+
+struct error *damaged_remove(struct store_txn *txn, uint64_t id)
+{
+    struct record_key key = key_of_id(id);
+    struct row_place *places;
+    size_t count;
+    struct error *err =
+        recipient_places(txn, (struct row_place){ id, 0 }, true, RECIPIENTS_MOST, &places, &count);
+
+    for (size_t i = 0; i < count && !err; i++)
+        err = remove_recipient(txn, places[i]);
+    if (!err)
+        err = content_drop(txn, id);
+    if (!err)
+        err = held_remove(txn, id);
+    if (!err)
+        err = store_remove(txn, TABLE_MESSAGE, &key);
+    if (err)
+        return err;
+    uint64_t cost = message_rows_cost(count);
+    txn->usage.bytes -= cost < txn->usage.bytes ? cost : txn->usage.bytes;
+    txn->usage.messages -= txn->usage.messages > 0;
+    return NULL;
 }
 
 void damage_log(const struct damage *damage)

@@ -29,6 +29,9 @@ struct damage {
 /* With room for `count` places, which the caller fills in; it frees the damage. */
 struct damage *damage_new(uint64_t id, struct span hop, const char *why, size_t count);
 
+/* Removes all of a message of which something cannot be read: an operator says so. */
+struct error *damaged_remove(struct store_txn *txn, uint64_t id) MUST_CHECK;
+
 /* The log's line, once it is committed. */
 void damage_log(const struct damage *damage);
 

@@ -55,7 +55,29 @@ static struct error *content_remove(struct store_txn *txn, uint64_t id, uint32_t
     return NULL;
 }
 
+/* Its chunks are those there are: a crash may have cut them anywhere. */
+struct error *content_drop(struct store_txn *txn, uint64_t id)
+{
+    for (uint32_t chunk = 0;; chunk++) {
+        struct record_key key = key_of_part(id, chunk);
+        struct span value;
+        struct error *err = kv_get(txn->kv, TABLE_CONTENT, key_span(&key), &value);
+        if (err || !value.data)
+            return err;
+        uint64_t cost = chunk_cost(value.len - RECORD_SUM_SIZE);
+        txn->usage.bytes -= cost < txn->usage.bytes ? cost : txn->usage.bytes;
+        err = store_remove(txn, TABLE_CONTENT, &key);
+        if (err)
+            return err;
+    }
+}
+
 /* ---- messages ----------------------------------------------------------------------------- */
+
+uint64_t message_rows_cost(uint64_t recipients)
+{
+    return MESSAGE_ROWS_COST + RECIPIENT_ROWS_COST * recipients;
+}
 
 struct error *message_get(struct store_txn *txn, uint64_t id, Queue__MessageRecord **out_message)
 {
@@ -125,7 +147,7 @@ struct error *message_put(struct store_txn *txn, const struct new_message *messa
 {
     Queue__MessageRecord record = QUEUE__MESSAGE_RECORD__INIT;
     Ipc__Envelope *envelope = envelope_to_message(message->envelope);
-    uint64_t rows_cost = MESSAGE_ROWS_COST + (uint64_t)RECIPIENT_ROWS_COST * envelope->n_recipients;
+    uint64_t rows_cost = message_rows_cost(envelope->n_recipients);
 
     struct error *err = put_recipients(txn, message, envelope);
     record.envelope = envelope;
@@ -169,7 +191,7 @@ struct error *message_restore(struct store_txn *txn, uint64_t id, Queue__Message
                               Queue__RecipientRecord **recipients, size_t count)
 {
     struct record_key key = key_of_id(id);
-    uint64_t rows_cost = MESSAGE_ROWS_COST + (uint64_t)RECIPIENT_ROWS_COST * count;
+    uint64_t rows_cost = message_rows_cost(count);
     struct error *err = store_remove(txn, TABLE_RECEIVING, &key);
 
     for (size_t i = 0; i < count && !err; i++)

@@ -36,6 +36,9 @@ struct error *content_put(struct store_txn *txn, uint64_t id, uint32_t first_chu
                           struct span content) MUST_CHECK;
 uint32_t content_chunks(uint64_t len);
 uint64_t content_cost(uint64_t len); /* of whole chunks and a last one */
+/* Removes the chunks there are, of whatever was never whole or cannot be read. */
+struct error *content_drop(struct store_txn *txn, uint64_t id) MUST_CHECK;
+uint64_t message_rows_cost(uint64_t recipients); /* of a message's other records */
 
 /* The record, in the arena; NULL when there is none. */
 struct error *message_get(struct store_txn *txn, uint64_t id,

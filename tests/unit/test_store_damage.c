@@ -140,7 +140,7 @@ static void a_hops_record_that_cannot_be_read_is_found_again(void **state)
     uint64_t id = a_message();
     a_message();
     spoil(TABLE_HOP, key_of_hop(SPAN("example.net")));
-    struct correct correct;
+    struct correct correct = { .hop = "" };
     strcpy(correct.hop, "example.net");
     correct_prepare(&correct);
     assert_int_equal(store_rig_commit(&rig, &correct.operation), OPERATION_COMMITTED);
@@ -155,6 +155,24 @@ static void a_hops_record_that_cannot_be_read_is_found_again(void **state)
     assert_rows(0, 0, 0);
     assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 0);
     assert_int_equal(store_rig_count(&rig, TABLE_HOP), 0);
+}
+
+static void an_operator_removes_what_cannot_be_read(void **state)
+{
+    (void)state;
+    static const enum queue_table tables[] = { TABLE_MESSAGE, TABLE_RECIPIENT };
+    for (int i = 0; i < 2; i++) {
+        uint64_t id = a_message();
+        spoil(tables[i], tables[i] == TABLE_MESSAGE ? key_of_id(id) : key_of_part(id, 0));
+        set_aside(id, false);
+        assert_int_equal(store_rig_change(&rig, CHANGE_REMOVE, id), 1);
+        assert_rows(0, 0, 0);
+        assert_int_equal(store_rig_count(&rig, TABLE_MESSAGE), 0);
+        assert_int_equal(store_rig_count(&rig, TABLE_CONTENT), 0);
+        assert_int_equal(store_usage(rig.store).messages, 0);
+        assert_int_equal(store_usage(rig.store).bytes, 0);
+        assert_int_equal(store_usage(rig.store).damaged_messages, 0);
+    }
 }
 
 static void a_hold_that_cannot_be_read_is_written_anew(void **state)
@@ -186,6 +204,7 @@ int main(void)
              a_hold_is_lifted_and_counted_out),
         TEST("a hop's record that cannot be read is found again from the rows",
              a_hops_record_that_cannot_be_read_is_found_again),
+        TEST("an operator removes what cannot be read", an_operator_removes_what_cannot_be_read),
         TEST("a hold that cannot be read is written anew",
              a_hold_that_cannot_be_read_is_written_anew),
     };
