@@ -57,11 +57,6 @@ struct task {
     int64_t changed;
 };
 
-static const char *const action_names[CHANGE_KINDS] = {
-    [CHANGE_HOLD] = "hold",     [CHANGE_RELEASE] = "release", [CHANGE_RETRY] = "retry",
-    [CHANGE_BOUNCE] = "bounce", [CHANGE_REMOVE] = "remove",   [CHANGE_REROUTE] = "reroute",
-};
-
 static void task_step(void *ctx);
 
 /* ---- guards ------------------------------------------------------------------------------- */
@@ -124,7 +119,7 @@ static void say_change(const struct task *task)
     log_begin(&line, LOG_INFO, "queue-change");
     if (task->filter.id != 0)
         log_qid(&line, task->filter.id);
-    log_string(&line, "action", action_names[task->change.kind]);
+    log_string(&line, "action", change_name(task->change.kind));
     log_number(&line, "uid", task->change.act.uid);
     log_number(&line, "changed", task->changed);
     log_number(&line, "delivering", task->delivering);
@@ -417,8 +412,8 @@ void control_change(struct control *control, struct role_request *request, enum 
         return;
     }
     task->change.hop = span_of(task->hop);
-    task->change.act = (struct history_act){ action_names[kind], role_request_uid(request),
-                                             span_of(task->reason) };
+    task->change.act =
+        (struct history_act){ change_name(kind), role_request_uid(request), span_of(task->reason) };
     if (kind == CHANGE_REROUTE)
         task->change.act.words = span_of(task->hop);
     bool is_first = list_empty(&control->changes);

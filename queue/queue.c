@@ -9,6 +9,7 @@
 #include "lib/mail/routing.h"
 #include "queue/clock_steps.h"
 #include "queue/control.h"
+#include "queue/history_sweep.h"
 #include "queue/routes.h"
 #include "queue/streams.h"
 #include "queue/workers.h"
@@ -30,6 +31,7 @@ struct queue {
     struct workers *workers;
     struct probes *probes;
     struct clock_steps *clock_steps;
+    struct history_sweep *history_sweep;
     struct control control;
     struct loop_timer *check_timer;
     struct loop_timer *drain_timer;
@@ -271,6 +273,7 @@ static void open_parts(struct queue *q)
     if (err)
         role_die(ROLE_EXIT_STORAGE, err);
     q->clock_steps = open_clock_steps(q);
+    q->history_sweep = history_sweep_new(q->loop, q->committer);
     q->check_timer = loop_timer_new(q->loop, on_check, q);
     loop_timer_start(q->check_timer, CHECK_MS);
     q->drain_timer = loop_timer_new(q->loop, on_drain_check, q);
@@ -288,6 +291,7 @@ static void close_parts(struct queue *q)
     loop_timer_free(&q->check_timer);
     loop_timer_free(&q->drain_timer);
     clock_steps_free(&q->clock_steps);
+    history_sweep_free(&q->history_sweep);
     control_end(&q->control);
     workers_free(&q->workers);
     streams_free(&q->streams);

@@ -13,6 +13,16 @@
 
 enum { ROW_BYTES = 2048 };
 
+static const char *const names[CHANGE_KINDS] = {
+    [CHANGE_HOLD] = "hold",     [CHANGE_RELEASE] = "release", [CHANGE_RETRY] = "retry",
+    [CHANGE_BOUNCE] = "bounce", [CHANGE_REMOVE] = "remove",   [CHANGE_REROUTE] = "reroute",
+};
+
+const char *change_name(enum change_kind kind)
+{
+    return (unsigned)kind < CHANGE_KINDS ? names[kind] : "";
+}
+
 /* ---- holding and releasing ---------------------------------------------------------------- */
 
 static struct error *hold(const struct change *change, struct store_txn *txn, struct row_place at,

@@ -20,6 +20,8 @@ enum change_kind {
     CHANGE_KINDS,
 };
 
+const char *change_name(enum change_kind kind); /* "hold" */
+
 enum { CHANGE_SLICE = 500 };
 
 /* The caller embeds it, fills in the first part, and calls change_clear when all is done. */
@@ -29,7 +31,7 @@ struct change {
     struct history_act act;
     struct span hop;     /* REROUTE: the hop's name; empty: as the routes say */
     bool hop_has_domain; /* ... to which "/" and the recipient's domain are added */
-    const struct notify_settings *notify; /* BOUNCE */
+    const struct notify_settings *notify;  /* BOUNCE */
     struct row_place places[CHANGE_SLICE]; /* in order */
     size_t count;
     /* what came of it */

@@ -1,0 +1,431 @@
+#include "tests/support/test.h"
+
+#include "tests/support/store_rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/json.h"
+#include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
+#include "queue/leases.h"
+#include "queue/records.pb-c.h"
+#include "queue/store_history.h"
+#include "queue/store_hops.h"
+#include "queue/store_summary.h"
+#include "queue/store_trace.h"
+#include "queue/waiting.h"
+
+static struct store_rig rig;
+static struct leases *leases;
+
+static int open_rig(void **state)
+{
+    (void)state;
+    store_rig_open(&rig);
+    leases = leases_new();
+    return 0;
+}
+
+static int close_rig(void **state)
+{
+    (void)state;
+    store_rig_close(&rig);
+    leases_free(&leases);
+    return 0;
+}
+
+static uint64_t a_message(void)
+{
+    return store_rig_accept(&rig, "ada@sender.test", "bob@example.net", SPAN("Subject: x\r\n\r\n"));
+}
+
+static void settle_as(uint64_t id, Ipc__ResultKind kind, const char *status)
+{
+    struct settle settle = store_rig_settle(&rig, id, 0, kind, status, false);
+    settle_clear(&settle);
+}
+
+static Queue__RecipientRecord *recipient_of(uint64_t id)
+{
+    Queue__RecipientRecord *recipient = NULL;
+
+    assert_true(store_rig_recipient(&rig, id, 0, &recipient));
+    return recipient;
+}
+
+static bool is_held(uint64_t id)
+{
+    Queue__RecipientRecord *recipient = recipient_of(id);
+    bool held = recipient->held;
+
+    queue__recipient_record__free_unpacked(recipient, NULL);
+    return held;
+}
+
+static struct json *trace_of(uint64_t id)
+{
+    struct json *trace = NULL;
+
+    assert_null(store_trace(rig.store, leases, id, &trace));
+    return trace;
+}
+
+static const struct json *event_at(const struct json *trace, size_t at)
+{
+    return json_item(json_get(json_item(json_get(trace, "recipients"), 0), "events"), at);
+}
+
+static size_t event_count(const struct json *trace)
+{
+    return json_count(json_get(json_item(json_get(trace, "recipients"), 0), "events"));
+}
+
+static void assert_text(const struct json *object, const char *key, const char *want)
+{
+    char text[512];
+
+    assert_true(span_to_string(json_text(json_get(object, key)), text, sizeof(text)));
+    assert_string_equal(text, want);
+}
+
+static enum operation_outcome suspend(const char *hop, int64_t until_ms, bool *out_was)
+{
+    struct suspend s = { .until_ms = until_ms, .reason = SPAN("they move house"), .uid = 7 };
+
+    strcpy(s.hop, hop);
+    suspend_prepare(&s);
+    enum operation_outcome outcome = store_rig_commit(&rig, &s.operation);
+    if (out_was)
+        *out_was = s.was_suspended;
+    return outcome;
+}
+
+static size_t suspension_count(void)
+{
+    struct json *array = json_new_array();
+    size_t count;
+
+    assert_null(store_add_suspensions(rig.store, 100, array));
+    count = json_count(array);
+    json_free(&array);
+    return count;
+}
+
+/* ---- what operators do ------------------------------------------------------------------------
+ */
+
+static void held_mail_waits_in_no_row_until_it_is_released(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), 1);
+    assert_true(is_held(id));
+    assert_int_equal(store_rig_count(&rig, TABLE_DUE), 0);
+    assert_int_equal(store_rig_count(&rig, TABLE_HELD), 1);
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), 0); /* it is held already */
+    assert_int_equal(store_rig_change(&rig, CHANGE_RETRY, id), 0);
+    assert_int_equal(store_rig_change(&rig, CHANGE_RELEASE, id), 1);
+    assert_false(is_held(id));
+    assert_int_equal(store_rig_count(&rig, TABLE_DUE), 1);
+    assert_int_equal(store_rig_count(&rig, TABLE_HELD), 0);
+    assert_int_equal(store_rig_change(&rig, CHANGE_RELEASE, id), 0);
+}
+
+static void a_release_is_about_the_named_message_only(void **state)
+{
+    (void)state;
+    uint64_t first = a_message();
+    uint64_t second = a_message();
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, 0), 2);
+    assert_int_equal(store_rig_change(&rig, CHANGE_RELEASE, first), 1);
+    assert_true(is_held(second));
+    assert_int_equal(store_rig_count(&rig, TABLE_HELD), 1);
+}
+
+static void a_bounce_ends_the_message_and_tells_its_sender(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), 1);
+    assert_int_equal(store_rig_change(&rig, CHANGE_BOUNCE, id), 1);
+    assert_int_equal(store_rig_count(&rig, TABLE_HELD), 0);
+    assert_int_equal(store_usage(rig.store).messages, 1); /* the notification */
+    struct json *trace = trace_of(id);
+    const struct json *end = event_at(trace, 1);
+    assert_text(end, "event", "end");
+    assert_text(end, "state", "failed");
+    assert_text(end, "status", "5.7.0");
+    assert_text(end, "reply", "because");
+    assert_int_equal(json_number(json_get(end, "by")), 7);
+    assert_int_equal(json_number(json_get(end, "attempt")), 0); /* nothing was tried */
+    assert_text(event_at(trace, 2), "event", "notification");
+    json_free(&trace);
+}
+
+static void a_removal_tells_nobody(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), 1);
+    assert_int_equal(store_rig_change(&rig, CHANGE_REMOVE, id), 1);
+    assert_int_equal(store_usage(rig.store).messages, 0);
+    assert_int_equal(store_usage(rig.store).bytes, 0);
+    assert_int_equal(store_rig_count(&rig, TABLE_HELD), 0);
+    assert_int_equal(store_rig_count(&rig, TABLE_HOP), 0);
+    struct json *trace = trace_of(id);
+    assert_text(json_item(json_get(trace, "recipients"), 0), "state", "removed");
+    json_free(&trace);
+    assert_int_equal(store_rig_change(&rig, CHANGE_REMOVE, id), 0);
+}
+
+static void a_change_that_is_applied_again_is_made_once(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    struct change *change = memory_new(sizeof(*change));
+    change->kind = CHANGE_BOUNCE;
+    change->act = (struct history_act){ "bounce", 7, SPAN("because") };
+    change->notify = &rig.notify;
+    change->places[change->count++] = (struct row_place){ id, 0 };
+    change_prepare(change);
+    store_rig_commit(&rig, &change->operation);
+    assert_int_equal(change->changed, 1);
+    store_rig_commit(&rig, &change->operation);
+    assert_int_equal(change->changed, 0);
+    assert_int_equal(store_usage(rig.store).messages, 1);
+    change_clear(change);
+    free(change);
+}
+
+/* ---- next hops --------------------------------------------------------------------------------
+ */
+
+static void a_suspension_holds_the_wake_row_and_survives_a_restart(void **state)
+{
+    (void)state;
+    int64_t until_ms = clock_utc_ms() + HOUR_MS;
+    a_message();
+    assert_int_equal(suspend("example.net", until_ms, NULL), OPERATION_COMMITTED);
+    assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 1);
+    store_rig_reopen(&rig);
+    assert_int_equal(suspension_count(), 1);
+    assert_int_equal(suspend("example.net", INT64_MAX, NULL), OPERATION_COMMITTED);
+    assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 0); /* nothing wakes it but an operator */
+    a_message();
+    assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 0);
+    bool was = false;
+    suspend("example.net", 0, &was);
+    assert_true(was);
+    assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 1);
+    assert_int_equal(suspension_count(), 0);
+    suspend("example.net", 0, &was);
+    assert_false(was);
+}
+
+static void a_hop_without_mail_is_suspended_too_and_its_row_goes_when_that_ends(void **state)
+{
+    (void)state;
+    assert_int_equal(suspend("example.net", clock_utc_ms() + 50, NULL), OPERATION_COMMITTED);
+    assert_int_equal(store_rig_count(&rig, TABLE_HOP), 1);
+    assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 1);
+    usleep(60 * 1000);
+    assert_int_equal(suspension_count(), 0);
+    struct correct correct = { .hop = "example.net" };
+    correct_prepare(&correct);
+    store_rig_commit(&rig, &correct.operation);
+    assert_int_equal(store_rig_count(&rig, TABLE_HOP), 0);
+    assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 0);
+}
+
+static void a_summary_tells_of_a_suspension(void **state)
+{
+    (void)state;
+    char after[HOP_NAME_MAX + 1] = "";
+    bool more;
+    struct json *rows = json_new_array();
+    suspend("example.net", INT64_MAX, NULL);
+    a_message();
+    assert_null(store_summary(rig.store, after, 10, rows, &more));
+    assert_text(json_item(rows, 0), "state", "suspended");
+    assert_text(json_item(rows, 0), "suspended_until", "resumed");
+    assert_text(json_item(rows, 0), "suspended_reason", "they move house");
+    json_free(&rows);
+}
+
+/* ---- history ----------------------------------------------------------------------------------
+ */
+
+static void a_message_delivered_at_once_is_one_row(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    settle_as(id, IPC__RESULT_KIND__DELIVERED, "2.0.0");
+    assert_int_equal(store_rig_count(&rig, TABLE_HISTORY), 1);
+    struct json *trace = trace_of(id);
+    assert_int_equal(event_count(trace), 1);
+    assert_text(event_at(trace, 0), "state", "delivered");
+    assert_int_equal(
+        json_number(json_get(json_item(json_get(trace, "recipients"), 0), "attempts_not_kept")), 0);
+    json_free(&trace);
+}
+
+static void of_many_attempts_the_first_and_the_last_are_kept(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    for (int i = 0; i < 30; i++) {
+        struct settle settle = store_rig_settle(&rig, id, 0, IPC__RESULT_KIND__RETURNED, "", false);
+        settle.outcome->results[0]->kind =
+            i % 5 == 0 ? IPC__RESULT_KIND__POLICY_UNKNOWN : IPC__RESULT_KIND__DEFERRED;
+        settle.outcome->lease = 1000000 + (uint64_t)i;
+        store_rig_commit(&rig, &settle.operation);
+        settle_clear(&settle);
+    }
+    assert_int_equal(store_rig_count(&rig, TABLE_HISTORY), HISTORY_FIRST + HISTORY_LAST);
+    struct json *trace = trace_of(id);
+    assert_int_equal(event_count(trace), HISTORY_FIRST + HISTORY_LAST);
+    assert_int_equal(
+        json_number(json_get(json_item(json_get(trace, "recipients"), 0), "attempts_not_kept")),
+        30 - HISTORY_FIRST - HISTORY_LAST);
+    assert_text(event_at(trace, 0), "result", "policy unknown");
+    assert_text(event_at(trace, 1), "result", "deferred");
+    json_free(&trace);
+}
+
+static void an_operators_doings_are_kept_in_the_same_bounds(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(store_rig_change(&rig, CHANGE_RETRY, id), 1);
+    assert_int_equal(store_rig_count(&rig, TABLE_HISTORY), HISTORY_FIRST + HISTORY_LAST);
+}
+
+static void what_is_too_old_goes_and_what_is_not_stays(void **state)
+{
+    (void)state;
+    struct store_limits limits = store_limits_of(&rig.settings);
+    struct history_expire expire = { .more = true };
+    for (int i = 0; i < 5; i++)
+        settle_as(a_message(), IPC__RESULT_KIND__DELIVERED, "2.0.0");
+    uint64_t waits = a_message();
+    settle_as(waits, IPC__RESULT_KIND__DEFERRED, "4.2.1");
+    history_expire_prepare(&expire);
+    store_rig_commit(&rig, &expire.operation);
+    assert_false(expire.more);
+    assert_int_equal(store_rig_count(&rig, TABLE_HISTORY), 6);
+    usleep(50 * 1000);
+    limits.history_ms_max = 40;
+    store_set_limits(rig.store, limits);
+    settle_as(a_message(), IPC__RESULT_KIND__DELIVERED, "2.0.0");
+    history_expire_prepare(&expire);
+    store_rig_commit(&rig, &expire.operation);
+    assert_false(expire.more);
+    assert_int_equal(store_rig_count(&rig, TABLE_HISTORY), 1);
+    limits.history_bytes_max = 0; /* what is counted is what is there */
+    store_set_limits(rig.store, limits);
+    settle_as(a_message(), IPC__RESULT_KIND__DELIVERED, "2.0.0");
+    assert_int_equal(store_rig_count(&rig, TABLE_HISTORY), 0);
+}
+
+static void a_long_history_expires_in_slices(void **state)
+{
+    (void)state;
+    struct store_limits limits = store_limits_of(&rig.settings);
+    struct history_expire expire = { .more = true };
+    for (int i = 0; i < HISTORY_SLICE + 100; i++)
+        settle_as(a_message(), IPC__RESULT_KIND__DELIVERED, "2.0.0");
+    usleep(20 * 1000);
+    limits.history_ms_max = 1;
+    store_set_limits(rig.store, limits);
+    history_expire_prepare(&expire);
+    store_rig_commit(&rig, &expire.operation);
+    assert_true(expire.more);
+    assert_int_equal(store_rig_count(&rig, TABLE_HISTORY), 100);
+    history_expire_advance(&expire);
+    store_rig_commit(&rig, &expire.operation);
+    assert_false(expire.more);
+    assert_int_equal(store_rig_count(&rig, TABLE_HISTORY), 0);
+}
+
+/* ---- walking ----------------------------------------------------------------------------------
+ */
+
+static void count_match(void *ctx, struct reading *r, const struct waiting *waiting)
+{
+    size_t *count = ctx;
+
+    (void)r;
+    assert_non_null(waiting->message);
+    ++*count;
+}
+
+static void a_walk_goes_on_where_it_ended_and_finds_each_row_once(void **state)
+{
+    (void)state;
+    enum { MANY = 20000 };
+    struct filter filter;
+    size_t count = 0;
+    unsigned steps = 0;
+    store_rig_accept_many(&rig, "ada@sender.test", "bob@example.net", MANY);
+    uint64_t odd = store_rig_accept(&rig, "eve@sender.test", "bob@example.net", SPAN("x\r\n"));
+    filter_init(&filter);
+    struct waiting_walk walk = { .filter = &filter, .most = MANY * 2, .more = true };
+    for (; walk.more; steps++)
+        assert_null(waiting_walk(rig.store, &walk, count_match, &count));
+    assert_int_equal(count, MANY + 1);
+    assert_true(steps > 1); /* none takes long */
+    count = 0;
+    assert_null(filter_take(&filter, SPAN("sender"), SPAN("eve@*")));
+    walk = (struct waiting_walk){ .filter = &filter, .most = 1, .more = true };
+    while (walk.more)
+        assert_null(waiting_walk(rig.store, &walk, count_match, &count));
+    assert_int_equal(count, 1);
+    filter_init(&filter);
+    filter.id = odd;
+    lease_begin(leases, odd, &(uint32_t){ 0 }, 1);
+    filter.states = 1U << WAITING_DELIVERING;
+    walk = (struct waiting_walk){ .filter = &filter, .leases = leases, .most = 9, .more = true };
+    assert_null(waiting_walk(rig.store, &walk, count_match, &count));
+    assert_int_equal(count, 2);
+    assert_false(walk.more); /* an id is found by one seek */
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, open_rig, close_rig, NULL                                                 \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST("held mail waits in no row until it is released",
+             held_mail_waits_in_no_row_until_it_is_released),
+        TEST("a release is about the named message only",
+             a_release_is_about_the_named_message_only),
+        TEST("a bounce ends the message and tells its sender",
+             a_bounce_ends_the_message_and_tells_its_sender),
+        TEST("a removal tells nobody", a_removal_tells_nobody),
+        TEST("a change that is applied again is made once",
+             a_change_that_is_applied_again_is_made_once),
+        TEST("a suspension holds the wake row and survives a restart",
+             a_suspension_holds_the_wake_row_and_survives_a_restart),
+        TEST("a hop without mail is suspended, too, and its row goes when that ends",
+             a_hop_without_mail_is_suspended_too_and_its_row_goes_when_that_ends),
+        TEST("a summary tells of a suspension", a_summary_tells_of_a_suspension),
+        TEST("a message delivered at once is one row of the history",
+             a_message_delivered_at_once_is_one_row),
+        TEST("of many attempts the first and the last are kept",
+             of_many_attempts_the_first_and_the_last_are_kept),
+        TEST("an operator's doings are kept within the same bounds",
+             an_operators_doings_are_kept_in_the_same_bounds),
+        TEST("what is too old goes, what is not stays", what_is_too_old_goes_and_what_is_not_stays),
+        TEST("a long history expires in slices", a_long_history_expires_in_slices),
+        TEST("a walk goes on where it ended and finds each row once",
+             a_walk_goes_on_where_it_ended_and_finds_each_row_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
