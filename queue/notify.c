@@ -84,7 +84,8 @@ static void choose_boundary(const struct notify_facts *facts, char boundary[BOUN
         ensure(buf_printf(&text, "=_%s.%llx.%u", id, (unsigned long long)facts->now_ms, nth++));
         span_to_string(buf_span(&text), boundary, BOUNDARY_SIZE);
         buf_clear(&text);
-    } while (memmem(facts->original.data, facts->original.len, boundary, strlen(boundary)));
+    } while (facts->original.len > 0 &&
+             memmem(facts->original.data, facts->original.len, boundary, strlen(boundary)));
 }
 
 /* In ASCII where the address has such a form, so that any host takes the notification. */

@@ -8,15 +8,22 @@ enum {
     RET_HEADERS = 2,  /* Envelope.ret */
 };
 
-/* Fits "7bit": ASCII without NUL, lines of at most 998 (RFC 2045 s.2.7). */
+static bool is_lone(struct span s, size_t at)
+{
+    if (s.data[at] == '\r')
+        return at + 1 >= s.len || s.data[at + 1] != '\n';
+    return s.data[at] == '\n' && (at == 0 || s.data[at - 1] != '\r');
+}
+
+/* Fits "7bit": ASCII without NUL, lines of at most 998 that end with CRLF (RFC 2045 s.2.7). */
 static bool is_seven_bit(struct span s)
 {
     size_t column = 0;
 
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.data[i];
-        column = c == '\n' ? 0 : column + 1;
-        if (c == 0 || c > 0x7f || column > LINE_MAX_OCTETS)
+        column = c == '\n' ? 0 : c == '\r' ? column : column + 1;
+        if (c == 0 || c > 0x7f || column > LINE_MAX_OCTETS || is_lone(s, i))
             return false;
     }
     return true;
@@ -25,7 +32,7 @@ static bool is_seven_bit(struct span s)
 struct span notify_headers(struct span original)
 {
     struct span head = span_first(original, NOTIFY_HEADERS_MAX);
-    const char *end = memmem(head.data, head.len, "\r\n\r\n", 4);
+    const char *end = head.len > 0 ? memmem(head.data, head.len, "\r\n\r\n", 4) : NULL;
 
     if (end)
         return span_first(head, (size_t)(end - head.data) + 2);

@@ -252,6 +252,37 @@ static void the_original_of_smtputf8_comes_back_as_message_global(void **state)
     assert_false(has(buf_span(&f->text), "dy\r\n"));
 }
 
+/* Such content is refused at the door; another queue may bring it in. */
+static void lone_crs_and_lfs_are_quoted(void **state)
+{
+    static const char *const contents[] = { "Subject: a\rb\r\n\r\n", "Subject: a\nb\r\n\r\n" };
+    struct notify_rig *f = *state;
+    for (size_t i = 0; i < 2; i++) {
+        buf_reset(&f->original);
+        assert_true(buf_append(&f->original, span_of(contents[i])));
+        says(f, i == 0 ? "Subject: a=0Db\r\n" : "Subject: a=0Ab\r\n");
+        says(f, "Content-Type: text/rfc822-headers; charset=utf-8\r\n");
+    }
+}
+
+static void a_line_of_998_octets_is_the_longest_that_stays(void **state)
+{
+    struct notify_rig *f = *state;
+    char line[1001];
+    memset(line, 'x', sizeof(line));
+    memcpy(line, "A: ", 3);
+    memcpy(line + 998, "\r\n", 3);
+    buf_reset(&f->original);
+    assert_true(buf_append(&f->original, span_of(line)));
+    assert_true(buf_append(&f->original, SPAN("\r\nbody\r\n")));
+    says(f, "Content-Type: message/rfc822\r\n");
+    memcpy(line + 998, "x\r\n", 3);
+    buf_reset(&f->original);
+    assert_true(buf_append(&f->original, (struct span){ line, 1001 }));
+    assert_true(buf_append(&f->original, SPAN("\n\r\nbody\r\n")));
+    says(f, "Content-Type: text/rfc822-headers; charset=utf-8\r\n");
+}
+
 static void the_boundary_does_not_occur_in_the_original(void **state)
 {
     struct notify_rig *f = *state;
@@ -335,6 +366,9 @@ int main(void)
              a_sender_outside_ascii_is_told_in_utf8),
         TEST("the original of SMTPUTF8 comes back as message/global, or its headers",
              the_original_of_smtputf8_comes_back_as_message_global),
+        TEST("lone CRs and LFs are quoted", lone_crs_and_lfs_are_quoted),
+        TEST("a line of 998 octets is the longest that stays",
+             a_line_of_998_octets_is_the_longest_that_stays),
         TEST("the boundary does not occur in the original",
              the_boundary_does_not_occur_in_the_original),
         TEST("a relay is told as such, and returns headers only", a_relay_is_told_as_such),
