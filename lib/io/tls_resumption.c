@@ -65,9 +65,9 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
 
     if (gifts->count == TLS_GIFTS_MAX) {
         SSL_SESSION_free(gifts->sessions[0]);
-        memmove(gifts->sessions, gifts->sessions + 1,
-                (TLS_GIFTS_MAX - 1) * sizeof(gifts->sessions[0]));
         gifts->count--;
+        for (unsigned i = 0; i < gifts->count; i++)
+            gifts->sessions[i] = gifts->sessions[i + 1];
     }
     gifts->sessions[gifts->count++] = session;
     return 1;

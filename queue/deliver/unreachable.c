@@ -93,7 +93,7 @@ static void drop_those_over(struct unreachable *memory, int64_t now_ms)
 unsigned unreachable_order(struct unreachable *memory, struct ip_address *addresses, unsigned count,
                            uint16_t port, int64_t now_ms)
 {
-    struct ip_address noted[MX_ADDRESSES_MAX];
+    struct ip_address noted[MX_ADDRESSES_MAX] = { { .family = ADDRESS_NONE } };
     unsigned noted_count = 0, kept = 0;
     char key[KEY_SIZE];
 
@@ -105,7 +105,8 @@ unsigned unreachable_order(struct unreachable *memory, struct ip_address *addres
         else
             addresses[kept++] = addresses[i];
     }
-    memcpy(addresses + kept, noted, noted_count * sizeof(*noted));
+    for (unsigned i = 0; i < noted_count; i++)
+        addresses[kept + i] = noted[i];
     return kept;
 }
 
