@@ -9,11 +9,17 @@ how long the first delivery took from the start, how long a message to a live do
 backlog, what `queue summary` takes, the anonymous memory of all roles, and their CPU once all has been
 tried. `--cold` drops the queue from the page cache before.
 
+    tests/fault/enter.sh tests/bench/backlog.py fair build/waxseal --folder /var/tmp/fair
+
+`fair` queues 100,000 messages of one sender to one domain, starts the relay, and says how long messages of
+other senders to that domain, and of that sender to another, take until they are delivered.
+
 Of ten domains one is live, five have an MX host that refuses, four one that is silent (--silent: of ten).
 Needs root, knotd, and what `make` builds here. Everything runs in the namespaces of enter.sh.
 """
 
 import argparse
+import contextlib
 import glob
 import json
 import os
@@ -105,9 +111,9 @@ def wait_for(address, process):
     sys.exit(f"nothing answers at {address}")
 
 
-def start_sink():
+def start_sink(*more):
     """Takes the live domains' mail; its statistics say when the first came."""
-    return subprocess.Popen([f"{HERE}/build/sink", "--listen", f"{SINK}:25"], text=True,
+    return subprocess.Popen([f"{HERE}/build/sink", "--listen", f"{SINK}:25", *more], text=True,
                             stdout=subprocess.PIPE)
 
 
@@ -171,7 +177,7 @@ class Receiver:
             threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
 
     def talk(self, connection):
-        with connection, connection.makefile("rb") as lines:
+        with contextlib.suppress(ConnectionError), connection, connection.makefile("rb") as lines:
             connection.sendall(b"220 host.probe.test\r\n")
             in_data = False
             for line in lines:
@@ -186,11 +192,11 @@ class Receiver:
                 connection.sendall(b"354 go on\r\n" if in_data else b"250 fine\r\n")
 
 
-def send_probe(number):
-    """One message to the live domain; gives when it was accepted."""
+def send_probe(number, sender="a@probe.example", rcpt="b@probe.test"):
+    """One message; gives when it was accepted."""
     with socket.create_connection(RELAY, 60) as s, s.makefile("rb") as lines:
-        for say in (None, b"EHLO probe.example", b"MAIL FROM:<a@probe.example>",
-                    b"RCPT TO:<b@probe.test>", b"DATA",
+        for say in (None, b"EHLO probe.example", b"MAIL FROM:<%s>" % sender.encode(),
+                    b"RCPT TO:<%s>" % rcpt.encode(), b"DATA",
                     b"Subject: probe %d\r\n\r\nx\r\n." % number):
             if say:
                 s.sendall(say + b"\r\n")
@@ -309,6 +315,46 @@ def run(a):
     return all(figures.get(name, 0) <= goal for name, goal in GOALS.items())
 
 
+def deliveries(relay):
+    """When each recipient's mail was delivered, as the log says it now."""
+    with open(f"{relay.folder}/log", encoding="utf-8", errors="replace") as f:
+        return set(re.findall(r"delivery qid=\S+ rcpt=<(fair[^>]+)> .*outcome=delivered", f.read()))
+
+
+def fair(a):
+    """A flood to x.bench.test, whose host takes its time; then others' mail, beside it."""
+    if os.path.exists(a.folder):
+        shutil.rmtree(a.folder)
+    os.makedirs(a.folder)
+    start_dns(f"{a.folder}/dns", 1, 0)
+    relay = Relay(a.binary, f"{a.folder}/fair", 'delivery = "hold";')
+    subprocess.run([f"{HERE}/build/blast", "--port", "2525", "--sessions", "50", "--messages", "100000",
+                    "--size", "600", "--suffix", "d0.bench.test", "--from", "bulk@flood.test"],
+                   check=True, stdout=subprocess.DEVNULL)
+    relay.end()
+    sink = start_sink("--delay", "dot=20")
+    relay = Relay(a.binary, f"{a.folder}/fair", a.settings)
+    accepted, took = {}, {}
+    plan = [(0.5 * n, sender, rcpt) for n in range(6)
+            for sender, rcpt in ((f"ada{n}@other.test", f"fair{n}@d0.bench.test"),
+                                 ("bulk@flood.test", f"fair{n}@probe.test"))]
+    Receiver()
+    begun = time.time()
+    while len(took) < len(plan) and time.time() < begun + 60:
+        while plan[len(accepted):] and time.time() >= begun + plan[len(accepted)][0]:
+            _, sender, rcpt = plan[len(accepted)]
+            accepted[rcpt] = send_probe(0, sender, rcpt)
+        for rcpt in deliveries(relay) - took.keys():
+            took[rcpt] = time.time() - accepted[rcpt]
+        time.sleep(0.02)
+    left = 100000 - sink_statistics(sink)["messages"]
+    relay.end()
+    slowest = max(took.get(rcpt, 60) for rcpt in accepted)
+    print(f"{len(accepted)} messages beside 100,000: at most {slowest:.2f} s, "
+          f"median {sorted(took.values())[len(took) // 2]:.2f} s; {left} of the flood still waited")
+    return len(took) == len(plan) and slowest < 2 and left > 10000
+
+
 class Renumbered:
     """A receiver that has seen nothing yet."""
 
@@ -319,7 +365,7 @@ class Renumbered:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("what", choices=["fill", "run"])
+    parser.add_argument("what", choices=["fill", "run", "fair"])
     parser.add_argument("binary")
     parser.add_argument("--folder", required=True)
     parser.add_argument("--messages", type=int, default=1000000)
@@ -337,7 +383,7 @@ def main():
     if a.what == "fill":
         fill(a)
         return 0
-    return 0 if run(a) else 1
+    return 0 if (fair if a.what == "fair" else run)(a) else 1
 
 
 if __name__ == "__main__":
