@@ -244,9 +244,9 @@ static void say(struct play *p, struct span text, size_t size)
 
 static bool holds(const struct play *p, const char *text)
 {
-    size_t len = buf_len(&p->heard);
+    struct span heard = buf_span(&p->heard);
 
-    return memmem(p->heard.base + p->heard.start, len, text, strlen(text)) != NULL;
+    return heard.len > 0 && memmem(heard.data, heard.len, text, strlen(text)) != NULL;
 }
 
 static void check_results(const struct play *p)
