@@ -1,0 +1,207 @@
+#include "supervisor/route_check.h"
+
+#include "lib/base/buf.h"
+#include "lib/base/memory.h"
+#include "tests/support/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What was said, a line each: "fault 0 listeners: ..." */
+static struct buf said;
+
+static int begin(void **state)
+{
+    (void)state;
+    buf_init(&said, 64 * 1024);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    buf_clear(&said);
+    return 0;
+}
+
+static void on_said(void *ctx, enum route_finding finding, unsigned route, const char *member,
+                    const char *sentence)
+{
+    static const char *const words[] = { "fault", "warning", "note" };
+
+    (void)ctx;
+    ensure(buf_printf(&said, "%s %u %s: %s\n", words[finding], route, member, sentence));
+}
+
+static struct settings *settings_of(const char *text)
+{
+    struct settings *s = memory_new(sizeof(*s));
+    struct settings_errors errors;
+
+    settings_errors_init(&errors);
+    if (!settings_parse(span_of(text), "conf", s, &errors))
+        fail_msg("refused: " SPAN_FMT, SPAN_ARG(buf_span(&errors.text)));
+    settings_errors_clear(&errors);
+    return s;
+}
+
+static char *text_said(void)
+{
+    return memory_copy_span(buf_span(&said));
+}
+
+static void check_names(const char *text, struct span users_file)
+{
+    struct settings *s = settings_of(text);
+    struct settings_errors errors;
+    struct users *users = NULL;
+
+    settings_errors_init(&errors);
+    if (users_file.data)
+        assert_true(users_parse(users_file, "users", &errors, &users));
+    buf_reset(&said);
+    route_check_names(s, users, on_said, NULL);
+    users_free(&users);
+    settings_errors_clear(&errors);
+    free(s);
+}
+
+static void assert_names(const char *text, struct span users_file, const char *expected)
+{
+    check_names(text, users_file);
+    char *got = text_said();
+    if (expected[0] == '\0')
+        assert_string_equal(got, "");
+    else if (!strstr(got, expected))
+        fail_msg("of \"%s\" was said \"%s\"", text, got);
+    free(got);
+}
+
+#define FILE_OF_ADA                                                                                \
+    "ada:$6$abcdefgh$D7W7qyozKBT.t6FD3DVYHvADbIO0eSyI4.p20LaEUjro8PqT"                             \
+    "GYYo/EQcuNjhFbzo9Yg5ir1KIEqFY/yJpgFph0\n"
+
+static const struct span unknown = { NULL, 0 };
+
+static void listeners_are_known_by_name_address_or_as_local(void **state)
+{
+    (void)state;
+    assert_names("listeners = ( { name = \"in\"; address = \"192.0.2.1:25\"; },"
+                 " { address = \"192.0.2.2:25\"; } );"
+                 "routes = ( { name = \"a\"; next-hop = \"mx\";"
+                 " listeners = [ \"in\", \"192.0.2.2:25\", \"local\" ]; } );",
+                 unknown, "");
+    assert_names(
+        "listeners = ( { name = \"in\"; address = \"192.0.2.1:25\"; } );"
+        "routes = ( { name = \"a\"; next-hop = \"mx\"; listeners = [ \"192.0.2.1:25\" ]; } );",
+        unknown, "fault 0 listeners: listeners of route a: no listener is called \"192.0.2.1:25\"");
+}
+
+static void users_are_known_by_their_file_or_certificate(void **state)
+{
+    static const char of_route[] = "routes = ( { name = \"a\"; next-hop = \"mx\"; users = [ ";
+    char text[512];
+
+    (void)state;
+    snprintf(text, sizeof(text), "users-file = \"/u\"; %s\"ada\", \"*\", \"local:7\" ]; } );",
+             of_route);
+    assert_names(text, SPAN(FILE_OF_ADA), "");
+    assert_names(text, unknown, ""); /* its file cannot be read, which is said elsewhere */
+    snprintf(text, sizeof(text), "users-file = \"/u\"; %s\"bob\" ]; } );", of_route);
+    assert_names(text, SPAN(FILE_OF_ADA),
+                 "fault 0 users: users of route a: there is no user \"bob\"");
+    snprintf(text, sizeof(text), "%s\"ada\" ]; } );", of_route);
+    assert_names(text, unknown, "there is no user \"ada\"");
+    snprintf(text, sizeof(text), "dovecot-socket = \"/d\"; %s\"ada\" ]; } );", of_route);
+    assert_names(text, unknown, "");
+    snprintf(
+        text, sizeof(text),
+        "listeners = ( { address = \"192.0.2.1:25\"; tls-certificate = \"/c\"; tls-key = \"/k\";"
+        " tls-client-certificates = \"request\"; tls-client-ca = \"/ca\";"
+        " certificate-users = [ \"name:a.example ada\" ]; } ); %s\"ada\" ]; } );",
+        of_route);
+    assert_names(text, unknown, "");
+}
+
+static void a_route_behind_one_for_all_mail_is_warned_of(void **state)
+{
+    (void)state;
+    assert_names("routes = ( { name = \"a\"; next-hop = \"mx\"; senders = [ \"<>\" ]; },"
+                 " { name = \"b\"; next-hop = \"mx\"; }, { name = \"c\"; next-hop = \"mx\"; } );",
+                 unknown,
+                 "warning 2 name: no mail reaches route c: route b in front of it is for all");
+    assert_names("routes = ( { name = \"a\"; next-hop = \"mx\"; senders = [ \"<>\" ]; },"
+                 " { name = \"b\"; next-hop = \"mx\"; } );",
+                 unknown, "");
+}
+
+static void each_route_that_weakens_a_policy_is_noted(void **state)
+{
+    struct settings *s = settings_of(
+        "routes = ( { name = \"clear\"; next-hop = \"mx\"; tls = \"none\"; senders = [ \"a\" ]; },"
+        " { name = \"floor\"; next-hop = \"mx\"; tls = \"encrypt\"; senders = [ \"a\" ]; },"
+        " { name = \"host\"; next-hop = \"[h.example]\"; senders = [ \"a\" ]; },"
+        " { name = \"named\"; next-hop = [ \"[h.example]\", \"n.example\" ]; tls = \"encrypt\";"
+        "   senders = [ \"a\" ]; },"
+        " { name = \"firm\"; next-hop = \"[h.example]\"; tls = \"verify\"; senders = [ \"a\" ]; },"
+        " { name = \"void\"; next-hop = \"discard\"; } );");
+
+    (void)state;
+    route_check_policies(s, on_said, NULL);
+    char *got = text_said();
+    assert_non_null(strstr(got, "note 0 tls: route clear: mail goes in clear text"));
+    assert_non_null(strstr(got, "note 2 next-hop: route host: "));
+    assert_non_null(strstr(got, "named next hop, and tls = \"may\""));
+    assert_non_null(strstr(got, "note 3 next-hop: route named: "));
+    assert_non_null(strstr(got, "whose own policy does, and tls = \"encrypt\""));
+    assert_null(strstr(got, "floor"));
+    assert_null(strstr(got, "firm"));
+    assert_null(strstr(got, "void"));
+    free(got);
+    free(s);
+}
+
+static void assert_name(const char *spec, const char *name, bool by_mx)
+{
+    struct span found;
+    bool is_by_mx;
+
+    assert_int_equal(route_check_name_of(span_of(spec), &found, &is_by_mx), name != NULL);
+    if (name) {
+        assert_true(span_equal(found, span_of(name)));
+        assert_int_equal(is_by_mx, by_mx);
+    }
+}
+
+static void names_are_looked_up_and_addresses_are_not(void **state)
+{
+    (void)state;
+    assert_name("mx.example", "mx.example", true);
+    assert_name("mx.example:26", "mx.example", true);
+    assert_name("[mx.example]:26", "mx.example", false);
+    assert_name("[192.0.2.1]:26", NULL, false);
+    assert_name("[2001:db8::1]", NULL, false);
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, begin, end, NULL                                                          \
+    }
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST("listeners in routes are known by name, else by address, or as local",
+             listeners_are_known_by_name_address_or_as_local),
+        TEST("users in routes are known by their file, by a certificate, or not known here",
+             users_are_known_by_their_file_or_certificate),
+        TEST("a route behind one for all mail is warned of",
+             a_route_behind_one_for_all_mail_is_warned_of),
+        TEST("each route that weakens a policy is noted, and no other",
+             each_route_that_weakens_a_policy_is_noted),
+        TEST("names of next hops are looked up, and addresses are not",
+             names_are_looked_up_and_addresses_are_not),
+    };
+    return cmocka_run_group_tests_name("check of routes", tests, NULL, NULL);
+}
