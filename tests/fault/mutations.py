@@ -37,6 +37,13 @@ MUTATIONS = (
     Mutation(1, "an answer to a message whose end is not out counts", "queue/deliver/dialogue_content.c",
              "    if (d->sending)\n        return d->chunks_owed == 0;\n", "    if (d->sending)\n        return false;\n",
              ("unit/deliver_dialogue",)),
+    Mutation(1, "mail in the queue stays on a route that is gone", "queue/dispatch_jobs.c",
+             "        if (!span_equal(span_of(routing.hop), hop_name(hop)))", "        if (routing.hop[0] == '\\0')",
+             ("unit/queue_routes",)),
+    Mutation(1, "mail that an error route refuses is taken, to come back", "smtpd/commands_mail.c",
+             "    verdict = judge_route(talk, path);\n", "    verdict = REPLY_RECIPIENT_OK;\n",
+             ("unit/commands", "tests/system/test_route_table.py::test_an_error_route_refuses_at_rcpt_before_anything_"
+              "is_taken")),
 
     # 2. A policy is never weakened by trouble.
     Mutation(2, "a policy lapses when its TXT record cannot be looked up", "policy/refresh.c",
@@ -198,6 +205,12 @@ MUTATIONS = (
              "return part == 0 || (n->address", "return part >= 0 || (n->address", ("unit/network",)),
     Mutation(4, "who did not log in counts as logged in", "smtpd/access.c",
              "return f->user.len > 0;", "return f->user.data != NULL;", ("unit/access",)),
+    Mutation(4, "passwords of routes may be for all to read", "supervisor/watched.c",
+             " ||\n           file->kind == CONTENT_ROUTE_CREDENTIALS;", ";",
+             ("tests/system/test_route_table.py::test_credentials_that_become_wrong_change_nothing",)),
+    Mutation(4, "a route may send its password in clear", "lib/base/settings_routes.c",
+             "r->credentials[0] != '\\0' && !encrypts,", "r->credentials[0] == '\\1' && !encrypts,",
+             ("unit/settings_routes",)),
 
     # 5. A hole in one role is not a hole in all.
     Mutation(5, "a channel takes a message of any length", "lib/ipc/channel.c",
