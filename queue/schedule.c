@@ -55,7 +55,7 @@ struct schedule *schedule_new(const struct settings *settings)
         memory_new(sizeof(*schedule) + settings->route_count * sizeof(schedule->routes[0]));
 
     atomic_init(&schedule->holders, 1);
-    schedule->settings = memory_new(sizeof(*schedule->settings));
+    schedule->settings = settings_new();
     settings_copy(schedule->settings, settings);
     schedule->usual = usual_rules(settings);
     schedule->longest_ms = schedule->usual.retry_max_ms;
@@ -80,7 +80,7 @@ void schedule_drop(struct schedule **schedule)
     *schedule = NULL;
     if (!held || atomic_fetch_sub(&held->holders, 1) > 1)
         return;
-    free(held->settings);
+    settings_free(&held->settings);
     free(held);
 }
 

@@ -59,7 +59,7 @@ static bool load_settings(struct run *run, const char *config)
     struct settings_errors errors;
     bool fine = true;
 
-    run->settings = memory_new(sizeof(*run->settings));
+    run->settings = settings_new();
     settings_defaults(run->settings);
     if (!run->options.config && access(path, F_OK) != 0 && errno == ENOENT)
         return true;
@@ -257,6 +257,6 @@ int sendmail_run(int count, char *const words[], const char *config, sendmail_qu
     if (run.options.mode == SENDMAIL_QUEUE)
         return show_queue(run.options.config ? run.options.config : config);
     exit_status = load_settings(&run, config) ? run_with_settings(&run) : EX_CONFIG;
-    free(run.settings);
+    settings_free(&run.settings);
     return exit_status;
 }

@@ -14,7 +14,7 @@ enum { ANSWER_MAX = 16 * 1024 * 1024, PAGE_PLACE_SIZE = 512, ARGUMENTS_MAX = 40 
 
 bool asking_run_dir(const struct invocation *i, char run_dir[SETTINGS_PATH_SIZE])
 {
-    struct settings *s = memory_new(sizeof(*s));
+    struct settings *s = settings_new();
     struct settings_errors errors;
     bool fine;
 
@@ -25,7 +25,7 @@ bool asking_run_dir(const struct invocation *i, char run_dir[SETTINGS_PATH_SIZE]
     else
         fprintf(stderr, SPAN_FMT, SPAN_ARG(buf_span(&errors.text)));
     settings_errors_clear(&errors);
-    free(s);
+    settings_free(&s);
     return fine;
 }
 

@@ -222,12 +222,12 @@ static void print_findings(const struct invocation *i, const struct settings_err
 
 int check_run(const struct invocation *i)
 {
-    struct settings *s = memory_new(sizeof(*s));
+    struct settings *s = settings_new();
     struct settings_errors errors, warnings;
     int status;
 
     if (i->list) {
-        free(s);
+        settings_free(&s);
         if (i->json)
             list_as_json();
         else
@@ -247,6 +247,6 @@ int check_run(const struct invocation *i)
     status = errors.count == 0 ? EXIT_DONE : EXIT_FAILED;
     settings_errors_clear(&errors);
     settings_errors_clear(&warnings);
-    free(s);
+    settings_free(&s);
     return status;
 }

@@ -23,7 +23,7 @@ enum {
 static const char resolv_conf[] = "/etc/resolv.conf";
 
 struct handover {
-    struct settings settings;
+    struct settings *settings;
     struct buf text;
     struct listeners listeners;
     int counters;
@@ -67,7 +67,7 @@ static const struct watched *find_file(const struct handover *h, enum role_conte
 static void open_pair(struct handover *h, unsigned listener, unsigned n,
                       const struct faults *faults)
 {
-    const struct listener_settings *l = &h->settings.listeners[listener];
+    const struct listener_settings *l = &h->settings->listeners[listener];
     unsigned index = role_pair_index(listener, n);
     struct error *err;
     bool both;
@@ -84,7 +84,7 @@ static void open_pair(struct handover *h, unsigned listener, unsigned n,
 /* All that a listener needs for TLS. */
 static void open_listener_files(struct handover *h, unsigned index, const struct faults *faults)
 {
-    const struct listener_settings *l = &h->settings.listeners[index];
+    const struct listener_settings *l = &h->settings->listeners[index];
 
     if (l->tls_certificate.count == 0 || l->tls == LISTENER_TLS_NONE)
         return;
@@ -96,20 +96,20 @@ static void open_listener_files(struct handover *h, unsigned index, const struct
 
 static void open_files(struct handover *h, const struct faults *faults)
 {
-    open_file(h, CONTENT_CA_BUNDLE, 0, h->settings.ca_file, faults);
+    open_file(h, CONTENT_CA_BUNDLE, 0, h->settings->ca_file, faults);
     open_file(h, CONTENT_RESOLV_CONF, 0, resolv_conf, faults);
-    if (h->settings.users_file[0] != '\0')
-        open_file(h, CONTENT_USERS, 0, h->settings.users_file, faults);
-    if (h->settings.aliases_file[0] != '\0')
-        open_file(h, CONTENT_ALIASES, 0, h->settings.aliases_file, faults);
-    for (unsigned i = 0; i < h->settings.listener_count; i++) {
+    if (h->settings->users_file[0] != '\0')
+        open_file(h, CONTENT_USERS, 0, h->settings->users_file, faults);
+    if (h->settings->aliases_file[0] != '\0')
+        open_file(h, CONTENT_ALIASES, 0, h->settings->aliases_file, faults);
+    for (unsigned i = 0; i < h->settings->listener_count; i++) {
         open_listener_files(h, i, faults);
-        if (h->settings.listeners[i].recipients[0] != '\0')
-            open_file(h, CONTENT_RECIPIENTS, i, h->settings.listeners[i].recipients, faults);
+        if (h->settings->listeners[i].recipients[0] != '\0')
+            open_file(h, CONTENT_RECIPIENTS, i, h->settings->listeners[i].recipients, faults);
     }
-    for (unsigned i = 0; i < h->settings.route_count; i++)
-        if (h->settings.routes[i].credentials[0] != '\0')
-            open_file(h, CONTENT_ROUTE_CREDENTIALS, i, h->settings.routes[i].credentials, faults);
+    for (unsigned i = 0; i < h->settings->route_count; i++)
+        if (h->settings->routes[i].credentials[0] != '\0')
+            open_file(h, CONTENT_ROUTE_CREDENTIALS, i, h->settings->routes[i].credentials, faults);
 }
 
 /* One error of all that is wrong. */
@@ -135,9 +135,10 @@ static struct handover *handover_empty(const struct settings *settings)
 {
     struct handover *h = memory_new(sizeof(*h));
 
-    settings_copy(&h->settings, settings);
+    h->settings = settings_new();
+    settings_copy(h->settings, settings);
     h->counters = -1;
-    listeners_init(&h->listeners, &h->settings);
+    listeners_init(&h->listeners, h->settings);
     return h;
 }
 
@@ -163,7 +164,7 @@ static struct span expected_name(const struct handover *h, const struct watched 
 {
     if (watched_index(certificate) % SETTINGS_CERTIFICATES_MAX > 0)
         return (struct span){ NULL, 0 };
-    return span_of(h->settings.hostname);
+    return span_of(h->settings->hostname);
 }
 
 static void examine_certificates(const struct handover *h, handover_fault_fn *fault,
@@ -216,8 +217,8 @@ static void examine_names(const struct handover *h, handover_fault_fn *warning, 
 {
     struct faults to = { warning, ctx };
 
-    mail_names_visit_skipped(&h->settings, aliases_of(h), tell_warning, &to);
-    mail_names_visit_postmaster(&h->settings, aliases_of(h), tell_warning, &to);
+    mail_names_visit_skipped(h->settings, aliases_of(h), tell_warning, &to);
+    mail_names_visit_postmaster(h->settings, aliases_of(h), tell_warning, &to);
 }
 
 static void log_skipped(void *ctx, struct error **taken)
@@ -306,13 +307,14 @@ void handover_free(struct handover **handover)
     if (h->counters >= 0)
         close(h->counters);
     buf_clear(&h->text);
+    settings_free(&h->settings);
     free(h);
     *handover = NULL;
 }
 
 const struct settings *handover_settings(const struct handover *h)
 {
-    return &h->settings;
+    return h->settings;
 }
 
 struct span handover_text(const struct handover *h)
@@ -396,7 +398,7 @@ void handover_visit_new(struct handover *h, handover_visit_fn *visit, void *ctx)
         if (watched_kind(file) == CONTENT_CERTIFICATE)
             h->examine_ms = 0;
         if (watched_kind(file) == CONTENT_ALIASES)
-            mail_names_visit_skipped(&h->settings, watched_content(file), log_skipped, NULL);
+            mail_names_visit_skipped(h->settings, watched_content(file), log_skipped, NULL);
         log_begin(&line, LOG_INFO, "file-changed");
         log_string(&line, "path", watched_path(file));
         log_end(&line);

@@ -92,7 +92,7 @@ static int tell(const struct tool *tool, const struct queue_report *report, stru
 
 static int run(const struct tool *tool, const struct invocation *i)
 {
-    struct settings *s = memory_new(sizeof(*s));
+    struct settings *s = settings_new();
     struct queue_report report = { .say = on_say };
     struct settings_errors errors;
     struct error *err = NULL;
@@ -108,7 +108,7 @@ static int run(const struct tool *tool, const struct invocation *i)
     }
     error_free(&err);
     settings_errors_clear(&errors);
-    free(s);
+    settings_free(&s);
     return status;
 }
 

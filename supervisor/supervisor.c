@@ -269,14 +269,14 @@ static bool reload_with(struct supervisor *s, const struct settings *fresh)
 static void on_reload(void *ctx)
 {
     struct supervisor *s = ctx;
-    struct settings *fresh = memory_new(sizeof(*fresh));
+    struct settings *fresh = settings_new();
 
     s->reloaded_ms = loop_now(s->loop);
     readiness_say("RELOADING=1");
     /* after a reload the successors say when it is done */
     if (!load_settings(s, fresh, log_errors) || !reload_with(s, fresh))
         readiness_say("READY=1");
-    free(fresh);
+    settings_free(&fresh);
 }
 
 static void on_reload_signal(void *ctx, int signal_number)
@@ -401,7 +401,7 @@ static void close_all(struct supervisor *s)
 int supervisor_run(const char *config_path)
 {
     struct supervisor s = { .config_path = config_path, .plan = { .binary = -1, .state_dir = -1 } };
-    struct settings *settings = memory_new(sizeof(*settings));
+    struct settings *settings = settings_new();
     struct error *err;
 
     umask(077);
@@ -421,7 +421,7 @@ int supervisor_run(const char *config_path)
         log_open(STDERR_FILENO, settings->log_level, "supervisor");
         serve(&s);
     }
-    free(settings);
+    settings_free(&settings);
     close_all(&s);
     return s.exit_status;
 }

@@ -39,7 +39,7 @@ static int tell(struct error *err)
 
 static struct error *find_path(const struct invocation *i, char path[SETTINGS_PATH_SIZE])
 {
-    struct settings *s = memory_new(sizeof(*s));
+    struct settings *s = settings_new();
     struct settings_errors errors;
     struct error *err = NULL;
 
@@ -51,7 +51,7 @@ static struct error *find_path(const struct invocation *i, char path[SETTINGS_PA
     else
         memcpy(path, s->users_file, SETTINGS_PATH_SIZE);
     settings_errors_clear(&errors);
-    free(s);
+    settings_free(&s);
     return err;
 }
 

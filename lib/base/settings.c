@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* Where a setting is kept, in the settings, in a listener or in a route. */
@@ -446,6 +447,22 @@ void settings_defaults(struct settings *s)
     memset(s, 0, offsetof(struct settings, listeners));
     settings_group_defaults(NULL, s);
     settings_complete(s);
+}
+
+struct settings *settings_new(void)
+{
+    void *room = mmap(NULL, sizeof(struct settings), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    ensure(room != MAP_FAILED);
+    return room;
+}
+
+void settings_free(struct settings **settings)
+{
+    if (*settings)
+        munmap(*settings, sizeof(**settings));
+    *settings = NULL;
 }
 
 void settings_copy(struct settings *to, const struct settings *from)

@@ -344,6 +344,13 @@ struct settings {
     struct route_settings routes[SETTINGS_ROUTES_MAX];
 };
 
+/*
+ * Zeroed room for settings, which takes memory only where it is written, and gives it back whole:
+ * most of it is never in use.
+ */
+struct settings *settings_new(void);
+void settings_free(struct settings **settings);
+
 /* Copies what is in use; memory behind the last listener and route stays as it is, untouched. */
 void settings_copy(struct settings *to, const struct settings *from);
 

@@ -239,11 +239,11 @@ static bool is_read(const struct tree_node *root, const char *name)
 
     if (!node)
         return true;
-    scratch = memory_new(sizeof(*scratch));
+    scratch = settings_new();
     settings_errors_init(&errors);
     fine = setting->type->read(&(struct settings_reading){ "", &errors }, setting, node, scratch);
     settings_errors_clear(&errors);
-    free(scratch);
+    settings_free(&scratch);
     return fine;
 }
 
@@ -348,7 +348,7 @@ bool settings_parse(struct span text, const char *file, struct settings *out,
 {
     struct settings_reading reading = { file, errors };
     struct tree *tree = tree_parse(text, file, errors);
-    struct settings *s = memory_new(sizeof(*s));
+    struct settings *s = settings_new();
 
     settings_group_defaults(NULL, s);
     settings_read_group(&reading, NULL, tree_root(tree), s); /* its errors are counted */
@@ -358,6 +358,6 @@ bool settings_parse(struct span text, const char *file, struct settings *out,
         settings_complete(s);
         settings_copy(out, s);
     }
-    free(s);
+    settings_free(&s);
     return errors->count == 0;
 }

@@ -52,7 +52,7 @@ const struct route_settings *routing_of_hop(const struct settings *settings, str
 {
     struct next_hop parts;
 
-    if (!next_hop_parse(hop, &parts) || parts.route.len == 0)
+    if (settings->route_count == 0 || !next_hop_parse(hop, &parts) || parts.route.len == 0)
         return NULL;
     return routing_route(settings, parts.route);
 }
