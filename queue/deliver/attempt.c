@@ -388,6 +388,7 @@ static void plan_route(struct dialogue_plan *plan, const struct worker *worker,
     const struct route_settings *route = target->route;
 
     plan->implicit_tls = target->implicit_tls;
+    plan->is_chosen = target->is_chosen;
     if (!route)
         return;
     if (route->hostname[0] != '\0')

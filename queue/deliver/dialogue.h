@@ -52,6 +52,7 @@ struct dialogue_plan {
     const char *helo;                      /* our own name */
     const char *mx;                        /* the candidate's: SNI and reference identity; copied */
     struct tls_context *context;           /* NULL: never say STARTTLS */
+    bool is_chosen;                        /* by the administrator, not by DNS */
     bool implicit_tls;                     /* TLS before the greeting (RFC 8314 s.3) */
     const struct login_identity *identity; /* who logs in, inside TLS; NULL: nobody */
     const struct tlsa_set *tlsa; /* by which the certificate is judged; NULL: by our authorities */

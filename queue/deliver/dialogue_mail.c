@@ -12,7 +12,8 @@ struct reply_facts dialogue_facts_of(const struct dialogue *d, enum stage stage,
                                  .code = reply->code,
                                  .status = reply->status,
                                  .accepted = d->accepted,
-                                 .size_declared = d->offered.size };
+                                 .size_declared = d->offered.size,
+                                 .is_chosen = d->plan.is_chosen };
 }
 
 /* --- beginning */

@@ -20,6 +20,16 @@ static void on_patience(void *ctx);
 
 /* --- birth and death */
 
+/* Lanes are many, and most have one. */
+static void lane_find_targets(struct lane *lane, struct span next_hop)
+{
+    struct target found[TARGETS_MAX] = { { .name = "" } };
+
+    lane->leads = targets_of_hop(lane->worker->settings, next_hop, found, &lane->target_count);
+    lane->targets = memory_new_array(lane->target_count, sizeof(*lane->targets));
+    memcpy(lane->targets, found, lane->target_count * sizeof(*lane->targets));
+}
+
 static struct lane *lane_new(struct worker *worker, struct span next_hop)
 {
     struct lane *lane = memory_new(sizeof(*lane));
@@ -31,7 +41,7 @@ static struct lane *lane_new(struct worker *worker, struct span next_hop)
     list_init(&lane->attempts);
     loop_task_init(&lane->turn, on_turn, lane);
     lane->patience = loop_timer_new(worker->loop, on_patience, lane);
-    lane->leads = targets_of_hop(worker->settings, next_hop, lane->targets, &lane->target_count);
+    lane_find_targets(lane, next_hop);
     return lane;
 }
 
@@ -68,6 +78,7 @@ void lane_free(struct lane **lane)
     plan_cancel(&l->asking);
     plans_free(&l->plans);
     free(l->next_hop);
+    free(l->targets);
     free(l);
 }
 

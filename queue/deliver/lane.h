@@ -13,7 +13,7 @@ struct lane {
     struct worker *worker;
     struct list starving; /* in the worker's list while it wants a seat */
     char *next_hop;
-    struct target targets[TARGETS_MAX]; /* what its name means: several hosts, of a route only */
+    struct target *targets; /* what its name means: several hosts, of a route only */
     unsigned target_count;
     enum target_verdict leads; /* anywhere? */
     struct list waiting;       /* jobs */

@@ -101,12 +101,24 @@ static struct outcome outcome_of_nonsense(enum stage stage)
     return outcome_of_loss(stage, LOSS_PROTOCOL);
 }
 
+/* RFC 4954 s.6, RFC 3207 s.4: a login, or TLS, is what the route should say, not the sender. */
+static struct outcome outcome_of_login_wanted(struct reply_facts f)
+{
+    struct outcome o = outcome_of_login(f.status);
+
+    o.elsewhere = f.stage == STAGE_MAIL;
+    o.hang_up = false;
+    return o;
+}
+
 static struct outcome outcome_of_transaction(struct reply_facts f)
 {
     struct outcome o;
 
     if (f.stage == STAGE_CONTENT)
         return outcome_of_nonsense(f.stage); /* an answer to what was not yet asked */
+    if (f.is_chosen && f.code == 530)
+        return outcome_of_login_wanted(f);
     if (f.stage == STAGE_DOT && f.code / 100 == 2)
         return with_status(OUTCOME_DELIVERED, &f);
     if (f.code / 100 != 4 && f.code / 100 != 5)

@@ -51,6 +51,7 @@ struct reply_facts {
     struct status status; /* of the reply; all 0: none */
     unsigned accepted;    /* recipients accepted before, in this transaction */
     bool size_declared;   /* MAIL had SIZE= */
+    bool is_chosen;       /* the administrator named the host */
 };
 
 /* A reply that is not "go on": for MAIL, RCPT and DATA anything else than what was asked for. */

@@ -270,6 +270,26 @@ static void nobody_logged_in_fails_no_mail(void **state)
     assert_string_equal(o.status, "4.7.8");
 }
 
+/* Of an MX host it is a refusal like others; of a next hop that we chose it is our own trouble. */
+static void a_login_that_is_wanted_of_us_waits_for_the_administrator(void **state)
+{
+    struct reply_facts f = { .stage = STAGE_MAIL, .code = 530, .status = { 5, 7, 0 } };
+    struct outcome o = outcome_of_reply(f);
+    (void)state;
+    assert_int_equal(o.kind, OUTCOME_FAILED);
+    f.is_chosen = true;
+    o = outcome_of_reply(f);
+    assert_int_equal(o.kind, OUTCOME_DEFERRED);
+    assert_string_equal(o.status, "4.7.0");
+    assert_true(o.elsewhere && !o.hang_up);
+    f.stage = STAGE_RCPT;
+    o = outcome_of_reply(f);
+    assert_int_equal(o.kind, OUTCOME_DEFERRED);
+    assert_false(o.elsewhere);
+    f.code = 550;
+    assert_int_equal(outcome_of_reply(f).kind, OUTCOME_FAILED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +324,8 @@ int main(void)
         T("a policy failure is final with the last attempt only", policy_bounces_at_the_end_only),
         { "a login that is refused fails no mail: it waits, or another host takes it (CLI-151)",
           nobody_logged_in_fails_no_mail, NULL, NULL, NULL },
+        { "530 of a host that the administrator named fails no mail",
+          a_login_that_is_wanted_of_us_waits_for_the_administrator, NULL, NULL, NULL },
     };
 
     return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);
