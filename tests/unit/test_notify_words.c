@@ -8,6 +8,9 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 #include "queue/notify_advice.h"
+#include "queue/notify_original.h"
+#include "queue/notify_status.h"
+#include "queue/notify_words.h"
 
 /* ---- what happened, whose side it is, what to do ------------------------------------------ */
 
@@ -169,7 +172,7 @@ struct many {
     Queue__RecipientRecord records[MANY];
     Ipc__Result results[MANY];
     struct notify_recipient told[MANY];
-    char names[MANY][32];
+    char names[MANY][40];
 };
 
 /* All failed alike, until the test says otherwise. */
@@ -328,6 +331,52 @@ static void a_subject_that_people_can_read_is_named(void **state)
     says_not(f, "Its subject is");
 }
 
+/* ---- room --------------------------------------------------------------------------------- */
+
+typedef bool write_fn(const struct notify_facts *facts, struct buf *out);
+
+static void try_every_room(struct notify_rig *f, write_fn *write)
+{
+    struct buf whole, part;
+    buf_init(&whole, NOTIFY_TEXT_MAX);
+    assert_true(write(&f->notify, &whole));
+    for (size_t room = 0; room < buf_len(&whole); room++) {
+        buf_init(&part, room);
+        assert_false(write(&f->notify, &part));
+        assert_true(buf_len(&part) <= room);
+        buf_clear(&part);
+    }
+    buf_clear(&whole);
+}
+
+static void what_does_not_fit_is_said_not_to(void **state)
+{
+    struct notify_rig *f = *state;
+    struct many *many = several(f, 5);
+    for (int i = 0; i < 5; i++)
+        many->told[i].action = (enum notify_action)i;
+    many->told[0].expired = true;
+    many->results[0].remote = false;
+    f->decision.policy = text_bytes("sts enforce");
+    f->candidate.certificate = text_bytes("CN=mx1.example.net");
+    f->envelope.envid = text_bytes("order-77");
+    many->recipients[1].orcpt = text_bytes("rfc822;bob@example.net");
+    f->notify.silent_until = f->notify.now_ms;
+    written(f); /* sets the original */
+    try_every_room(f, notify_write);
+    try_every_room(f, notify_write_words);
+    try_every_room(f, notify_write_status);
+    try_every_room(f, notify_write_original);
+    f->notify.for_postmaster = f->notify.is_copy = true;
+    f->envelope.smtputf8 = true;
+    f->notify.original = SPAN("Subject: caf\xc3\xa9\r\nX: =\r\n");
+    try_every_room(f, notify_write_words);
+    try_every_room(f, notify_write_original);
+    f->notify.is_copy = false;
+    f->notify.original_is_whole = true;
+    try_every_room(f, notify_write_original);
+}
+
 /* ---- what stands around ------------------------------------------------------------------- */
 
 static void the_last_of_an_hour_says_so(void **state)
@@ -405,6 +454,8 @@ int main(void)
              hostile_replies_are_lines_of_ascii),
         TEST("hostile ENVIDs and ORCPTs make no lines of their own",
              hostile_envids_and_orcpts_make_no_lines),
+        TEST("what does not fit is said not to, and nothing is written beyond the room",
+             what_does_not_fit_is_said_not_to),
         TEST("a subject that people can read is named", a_subject_that_people_can_read_is_named),
         TEST("the last notification of an hour says so", the_last_of_an_hour_says_so),
         TEST("a copy says for whom and of what it is", a_copy_says_for_whom_and_of_what_it_is),

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
 #include "lib/ipc/channel.h"
@@ -613,6 +614,81 @@ static void what_an_operator_sends_back_gives_the_reason(void **state)
     assert_false(says(told, "Remote-MTA"));
 }
 
+/* ---- the log ------------------------------------------------------------------------------ */
+
+static void assert_logs(const struct notices *notices, const char *line)
+{
+    FILE *file = tmpfile();
+    char text[512];
+
+    assert_non_null(file);
+    log_open(fileno(file), LOG_INFO, "queue");
+    notices_log(notices, 0x3f9c21);
+    log_flush();
+    log_open(STDERR_FILENO, LOG_INFO, "test");
+    rewind(file);
+    size_t len = fread(text, 1, sizeof(text) - 1, file);
+    text[len] = '\0';
+    fclose(file);
+    if (line[0] == '\0')
+        assert_int_equal(len, 0);
+    else
+        assert_non_null(strstr(text, line));
+}
+
+static void the_log_says_what_was_told_and_what_was_not(void **state)
+{
+    (void)state;
+    assert_logs(&(struct notices){ .notification = 0 }, "");
+    assert_logs(&(struct notices){ .notification = 0xabc, .action = ACTION_DELAYED },
+                "info queue[");
+    assert_logs(&(struct notices){ .notification = 0xabc, .action = ACTION_DELAYED },
+                "bounce qid=3f9c21 notification=abc kind=delayed untold=\"\"\n");
+    assert_logs(&(struct notices){ .untold = UNTOLD_STRANGER },
+                "bounce qid=3f9c21 notification=\"\" kind=failed untold=stranger\n");
+    assert_logs(&(struct notices){ .untold = UNTOLD_LIMIT }, "warning queue[");
+    assert_logs(&(struct notices){ .untold = UNTOLD_LIMIT }, "untold=limit\n");
+    assert_logs(&(struct notices){ .untold = UNTOLD_NO_SENDER }, "untold=no-sender\n");
+    assert_logs(&(struct notices){ .postmaster_copy = 0xabd, .notification = 0xabc },
+                "postmaster-copy qid=3f9c21 notification=abd kind=failed\n");
+}
+
+/* ---- the original ------------------------------------------------------------------------- */
+
+static struct error *apply_lose_content(struct operation *operation, struct store_txn *txn)
+{
+    struct record_key key = key_of_part(newest, 0);
+
+    (void)operation;
+    return store_remove(txn, TABLE_CONTENT, &key);
+}
+
+static void a_message_whose_content_is_lost_is_told_of_all_the_same(void **state)
+{
+    struct operation operation = { .lane = LANE_SETTLEMENT, .apply = apply_lose_content };
+    (void)state;
+    uint64_t id = a_message(1, 0);
+    assert_int_equal(store_rig_commit(&rig, &operation), OPERATION_COMMITTED);
+    uint64_t told = failed(id).notification;
+    assert_true(says(told, "Final-Recipient: rfc822; bob0@example.net"));
+    assert_true(says(told, "text/rfc822-headers"));
+}
+
+static void of_a_large_message_the_headers_come_back(void **state)
+{
+    struct envelope envelope = an_envelope("ada@sender.test", 1, 0);
+    struct buf content;
+    (void)state;
+    buf_init(&content, 1024 * 1024);
+    assert_true(buf_append(&content, SPAN("Subject: large\r\n\r\n")));
+    for (int i = 0; i < 10000; i++)
+        assert_true(buf_append(&content, SPAN("and so on\r\n")));
+    uint64_t told = failed(taken(&envelope, buf_span(&content))).notification;
+    assert_true(says(told, "Subject: large"));
+    assert_false(says(told, "and so on"));
+    buf_clear(&content);
+}
+
 /* ---- whatever happens --------------------------------------------------------------------- */
 
 static uint64_t a_random_message(void)
@@ -719,6 +795,11 @@ int main(void)
              what_was_settled_before_a_crash_is_told_after_it_once),
         TEST("what an operator sends back gives the reason",
              what_an_operator_sends_back_gives_the_reason),
+        TEST("the log says what was told, and what was not and why",
+             the_log_says_what_was_told_and_what_was_not),
+        TEST("a message whose content is lost is told of all the same",
+             a_message_whose_content_is_lost_is_told_of_all_the_same),
+        TEST("of a large message the headers come back", of_a_large_message_the_headers_come_back),
         TEST("whatever happens, no notification answers another, the null sender or a stranger",
              no_notification_answers_another_or_the_null_sender),
     };
