@@ -1,4 +1,6 @@
 """Sessions with MX hosts: how long one is used, who shares it, and when TLS is resumed."""
+import os
+import shutil
 import time
 
 import pytest
@@ -102,3 +104,23 @@ def test_a_host_that_stumbles_over_a_session_to_resume_gets_a_whole_handshake(la
     second = sent(lab, relay, "two@good.test")[0]
     assert not second["resumed"] and lab.events("stumbled", since=since)
     assert relay.events("delivery", rcpt="<two@good.test>")[0]["tls"] == "verified"
+
+
+def test_new_roots_end_no_session_that_begins_and_resume_none_that_is_over(lab, make_relay, tmp_path):
+    """A session that was begun with the old ones goes on with them, and counts as theirs."""
+    roots = tmp_path / "roots.pem"
+    shutil.copy(lab.ca_file, roots)
+    os.chmod(tmp_path, 0o755)
+    relay = make_relay(connection_idle="1s", ca_file=str(roots)).start()
+    since = time.time()
+    sent(lab, relay, "one@good.test")
+    sessions_end(lab, "mx.good.test", since, 1)
+    lab.mx("mx.good.test", greeting="=wait 2\n220 {host} here after all")
+    message = send("two@good.test")
+    time.sleep(0.3)
+    roots.write_text(roots.read_text() + "\n# as before\n")
+    got = [wait_arrived(lab, message, 15)]
+    assert relay.wait_delivery("two@good.test", "delivered")["tls"] == "verified"
+    sessions_end(lab, "mx.good.test", since, 2)
+    got += sent(lab, relay, "three@good.test")
+    assert not got[0]["resumed"] and not got[1]["resumed"], "none from before the roots changed"
