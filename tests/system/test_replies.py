@@ -95,7 +95,7 @@ def test_silent_and_slow_servers_never_hold_up_another_job(lab, shared_relay):
 
 
 def test_an_mx_that_reads_nothing_of_a_large_message_holds_up_no_other_job(lab, shared_relay):
-    lab.mx("mx.good.test", data="354 go ahead\n=wait 12")
+    lab.mx("mx.good.test", data="354 go ahead\n=wait 6")
     for n in range(3):
         send(f"large{n}@good.test", size=10 << 20)
     time.sleep(1)
