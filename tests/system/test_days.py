@@ -10,7 +10,7 @@ import os
 import pytest
 from client import send
 from services import wait_until
-from test_bounces import wait_bounce
+from test_bounces import bounces, fields, wait_bounce
 from test_policy import arrived, wait_arrived
 
 FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")[0]
@@ -166,17 +166,37 @@ def test_while_a_policy_is_not_known_mail_waits_an_hour_and_then_goes(lab, make_
 
 # ------------------------------------------------------------ the end of a message's life
 
+def test_after_four_hours_the_sender_is_warned_once(lab, make_relay):
+    relay = make_relay().start()
+    send("waits@mail-451.test", sender="warned@sender.test")
+    relay.wait_delivery("waits@mail-451.test", "deferred")
+    at(relay, "+3h")
+    relay.wait_delivery("waits@mail-451.test", "deferred", count=2)
+    assert not relay.events("bounce")
+    at(relay, "+8h")
+    relay.wait_delivery("waits@mail-451.test", "deferred", count=3)
+    _, report = wait_bounce(lab, "warned@sender.test")
+    assert fields(list(report.iter_parts())[1])[1]["Action"] == "delayed"
+    at(relay, "+30h")
+    relay.wait_delivery("waits@mail-451.test", "deferred", count=4)
+    assert len(relay.events("bounce")) == 1
+
+
 def test_after_five_days_a_message_is_tried_once_more_and_returned(lab, make_relay):
     relay = make_relay().start()
     message = send("late@expired.test", sender="late@sender.test")
     relay.wait_delivery("late@expired.test", "deferred")
     at(relay, "+119h")
     relay.wait_delivery("late@expired.test", "deferred", count=2)
+    _, warning = wait_bounce(lab, "late@sender.test")
+    assert fields(list(warning.iter_parts())[1])[1]["Action"] == "delayed"
     fetches = lab.web.fetches("expired.test")
     at(relay, "+121h")
     relay.wait_delivery("late@expired.test", "failed")
     assert lab.web.fetches("expired.test") == fetches + 1, "asked afresh, though the id is the same"
-    _, report = wait_bounce(lab, "late@sender.test")
+    wait_until(lambda: len(bounces(lab, "late@sender.test")) == 2, 10, "the bounce")
+    _, report = bounces(lab, "late@sender.test")[1]
+    assert fields(list(report.iter_parts())[1])[1]["Action"] == "failed"
     text = " ".join(next(report.iter_parts()).get_content().split())
     for word in ("MTA-STS", "mode enforce", "id 20260101T000000", "mx.expired.test",
                  "its certificate: ", "expired", "administrator has to mend"):
