@@ -133,7 +133,7 @@ MUTATIONS = (
     Mutation(2, "a route with a password goes without TLS", "queue/deliver/target.c",
              "route->implicit_tls == SWITCH_ON || route->credentials[0] != '\\0'",
              "route->implicit_tls == SWITCH_ON",
-             (f"{HOPS}a_host_that_offers_no_login_lets_mail_wait",)),
+             ("unit/target",)),
     Mutation(2, "a server need not show that it knows the password", "queue/deliver/login.c",
              "if (!crypto_equal(shown, c->signature, sizeof(shown)))", "if (false)", ("unit/login",)),
     Mutation(2, "a session of one route carries another's mail", "queue/deliver/pool_key.c",

@@ -176,6 +176,25 @@ static void a_route_leads_to_all_its_hosts(void **state)
     free(settings);
 }
 
+/* The settings refuse such a route; should they ever let one through, it is the same. */
+static void a_password_or_implicit_tls_is_never_without_tls(void **state)
+{
+    struct settings *settings = settings_of(routes_text);
+    struct route_settings *route = &settings->routes[1];
+
+    (void)state;
+    route->tls = ROUTE_LEVEL_NONE;
+    assert_int_equal(found(settings, "route:sealed"), 1);
+    assert_int_equal(targets[0].tls, ROUTE_TLS_ENCRYPT);
+    route->implicit_tls = SWITCH_OFF;
+    assert_int_equal(found(settings, "route:sealed"), 1);
+    assert_int_equal(targets[0].tls, ROUTE_TLS_NONE);
+    strcpy(route->credentials, "/etc/waxseal/secret");
+    assert_int_equal(found(settings, "route:sealed"), 1);
+    assert_int_equal(targets[0].tls, ROUTE_TLS_ENCRYPT);
+    free(settings);
+}
+
 static void a_route_to_mx_leads_to_the_domain_as_it_is(void **state)
 {
     struct settings *settings = settings_of(routes_text);
@@ -324,6 +343,8 @@ int main(void)
         T("bad ports are refused", bad_ports_are_refused),
         T("a route leads to all its hosts, each with its own policy domain (RFC 8461 s.3.4)",
           a_route_leads_to_all_its_hosts),
+        T("a route with a password, or with implicit TLS, is never without TLS",
+          a_password_or_implicit_tls_is_never_without_tls),
         T("a route to MX leads to the recipient's domain, on the route's terms",
           a_route_to_mx_leads_to_the_domain_as_it_is),
         T("domain, relayhost and an operator's choice lead where they say",
