@@ -56,7 +56,7 @@ static struct tls_resumable *session_of(const struct throwaway_ca *ca, struct tl
     wire_secure_server(&wires[1], server);
     if (kind == GOOD_12)
         assert_int_equal(SSL_set_max_proto_version(wires[1].ssl, TLS1_2_VERSION), 1);
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 11; i++) {
         (void)wire_handshake(&wires[0], &session);
         (void)wire_handshake(&wires[1], &other);
     }
@@ -171,9 +171,9 @@ static void no_other_key_finds_it(void **state)
 {
     struct world *w = *state;
     struct resumption *cache = resumption_new();
-    struct resumption_key key = flawless(), others[10];
+    struct resumption_key key = flawless(), others[11];
 
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 11; i++)
         others[i] = flawless();
     others[0].floor = TLS_FLOOR_OPPORTUNISTIC;
     others[1].pool.assurance = ASSURANCE_NONE; /* needs less: not here, either */
@@ -185,8 +185,9 @@ static void no_other_key_finds_it(void **state)
     others[7].pool.identity[0] = '\0';
     others[8].pool.trust_generation++;
     assert_true(ip_address_parse(SPAN("2001:db8::1"), &others[9].pool.remote.address));
+    strcpy(others[10].pool.chooser, "route:a");
     put(w, cache, &key, GOOD_12);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 11; i++)
         assert_false(finds(w, cache, &others[i]));
     assert_true(finds(w, cache, &key));
     resumption_free(&cache);
