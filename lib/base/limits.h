@@ -64,14 +64,16 @@ enum {
     PICKUP_RETRY_MS = 10 * 1000,           /* the same, when something was not taken */
 
     /* DNS */
-    MX_NAMES_MAX = 20,         /* table */
-    MX_ADDRESSES_MAX = 8,      /* table, per name */
-    CNAME_STEPS_MAX = 10,      /* table */
-    DNS_RECORDS_MAX = 512,     /* rfc/dns.md DNS-81 */
-    DNS_MESSAGE_MAX = 65535,   /* RFC 1035 s.4.2.2 */
-    DNS_UDP_SIZE = 1232,       /* rfc/dns.md DNS-14 */
-    ATTEMPT_CONNECTS_MAX = 30, /* pitfalls.md section 7.10 */
-    UNREACHABLE_MAX = 10000,   /* addresses that a worker remembers as such */
+    MX_NAMES_MAX = 20,           /* table */
+    MX_ADDRESSES_MAX = 8,        /* table, per name */
+    CNAME_STEPS_MAX = 10,        /* table */
+    DNS_RECORDS_MAX = 512,       /* rfc/dns.md DNS-81 */
+    DNS_MESSAGE_MAX = 65535,     /* RFC 1035 s.4.2.2 */
+    DNS_UDP_SIZE = 1232,         /* rfc/dns.md DNS-14 */
+    TLSA_RECORDS_MAX = 32,       /* of one host; more are left out */
+    TLSA_RECORD_MAX = 16 * 1024, /* a certificate in full */
+    ATTEMPT_CONNECTS_MAX = 30,   /* pitfalls.md section 7.10 */
+    UNREACHABLE_MAX = 10000,     /* addresses that a worker remembers as such */
 
     /* TLS sessions of the outgoing side */
     TLS_RESUMABLE_MAX = 8 * 1024, /* bytes of one that is kept; a server chooses most of them */
@@ -79,6 +81,9 @@ enum {
     RESUMABLES_PER_KEY_MAX = 4,   /* as many connections begin at once without asking again */
     RESUMABLE_LIFE_MS = 60 * 60 * 1000, /* since the certificate was last shown */
     TLS_GIFTS_MAX = 2, /* sessions taken of one connection; OpenSSL's servers give two */
+
+    /* logging in at a next hop */
+    LOGIN_ITERATIONS_MAX = 600000, /* of PBKDF2; more is work that a server makes us do */
 
     /* MTA-STS and TLS-RPT */
     STS_ID_MAX = 32,                  /* RFC 8461 s.3.1 */

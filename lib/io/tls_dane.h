@@ -6,9 +6,8 @@
 #ifndef WAXSEAL_IO_TLS_DANE_H
 #define WAXSEAL_IO_TLS_DANE_H
 
+#include "lib/base/limits.h"
 #include "lib/io/tls.h"
-
-enum { TLSA_RECORDS_MAX = 32, TLSA_RECORD_MAX = 16 * 1024 };
 
 /*
  * Can SMTP use it: DANE-TA or DANE-EE, of a certificate or a key, in full or by SHA2-256 or

@@ -9,14 +9,14 @@
 #ifndef WAXSEAL_QUEUE_DELIVER_LOGIN_H
 #define WAXSEAL_QUEUE_DELIVER_LOGIN_H
 
+#include "lib/base/limits.h"
 #include "lib/base/span.h"
 #include "lib/io/scram_keys.h"
 
 struct login;
 
 enum {
-    LOGIN_ITERATIONS_MAX = 600000, /* of PBKDF2; more is work that a server makes us do */
-    LOGIN_NONCE_SIZE = 24,         /* printable, no comma */
+    LOGIN_NONCE_SIZE = 24, /* printable, no comma */
     LOGIN_FAULT_SIZE = 96,
 };
 

@@ -233,7 +233,7 @@ class Dns:
         try:
             self._knotc("zone-unset", zone, f"{name}.", kind)
         except RuntimeError as e:
-            if "no such" not in str(e):
+            if "no such" not in str(e) and "not exists" not in str(e):
                 raise
         for value in data:
             self._knotc("zone-set", zone, f"{name}.", str(TTL), kind, value)
