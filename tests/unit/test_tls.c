@@ -244,26 +244,29 @@ static void weak_key_is_refused_where_a_policy_binds(void **state)
     assert_int_equal(judged(f, f->ca, TLS_FLOOR_OPPORTUNISTIC, &wish, MX).cert, CERT_OK);
 }
 
-/* A server of the past: TLS 1.0 and nothing else. */
-static bool old_server_takes(struct fixture *f, enum tls_floor floor)
+/* A server that does what ours would not: of one version alone, at no security level. */
+struct odd_server {
+    SSL_CTX *ctx;
+    SSL *ssl;
+    int fd;
+};
+
+static void odd_server_open(struct odd_server *server, const struct throwaway_ca *ca, int version,
+                            int fd)
 {
     struct leaf_wish wish = { .names = NAMES("DNS:" MX), .rsa_bits = 2048 };
-    struct tls_context *client = NULL;
-    struct tls_session session = { 0 };
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-    enum wire_result result = WIRE_WANT_READ;
-    struct wire wire;
-    int fds[2];
-    SSL *ssl;
     char *pem;
     char *key;
 
-    throwaway_leaf(f->ca, &wish, &pem, &key);
+    throwaway_leaf(ca, &wish, &pem, &key);
     SSL_CTX_set_security_level(ctx, 0);
     SSL_CTX_set_cipher_list(ctx, "ALL");
-    SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
-    SSL_CTX_set_max_proto_version(ctx, TLS1_VERSION);
-    SSL_CTX_clear_options(ctx, SSL_OP_NO_SSL_MASK);
+    SSL_CTX_set1_groups_list(ctx, "P-256");
+    SSL_CTX_set1_sigalgs_list(ctx, "RSA-PSS+SHA256:RSA+SHA256");
+    SSL_CTX_set_min_proto_version(ctx, version);
+    SSL_CTX_set_max_proto_version(ctx, version);
+    SSL_CTX_clear_options(ctx, SSL_OP_NO_SSL_MASK | SSL_OP_NO_RENEGOTIATION);
     BIO *bio = BIO_new_mem_buf(pem, -1);
     X509 *x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
     BIO_free(bio);
@@ -272,31 +275,88 @@ static bool old_server_takes(struct fixture *f, enum tls_floor floor)
     BIO_free(bio);
     assert_int_equal(SSL_CTX_use_certificate(ctx, x), 1);
     assert_int_equal(SSL_CTX_use_PrivateKey(ctx, pkey), 1);
+    *server = (struct odd_server){ ctx, SSL_new(ctx), fd };
+    SSL_set_fd(server->ssl, fd);
+    X509_free(x);
+    EVP_PKEY_free(pkey);
+    free(pem);
+    free(key);
+}
+
+static void odd_server_close(struct odd_server *server)
+{
+    SSL_free(server->ssl);
+    close(server->fd);
+    SSL_CTX_free(server->ctx);
+}
+
+static enum wire_result shake_with(struct odd_server *server, struct wire *wire,
+                                   struct tls_session *session)
+{
+    enum wire_result result = WIRE_WANT_READ;
+
+    for (int i = 0; i < 20 && (under_way(result) || SSL_in_init(server->ssl)); i++) {
+        if (under_way(result))
+            result = wire_handshake(wire, session);
+        SSL_accept(server->ssl);
+    }
+    return result;
+}
+
+/* A server of the past: TLS 1.0 and nothing else. */
+static bool old_server_takes(struct fixture *f, enum tls_floor floor)
+{
+    struct tls_context *client = NULL;
+    struct tls_session session = { 0 };
+    struct odd_server server;
+    enum wire_result result;
+    struct wire wire;
+    int fds[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    ssl = SSL_new(ctx);
-    SSL_set_fd(ssl, fds[1]);
+    odd_server_open(&server, f->ca, TLS1_VERSION, fds[1]);
     wire_open(&wire, fds[0]);
     assert_null(tls_client_context_new(f->trust, floor, &client));
     wire_secure_client(&wire, client, MX);
-    for (int i = 0; i < 20 && under_way(result); i++) {
-        result = wire_handshake(&wire, &session);
-        SSL_accept(ssl);
-    }
+    result = shake_with(&server, &wire, &session);
     if (result == WIRE_DONE)
         assert_string_equal(session.version, "TLSv1");
     else
         assert_true(strlen(wire.reason) > 0);
     wire_close(&wire);
     tls_context_free(&client);
-    SSL_free(ssl);
-    close(fds[1]);
-    X509_free(x);
-    EVP_PKEY_free(pkey);
-    SSL_CTX_free(ctx);
-    free(pem);
-    free(key);
+    odd_server_close(&server);
     return result == WIRE_DONE;
+}
+
+/* Who was verified stays who was verified: a second handshake never comes about. */
+static void a_server_may_not_renegotiate(void **state)
+{
+    struct fixture *f = *state;
+    struct tls_context *client = NULL;
+    struct tls_session session = { 0 };
+    struct odd_server server;
+    struct wire wire;
+    char room[64];
+    size_t len;
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    odd_server_open(&server, f->ca, TLS1_2_VERSION, fds[1]);
+    wire_open(&wire, fds[0]);
+    assert_null(tls_client_context_new(f->trust, TLS_FLOOR_OPPORTUNISTIC, &client));
+    wire_secure_client(&wire, client, MX);
+    assert_int_equal(shake_with(&server, &wire, &session), WIRE_DONE);
+    assert_int_equal(SSL_renegotiate(server.ssl), 1);
+    for (int i = 0; i < 10; i++) {
+        SSL_do_handshake(server.ssl);
+        wire_read(&wire, room, sizeof(room), &len);
+        SSL_read(server.ssl, room, sizeof(room));
+    }
+    assert_int_equal(SSL_CTX_sess_accept_good(server.ctx), 1);
+    wire_close(&wire);
+    tls_context_free(&client);
+    odd_server_close(&server);
 }
 
 static void old_versions_are_for_the_legacy_floor_alone(void **state)
@@ -497,6 +557,7 @@ int main(void)
              weak_key_is_refused_where_a_policy_binds),
         TEST("old versions are for the legacy floor alone",
              old_versions_are_for_the_legacy_floor_alone),
+        TEST("a server may not renegotiate", a_server_may_not_renegotiate),
         TEST("trust counts its certificates and passes over a broken one",
              trust_counts_its_certificates),
         TEST("trust in nothing is an error", trust_in_nothing_is_an_error),
