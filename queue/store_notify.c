@@ -225,17 +225,18 @@ static bool is_same_address(const struct address *a, const struct address *b)
     return span_equal_nocase(span_of(a->text), span_of(b->text));
 }
 
-static struct error *tell_postmaster(struct notices *n, struct letter *letter)
+static struct error *tell_postmaster(struct notices *n, const struct letter *letter)
 {
+    struct letter own = *letter;
     struct address postmaster;
 
     if (letter->count == 0 || !find_postmaster(n->settings, &postmaster) ||
         (letter->to && is_same_address(letter->to, &postmaster)) || /* has it already */
         weigh(n, &n->to_postmaster, span_of(postmaster.text)) == NOTICE_WITHHELD)
         return NULL;
-    letter->to = &postmaster;
-    letter->for_postmaster = true;
-    struct error *err = put_letter(n, &n->to_postmaster, letter);
+    own.to = &postmaster;
+    own.for_postmaster = true;
+    struct error *err = put_letter(n, &n->to_postmaster, &own);
     if (!err)
         n->postmaster_copy = n->to_postmaster.id;
     return err;
