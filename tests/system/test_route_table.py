@@ -99,6 +99,17 @@ def test_discarded_mail_is_gone_and_the_log_says_by_which_route(lab, switch):
     assert shown["last_reply"] == "discarded by route void"
 
 
+def test_of_discarded_mail_hears_who_asked_to(switch):
+    with Client() as c:
+        for line in ("EHLO client.sender.test", "MAIL FROM:<ada@nopolicy.test>",
+                     "RCPT TO:<you@void.test> NOTIFY=SUCCESS"):
+            assert c.say(line)[0] == 250
+        assert c.say("DATA")[0] == 354
+        assert c.data(b"Subject: x\r\n\r\nhello\r\n")[0] == 250
+    switch.wait_delivery("you@void.test", "delivered")
+    switch.wait_delivery("ada@nopolicy.test", "delivered")
+
+
 def test_a_route_without_conditions_is_for_all_other_mail(lab, make_relay):
     relay = make_relay(relayhost="[mx.mail-451.test]", routes=(
         route("first", recipients=["a.route.test"]), route("rest", f"[{OTHER}]"))).start()
