@@ -1,5 +1,6 @@
 /*
- * attempt_private - what the parts of an attempt share: attempt.c has its life and the candidates,
+ * attempt_private - what the parts of an attempt share: attempt.c has its life and its connections,
+ * attempt_candidate.c what is found out of a candidate before, attempt_dane.c its TLSA records,
  * attempt_session.c the session and the message, attempt_record.c what is written down of it.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_ATTEMPT_PRIVATE_H
@@ -87,8 +88,10 @@ void attempt_refused(struct attempt *a, struct span words);
 struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, const struct job *job);
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count);
 
-/* Connects to the candidate unless something is against it; true when its addresses are looked up.
- */
+/* --- attempt_candidate.c: a candidate before it is connected to */
+/* Takes the next one; true when something is being looked up for it, then attempt_walk follows. */
+bool attempt_open_candidate(struct attempt *a);
+/* The same once its TLSA records are known, or not wanted. */
 bool attempt_consider(struct attempt *a);
 
 /* --- attempt_dane.c: the candidate's TLSA records, where the route wants DANE */

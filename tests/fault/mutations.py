@@ -286,7 +286,7 @@ MUTATIONS = (
     Mutation(6, "the policy's expiry is not written down", "queue/deliver/lane.c",
              "    job->policy_expires_utc_ms = policy->expires_utc_ms;\n", "",
              (f"{CLI}queue_show_holds_what_was_decided_and_why",)),
-    Mutation(6, "candidates that the policy excludes are left out", "queue/deliver/attempt.c",
+    Mutation(6, "candidates that the policy excludes are left out", "queue/deliver/attempt_candidate.c",
              "    attempt_add_line(a, a->decision.reason);\n    attempt_settle_policy(a, attempt_dane_trouble(a));",
              "    attempt_add_line(a, a->decision.reason);\n    attempt_settle_policy(a, attempt_dane_trouble(a));\n"
              "    a->job->candidate_count--;",
