@@ -36,7 +36,7 @@ static bool has_room(const struct worker_slot *slot)
  */
 static const unsigned share_of[HOP_STANDINGS] = {
     [HOP_KNOWN] = 1,
-    [HOP_NEW] = 16,
+    [HOP_NEW] = 8,
     [HOP_FOUND] = 8,
     [HOP_FAILING] = 16,
 };

@@ -306,7 +306,7 @@ static void hops_that_nothing_good_is_known_of_have_a_part_of_the_room(void **st
     static const struct {
         enum hop_standing standing;
         unsigned jobs;
-    } parts[] = { { HOP_NEW, 62 }, { HOP_FOUND, 125 }, { HOP_FAILING, 62 } };
+    } parts[] = { { HOP_NEW, 125 }, { HOP_FOUND, 125 }, { HOP_FAILING, 62 } };
     struct slot_wish wish = { SPAN("example.net"), HOP_KNOWN, 40 };
     struct worker_slot *owner = slots_choose(&slots, &wish, 1);
     owner->room = 1000;

@@ -1,0 +1,67 @@
+"""What a backlog leaves to others: a flood and other senders, hosts that are down, a full queue, damage."""
+import time
+
+import table
+from client import Client, Message, send
+from services import wait_until
+from test_policy import wait_arrived
+
+FLOOD = 120  # at one message in five seconds on each of 20 connections: half a minute
+
+
+def flood(recipient, count, sender="bulk@flood.test"):
+    body = Message().content
+    with Client() as c:
+        c.ehlo()
+        for n in range(count):
+            for line in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{recipient}>", "DATA"):
+                assert c.say(line)[0] in (250, 354)
+            assert c.data(body.replace(b"Subject:", b"X-Number: %d\r\nSubject:" % n, 1))[0] == 250
+
+
+def mail_from(address):
+    with Client() as c:
+        c.ehlo()
+        return c.say(f"MAIL FROM:<{address}>")
+
+
+def test_a_flood_of_one_sender_delays_nobody_else(lab, make_relay):
+    """Others' mail to the same slow host goes next; the flood's sender has other mail at other hosts."""
+    relay = make_relay(delivery="hold").start()
+    flood("bulk@slow.test", FLOOD)
+    relay.write(delivery="on")
+    relay.reload()
+    relay.wait_event("delivery", rcpt="<bulk@slow.test>")
+    begun = time.monotonic()
+    lone = send("lone@slow.test", sender="ada@sender.test")
+    elsewhere = send("you@nopolicy.test", sender="bulk@flood.test")
+    wait_arrived(lab, elsewhere, 2)
+    wait_arrived(lab, lone, 16)  # a place is free within five seconds, and the host takes five more
+    assert time.monotonic() - begun < 16
+    assert len(relay.queue()) > FLOOD // 4
+
+
+def test_many_hosts_that_are_silent_delay_no_mail_to_others(lab, make_relay):
+    """More of them than a worker has places, and one host that is known to answer."""
+    relay = make_relay(deliver_connections=40).start()
+    wait_arrived(lab, send("you@nopolicy.test"))
+    unused = [f"{table.V4_MX}.{n}" for n in range(205, 245)]
+    assert not set(unused) & set(table.internet_addresses())
+    for address in unused:
+        flood(f"you@[{address}]", 2)
+    for _ in range(3):
+        wait_arrived(lab, send("you@nopolicy.test"), 2)
+    assert len(relay.queue()) > 60
+
+
+def test_beyond_so_many_messages_clients_wait_and_deliveries_go_on(lab, make_relay):
+    relay = make_relay(delivery="hold", queue_messages_max=100).start()
+    flood("you@nopolicy.test", 99)
+    last = send("you@nopolicy.test")
+    wait_until(lambda: mail_from("ada@sender.test")[0] == 452, 5, "the queue to be full")
+    assert "4.3.1 " in mail_from("ada@sender.test")[1]
+    relay.write(delivery="on")
+    relay.reload()
+    wait_arrived(lab, last)
+    wait_until(lambda: relay.events("queue-has-room"), 5, "room")
+    wait_arrived(lab, send("you@nopolicy.test"))
