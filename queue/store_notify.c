@@ -11,13 +11,15 @@
 #include "queue/store_history.h"
 #include "queue/store_rows.h"
 
+enum { TOLD_FIRST = 8 };
+
 struct telling {
     struct store_txn *txn;
     uint64_t id;
     const Queue__MessageRecord *message;
     enum notify_audience audience;
     struct notify_recipient *told;
-    size_t count, most;
+    size_t count, room, most;
     size_t strangers; /* of whom a stranger would have been told */
 };
 
@@ -33,11 +35,24 @@ void notices_begin(struct notices *n, struct store_txn *txn, uint64_t id,
 
     *t = (struct telling){ .txn = txn, .id = id, .message = message, .most = most };
     t->audience = notify_audience(message);
-    t->told = arena_take(txn->arena, (most + 1) * sizeof(*t->told));
     n->telling = t;
     n->notification = n->postmaster_copy = 0;
     n->untold = TOLD;
     n->action = ACTION_EXPANDED;
+}
+
+/* Most operations tell nobody of anything: room is made when it is needed. */
+static struct notify_recipient *next_told(struct telling *t)
+{
+    if (t->count == t->room) {
+        size_t room = t->room == 0 ? TOLD_FIRST : 2 * t->room;
+        struct notify_recipient *told = arena_take(t->txn->arena, room * sizeof(*told));
+        if (t->count > 0)
+            memcpy(told, t->told, t->count * sizeof(*told));
+        t->told = told;
+        t->room = room;
+    }
+    return &t->told[t->count++];
 }
 
 void notices_add(struct notices *n, const struct notify_recipient *told)
@@ -52,7 +67,7 @@ void notices_add(struct notices *n, const struct notify_recipient *told)
         n->untold = UNTOLD_STRANGER;
         t->strangers++;
     } else {
-        t->told[t->count++] = *told;
+        *next_told(t) = *told;
     }
     if (told->action < n->action)
         n->action = told->action;

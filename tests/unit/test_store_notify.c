@@ -287,6 +287,21 @@ static void delayed_recipients_of_a_message_come_in_one_notification(void **stat
     assert_true(says(deferred(id, 3).notification, "bob3@example.net"));
 }
 
+static void as_many_as_there_are_are_told_of(void **state)
+{
+    char address[32];
+    (void)state;
+    uint64_t id = a_message(100, 0);
+    for (uint32_t i = 1; i < 100; i++)
+        deferred(id, i);
+    five_hours_pass();
+    uint64_t told = deferred(id, 0).notification;
+    for (int i = 0; i < 100; i++) {
+        snprintf(address, sizeof(address), "rfc822; bob%d@example.net\r\n", i);
+        assert_true(says(told, address));
+    }
+}
+
 static void machines_and_lists_hear_of_delays_when_they_ask(void **state)
 {
     static const struct span content = { "Auto-Submitted: auto-generated\r\n\r\nx\r\n", 37 };
@@ -761,6 +776,7 @@ int main(void)
         TEST("NOTIFY decides about delays (RFC 3461 s.5.2.5)", notify_decides_about_delays),
         TEST("the delayed recipients of a message come in one notification",
              delayed_recipients_of_a_message_come_in_one_notification),
+        TEST("as many are told of as there are", as_many_as_there_are_are_told_of),
         TEST("machines and lists hear of delays when they ask, of failures always",
              machines_and_lists_hear_of_delays_when_they_ask),
         TEST("waiting for a policy is no delay to tell of",
