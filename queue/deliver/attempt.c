@@ -1,7 +1,6 @@
 #include "queue/deliver/attempt_private.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"

@@ -1,7 +1,8 @@
 /*
- * attempt_private - what the parts of an attempt share: attempt.c has its life and its connections,
- * attempt_candidate.c what is found out of a candidate before, attempt_dane.c its TLSA records,
- * attempt_session.c the session and the message, attempt_record.c what is written down of it.
+ * attempt_private - what the parts of an attempt share: attempt.c has its life, the way from one
+ * candidate to the next, and the connecting; attempt_candidate.c what comes before connecting to
+ * one; attempt_dane.c its TLSA records; attempt_session.c the session and the message;
+ * attempt_record.c what is written down of it.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_ATTEMPT_PRIVATE_H
 #define WAXSEAL_QUEUE_DELIVER_ATTEMPT_PRIVATE_H
@@ -84,14 +85,14 @@ void attempt_walk(struct attempt *a);
 bool attempt_may_connect(const struct attempt *a);
 /* The candidate takes no connection now. */
 void attempt_refused(struct attempt *a, struct span words);
-/* What is known of a candidate, and what the job wants, before connecting. */
-struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, const struct job *job);
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count);
 
-/* --- attempt_candidate.c: a candidate before it is connected to */
-/* Takes the next one; true when something is being looked up for it, then attempt_walk follows. */
+/* --- attempt_candidate.c: whether the next candidate may be used, and its addresses */
+/* What is known of a candidate, and what the job wants, before connecting. */
+struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, const struct job *job);
+/* Takes the next one; true when something is being looked up, and attempt_walk follows. */
 bool attempt_open_candidate(struct attempt *a);
-/* The same once its TLSA records are known, or not wanted. */
+/* Looks for its addresses unless something is against it; true when they are looked up. */
 bool attempt_consider(struct attempt *a);
 
 /* --- attempt_dane.c: the candidate's TLSA records, where the route wants DANE */
