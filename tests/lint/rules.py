@@ -2,8 +2,7 @@
 """Do the tests exist that the rule tables name, and does every line of the checklists stand there, in order?
 
 The checklists' lines are numbered; RULES says which numbers there are.  A page's table has a row for each of them:
-what we do, and the test that shows it, or the reason why there is none.  While a table is being filled its prefix
-stands in UNFINISHED: whoever has filled it takes it out.
+what we do, and the test that shows it, or the reason why there is none.
 """
 import os
 import re
@@ -17,7 +16,6 @@ RULES = {
     "MSG": "1-4 10-16 20-24 30-32 35-36 40-43 50-59 65-67 75-78",
     "DNS": "1-8 10-17 20-28 30-34 40-54 60-63 70-75 80-82",
 }
-UNFINISHED = ()
 KINDS = ("dialogue", "unit", "system", "fault", "fuzz")
 PLACES = {
     "dialogue": ("tests/dialogue/smtpd-{}.smtp", "tests/dialogue/{}.smtp"),
@@ -75,9 +73,8 @@ def misplaced(lines, prefix):
             yield number, f"{prefix}-{rules[0]} stands behind {prefix}-{last}"
         last = rules[0] if rules else last
         seen.update(rules)
-    if prefix not in UNFINISHED:
-        for rule in sorted(set(demanded(prefix)) - seen):
-            yield len(lines), f"{prefix}-{rule} has no row"
+    for rule in sorted(set(demanded(prefix)) - seen):
+        yield len(lines), f"{prefix}-{rule} has no row"
 
 
 def main():
