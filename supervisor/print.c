@@ -37,6 +37,11 @@ static size_t print_first(struct span text, size_t most, FILE *out)
 {
     size_t width = 0;
 
+    if (text.len <= most && span_is_printable(text)) { /* most are */
+        if (out)
+            fwrite(text.data, 1, text.len, out);
+        return text.len;
+    }
     while (text.len > 0) {
         size_t len = utf8_character(text);
         struct span character = span_first(text, len > 0 ? len : 1);

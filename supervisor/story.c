@@ -142,7 +142,7 @@ static void tell_why(const struct json *event, FILE *out)
 {
     const struct json *decision = json_get(event, "decision");
 
-    if (json_kind_of(decision) == JSON_KIND_OBJECT) {
+    if (decision && json_kind_of(decision) == JSON_KIND_OBJECT) {
         tell_policy(decision, out);
         tell_candidates(decision, out);
     }

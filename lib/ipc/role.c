@@ -506,8 +506,8 @@ struct span role_request_argument(const struct role_request *request, const char
 {
     for (size_t i = 0; i < request->message->n_arguments; i++) {
         const Ipc__Argument *argument = request->message->arguments[i];
-        if (span_equal(span_of_bytes(argument->name), span_of(name)))
-            return span_of_bytes(argument->value);
+        if (span_equal(span_of_bytes(argument->name), span_of(name))) /* which may be empty */
+            return argument->value.len > 0 ? span_of_bytes(argument->value) : SPAN("");
     }
     return (struct span){ NULL, 0 };
 }

@@ -742,6 +742,41 @@ static void requests_that_make_no_sense_get_a_sentence(void **state)
     assert_true(rig.answer_failed);
 }
 
+static void hostile_requests_change_nothing_and_get_a_sentence(void **state)
+{
+    static const struct {
+        const char *verb, *name, *value;
+    } requests[] = {
+        { "queue hold", "nothing", "given" },
+        { "queue remove", "older", "-1h" },
+        { "queue bounce", "all", "yes" },
+        { "queue reroute", "all", "yes" },
+        { "queue remove", "id", "0" },
+        { "queue retry", "state", "\x1b[2J" },
+        { "queue count", "sender", "" },
+        { "queue list", "younger", "9999999999999d" },
+        { "queue suspend", "hop", "example.net" },
+        { "queue suspend", "hop", "a\nb" },
+        { "queue resume", "hop", "example.net" },
+        { "queue resume", "hop", "route:../x" },
+        { "queue trace", "id", "../../etc" },
+        { "queue release", "id", "ffffffffffffffff" },
+    };
+    char huge[4096];
+
+    (void)state;
+    send_and_wait(100);
+    memset(huge, '*', sizeof(huge) - 1);
+    huge[sizeof(huge) - 1] = '\0';
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        rig_ask(&rig, requests[i].verb, requests[i].name, requests[i].value);
+        assert_true(rig.answer_failed);
+    }
+    rig_ask(&rig, "queue remove", "sender", huge);
+    assert_true(rig.answer_failed);
+    assert_row_count(1);
+}
+
 static void a_list_comes_in_pages(void **state)
 {
     (void)state;
@@ -818,6 +853,8 @@ int main(void)
              a_second_queue_on_the_same_folder_waits_for_the_lock),
         TEST("requests that make no sense get a sentence",
              requests_that_make_no_sense_get_a_sentence),
+        TEST("hostile requests change nothing and get a sentence",
+             hostile_requests_change_nothing_and_get_a_sentence),
         TEST("a list comes in pages, or whole", a_list_comes_in_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,157 @@
+#include "tests/support/test.h"
+
+#include "supervisor/story.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/memory.h"
+
+static char *story;
+
+static const char *told(const char *trace)
+{
+    struct json *value = NULL;
+    size_t size = 0;
+    struct error *err = json_parse(span_of(trace), &value);
+
+    assert_null(err);
+    free(story);
+    FILE *out = open_memstream(&story, &size);
+    story_tell(value, out);
+    fclose(out);
+    json_free(&value);
+    return story;
+}
+
+static void assert_tells(const char *trace, const char *words)
+{
+    if (!strstr(told(trace), words))
+        fail_msg("\"%s\" is not in:\n%s", words, story);
+}
+
+/* A recipient in a state, with more members. */
+static const char *waits(const char *state, const char *more)
+{
+    static char text[1024];
+
+    snprintf(text, sizeof(text),
+             "{\"id\":\"3f9c21\",\"sender\":\"ada@sender.test\",\"size\":10,\"held\":{\"reason\":"
+             "\"odd\"},"
+             "\"recipients\":[{\"recipient\":\"bob@example.net\",\"next_hop\":\"example.net\","
+             "\"state\":\"%s\",\"next_try\":\"2026-01-30T10:05:00Z\"%s}]}",
+             state, more);
+    return text;
+}
+
+static void the_beginning_says_who_handed_it_in_and_how(void **state)
+{
+    (void)state;
+    const char *trace = "{\"id\":\"3f\",\"sender\":\"ada@sender.test\",\"size\":12,"
+                        "\"accepted\":\"2026-01-30T10:00:00Z\",\"client_address\":\"192.0.2.7\","
+                        "\"client_name\":\"app\",\"listener\":\"submission\",\"user\":\"ada\","
+                        "\"tls\":\"TLSv1.3 X\",\"requiretls\":true,\"recipients\":[]}";
+    assert_tells(trace, "Message 3f from <ada@sender.test>, 12 bytes");
+    assert_tells(trace, "2026-01-30T10:00:00Z  accepted from [192.0.2.7] (app) on listener "
+                        "submission, logged in as ada, over TLSv1.3 X; its sender asks for TLS");
+    assert_tells("{\"id\":\"3f\",\"client_address\":\"192.0.2.7\"}", "from <>");
+    assert_tells("{\"id\":\"3f\",\"client_address\":\"192.0.2.7\"}", ", in clear");
+    assert_tells("{\"id\":\"3f\",\"notification\":true}", "made here");
+}
+
+static void an_attempt_says_why_it_went_so(void **state)
+{
+    (void)state;
+    const char *trace = waits(
+        "deferred",
+        ",\"events\":[{\"at\":\"T1\",\"event\":\"attempt\",\"attempt\":2,\"next_hop\":\"example."
+        "net\","
+        "\"result\":\"deferred\",\"status\":\"4.7.5\",\"reply\":\"451 a\\nb\",\"remote\":true,"
+        "\"next_try\":\"T2\",\"decision\":{\"policy\":\"sts enforce\",\"policy_id\":\"7\","
+        "\"route\":\"r\",\"candidates\":[{\"mx\":\"mx1\",\"address\":\"192.0.2.1\","
+        "\"verdict\":\"certificate expired\",\"tls_version\":\"TLSv1.3\",\"tls\":\"encrypted\","
+        "\"resumed\":true,\"auth\":\"PLAIN\",\"certificate\":\"CN=mx1\"}]}}]");
+    assert_tells(trace, "T1  attempt 2 at example.net: deferred (4.7.5)");
+    assert_tells(trace, "policy: sts enforce, id 7; route r");
+    assert_tells(trace, "mx1 [192.0.2.1]: certificate expired; TLSv1.3, resumed (encrypted); "
+                        "logged in by PLAIN");
+    assert_tells(trace, "certificate: CN=mx1");
+    assert_tells(trace, "they said: 451 a\n");
+    assert_tells(trace, "to be tried again at T2");
+    assert_tells(trace, "it is their turn");
+}
+
+static void each_state_says_whose_turn_it_is_and_what_helps(void **state)
+{
+    static const struct {
+        const char *state, *more, *words;
+    } rows[] = {
+        { "queued", "", "it was not tried yet at 2026-01-30T10:05:00Z" },
+        { "deferred", "", "we could not hand it over, and try again" },
+        { "deferred", "", "to try it now: waxseal queue retry 3f9c21" },
+        { "deferred", ",\"hop_state\":\"resting\",\"rests_until\":\"T9\"", "rests until T9" },
+        { "waits for policy", "", "we do not know yet what policy example.net has" },
+        { "held", "", "waxseal queue release 3f9c21" },
+        { "held", "", "somebody releases it: odd" },
+        { "suspended", ",\"suspended_until\":\"resumed\",\"suspended_reason\":\"x\"",
+          "is suspended until resumed: x" },
+        { "suspended", "", "waxseal queue resume example.net" },
+        { "delivering", "", "it is being delivered" },
+        { "delivered", "", "which answers for it from here on" },
+        { "failed", "", "it has ended; the reply above" },
+        { "removed", "", "nobody was told" },
+        { "damaged", "", "waxseal queue salvage" },
+        { "deferred", ",\"attempts_not_kept\":3", "of 3 more attempts nothing is kept" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_tells(waits(rows[i].state, rows[i].more), rows[i].words);
+}
+
+static void what_else_happened_has_its_line(void **state)
+{
+    (void)state;
+    const char *trace =
+        waits("failed",
+              ",\"events\":[{\"at\":\"T1\",\"event\":\"operator\",\"action\":\"hold\",\"by\":7,"
+              "\"words\":\"odd\"},{\"at\":\"T2\",\"event\":\"notification\",\"kind\":\"failed\","
+              "\"id\":\"40\"},{\"at\":\"T3\",\"event\":\"end\",\"state\":\"failed\","
+              "\"action\":\"bounce\",\"by\":7,\"reply\":\"no\"},"
+              "{\"at\":\"T4\",\"event\":\"attempt\",\"result\":\"policy unknown\"},"
+              "{\"at\":\"T5\",\"event\":\"end\",\"state\":\"failed\",\"attempt\":4}]");
+    assert_tells(trace, "T1  the operator with uid 7 said: hold, odd");
+    assert_tells(trace, "T2  its sender was told (failed), by message 40");
+    assert_tells(trace, "T3  failed by the operator with uid 7");
+    assert_tells(trace, "because: no");
+    assert_tells(trace, "T4  no attempt yet: policy unknown");
+    assert_tells(trace, "T5  failed at attempt 4");
+}
+
+static void what_comes_from_outside_cannot_speak_to_the_terminal(void **state)
+{
+    (void)state;
+    assert_tells("{\"id\":\"3f\",\"client_name\":\"a\\u001b[2Jb\"}", "(a\\x1b[2Jb)");
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, NULL, NULL, NULL                                                          \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST("the beginning says who handed it in, and how",
+             the_beginning_says_who_handed_it_in_and_how),
+        TEST("an attempt says why it went so", an_attempt_says_why_it_went_so),
+        TEST("each state says whose turn it is and what helps",
+             each_state_says_whose_turn_it_is_and_what_helps),
+        TEST("what else happened has its line", what_else_happened_has_its_line),
+        TEST("what comes from outside cannot speak to the terminal",
+             what_comes_from_outside_cannot_speak_to_the_terminal),
+    };
+    int status = cmocka_run_group_tests(tests, NULL, NULL);
+    free(story);
+    return status;
+}
