@@ -87,7 +87,7 @@ Ipc__Outcome *routes_outcome(const struct route_settings *route, const struct le
     Ipc__Outcome outcome = IPC__OUTCOME__INIT;
     Ipc__Decision decision = IPC__DECISION__INIT;
     Ipc__Result *results = memory_new_array(lease->count, sizeof(*results));
-    Ipc__Result **pointers = memory_new_array(lease->count, sizeof(*pointers));
+    Ipc__Result **pointers = memory_new_array(lease->count, sizeof(Ipc__Result *));
 
     snprintf(discarded, sizeof(discarded), "discarded by route %s", route->name);
     for (unsigned i = 0; i < lease->count; i++) {

@@ -530,7 +530,7 @@ bool settings_load(const char *path, struct settings *out, struct settings_error
     struct buf text;
     int errnum;
 
-    buf_init(&text, SETTINGS_TEXT_MAX);
+    buf_init(&text, SETTINGS_FILE_MAX);
     errnum = read_path(path, &text);
     if (errnum != 0)
         settings_errors_add(errors, path, 0, "cannot be read: %s", strerrordesc_np(errnum));
@@ -547,7 +547,7 @@ unsigned settings_find_line(const char *path, const char *group, unsigned entry,
     unsigned line = 0;
     struct buf text;
 
-    buf_init(&text, SETTINGS_TEXT_MAX);
+    buf_init(&text, SETTINGS_FILE_MAX);
     settings_errors_init(&errors);
     if (read_path(path, &text) == 0) {
         tree = tree_parse(buf_span(&text), path, &errors);

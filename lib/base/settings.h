@@ -65,7 +65,8 @@ enum {
     SETTINGS_ROUTE_SOURCES_MAX = 8, /* the same */
     SETTINGS_NAMES_SIZE = 1024,     /* of all names of one list together */
     SETTINGS_ROUTE_TEXT_SIZE = 256,
-    SETTINGS_TEXT_MAX = 1024 * 1024, /* a configuration that is longer is refused */
+    SETTINGS_FILE_MAX = 512 * 1024,  /* a configuration that is longer is refused */
+    SETTINGS_TEXT_MAX = 1000 * 1024, /* what any such becomes, with all defaults; fits in a frame */
 };
 
 struct network_list {

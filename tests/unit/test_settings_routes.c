@@ -1,5 +1,6 @@
 #include "lib/base/settings.h"
 
+#include "lib/base/limits.h"
 #include "lib/base/memory.h"
 #include "tests/support/test.h"
 
@@ -297,6 +298,34 @@ static void lists_end_at_their_room(void **state)
     buf_clear(&text);
 }
 
+/* Of the longest file, in the shortest writing, with as many routes as there can be. */
+static void any_file_can_be_handed_on_with_all_its_defaults(void **state)
+{
+    struct buf file, written;
+
+    (void)state;
+    buf_init(&file, SETTINGS_FILE_MAX);
+    ensure(buf_append(&file, SPAN("routes=(")));
+    for (int i = 0; i < SETTINGS_ROUTES_MAX; i++) {
+        ensure(buf_printf(&file, "%s{name=\"r%d\";next-hop=\"mx\";recipients=[\"a\"",
+                          i > 0 ? "," : "", i));
+        for (int n = 0; n < 980; n++)
+            ensure(buf_append(&file, SPAN(",\"b\"")));
+        ensure(buf_append(&file, SPAN("];}")));
+    }
+    ensure(buf_append(&file, SPAN(");")));
+    assert_true(buf_len(&file) > SETTINGS_FILE_MAX * 95 / 100);
+    char *text = memory_copy_span(buf_span(&file));
+    struct settings *s = settings_of(text);
+    buf_init(&written, SETTINGS_TEXT_MAX);
+    settings_write(s, &written);
+    assert_true(buf_len(&written) < FRAME_MESSAGE_MAX - 16 * 1024);
+    buf_clear(&written);
+    buf_clear(&file);
+    free(text);
+    free(s);
+}
+
 static void assert_edge(const char *routes, bool is_fine)
 {
     char text[1024];
@@ -372,6 +401,8 @@ int main(void)
              members_that_do_not_fit_each_other_are_refused),
         TEST("a rate is a number and a time", rates_are_a_number_and_a_time),
         TEST("lists of a route, and routes, end at their room", lists_end_at_their_room),
+        TEST("any file can be handed on with all its defaults written out",
+             any_file_can_be_handed_on_with_all_its_defaults),
         TEST("our own domains need a route or a relayhost",
              own_domains_need_a_route_or_a_relayhost),
         TEST("the line of a route's member is found", the_line_of_a_routes_member_is_found),
