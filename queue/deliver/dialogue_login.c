@@ -64,10 +64,8 @@ void say_login(struct dialogue *d)
     struct span said = login_line(d->login);
     char line[SMTP_AUTH_LINE_MAX];
 
-    ensure(said.len + 2 <= sizeof(line));
-    if (said.len > 0) /* a line may be empty */
-        memcpy(line, said.data, said.len);
-    memcpy(line + said.len, "\r\n", 2);
+    ensure(span_to_string(said, line, sizeof(line) - 2));
+    memcpy(line + said.len, "\r\n", 3);
     stream_write_secret(d->stream, (struct span){ line, said.len + 2 });
     crypto_cleanse(line, said.len);
     d->owed++;

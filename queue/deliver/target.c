@@ -210,6 +210,7 @@ static unsigned draw_target(const struct target *targets, unsigned count, const 
     for (i = 0; i < count; i++)
         if (!taken[i] && (!least || targets[i].priority < least->priority))
             least = &targets[i];
+    ensure(least);
     for (i = 0; i < count; i++)
         if (!taken[i] && targets[i].priority == least->priority)
             sum += share_of(&targets[i]);
