@@ -72,7 +72,10 @@ def test_a_real_server_takes_mail_of_who_logs_in(lab, hops, secrets):
     for name in ("submit", "sealed", "other"):
         message = mail(name)
         assert message.body.replace(b"\r\n", b"\n") in exim.wait_for(message.id.encode())
-        relay.wait_delivery(f"you@{name}.hops.test", "delivered")
+        event = relay.wait_delivery(f"you@{name}.hops.test", "delivered")
+        assert event["route"] == name
+        told = relay.cli("trace", event["qid"], "--json").stdout
+        assert f'"{name}"' in told and ('"LOGIN"' if name == "sealed" else '"PLAIN"') in told, told
     log = exim.log()
     assert f"A=plain:{table.USER}" in log and f"A=login:{table.USER}" in log
     assert "A=plain:bob" in log, "his mail did not go over ada's session"

@@ -196,6 +196,12 @@ static void check_decision(const Ipc__Decision *decision)
     assert_text(candidate->cipher, "TLS_AES_256_GCM_SHA384");
     assert_text(candidate->certificate, "subject CN=mx.example.net");
     assert_text(candidate->reply, "250 ok");
+    assert_text(candidate->group, "x25519");
+    assert_text(candidate->auth, "PLAIN");
+    assert_text(candidate->next_hop, "relay.example.net");
+    assert_int_equal(candidate->certificate_expires_utc_ms, 10);
+    assert_true(candidate->resumed);
+    assert_text(decision->route, "partner");
 }
 
 static void check_outcome(void *ctx, const Ipc__Outcome *outcome)
@@ -232,11 +238,17 @@ static void outcome_says_all_to_the_queue(void **state)
         .cipher = "TLS_AES_256_GCM_SHA384",
         .certificate = "subject CN=mx.example.net",
         .reply = "250 ok",
+        .group = "x25519",
+        .auth = "PLAIN",
+        .next_hop = "relay.example.net",
+        .certificate_expires_utc_ms = 10,
+        .resumed = true,
     };
     job->at_utc_ms = 5;
     job->took_ms = 6;
     job->policy = "sts enforce";
     job->policy_id = "A1";
+    job->route = "partner";
     job->policy_expires_utc_ms = 9;
     job->hop_failed = true;
     job_outcome(job, check_outcome, &called);
