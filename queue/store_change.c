@@ -127,13 +127,10 @@ static struct error *reroute(const struct change *change, struct store_txn *txn,
     Queue__MessageRecord *message = NULL;
     struct error *err = message_get(txn, at.id, &message);
 
-    if (!err && !message)
-        err = error_new(ERROR_LOCAL, "a recipient's message is not there");
-    if (!err &&
-        !override_name(change, span_of_bytes(recipient->recipient->forward_path->domain), name))
-        err = error_new(ERROR_LOCAL, "a next hop's name is too long");
-    if (err)
-        return err;
+    if (err || !message)
+        return err ? err : error_new(ERROR_LOCAL, "a recipient's message is not there");
+    if (!override_name(change, span_of_bytes(recipient->recipient->forward_path->domain), name))
+        return error_new(ERROR_LOCAL, "a next hop's name is too long");
     recipient->override_hop = bytes_of_span(span_of(name));
     struct routing_facts facts = routes_facts(message->envelope, recipient);
     schedule_route(txn->schedule, &facts, &routing);
@@ -151,10 +148,9 @@ static struct error *remove_one(const struct change *change, struct store_txn *t
     Ipc__Result result = IPC__RESULT__INIT;
     struct error *err = message_get(txn, at.id, &message);
 
-    if (!err && !message)
-        err = error_new(ERROR_LOCAL, "a recipient's message is not there");
-    if (!err)
-        err = recipient_remove(txn, at.id, at.number, recipient);
+    if (err || !message)
+        return err ? err : error_new(ERROR_LOCAL, "a recipient's message is not there");
+    err = recipient_remove(txn, at.id, at.number, recipient);
     if (!err && recipient->held)
         err = forget_held(txn, at.id);
     if (err)

@@ -259,12 +259,14 @@ static bool parse_time(const char *text, int64_t *out_utc_ms)
     return false;
 }
 
-static struct error *change_hop(struct asking *asking)
+static struct error *change_hop(const struct invocation *i, const char *run_dir)
 {
-    const struct invocation *i = asking->invocation;
     const char *until = command_value(i, "--until");
     char number[NUMBER_SIZE];
     struct client_argument more = { "until", NULL };
+    const struct asking asking = {
+        .invocation = i, .run_dir = run_dir, .more = &more, .more_count = 1
+    };
     struct json *result = NULL;
     int64_t until_ms;
 
@@ -274,9 +276,7 @@ static struct error *change_hop(struct asking *asking)
         snprintf(number, sizeof(number), "%" PRId64, until_ms);
         more.value = number;
     }
-    asking->more = &more;
-    asking->more_count = 1;
-    struct error *err = asking_json(asking, &result);
+    struct error *err = asking_json(&asking, &result);
     if (!err && i->json)
         print_json(result, stdout);
     else if (!err)
@@ -288,11 +288,10 @@ static struct error *change_hop(struct asking *asking)
 int queue_run_hop(const struct invocation *i)
 {
     char run_dir[SETTINGS_PATH_SIZE];
-    struct asking asking = { .invocation = i, .run_dir = run_dir };
 
     if ((i->command->options & OPTION_REASON) && !command_value(i, "--reason")) {
         fputs("waxseal: say why: --reason TEXT\n", stderr);
         return EXIT_WRONG_USAGE;
     }
-    return asking_run_dir(i, run_dir) ? asking_tell(change_hop(&asking)) : EXIT_FAILED;
+    return asking_run_dir(i, run_dir) ? asking_tell(change_hop(i, run_dir)) : EXIT_FAILED;
 }

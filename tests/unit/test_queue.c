@@ -11,6 +11,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/json.h"
+#include "lib/ipc/supervisor.pb-c.h"
 #include "lib/base/log.h"
 #include "lib/ipc/envelope_codec.h"
 #include "lib/ipc/role.h"
@@ -777,6 +778,33 @@ static void hostile_requests_change_nothing_and_get_a_sentence(void **state)
     assert_row_count(1);
 }
 
+static void a_change_whose_asker_went_away_goes_no_further(void **state)
+{
+    (void)state;
+    Ipc__ControlRequest request = IPC__CONTROL_REQUEST__INIT;
+    Ipc__ControlGone gone = IPC__CONTROL_GONE__INIT;
+    Ipc__Argument all = IPC__ARGUMENT__INIT;
+    Ipc__Argument *arguments[] = { &all };
+    send_and_wait(100);
+    rig_ask(&rig, "queue hold", "all", "yes");
+    assert_false(rig.answer_failed);
+    request.id = gone.id = 4711;
+    request.verb = bytes_of_span(SPAN("queue release"));
+    request.arguments = arguments;
+    request.n_arguments = 1;
+    all.name = bytes_of_span(SPAN("all"));
+    all.value = bytes_of_span(SPAN("yes"));
+    channel_send(rig.supervisor, FRAME_CONTROL_REQUEST, &request.base, (struct span){ NULL, 0 });
+    channel_send(rig.supervisor, FRAME_CONTROL_GONE, &gone.base, (struct span){ NULL, 0 });
+    rig_idle(&rig, 200);
+    assert_non_null(memmem(rig_ask(&rig, "queue list", NULL, "").data, buf_len(&rig.answer),
+                           "\"state\":\"held\"", 14));
+    rig_ask(&rig, "queue release", "all", "yes"); /* the next one has its turn */
+    assert_false(rig.answer_failed);
+    assert_null(memmem(rig_ask(&rig, "queue list", NULL, "").data, buf_len(&rig.answer),
+                       "\"state\":\"held\"", 14));
+}
+
 static void a_list_comes_in_pages(void **state)
 {
     (void)state;
@@ -853,6 +881,8 @@ int main(void)
              a_second_queue_on_the_same_folder_waits_for_the_lock),
         TEST("requests that make no sense get a sentence",
              requests_that_make_no_sense_get_a_sentence),
+        TEST("a change whose asker went away goes no further",
+             a_change_whose_asker_went_away_goes_no_further),
         TEST("hostile requests change nothing and get a sentence",
              hostile_requests_change_nothing_and_get_a_sentence),
         TEST("a list comes in pages, or whole", a_list_comes_in_pages),

@@ -200,6 +200,51 @@ static void a_change_that_is_applied_again_is_made_once(void **state)
     free(change);
 }
 
+static void reroute(uint64_t id, const char *hop, bool has_domain)
+{
+    struct change *change = memory_new(sizeof(*change));
+
+    change->kind = CHANGE_REROUTE;
+    change->act = (struct history_act){ "reroute", 7, span_of(hop) };
+    change->hop = span_of(hop);
+    change->hop_has_domain = has_domain;
+    change->places[change->count++] = (struct row_place){ id, 0 };
+    change_prepare(change);
+    assert_int_equal(store_rig_commit(&rig, &change->operation), OPERATION_COMMITTED);
+    assert_int_equal(change->changed, 1);
+    change_clear(change);
+    free(change);
+}
+
+static void assert_hop(uint64_t id, const char *hop)
+{
+    Queue__RecipientRecord *recipient = recipient_of(id);
+
+    assert_true(span_equal(span_of_bytes(recipient->next_hop), span_of(hop)));
+    queue__recipient_record__free_unpacked(recipient, NULL);
+}
+
+static void mail_goes_another_way_and_back(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    settle_as(id, IPC__RESULT_KIND__DEFERRED, "4.2.1");
+    reroute(id, "to:[192.0.2.1]:25", false);
+    assert_hop(id, "to:[192.0.2.1]:25");
+    Queue__RecipientRecord *recipient = recipient_of(id);
+    assert_true(recipient->due_utc_ms <= clock_utc_ms() + SECOND_MS);
+    queue__recipient_record__free_unpacked(recipient, NULL);
+    reroute(id, "", false);
+    assert_hop(id, "example.net");
+    assert_int_equal(store_rig_count(&rig, TABLE_HOP), 1);
+    reroute(id, "route:gone", true); /* a route that is not there: as the routes say */
+    assert_hop(id, "example.net");
+    store_rig_change(&rig, CHANGE_HOLD, id);
+    reroute(id, "to:[192.0.2.1]:25", false);
+    assert_true(is_held(id)); /* it is so when it is released */
+    assert_hop(id, "example.net");
+}
+
 /* ---- next hops --------------------------------------------------------------------------------
  */
 
@@ -411,6 +456,7 @@ int main(void)
         TEST("a removal tells nobody", a_removal_tells_nobody),
         TEST("a change that is applied again is made once",
              a_change_that_is_applied_again_is_made_once),
+        TEST("mail goes another way, and back", mail_goes_another_way_and_back),
         TEST("a suspension holds the wake row and survives a restart",
              a_suspension_holds_the_wake_row_and_survives_a_restart),
         TEST("a hop without mail is suspended, too, and its row goes when that ends",
