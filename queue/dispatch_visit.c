@@ -11,7 +11,7 @@
 enum {
     TRIAL_JOBS = 2,          /* of a hop that nothing is known of and that has new mail */
     JOBS_PER_VISIT = 16,     /* of one hop, before the next has its turn */
-    JOBS_PER_CONNECTION = 2, /* so that a worker can pipeline */
+    JOBS_PER_CONNECTION = 3, /* one on its way, one behind it, one that waits */
 };
 
 /* ---- what its route says of a hop ----------------------------------------------------------- */

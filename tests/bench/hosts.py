@@ -115,9 +115,10 @@ class Hosts:
                 await reader.read()
             elif kind == KINDS["drip"]:
                 self.held.add(writer)
-                for octet in b"220-" + b"x" * 100000:
-                    writer.write(bytes([octet]))
+                writer.write(b"220-")
+                while not writer.transport.is_closing() and not reader.at_eof():
                     await asyncio.sleep(1)
+                    writer.write(b"x")
             else:
                 await self.serve(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
