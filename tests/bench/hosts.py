@@ -325,7 +325,7 @@ def main():
     parser.add_argument("--messages", type=int, default=4000, help="limit: to the host")
     parser.add_argument("--hosts", type=int, default=1000, help="silent: of each kind")
     parser.add_argument("--seconds", type=int, default=240, help="silent: of healthy mail")
-    parser.add_argument("--settle", type=int, default=180, help="silent: until new domains count")
+    parser.add_argument("--settle", type=int, default=60, help="silent: until new domains count")
     arguments = parser.parse_args()
     run = run_limit if arguments.what == "limit" else run_silent
     sys.exit(0 if asyncio.run(run(os.path.abspath(arguments.binary), arguments)) else 1)

@@ -11,6 +11,7 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/frames.h"
 #include "lib/ipc/role.h"
+#include "lib/ipc/supervisor.pb-c.h"
 
 enum { WORKERS = 2, NUMBERS_MAX = 64 };
 
@@ -303,6 +304,16 @@ static void what_workers_hold_counts_for_the_next_queue(void **state)
     assert_true(is_granted(1, 1));
 }
 
+static void end_queue(void)
+{
+    Ipc__Drain drain = IPC__DRAIN__INIT;
+    rig_idle(&rig, 50);
+    drain.wait_ms = SECOND_MS;
+    channel_send(rig.supervisor, FRAME_DRAIN, &drain.base, nothing);
+    rig_idle(&rig, 300);
+    assert_int_equal(rig_wait_end(&rig), ROLE_EXIT_DONE);
+}
+
 static int64_t number_of(const char *name, const char *key)
 {
     struct json *rows;
@@ -318,8 +329,7 @@ static void what_was_learned_outlives_the_queue(void **state)
 {
     (void)state;
     learn_five();
-    rig_idle(&rig, 11 * SECOND_MS);
-    rig_kill(&rig);
+    end_queue();
     rig_start(&rig, settings);
     assert_int_equal(number_of("mx.example.net", "limit"), 5);
     attach(0, 100, NULL, 0);
@@ -328,8 +338,7 @@ static void what_was_learned_outlives_the_queue(void **state)
     assert_int_equal(number_of("mx.example.net", "limit"), 5);
     rig_ask(&rig, "hosts forget", "host", "mx.example.net");
     assert_false(rig.answer_failed);
-    rig_idle(&rig, 100);
-    rig_kill(&rig);
+    end_queue();
     rig_start(&rig, settings);
     assert_int_equal(number_of("mx.example.net", "limit"), -1);
 }
