@@ -797,12 +797,11 @@ static void a_change_whose_asker_went_away_goes_no_further(void **state)
     channel_send(rig.supervisor, FRAME_CONTROL_REQUEST, &request.base, (struct span){ NULL, 0 });
     channel_send(rig.supervisor, FRAME_CONTROL_GONE, &gone.base, (struct span){ NULL, 0 });
     rig_idle(&rig, 200);
-    assert_non_null(memmem(rig_ask(&rig, "queue list", NULL, "").data, buf_len(&rig.answer),
-                           "\"state\":\"held\"", 14));
+    struct span answer = rig_ask(&rig, "queue list", "state", "held");
+    assert_non_null(memmem(answer.data, answer.len, "example.net", 11));
     rig_ask(&rig, "queue release", "all", "yes"); /* the next one has its turn */
     assert_false(rig.answer_failed);
-    assert_null(memmem(rig_ask(&rig, "queue list", NULL, "").data, buf_len(&rig.answer),
-                       "\"state\":\"held\"", 14));
+    assert_true(span_equal(rig_ask(&rig, "queue list", "state", "held"), SPAN("[]")));
 }
 
 static void a_list_comes_in_pages(void **state)
