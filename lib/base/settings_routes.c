@@ -351,6 +351,25 @@ static void route_name_write(const struct setting *setting, const void *group, s
     setting_write_text((const char *)group + setting->offset, out);
 }
 
+/* "[192.0.2.1]:587", "[2001:db8::1]" */
+static bool is_address(struct span spec)
+{
+    struct ip_address ignored;
+    struct span inside = span_first(span_from(spec, 1), span_find(span_from(spec, 1), ']'));
+
+    if (spec.len == 0 || spec.data[0] != '[')
+        return false;
+    return ip_address_parse(inside, &ignored);
+}
+
+static bool names_address(const struct route_settings *r)
+{
+    for (unsigned i = 0; i < r->host_count; i++)
+        if (is_address(span_of(r->hosts[i].spec)))
+            return true;
+    return false;
+}
+
 /* Passwords are never sent in clear, nor to a host that only a recipient's domain names. */
 static bool route_is_whole(const struct settings_reading *reading, const struct setting *setting,
                            const struct tree_node *node, const struct route_settings *r)
@@ -374,6 +393,9 @@ static bool route_is_whole(const struct settings_reading *reading, const struct 
           "tls = \"verify\", or at least \"encrypt\"" },
         { r->implicit_tls == SWITCH_ON && !encrypts,
           "has an entry with implicit-tls that asks for no TLS", "tls = \"encrypt\" or higher" },
+        { (r->tls == ROUTE_LEVEL_VERIFY || r->tls == ROUTE_LEVEL_DANE) && names_address(r),
+          "has an entry whose host is an address, which no certificate and no TLSA record is for",
+          "the host's name, or tls = \"fingerprint\"" },
         { r->retry_first_s > 0 && r->retry_max_s > 0 && r->retry_first_s > r->retry_max_s,
           "has an entry whose retry-first is more than its retry-max",
           "the same or less for retry-first" },

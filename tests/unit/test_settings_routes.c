@@ -253,6 +253,13 @@ static void members_that_do_not_fit_each_other_are_refused(void **state)
     assert_says("routes = ( { name = \"a\"; next-hop = \"mx\"; tls = \"verify\"; credentials = "
                 "\"/x\"; } );",
                 "names no host to log in to");
+    assert_says("routes = ( { name = \"a\"; next-hop = \"[192.0.2.1]\"; tls = \"verify\"; } );",
+                "whose host is an address");
+    assert_says("routes = ( { name = \"a\"; tls = \"dane\"; next-hop = [ \"b.example\", "
+                "\"[2001:db8::1]:26\" ]; } );",
+                "whose host is an address");
+    free(settings_of(
+        "routes = ( { name = \"a\"; next-hop = \"[192.0.2.1]\"; tls = \"encrypt\"; } );"));
 }
 
 static void rates_are_a_number_and_a_time(void **state)

@@ -130,7 +130,7 @@ static const char routes_text[] =
     "routes = (\n"
     "  { name = \"far\"; recipients = [ \"far.test\" ];\n"
     "    next-hop = [ \"a.test priority 10 weight 3\", \"[b.test]:587 priority 10\",\n"
-    "                 \"[192.0.2.1] priority 20\" ]; tls = \"verify\"; },\n"
+    "                 \"[192.0.2.1] priority 20\" ]; tls = \"encrypt\"; },\n"
     "  { name = \"sealed\"; recipients = [ \"sealed.test\" ]; implicit-tls = \"on\"; tls = "
     "\"encrypt\";\n"
     "    next-hop = \"[c.test]\"; },\n"
@@ -166,7 +166,7 @@ static void a_route_leads_to_all_its_hosts(void **state)
     assert_int_equal(targets[2].priority, 20);
     for (int i = 0; i < 3; i++) {
         assert_true(targets[i].is_chosen);
-        assert_int_equal(targets[i].tls, ROUTE_TLS_VERIFY);
+        assert_int_equal(targets[i].tls, ROUTE_TLS_ENCRYPT);
         assert_string_equal(targets[i].route->name, "far");
     }
     assert_int_equal(found(settings, "route:sealed"), 1);
