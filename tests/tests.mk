@@ -120,6 +120,7 @@ lint-all:
 
 # Faults: kills, power cuts, failing and full disks, hostile clients.  Small counts here, the full ones in `make proof`.
 MUTANTS = WAXSEAL=$(abspath $(BUILD)/waxseal) $(PYTHON) tests/fault/mutants.py
+BACKLOG = tests/fault/enter.sh $(PYTHON) tests/bench/backlog.py
 FAULT  = WAXSEAL=$(abspath $(BUILD)/waxseal) tests/fault/enter.sh $(PYTHON) tests/fault
 ledger: $(BUILD)/waxseal
 	@$(FAULT)/ledger.py --rounds 25
@@ -139,6 +140,12 @@ proof:                    ## the fault tests and the byte-for-byte test at their
 	@$(FAULT)/powercut.py --cuts 1000
 	@$(FAULT)/storage_faults.py --nth 1 2 3 5 8 13 21 34
 	@$(FAULT)/hostile.py --connections 100000 --recipients 1000000
+	@$(MAKE) --no-print-directory -s -C tests/bench
+	@$(BACKLOG) fair $(BUILD)/waxseal --folder /var/tmp/waxseal-backlog
+	@$(BACKLOG) fill $(BUILD)/waxseal --folder /var/tmp/waxseal-backlog
+	@$(BACKLOG) run $(BUILD)/waxseal --folder /var/tmp/waxseal-backlog --silent 0
+	@$(BACKLOG) run $(BUILD)/waxseal --folder /var/tmp/waxseal-backlog --silent 0 --cold
+	@rm -rf /var/tmp/waxseal-backlog
 	@$(MUTANTS) --all
 	@$(MAKE) --no-print-directory -s system STORIES="-s tests/system/proof_scanners.py"
 .PHONY: ledger powercut storage hostile mutants proof

@@ -586,7 +586,13 @@ static void old_mail_of_a_hop_that_is_down_ends_with_one_attempt(void **state)
     struct settings settings;
     settings_defaults(&settings);
     assert_null(store_open(rig.folder, store_limits_of(&settings), 1000, &store, &exit_status));
-    assert_int_equal(store_usage(store).messages, COUNT); /* the notifications */
+    assert_int_equal(store_usage(store).messages, COUNT); /* the notifications ... */
+    struct kv_txn *txn;
+    uint64_t hops;
+    assert_null(kv_begin_read(store_kv(store), &txn));
+    assert_null(kv_count(txn, TABLE_HOP, &hops));
+    kv_abort(&txn);
+    assert_int_equal(hops, 1); /* ... and nothing for the hop that is down */
     store_close(&store);
 }
 
