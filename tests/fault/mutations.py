@@ -308,6 +308,10 @@ MUTATIONS = (
              "if (hop && hop->suspended_until_utc_ms > recipient->due_utc_ms)", "if (hop && !hop)",
              (f"{CLI}of_a_host_that_rests_all_mail_shows_when_it_is_tried_again",)),
 
+    Mutation(6, "an attempt that is followed by another is forgotten", "queue/store_settle.c",
+             "return err ? err : history_note_attempt(s->txn, &facts, next_ms);", "(void)facts;\n    return err;",
+             ("unit/store_change",)),
+
     # 7. Bounded.
     Mutation(7, "silent hosts may fill a worker", "queue/slots.c",
              "return slot->tried[standing] < (most > TRIAL_LEAST ? most : TRIAL_LEAST);", "return most < 1000000U;",
@@ -323,6 +327,8 @@ MUTATIONS = (
              ("unit/store_release",)),
     Mutation(7, "old mail waits for ever for a host that is down", "queue/dispatch.c",
              "if (hop && !hop->overdue)", "if (hop && !hop)", ("unit/queue",)),
+    Mutation(7, "the history keeps each attempt", "queue/store_history.c",
+             "if (err || count <= HISTORY_FIRST + HISTORY_LAST)", "if (err || count)", ("unit/store_change",)),
     Mutation(7, "a reply has a line too many", "lib/mail/reply.c",
              "if (p->reply.lines == SMTP_REPLY_LINES_MAX)", "if (p->reply.lines == SMTP_REPLY_LINES_MAX + 1)",
              ("unit/reply",), quick=True),
