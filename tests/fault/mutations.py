@@ -305,7 +305,7 @@ MUTATIONS = (
              "    a->job->candidate_count--;",
              (f"{CLI}queue_show_tells_of_every_candidate_and_of_what_is_done",)),
     Mutation(6, "the next try of a hop that rests is told wrong", "queue/store_read.c",
-             "if (hop && hop->suspended_until_utc_ms > recipient->due_utc_ms)", "if (hop && !hop)",
+             "if (hop && hop->suspended_until_utc_ms > next_ms)", "if (hop && !hop)",
              (f"{CLI}of_a_host_that_rests_all_mail_shows_when_it_is_tried_again",)),
 
     Mutation(6, "an attempt that is followed by another is forgotten", "queue/store_settle.c",
