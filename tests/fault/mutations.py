@@ -249,6 +249,13 @@ MUTATIONS = (
              "if (is_fair && lease && lease->holder == worker) {", "if (is_fair && lease) {", ("unit/hostile",)),
     Mutation(5, "a worker pulls without bound", "queue/workers.c",
              "is_fair = !is_glutted(worker, lease);", "is_fair = true || is_glutted(worker, lease);", ("unit/queue",)),
+    Mutation(5, "a worker asks for connection slots without end", "queue/hosts.c",
+             """        return "a slot for no host, or for too many";
+    if (map_count(holder->slots) >= holder->slots_max)""",
+             """        return "a slot for no host, or for too many";
+    if (false)""", ("unit/hosts",)),
+    Mutation(5, "a worker keeps all of a host from others", "queue/hosts.c",
+             "|| !leaves_room(hosts, slot, host))", "|| (false && !leaves_room(hosts, slot, host)))", ("unit/hosts",)),
     Mutation(5, "a queue's credit beyond the window is taken", "lib/ipc/queue_client.c",
              "if (bytes > STREAM_WINDOW - accept->room) {", "if (false) {", ("unit/ipc_clients",)),
     Mutation(5, "roles may gain privileges", "supervisor/sandbox.c",
