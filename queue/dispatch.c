@@ -235,6 +235,11 @@ void dispatch_set(struct dispatch *dispatch, bool hold, struct hop_limits limits
     dispatch_look(dispatch);
 }
 
+bool dispatch_holds(const struct dispatch *dispatch)
+{
+    return dispatch->hold;
+}
+
 void dispatch_open(struct dispatch *dispatch)
 {
     dispatch->is_open = true;

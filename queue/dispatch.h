@@ -74,6 +74,7 @@ struct hop_limits {
 };
 /* `hold`: nothing is delivered. */
 void dispatch_set(struct dispatch *dispatch, bool hold, struct hop_limits limits);
+bool dispatch_holds(const struct dispatch *dispatch);
 /* Nothing is leased before every worker of an earlier queue has reported or is gone. */
 void dispatch_open(struct dispatch *dispatch);
 

@@ -10,10 +10,10 @@
 #include "queue/content_reader.h"
 #include "queue/delivery_log.h"
 #include "queue/departures.h"
+#include "queue/hop_release.h"
 #include "queue/grants.h"
 #include "queue/probes.h"
 #include "queue/store_damage.h"
-#include "queue/store_release.h"
 #include "queue/store_settle.h"
 
 enum {
@@ -224,33 +224,6 @@ static bool changes_times(const struct settle *settle)
            settle->outcome->hop_failed;
 }
 
-static void on_released(struct operation *operation, enum operation_outcome outcome)
-{
-    struct release *release = (struct release *)operation;
-    struct workers *w = release->ctx;
-
-    if (outcome == OPERATION_COMMITTED && release->changed > 0)
-        dispatch_look(w->dispatch);
-    if (outcome != OPERATION_COMMITTED || !release->more || w->ending) {
-        free(release); /* what was not reached goes at its own time */
-        return;
-    }
-    release_advance(release);
-    committer_add(w->parts.committer, operation);
-}
-
-static void release_deferred(struct workers *w, struct span hop)
-{
-    struct release *release;
-
-    if (hop.len == 0)
-        return;
-    release = release_new(hop);
-    release->ctx = w;
-    release->operation.done = on_released;
-    committer_add(w->parts.committer, &release->operation);
-}
-
 static void on_settled(struct operation *operation, enum operation_outcome outcome)
 {
     struct settling *settling = (struct settling *)operation;
@@ -267,7 +240,7 @@ static void on_settled(struct operation *operation, enum operation_outcome outco
         if (settling->settle.outcome->hop_failed)
             dispatch_hop_failed(settling->lease, settling->settle.outcome);
         if (settling->settle.hop_revived)
-            release_deferred(w, dispatch_hop_of(settling->lease));
+            hop_release(w->dispatch, w->parts.committer, dispatch_hop_of(settling->lease));
         end_lease(w, settling->lease, &settling->settle);
     } else { /* the role ends, or a record is damaged and the log says so */
         set_aside(w, settling->lease, settling->settle.outcome, "a record is damaged");
