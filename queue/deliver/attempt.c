@@ -130,28 +130,41 @@ static bool has_failed(const struct attempt *a)
     return !a->was_ready && a->blames_hop && !job_requires_tls(a->job);
 }
 
-/* Attempts of the lane that have a connection of their own, or are about to. */
-static unsigned count_others(const struct attempt *self)
+enum others { OTHERS_NONE, OTHERS_TRY, OTHERS_HAVE_SESSION };
+
+/* The attempts of the lane that have a connection of their own, or are about to. */
+static enum others others_of(const struct attempt *self)
 {
-    unsigned count = 0;
+    enum others others = OTHERS_NONE;
     const struct attempt *a;
 
     LIST_EACH(a, &self->lane->attempts, struct attempt, others)
-    count += a != self && !a->is_follower;
-    return count;
+    {
+        if (a == self || a->is_follower)
+            continue;
+        if (a->was_ready)
+            return OTHERS_HAVE_SESSION;
+        others = OTHERS_TRY;
+    }
+    return others;
 }
 
 /*
  * Others have a session, or may get one: a host may want no more than these at a time.  The job
  * waits for them; the last one of a lane to fail says that the host is dead, and so does one that
- * waited for long for those of other lanes.
+ * waited for long for those of other lanes.  For those that only try it waits a few times: where
+ * all hosts are dead, two attempts would else wait for each other without end.
  */
 static bool is_one_too_many(const struct attempt *a)
 {
     int64_t waited_ms = loop_now(attempt_worker(a)->loop) - a->job->started_ms;
+    enum others others = others_of(a);
 
-    return has_failed(a) && job_open_count(a->job) > 0 &&
-           (count_others(a) > 0 || (a->is_crowded && waited_ms < CROWDED_MS));
+    if (!has_failed(a) || job_open_count(a->job) == 0)
+        return false;
+    return others == OTHERS_HAVE_SESSION ||
+           (others == OTHERS_TRY && a->job->gave_way < GIVE_WAY_MAX) ||
+           (a->is_crowded && waited_ms < CROWDED_MS);
 }
 
 void attempt_over(struct attempt *a)
@@ -161,6 +174,7 @@ void attempt_over(struct attempt *a)
     struct job *job = a->job;
 
     if (is_one_too_many(a)) {
+        job->gave_way++;
         attempt_requeue(a, 0);
         return;
     }

@@ -14,6 +14,7 @@ enum {
     ATTEMPT_MS = 30 * 60 * 1000, /* in which connections are begun */
     SLOT_WAIT_MS = 10 * 1000,    /* for leave to connect to a candidate that is not the first */
     CROWDED_MS = 5 * 60 * 1000,  /* a job waits for others to leave a host, after its first try */
+    GIVE_WAY_MAX = 2, /* times that it waits for others of its lane that have no session either */
 };
 
 struct attempt {

@@ -68,6 +68,7 @@ struct job {
     bool is_over;            /* its outcome waits for the queue's acknowledgement */
     bool dot_is_out;         /* the final dot left, its reply has not come: never to be dropped */
     unsigned next_candidate; /* where an attempt goes on that had to wait for a session */
+    unsigned gave_way;       /* how often it was to wait for others of its lane */
     struct content content;
 
     /* The decision record. */

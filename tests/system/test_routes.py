@@ -114,6 +114,19 @@ def test_when_the_first_mx_is_down_the_second_gets_the_mail(lab, shared_relay, d
     shared_relay.wait_delivery(f"you@{domain}", "delivered")
 
 
+def test_two_messages_to_hosts_that_are_all_dead_do_not_wait_for_each_other_without_end(lab, make_relay):
+    """Each finds that the other still tries, whenever it has tried all of them."""
+    relay = make_relay(deliver_connect_timeout="1s").start()
+    hosts = [f"mx{n}.all-dead.test" for n in (1, 2, 3)]
+    lab.dns.set("all-dead.test", "MX", *(f"{n} {host}." for n, host in enumerate(hosts)))
+    for host in hosts:
+        lab.dns.set(host, "A", table.SILENT_ADDRESS)
+    send("first@all-dead.test")
+    time.sleep(0.9)
+    send("second@all-dead.test")
+    wait_until(lambda: relay.events("delivery", outcome="deferred"), 25, "one of them to come back")
+
+
 @pytest.mark.parametrize("domain, colon", [("v4only.test", False), ("v6only.test", True)])
 def test_hosts_with_one_address_family_are_reached_by_it(lab, shared_relay, domain, colon):
     got = wait_arrived(lab, send(f"you@{domain}"))
