@@ -7,6 +7,7 @@ build/peers, and each is laid over /usr and /etc in a mount namespace of its own
 import glob
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,46 @@ from services import Service, answers, process_state, wait_until
 HERE = os.path.dirname(os.path.abspath(__file__))
 FOLDER = os.environ.get("WAXSEAL_PEERS", os.path.join(HERE, "../../build/peers"))
 PACKAGES = {"postfix": ["postfix"], "exim": ["exim4-daemon-light", "exim4-base"]}
+USERS_OF_POSTFIX = """
+protocols =
+base_dir = {folder}/dovecot
+state_dir = {folder}/dovecot
+log_path = {folder}/log/dovecot.log
+ssl = no
+default_internal_user = postfix
+default_login_user = postfix
+default_internal_group = postfix
+auth_mechanisms = plain scram-sha-256
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid=postfix gid=postfix home=/nonexistent
+}}
+service auth {{
+  unix_listener {folder}/spool/private/auth {{
+    mode = 0600
+    user = postfix
+  }}
+}}
+service anvil {{
+  chroot =
+}}
+service stats {{
+  chroot =
+}}
+"""
+# What a Postfix says of its ports for users (master.cf): TLS and a login, or nothing.
+SUBMISSION = {
+    587: " -o smtpd_tls_security_level=encrypt -o smtpd_sasl_auth_enable=yes"
+         " -o smtpd_client_restrictions=permit_sasl_authenticated,reject"
+         " -o smtpd_relay_restrictions=permit_sasl_authenticated,reject",
+    465: " -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes -o smtpd_sasl_mechanism_filter=plain"
+         " -o smtpd_client_restrictions=permit_sasl_authenticated,reject"
+         " -o smtpd_relay_restrictions=permit_sasl_authenticated,reject",
+}
 USERS = {"postfix": 870, "postdrop": 871, "Debian-exim": 872}
 
 
@@ -79,6 +120,8 @@ class Peer:
         if self.program == "postfix":
             self._write_postfix(host, port)
             command = "exec /usr/lib/postfix/sbin/master -c /etc/postfix -d"
+            if self.role == "mx":
+                command = f"/usr/sbin/dovecot -c {self._write_dovecot()}\n{command}"
         else:
             self._write_exim(host, port)
             command = "exec /usr/sbin/exim4 -bdf -q1s"
@@ -141,6 +184,9 @@ smtpd_tls_security_level = may
 smtpd_tls_cert_file = {self.files[0]}
 smtpd_tls_key_file = {self.files[1]}
 smtpd_tls_received_header = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = private/auth
+default_transport = virtual
 relayhost =
 """ if mx else f"""
 relayhost = [{host}]:{port}
@@ -175,8 +221,10 @@ message_size_limit = 104857600
 mailbox_size_limit = 0
 virtual_mailbox_limit = 0
 {roles}""")
-        services = [f"[{a}]:25" if ":" in a else f"{a}:25" for a in listen]
-        self._put("etc/postfix/master.cf", "".join(f"{s} inet n - n - - smtpd\n" for s in services)
+        ports = {25: "", **SUBMISSION} if mx else {25: ""}
+        services = [(f"[{a}]:{port}" if ":" in a else f"{a}:{port}", options)
+                    for a in listen for port, options in ports.items()]
+        self._put("etc/postfix/master.cf", "".join(f"{s} inet n - n - - smtpd{o}\n" for s, o in services)
                   + """
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
@@ -213,6 +261,10 @@ postlog unix-dgram n - n - 1 postlogd
             os.makedirs(path, exist_ok=True)
             os.chown(path, 0 if d == "pid" else 870, 871 if d in ("maildrop", "public") else -1)
             os.chmod(path, {"maildrop": 0o1730, "public": 0o2710, "pid": 0o755}.get(d, 0o700))
+
+    def _write_dovecot(self):
+        """Whoever knows the password may log in at 587 by PLAIN or SCRAM, at 465 by PLAIN alone."""
+        return self._put("etc/dovecot.conf", USERS_OF_POSTFIX.format(folder=self.folder, password=table.PASSWORD))
 
     def _postfix_login(self):
         self._put("etc/postfix/passwords", f"[{table.RELAY_NAME}]:587 {table.USER}:{table.PASSWORD}\n")
@@ -354,6 +406,9 @@ login:
         return text
 
     def stop(self):
+        if os.path.exists(f"{self.folder}/dovecot/master.pid"):
+            with open(f"{self.folder}/dovecot/master.pid", encoding="ascii") as f:
+                os.kill(int(f.read()), signal.SIGTERM)
         pid = self.service.pid()
         self.service.stop()
         time.sleep(0.05)

@@ -12,7 +12,7 @@ from client import send
 from services import wait_until
 from test_policy import arrived, wait_arrived
 
-EXIM = "mx.exim.test"
+EXIM, POSTFIX = "mx.exim.test", "mx.postfix.test"
 
 
 def to(name, hop, **more):
@@ -80,6 +80,28 @@ def test_a_real_server_takes_mail_of_who_logs_in(lab, hops, secrets):
     assert f"A=plain:{table.USER}" in log and f"A=login:{table.USER}" in log
     assert "A=plain:bob" in log, "his mail did not go over ada's session"
     assert not relay.events("login-failed")
+
+
+def test_a_postfix_with_dovecot_takes_mail_of_who_logs_in(lab, hops, secrets):
+    """SCRAM after STARTTLS on 587, PLAIN under TLS from the first byte on 465; nothing without."""
+    postfix = lab.peer("postfix", "mx")
+    relay = hops(to("submit", f"[{POSTFIX}]:587", tls="verify", credentials=secrets["ada"]),
+                 to("sealed", f"[{POSTFIX}]:465", tls="verify", implicit_tls="on", credentials=secrets["bob"]),
+                 to("locked", f"[{POSTFIX}]:587", tls="verify", credentials=secrets["wrong"]),
+                 to("nobody", f"[{POSTFIX}]:587", tls="verify"))
+    for name, user, how in ("submit", "ada", "SCRAM-SHA-256"), ("sealed", "bob", "PLAIN"):
+        message = mail(name)
+        assert message.body.replace(b"\r\n", b"\n") in postfix.wait_for(message.id.encode())
+        event = relay.wait_delivery(f"you@{name}.hops.test", "delivered")
+        assert event["route"] == name and event["tls"] == "verified"
+        assert f'"{how}"' in relay.cli("trace", event["qid"], "--json").stdout
+        wait_until(lambda how=how, user=user: f"sasl_method={how}, sasl_username={user}" in postfix.log(), 5,
+                   f"{user}'s login in the Postfix's log")
+    mail("locked")
+    event = relay.wait_delivery("you@locked.hops.test", "deferred")
+    assert event["status"].startswith("4.7.") and secrets["wrong"] in event["reply"]
+    mail("nobody")
+    assert "Access denied" in relay.wait_delivery("you@nobody.hops.test")["reply"]
 
 
 def test_a_wrong_password_lets_mail_wait_and_says_whose_it_is(lab, hops, secrets):
