@@ -280,6 +280,9 @@ static size_t take_clean_lines(struct data_stream *data, struct span input, size
     if (lines.len == 0)
         return at;
     hand_on(data, (struct span){ input.data + *run, at - *run });
+    *run = at;
+    if (data->fault != DATA_CLEAN)
+        return at; /* it was in the run */
     data->lines += lines.lines;
     if (lines.longest > data->longest_line)
         data->longest_line = lines.longest;

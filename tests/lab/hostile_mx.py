@@ -396,7 +396,8 @@ class Talk:
         ids = [c.split(b":", 1)[1].strip().decode("latin-1") for c in content
                if c.lower().startswith(b"message-id:")]
         self.host.log.write(event="message", host=self.host.name, tls=self.tls, peer=self.peer,
-                            id=ids[0] if ids else None)
+                            id=ids[0] if ids else None,
+                            file=self.host.log.keep(b"".join(c + b"\n" for c in content[:-1])))
         self.answer(".", lines("250 2.0.0 taken"))
 
 

@@ -183,6 +183,9 @@ static void behind_a_fault_nothing_is_handed_on(void **state)
     assert_int_equal(d.longest_line, 3);
     d = check_cuts(SPAN("\0\r\n.\r\n"), SPAN(""));
     assert_int_equal(d.fault, DATA_NUL);
+    d = check_cuts(SPAN("Subject: a\0b\r\n\r\nbody\r\n.\r\n"), SPAN("Subject: a"));
+    assert_int_equal(d.fault, DATA_NUL);
+    assert_int_equal(d.lines, 3);
 }
 
 static void received_fields_are_counted_in_the_header_only(void **state)
