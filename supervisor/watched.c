@@ -83,8 +83,13 @@ static struct error *read_open_file(struct watched *file, int fd)
     if (!S_ISREG(file->seen.st_mode))
         return error_new(ERROR_LOCAL, "not a regular file");
     if (is_secret(file) && (file->seen.st_mode & S_IRWXO) != 0)
-        return error_new(ERROR_LOCAL, "%s that others can read; mend it with: chmod o-rwx %s",
-                         what_it_holds(file), file->path);
+        return error_new(ERROR_LOCAL, "%s that others can read; mend it with: chmod %s %s",
+                         what_it_holds(file),
+                         file->kind == CONTENT_ROUTE_CREDENTIALS ? "600" : "o-rwx", file->path);
+    if (file->kind == CONTENT_ROUTE_CREDENTIALS && (file->seen.st_mode & S_IRWXG) != 0)
+        return error_new(ERROR_LOCAL,
+                         "a password that its group can read; mend it with: chmod 600 %s",
+                         file->path);
     return read_to_end(fd, &file->fresh);
 }
 

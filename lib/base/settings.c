@@ -184,7 +184,7 @@ const struct setting settings_table[] = {
     { "routes", "implicit-tls", &setting_word, "\"off\"", "off, on", OF(implicit_tls),
       "Whether TLS begins with the first byte, as on port 465." },
     { "routes", "credentials", &setting_path, "\"\"", "", OF(credentials),
-      "The file with USER:PASSWORD to log in with at these hosts, not readable by others; it needs"
+      "The file with USER:PASSWORD to log in with at these hosts, of mode 0600; it needs"
       " tls = \"encrypt\" or higher. Empty: no login." },
     { "routes", "source-address", &setting_ip_addresses, "[ ]", "", OF(source_addresses),
       "Our addresses from which these hosts are connected to. Empty: as the machine chooses." },

@@ -179,7 +179,7 @@ def test_a_mailbox_is_asked_for_where_its_mail_would_go(lab, make_relay):
 
 
 @pytest.mark.parametrize("text, mode, words", [
-    ("ada:secret\n", 0o604, "others can read"), (None, 0, "No such file"),
+    ("ada:secret\n", 0o604, "others can read"), ("ada:secret\n", 0o640, "its group can read"), (None, 0, "No such file"),
     ("no colon\n", 0o600, "USER:PASSWORD")])
 def test_credentials_that_are_wrong_are_refused_at_check_and_start(make_relay, text, mode, words):
     relay = make_relay()
