@@ -53,9 +53,9 @@ static bool contains(struct span text, struct span part)
 /* ---- what is given ------------------------------------------------------------------------ */
 
 static const char *const state_names[WAITING_STATES] = {
-    [WAITING_QUEUED] = "queued",         [WAITING_POLICY] = "waits for policy",
-    [WAITING_DEFERRED] = "deferred",     [WAITING_HELD] = "held",
-    [WAITING_DELIVERING] = "delivering",
+    [WAITING_QUEUED] = "queued",       [WAITING_POLICY] = "waits for policy",
+    [WAITING_DEFERRED] = "deferred",   [WAITING_HELD] = "held",
+    [WAITING_SUSPENDED] = "suspended", [WAITING_DELIVERING] = "delivering",
 };
 
 const char *waiting_state_name(enum waiting_state state)
@@ -169,7 +169,7 @@ static struct error *take_state(struct filter *f, struct span name, struct span 
 {
     return state_parse(value, &f->states)
                ? NULL
-               : wrong(name, "queued, policy, deferred, held or delivering");
+               : wrong(name, "queued, policy, deferred, held, suspended or delivering");
 }
 
 static struct error *(*const takers[])(struct filter *, struct span, struct span) = {
@@ -243,6 +243,8 @@ static bool text_matches(const struct filter *filter, enum filter_text which,
         return sender_matches(pattern, facts->texts[which]);
     if (which == FILTER_REPLY)
         return reply_matches(pattern, facts);
+    if (which == FILTER_USER && facts->texts[which].len == 0)
+        return false; /* "*" is whoever logged in, as in routes */
     return filter_glob(pattern, facts->texts[which]);
 }
 

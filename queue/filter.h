@@ -20,6 +20,7 @@ enum waiting_state {
     WAITING_POLICY,     /* its domain's policy is not known yet */
     WAITING_DEFERRED,   /* tried at least once */
     WAITING_HELD,       /* until somebody releases it */
+    WAITING_SUSPENDED,  /* its next hop is, by an operator */
     WAITING_DELIVERING, /* with a worker */
     WAITING_STATES,
 };

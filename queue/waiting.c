@@ -91,6 +91,18 @@ static struct filter_facts facts_of(const struct walking *w, const struct waitin
     return facts;
 }
 
+/* As lists show it.  Looked up for those alone who ask for states. */
+static enum waiting_state shown_state(struct walking *w, const struct waiting *waiting)
+{
+    struct record_key key = key_of_hop(span_of_bytes(waiting->recipient->next_hop));
+    const Queue__HopRecord *hop;
+
+    if (waiting->state == WAITING_HELD || waiting->state == WAITING_DELIVERING)
+        return waiting->state;
+    hop = reading_record(&w->r, TABLE_HOP, &key, &queue__hop_record__descriptor);
+    return hop && hop->operator_until_utc_ms > w->r.now_ms ? WAITING_SUSPENDED : waiting->state;
+}
+
 static bool names_an_id_at_most(const struct filter *filter)
 {
     struct filter rest = *filter;
@@ -106,6 +118,8 @@ static void walk_row(struct walking *w, struct span key, struct span value, stru
 
     if (read_row(w, key, value, &waiting)) {
         struct filter_facts facts = facts_of(w, &waiting);
+        if (w->walk->filter->states != 0)
+            facts.state = shown_state(w, &waiting);
         matches = filter_matches(w->walk->filter, &facts);
     } else {
         matches = names_an_id_at_most(w->walk->filter);

@@ -121,7 +121,7 @@ static const struct command_option options[] = {
       "a part of the last reply, or the beginning of its status" },
     { "--listener", OPTION_FILTER, "listener", "PATTERN", "where it came in" },
     { "--user", OPTION_FILTER, "user", "PATTERN", "who had logged in" },
-    { "--state", OPTION_FILTER, "state", "STATE", "queued, policy, deferred, held or delivering" },
+    { "--state", OPTION_FILTER, "state", "STATE", "queued, policy, deferred, held, suspended or delivering" },
     { "--reason", OPTION_REASON, "reason", "TEXT", "why, in one line" },
     { "--to", OPTION_TO, NULL, "HOST", "a host as in the setting relayhost, \"[host]:port\"" },
     { "--to-route", OPTION_TO, NULL, "NAME", "a route of the configuration" },

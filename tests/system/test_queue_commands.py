@@ -1,8 +1,11 @@
 """What an operator does to mail that waits: which, how much, and what comes of it."""
 import json
+import os
+import signal
+import subprocess
 
 import pytest
-from client import send
+from client import Client, Message, send
 from services import wait_until
 from test_bounces import wait_bounce
 from test_policy import arrived, wait_arrived
@@ -48,7 +51,7 @@ def test_filters_choose_by_everything_that_a_row_is(waiting):
     assert recipients(relay, "--older", "1h") == [] and len(recipients(relay, "--younger", "1h")) == 4
     assert len(recipients(relay, "--state", "queued")) == 4 and recipients(relay, "--state", "held") == []
     assert recipients(relay, "--id", qid_of(relay, "one@nopolicy.test")) == ["one@nopolicy.test"]
-    assert recipients(relay, "--reply", "greylisted") == []
+    assert recipients(relay, "--reply", "greylisted") == [] == recipients(relay, "--user", "*")
 
 
 NONSENSE = [
@@ -144,6 +147,64 @@ def test_what_is_being_delivered_is_left_and_told(lab, make_relay):
     assert len(rows(relay)) == 1
 
 
+def test_what_a_worker_has_not_begun_is_taken_back(lab, make_relay):
+    """One connection, which waits for the answer to a final dot: what is behind it is still ours."""
+    host = "mx.nopolicy.test"
+    relay = make_relay(routes=({"name": "one", "recipients": ["nopolicy.test"], "next-hop": "mx",
+                                "connections": 1},)).start()
+    wait_arrived(lab, send("known@nopolicy.test"))
+    relay.wait_delivery("known@nopolicy.test", "delivered")
+    lab.mx(host, dot="=silence")
+    before = len(lab.messages(host=host))
+    send("first@nopolicy.test")
+    wait_until(lambda: len(lab.messages(host=host)) > before, 10, "the final dot")
+    send("second@nopolicy.test")
+    for words in ("hold",), ("remove",), ("reroute", "--to", "[mx.good.test]"):
+        name = f"{words[0]}@nopolicy.test"
+        send(name)
+        wait_until(lambda: len(recipients(relay, "--state", "delivering")) == 3, 5, "three with the worker")
+        told = change(relay, *words, "--recipient", name)
+        assert (told["changed"], told["delivering"]) == (1, 0), told
+    assert recipients(relay, "--state", "held") == ["hold@nopolicy.test"]
+    assert relay.wait_delivery("reroute@nopolicy.test", "delivered")["mx"] == "mx.good.test"
+    told = change(relay, "hold", "--all")
+    assert told["delivering"] >= 1, "what was begun is left"
+    assert recipients(relay) == ["first@nopolicy.test", "hold@nopolicy.test", "second@nopolicy.test"]
+    assert len(lab.messages(host=host)) == before + 1, "nothing else came there"
+
+
+def hand_in_many(messages, each):
+    """Messages of so many recipients, with all commands of one in one write."""
+    with Client() as c:
+        c.ehlo()
+        for number in range(messages):
+            to = "".join(f"RCPT TO:<r{number}-{n}@many.test>\r\n" for n in range(each))
+            c.send(f"MAIL FROM:<ada@sender.test>\r\n{to}DATA\r\n")
+            assert [c.reply()[0] for _ in range(each + 2)] == [250] * (each + 1) + [354]
+            assert c.data(Message().content)[0] == 250
+
+
+def counts(relay):
+    return json.loads(relay.cli("queue", "hold", "--all", "--dry-run", "--json").stdout)
+
+
+def test_an_interrupted_hold_stops_between_slices_and_says_how_far_it_came(make_relay):
+    relay = make_relay(delivery="hold").start()
+    hand_in_many(60, 100)
+    queue = relay.role_pids("queue")[0]
+    command = subprocess.Popen([os.environ["WAXSEAL"], "queue", "hold", "--all", "--yes", "--config",
+                                relay.configuration], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until(lambda: counts(relay)["held"] > 0 or command.poll() is not None, 10, "the first slice", every=0)
+    os.kill(queue, signal.SIGSTOP)
+    command.send_signal(signal.SIGINT)
+    assert command.wait(10) != 0
+    os.kill(queue, signal.SIGCONT)
+    changed = int(relay.wait_event("queue-change", action="hold")["changed"])
+    assert (counts(relay)["recipients"], counts(relay)["held"]) == (6000, changed)
+    assert 0 < changed < 6000 and changed % 500 == 0, changed
+    assert change(relay, "release", "--state", "held")["changed"] == changed, "the next has its turn"
+
+
 # ------------------------------------------------------------ next hops
 
 def test_a_suspended_hop_is_not_tried_until_it_is_resumed(lab, make_relay):
@@ -155,6 +216,7 @@ def test_a_suspended_hop_is_not_tried_until_it_is_resumed(lab, make_relay):
     relay.start()
     row = relay.wait_queue(1)[0]
     assert row["state"] == "suspended" and row["next_try"] is None and not arrived(lab, message)
+    assert len(rows(relay, "--state", "suspended")) == 1 and rows(relay, "--state", "queued") == []
     hop = next(h for h in relay.cli_json("queue", "summary") if h["next_hop"] == "nopolicy.test")
     assert (hop["state"], hop["suspended_until"]) == ("suspended", "resumed")
     told = relay.cli_json("status")["queue"]["suspended"]

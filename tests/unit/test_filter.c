@@ -173,7 +173,8 @@ static void ages_and_sizes_bound_from_both_sides(void **state)
 
 static void each_state_has_its_name(void **state)
 {
-    static const char *const names[] = { "queued", "policy", "deferred", "held", "delivering" };
+    static const char *const names[] = { "queued", "policy",    "deferred",
+                                         "held",   "suspended", "delivering" };
 
     (void)state;
     for (unsigned i = 0; i < WAITING_STATES; i++) {
@@ -188,6 +189,18 @@ static void each_state_has_its_name(void **state)
     assert_true(matches("state", waiting_state_name(WAITING_DEFERRED)));
     assert_string_equal(waiting_state_name(WAITING_POLICY), "waits for policy");
     assert_string_equal(waiting_state_name(WAITING_STATES), "");
+}
+
+static void a_user_is_somebody_who_logged_in(void **state)
+{
+    (void)state;
+    struct filter_facts facts = a_recipient();
+    struct filter filter;
+    filter_init(&filter);
+    assert_null(filter_take(&filter, SPAN("user"), SPAN("*")));
+    assert_true(filter_matches(&filter, &facts));
+    facts.texts[FILTER_USER] = SPAN("");
+    assert_false(filter_matches(&filter, &facts));
 }
 
 static void all_that_is_given_must_hold(void **state)
@@ -267,6 +280,8 @@ int main(void)
              the_last_reply_is_matched_by_a_part_of_it_or_the_beginning_of_its_status),
         TEST("ages and sizes bound from both sides", ages_and_sizes_bound_from_both_sides),
         TEST("each state has its name", each_state_has_its_name),
+        TEST("a user is somebody who logged in", a_user_is_somebody_who_logged_in),
+        TEST("all that is given must hold", a_user_is_somebody_who_logged_in),
         TEST("all that is given must hold", all_that_is_given_must_hold),
         TEST("nonsense is refused, and the right form told",
              nonsense_is_refused_with_the_right_form),
