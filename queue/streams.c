@@ -1,4 +1,4 @@
-#include "queue/streams.h"
+#include "queue/streams_private.h"
 
 #include <stdlib.h>
 
@@ -13,68 +13,10 @@
 #include "queue/store_rows.h"
 
 enum {
-    STREAMS_MAX = 16 * 1024,        /* of one smtpd instance */
-    TRACE_MAX = 8 * 1024,           /* a Received field */
-    PART_BYTES = STREAM_WINDOW / 2, /* so much is written as a part of a message */
-    FULL_MS = 5 * SECOND_MS,        /* after the disk was full */
-    FULL_MARGIN = 64 * 1024,        /* the queue is full before the last byte */
-    EMPTIER_PART = 64,              /* and has room again when so small a part of it is free */
-    WIDER_BYTES = STREAM_WINDOW - STREAM_FIRST_CREDIT,
+    STREAMS_MAX = 16 * 1024, /* of one smtpd instance */
+    FULL_MARGIN = 64 * 1024, /* the queue is full before the last byte */
+    EMPTIER_PART = 64,       /* and has room again when so small a part of it is free */
     LOW_CREDIT = STREAM_FIRST_CREDIT / 4, /* a longer message: it gets all of a window */
-};
-
-struct streams {
-    struct loop *loop;
-    struct store *store;
-    struct committer *committer;
-    const struct streams_events *events;
-    void *ctx;
-    struct list inlets;
-    uint64_t in_flight;    /* content bytes received and not committed */
-    uint64_t open;         /* messages on their way in */
-    uint64_t messages_max; /* queue-messages-max */
-    const struct notify_settings *notify;
-    int64_t full_until_ms; /* the disk was full */
-    bool full;
-};
-
-/* One smtpd instance.  A captured one cannot make us hold more than its share. */
-struct inlet {
-    struct list others;
-    struct streams *streams;
-    struct channel *channel;
-    struct map *by_number;
-    struct list charged; /* streams, also those that it is not interested in any more */
-    unsigned charged_count;
-    uint64_t held; /* bytes: envelopes, and windows beyond the first credit */
-    struct probe_asker asker;
-};
-
-/* One message on its way in.  At most one operation is under way for it at a time. */
-struct stream {
-    struct inlet *inlet;      /* NULL: nobody waits for it any more */
-    struct inlet *charged_to; /* NULL: that one is gone */
-    struct list of_charged;
-    size_t envelope_bytes; /* these count for its inlet */
-    bool is_wide;          /* has all of a window, which counts, too */
-    uint64_t number;
-    uint64_t id;
-    struct envelope envelope;
-    struct buf content;  /* not yet handed to the committer */
-    size_t credit;       /* bytes that smtpd may still send */
-    uint64_t received;   /* content bytes, trace field included */
-    uint32_t next_chunk; /* the first that is not handed to the committer */
-    bool committing;
-    bool ended;
-    bool eight_bit;
-};
-
-/* A part of it on its way to disk. */
-struct part {
-    struct accept accept;
-    struct streams *streams;
-    struct stream *stream;
-    struct buf content;
 };
 
 static const struct span nothing = { NULL, 0 };
@@ -114,6 +56,23 @@ static bool is_at_limit(const struct streams *s)
            messages_held(s) + messages_margin > s->messages_max;
 }
 
+/* The setting to raise, or "disk". */
+static const char *why_full(const struct streams *s)
+{
+    if (messages_held(s) >= s->messages_max)
+        return "queue-messages-max";
+    return is_at_limit(s) ? "queue-size-max" : "disk";
+}
+
+static void log_full(const struct streams *s)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_ERROR, "queue-full");
+    log_string(&line, "because", why_full(s));
+    log_end(&line);
+}
+
 void streams_check_room(struct streams *streams)
 {
     struct inlet *inlet;
@@ -122,10 +81,10 @@ void streams_check_room(struct streams *streams)
 
     if (full == streams->full)
         return;
-    streams->full = full;
     if (full)
-        log_event(LOG_ERROR, "queue-full");
-    else
+        log_full(streams);
+    streams->full = full;
+    if (!full)
         log_event(LOG_WARNING, "queue-has-room");
     LIST_EACH(inlet, &streams->inlets, struct inlet, others)
     {
@@ -157,200 +116,6 @@ static bool has_room_for(const struct streams *s, uint64_t bytes)
            bytes <= most - bytes_held(s);
 }
 
-/* ---- the end of a stream ------------------------------------------------------------------ */
-
-static void charge(struct inlet *inlet, struct stream *stream)
-{
-    stream->charged_to = inlet;
-    list_append(&inlet->charged, &stream->of_charged);
-    inlet->charged_count++;
-}
-
-static void discharge(struct stream *stream)
-{
-    struct inlet *inlet = stream->charged_to;
-
-    if (!inlet)
-        return;
-    inlet->held -= stream->envelope_bytes + (stream->is_wide ? WIDER_BYTES : 0);
-    inlet->charged_count--;
-    list_remove(&stream->of_charged);
-    stream->charged_to = NULL;
-}
-
-static void stream_free(struct streams *s, struct stream *stream)
-{
-    discharge(stream);
-    s->open--;
-    s->in_flight -= buf_len(&stream->content);
-    if (stream->inlet)
-        map_remove_number(stream->inlet->by_number, stream->number);
-    envelope_clear(&stream->envelope);
-    buf_clear(&stream->content);
-    free(stream);
-}
-
-static void on_discarded(struct operation *operation, enum operation_outcome outcome)
-{
-    (void)outcome; /* what is left is swept at the next start */
-    free(operation);
-}
-
-/* Removes what was committed of a message that will not become whole. */
-static void drop(struct streams *s, struct stream *stream)
-{
-    if (stream->next_chunk > 0) {
-        struct discard *discard = memory_new(sizeof(*discard));
-        discard->id = stream->id;
-        discard->operation.done = on_discarded;
-        discard_prepare(discard);
-        committer_add(s->committer, &discard->operation);
-    }
-    stream_free(s, stream);
-}
-
-/* smtpd is not interested any more; what is under way comes to its end first. */
-static void abandon(struct streams *s, struct stream *stream)
-{
-    map_remove_number(stream->inlet->by_number, stream->number);
-    stream->inlet = NULL;
-    if (!stream->committing)
-        drop(s, stream);
-}
-
-static void answer(struct stream *stream, Ipc__AcceptOutcome outcome)
-{
-    Ipc__AcceptDone done = IPC__ACCEPT_DONE__INIT;
-
-    if (!stream->inlet)
-        return;
-    done.stream = stream->number;
-    done.outcome = outcome;
-    done.id = stream->id;
-    channel_send(stream->inlet->channel, FRAME_ACCEPT_DONE, &done.base, nothing);
-}
-
-static void refuse_stream(struct streams *s, struct stream *stream, Ipc__AcceptOutcome outcome)
-{
-    answer(stream, outcome);
-    abandon(s, stream);
-}
-
-/* ---- parts on their way to disk ------------------------------------------------------------- */
-
-/* Half of an inlet's share is for envelopes: without a wide window a message comes in all the same,
- * a chunk at a time. */
-static size_t window_of(struct stream *stream)
-{
-    struct inlet *inlet = stream->inlet;
-
-    if (!stream->is_wide && inlet->held + WIDER_BYTES <= INLET_BYTES_MAX / 2) {
-        stream->is_wide = true;
-        inlet->held += WIDER_BYTES;
-    }
-    return stream->is_wide ? STREAM_WINDOW : STREAM_FIRST_CREDIT;
-}
-
-static void grant_credit(struct stream *stream)
-{
-    Ipc__AcceptCredit credit = IPC__ACCEPT_CREDIT__INIT;
-    size_t held = buf_len(&stream->content) + stream->credit;
-
-    if (!stream->inlet || stream->ended)
-        return;
-    size_t window = window_of(stream);
-    if (held >= window)
-        return;
-    credit.stream = stream->number;
-    credit.bytes = (uint32_t)(window - held);
-    stream->credit += credit.bytes;
-    channel_send(stream->inlet->channel, FRAME_ACCEPT_CREDIT, &credit.base, nothing);
-}
-
-static void commit_more(struct streams *s, struct stream *stream);
-
-static void part_committed(struct streams *s, struct stream *stream, bool last)
-{
-    if (last) {
-        s->events->accepted(s->ctx, &stream->envelope);
-        answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED);
-        stream_free(s, stream);
-    } else if (!stream->inlet) {
-        drop(s, stream);
-    } else {
-        grant_credit(stream);
-        commit_more(s, stream);
-    }
-}
-
-static void on_part_done(struct operation *operation, enum operation_outcome outcome)
-{
-    struct part *part = (struct part *)operation;
-    struct streams *s = part->streams;
-    struct stream *stream = part->stream;
-    bool last = part->accept.last;
-
-    s->in_flight -= part->accept.content.len;
-    stream->committing = false;
-    if (outcome == OPERATION_COMMITTED)
-        notices_log(&part->accept.notices, stream->id);
-    buf_clear(&part->content);
-    free(part);
-    if (outcome == OPERATION_COMMITTED) {
-        part_committed(s, stream, last);
-        return;
-    }
-    if (outcome == OPERATION_FULL)
-        s->full_until_ms = loop_now(s->loop) + FULL_MS;
-    answer(stream,
-           outcome == OPERATION_FULL ? IPC__ACCEPT_OUTCOME__FULL : IPC__ACCEPT_OUTCOME__TROUBLE);
-    drop(s, stream);
-    streams_check_room(s);
-}
-
-/* Cuts what goes to disk now off the front: whole chunks, or all when the message has ended. */
-static void cut_part(struct stream *stream, struct part *part)
-{
-    struct span held = buf_span(&stream->content);
-    size_t len = stream->ended ? held.len : held.len / CHUNK_BYTES * CHUNK_BYTES;
-
-    part->content = stream->content;
-    part->accept.content = span_first(held, len);
-    buf_init(&stream->content, STREAM_WINDOW + TRACE_MAX);
-    ensure(buf_append(&stream->content, span_from(held, len)));
-}
-
-/* Is there a part that should go to disk now?  What has no credit left can become no larger. */
-static bool has_part(const struct stream *stream)
-{
-    size_t len = buf_len(&stream->content);
-
-    return stream->ended || len >= PART_BYTES || (stream->credit == 0 && len >= CHUNK_BYTES);
-}
-
-static void commit_more(struct streams *s, struct stream *stream)
-{
-    if (stream->committing || !has_part(stream))
-        return;
-    struct part *part = memory_new(sizeof(*part));
-    part->streams = s;
-    part->stream = stream;
-    cut_part(stream, part);
-    struct accept *accept = &part->accept;
-    accept->id = stream->id;
-    accept->first_chunk = stream->next_chunk;
-    accept->last = stream->ended;
-    accept->envelope = &stream->envelope;
-    accept->size = stream->received;
-    accept->eight_bit = stream->eight_bit;
-    accept->notices.settings = s->notify;
-    accept->operation.done = on_part_done;
-    accept_prepare(accept);
-    stream->next_chunk += content_chunks(accept->content.len);
-    stream->committing = true;
-    committer_add(s->committer, &accept->operation);
-}
-
 /* ---- what smtpd says ---------------------------------------------------------------------- */
 
 static struct stream *stream_new(struct inlet *inlet, uint64_t number)
@@ -365,7 +130,7 @@ static struct stream *stream_new(struct inlet *inlet, uint64_t number)
     envelope_init(&stream->envelope);
     buf_init(&stream->content, STREAM_WINDOW + TRACE_MAX);
     map_put_number(inlet->by_number, number, stream);
-    charge(inlet, stream);
+    stream_charge(inlet, stream);
     return stream;
 }
 
@@ -411,9 +176,9 @@ static const char *begin_stream(struct inlet *inlet, const Ipc__AcceptBegin *beg
         return "an envelope that is none";
     }
     if (!has_room_for(s, begin->envelope->declared_size) || inlet->held > INLET_BYTES_MAX)
-        refuse_stream(s, stream, IPC__ACCEPT_OUTCOME__FULL);
+        stream_refuse(s, stream, IPC__ACCEPT_OUTCOME__FULL);
     else if (stream->id == 0)
-        refuse_stream(s, stream, IPC__ACCEPT_OUTCOME__TROUBLE);
+        stream_refuse(s, stream, IPC__ACCEPT_OUTCOME__TROUBLE);
     return NULL;
 }
 
@@ -446,12 +211,12 @@ static const char *on_content(struct inlet *inlet, const struct channel_frame *f
     stream->received += frame->body.len;
     s->in_flight += frame->body.len;
     if (!has_room_for(s, 0)) {
-        refuse_stream(s, stream, IPC__ACCEPT_OUTCOME__FULL);
+        stream_refuse(s, stream, IPC__ACCEPT_OUTCOME__FULL);
         return NULL;
     }
     if (!stream->is_wide && stream->credit < LOW_CREDIT)
-        grant_credit(stream);
-    commit_more(s, stream);
+        stream_grant_credit(stream);
+    stream_commit_more(s, stream);
     return NULL;
 }
 
@@ -472,7 +237,7 @@ static const char *on_end(struct inlet *inlet, const struct channel_frame *frame
     stream->ended = true;
     stream->eight_bit = eight_bit;
     stream->envelope.utf8_header = utf8_header;
-    commit_more(inlet->streams, stream);
+    stream_commit_more(inlet->streams, stream);
     return NULL;
 }
 
@@ -485,7 +250,7 @@ static const char *on_abort(struct inlet *inlet, const struct channel_frame *fra
     struct stream *stream = map_get_number(inlet->by_number, abort->stream);
     ipc__accept_abort__free_unpacked(abort, NULL);
     if (stream)
-        abandon(inlet->streams, stream);
+        stream_abandon(inlet->streams, stream);
     return NULL;
 }
 
@@ -545,10 +310,10 @@ static void inlet_free(struct inlet *inlet)
         struct stream *stream = map_next(inlet->by_number, &cursor, NULL);
         if (!stream)
             break;
-        abandon(inlet->streams, stream);
+        stream_abandon(inlet->streams, stream);
     }
     while (!list_empty(&inlet->charged))
-        discharge(LIST_FIRST(&inlet->charged, struct stream, of_charged));
+        stream_discharge(LIST_FIRST(&inlet->charged, struct stream, of_charged));
     probes_forget(&inlet->asker);
     list_remove(&inlet->others);
     map_free(&inlet->by_number);

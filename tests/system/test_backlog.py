@@ -54,12 +54,24 @@ def test_many_hosts_that_are_silent_delay_no_mail_to_others(lab, make_relay):
     assert len(relay.queue()) > 60
 
 
+def test_where_many_are_waited_for_each_connection_has_its_time(lab, make_relay):
+    """Three connections to each host, of a second each: with TLS, with old TLS, in clear."""
+    relay = make_relay(deliver_connections=16).start()
+    lab.mx("mx.nopolicy.test", greeting="=wait 1\n220 slow", handshake="=close")
+    for name in "abc":
+        lab.dns.set(f"slow-{name}.test", "MX", "10 mx.nopolicy.test.")
+        send(f"you@slow-{name}.test")
+    wait_until(lambda: len(relay.events("delivery")) == 3, 15, "the three of them")
+    assert [e["outcome"] for e in relay.events("delivery")] == 3 * ["delivered"]
+
+
 def test_beyond_so_many_messages_clients_wait_and_deliveries_go_on(lab, make_relay):
     relay = make_relay(delivery="hold", queue_messages_max=100).start()
     flood("you@nopolicy.test", 99)
     last = send("you@nopolicy.test")
     wait_until(lambda: mail_from("ada@sender.test")[0] == 452, 5, "the queue to be full")
     assert "4.3.1 " in mail_from("ada@sender.test")[1]
+    assert relay.wait_event("queue-full")["because"] == "queue-messages-max"
     relay.write(delivery="on")
     relay.reload()
     wait_arrived(lab, last)

@@ -193,7 +193,7 @@ def test_when_others_fill_the_disk_mail_is_refused_at_mail_and_delivered_on(lab,
                 c.data(Message(size=1 << 20).content)
             time.sleep(0.2)
         assert replies[-1][0] == 452 and " 4.3.1 " in replies[-1][1]
-        wait_until(lambda: relay.events("queue-full"), 5, "the alarm")
+        assert relay.wait_event("queue-full", 5)["because"] == "disk"
         relay.write(delivery="on")
         relay.reload()
         wait_arrived(lab, message)
