@@ -58,7 +58,7 @@ static Ipc__Outcome *outcome_for(const struct overdue *overdue, const struct lea
 {
     Ipc__Outcome outcome = *overdue->outcome;
     Ipc__Result *results = memory_new_array(lease->count, sizeof(*results));
-    Ipc__Result **pointers = memory_new_array(lease->count, sizeof(*pointers));
+    Ipc__Result **pointers = memory_new_array(lease->count, sizeof(Ipc__Result *));
 
     for (unsigned i = 0; i < lease->count; i++) {
         results[i] = *overdue->outcome->results[0];
