@@ -176,16 +176,14 @@ static void count_row(struct task *task, const struct waiting *waiting)
         return;
     task->last_id = waiting->at.id;
     task->messages++;
-    task->bytes += (int64_t)waiting->message->size;
+    if (waiting->message)
+        task->bytes += (int64_t)waiting->message->size;
 }
 
 static void on_counted(void *ctx, struct reading *r, const struct waiting *waiting)
 {
-    struct task *task = ctx;
-
     (void)r;
-    if (waiting->message)
-        count_row(task, waiting);
+    count_row(ctx, waiting);
 }
 
 /* What a worker has not begun it gives back; what it has begun is waited for, for a while. */
@@ -207,9 +205,9 @@ static void on_found(void *ctx, struct reading *r, const struct waiting *waiting
     struct task *task = ctx;
 
     (void)r;
-    if (!waiting->message)
-        return;
     count_row(task, waiting);
+    if (!waiting->message && task->change.kind != CHANGE_REMOVE)
+        return; /* what cannot be read can only be removed */
     if (waiting->state == WAITING_DELIVERING)
         ask_back(task, waiting->at);
     else
@@ -253,7 +251,7 @@ static void on_changed(struct operation *operation, enum operation_outcome outco
     guards_end(task, &task->slice);
     if (outcome != OPERATION_COMMITTED) {
         struct error *err =
-            error_new(ERROR_LOCAL, "the store has no room at the moment; the log says why");
+            error_new(ERROR_LOCAL, "the change could not be written; the log says why");
         task_fail(task, &err);
         return;
     }

@@ -34,7 +34,7 @@ static struct error *hold(const struct change *change, struct store_txn *txn, st
     return err ? err : recipient_hold(txn, at.id, at.number, recipient);
 }
 
-/* Is any recipient of the message held? */
+/* Is any recipient of the message held?  One that cannot be read is. */
 static struct error *any_held(struct store_txn *txn, uint64_t id, bool *out_held)
 {
     struct row_place from = { id, 0 };
@@ -46,9 +46,11 @@ static struct error *any_held(struct store_txn *txn, uint64_t id, bool *out_held
         struct row_place *places;
         err = recipient_places(txn, from, true, CHANGE_SLICE, &places, &count);
         for (size_t i = 0; i < count && !err && !*out_held; i++) {
-            Queue__RecipientRecord *recipient;
+            Queue__RecipientRecord *recipient = NULL;
             err = recipient_get(txn, id, places[i].number, &recipient);
-            *out_held = !err && recipient && recipient->held;
+            *out_held = err ? store_txn_trouble(txn) == KV_FINE : recipient && recipient->held;
+            if (*out_held)
+                error_free(&err);
             from.number = places[i].number + 1;
         }
     }
@@ -249,6 +251,7 @@ static struct error *apply_rows(struct change *change, struct store_txn *txn)
 /* No worker's lease has this number: an outcome is applied unless its lease's was before. */
 #define OPERATOR_LEASE UINT64_MAX
 
+/* As a whole or not at all: who is ended without a word to the sender would be lost. */
 static struct error *bounce(struct change *change, struct store_txn *txn, struct settle *settle)
 {
     struct error *err = settle->operation.apply(&settle->operation, txn);
@@ -257,7 +260,7 @@ static struct error *bounce(struct change *change, struct store_txn *txn, struct
         err = forget_held(txn, settle->outcome->id);
     if (!err)
         change->changed += settle->count;
-    return unless_damaged(change, txn, (struct row_place){ settle->outcome->id, 0 }, err);
+    return err;
 }
 
 static struct error *apply_change(struct operation *operation, struct store_txn *txn)

@@ -55,13 +55,14 @@ static bool read_row(struct walking *w, struct span key, struct span value, stru
     out->recipient = record_read(TABLE_RECIPIENT, key, value, &queue__recipient_record__descriptor,
                                  &w->r.arena.allocator);
     out->message = message_of(w, out->at.id);
+    bool is_delivering =
+        w->walk->leases && lease_covers(w->walk->leases, out->at.id, out->at.number);
     if (out->message && out->recipient && out->recipient->recipient &&
         out->recipient->recipient->forward_path) {
-        bool is_delivering =
-            w->walk->leases && lease_covers(w->walk->leases, out->at.id, out->at.number);
         out->state = waiting_state_of(out->recipient, is_delivering);
         return true;
     }
+    out->state = is_delivering ? WAITING_DELIVERING : WAITING_HELD;
     out->recipient = NULL;
     out->message = NULL;
     return false;

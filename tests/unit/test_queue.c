@@ -540,6 +540,30 @@ static void a_message_damaged_while_it_waits_is_set_aside(void **state)
     assert_int_equal(rig.job_count, 1);
 }
 
+/* Its id is what the log and the list say of it. */
+static void a_message_that_cannot_be_read_is_removed_by_its_id(void **state)
+{
+    (void)state;
+    static const enum queue_table tables[] = { TABLE_MESSAGE, TABLE_RECIPIENT };
+    for (int i = 0; i < 2; i++) {
+        uint64_t id = send_and_wait(100);
+        char qid[QID_TEXT_SIZE];
+        qid_format(id, qid);
+        damage(tables[i], i == 0 ? key_of_id(id) : key_of_part(id, 0));
+        struct json *told = NULL;
+        assert_null(json_parse(rig_ask(&rig, "queue count", "id", qid), &told));
+        assert_int_equal(json_number(json_get(told, "recipients")), 1);
+        json_free(&told);
+        assert_null(json_parse(rig_ask(&rig, "queue hold", "id", qid), &told));
+        assert_int_equal(json_number(json_get(told, "changed")), 0);
+        json_free(&told);
+        assert_null(json_parse(rig_ask(&rig, "queue remove", "id", qid), &told));
+        assert_int_equal(json_number(json_get(told, "changed")), 1);
+        json_free(&told);
+        assert_row_count(0);
+    }
+}
+
 static void a_message_whose_content_is_damaged_is_set_aside(void **state)
 {
     (void)state;
@@ -866,6 +890,8 @@ int main(void)
         TEST("a message damaged while it was leased is set aside, and its hop goes on",
              a_message_damaged_while_leased_does_not_stop_its_hop),
         TEST("a hop whose record is damaged goes on", a_hop_whose_record_is_damaged_goes_on),
+        TEST("a message that cannot be read is removed by its id",
+             a_message_that_cannot_be_read_is_removed_by_its_id),
         TEST("a message damaged while it waits is set aside for good, and its hop goes on",
              a_message_damaged_while_it_waits_is_set_aside),
         TEST("a message whose content is damaged is set aside, not bounced",
