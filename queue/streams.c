@@ -4,13 +4,10 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
-#include "lib/base/map.h"
 #include "lib/base/memory.h"
-#include "lib/ipc/channel.h"
 #include "lib/ipc/envelope_codec.h"
 #include "lib/ipc/queue.pb-c.h"
 #include "queue/routes.h"
-#include "queue/store_rows.h"
 
 enum {
     STREAMS_MAX = 16 * 1024, /* of one smtpd instance */
@@ -56,23 +53,6 @@ static bool is_at_limit(const struct streams *s)
            messages_held(s) + messages_margin > s->messages_max;
 }
 
-/* The setting to raise, or "disk". */
-static const char *why_full(const struct streams *s)
-{
-    if (messages_held(s) >= s->messages_max)
-        return "queue-messages-max";
-    return is_at_limit(s) ? "queue-size-max" : "disk";
-}
-
-static void log_full(const struct streams *s)
-{
-    struct log_line line;
-
-    log_begin(&line, LOG_ERROR, "queue-full");
-    log_string(&line, "because", why_full(s));
-    log_end(&line);
-}
-
 void streams_check_room(struct streams *streams)
 {
     struct inlet *inlet;
@@ -81,10 +61,10 @@ void streams_check_room(struct streams *streams)
 
     if (full == streams->full)
         return;
-    if (full)
-        log_full(streams);
     streams->full = full;
-    if (!full)
+    if (full)
+        log_event(LOG_ERROR, "queue-full");
+    else
         log_event(LOG_WARNING, "queue-has-room");
     LIST_EACH(inlet, &streams->inlets, struct inlet, others)
     {
@@ -130,7 +110,7 @@ static struct stream *stream_new(struct inlet *inlet, uint64_t number)
     envelope_init(&stream->envelope);
     buf_init(&stream->content, STREAM_WINDOW + TRACE_MAX);
     map_put_number(inlet->by_number, number, stream);
-    stream_charge(inlet, stream);
+    streams_charge(inlet, stream);
     return stream;
 }
 
@@ -172,13 +152,13 @@ static const char *begin_stream(struct inlet *inlet, const Ipc__AcceptBegin *beg
         return "a stream too many";
     struct stream *stream = stream_new(inlet, begin->stream);
     if (!take_envelope(stream, begin) || !take_trace(s, stream, begin)) {
-        stream_free(s, stream);
+        streams_forget(s, stream);
         return "an envelope that is none";
     }
     if (!has_room_for(s, begin->envelope->declared_size) || inlet->held > INLET_BYTES_MAX)
-        stream_refuse(s, stream, IPC__ACCEPT_OUTCOME__FULL);
+        streams_refuse(s, stream, IPC__ACCEPT_OUTCOME__FULL);
     else if (stream->id == 0)
-        stream_refuse(s, stream, IPC__ACCEPT_OUTCOME__TROUBLE);
+        streams_refuse(s, stream, IPC__ACCEPT_OUTCOME__TROUBLE);
     return NULL;
 }
 
@@ -211,12 +191,12 @@ static const char *on_content(struct inlet *inlet, const struct channel_frame *f
     stream->received += frame->body.len;
     s->in_flight += frame->body.len;
     if (!has_room_for(s, 0)) {
-        stream_refuse(s, stream, IPC__ACCEPT_OUTCOME__FULL);
+        streams_refuse(s, stream, IPC__ACCEPT_OUTCOME__FULL);
         return NULL;
     }
     if (!stream->is_wide && stream->credit < LOW_CREDIT)
-        stream_grant_credit(stream);
-    stream_commit_more(s, stream);
+        streams_grant_credit(stream);
+    streams_commit_more(s, stream);
     return NULL;
 }
 
@@ -237,7 +217,7 @@ static const char *on_end(struct inlet *inlet, const struct channel_frame *frame
     stream->ended = true;
     stream->eight_bit = eight_bit;
     stream->envelope.utf8_header = utf8_header;
-    stream_commit_more(inlet->streams, stream);
+    streams_commit_more(inlet->streams, stream);
     return NULL;
 }
 
@@ -250,7 +230,7 @@ static const char *on_abort(struct inlet *inlet, const struct channel_frame *fra
     struct stream *stream = map_get_number(inlet->by_number, abort->stream);
     ipc__accept_abort__free_unpacked(abort, NULL);
     if (stream)
-        stream_abandon(inlet->streams, stream);
+        streams_abandon(inlet->streams, stream);
     return NULL;
 }
 
@@ -310,10 +290,10 @@ static void inlet_free(struct inlet *inlet)
         struct stream *stream = map_next(inlet->by_number, &cursor, NULL);
         if (!stream)
             break;
-        stream_abandon(inlet->streams, stream);
+        streams_abandon(inlet->streams, stream);
     }
     while (!list_empty(&inlet->charged))
-        stream_discharge(LIST_FIRST(&inlet->charged, struct stream, of_charged));
+        streams_discharge(LIST_FIRST(&inlet->charged, struct stream, of_charged));
     probes_forget(&inlet->asker);
     list_remove(&inlet->others);
     map_free(&inlet->by_number);

@@ -27,7 +27,7 @@ BOUNCES = "tests/system/test_bounces.py::test_"
 
 MUTATIONS = (
     # 1. Accepted means kept.
-    Mutation(1, "answers before the commit", "queue/streams.c",
+    Mutation(1, "answers before the commit", "queue/streams_parts.c",
              "    stream->committing = true;\n",
              "    stream->committing = true;\n    if (stream->ended)\n"
              "        answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED);\n", ("powercut",), quick=True),
@@ -241,9 +241,9 @@ MUTATIONS = (
     Mutation(5, "the queue takes content without credit", "queue/streams.c",
              "if (stream->ended || frame->body.len > stream->credit ||", "if (stream->ended ||",
              ("unit/hostile",)),
-    Mutation(5, "a worker settles what another worker holds", "queue/workers.c",
+    Mutation(5, "a worker settles what another worker holds", "queue/workers_outcomes.c",
              "bool is_known = lease && lease->holder == worker;", "bool is_known = lease != NULL;", ("unit/hostile",)),
-    Mutation(5, "a worker settles recipients that its lease does not cover", "queue/workers.c",
+    Mutation(5, "a worker settles recipients that its lease does not cover", "queue/workers_outcomes.c",
              "if (is_new && lease_has(lease, outcome->results[i]->number) &&", "if (is_new &&", ("unit/hostile",)),
     Mutation(5, "a worker reads any message", "queue/workers.c",
              "if (is_fair && lease && lease->holder == worker) {", "if (is_fair && lease) {", ("unit/hostile",)),
@@ -404,8 +404,8 @@ MUTATIONS = (
              "fetcher->count < STS_FETCHES_MAX", "fetcher->count < STS_FETCHES_MAX + 1", ("unit/sts_fetch",)),
     Mutation(7, "a record names a report address too many", "tlsrpt/rua.c",
              "out->count < RUA_MAX", "out->count < RUA_MAX + 1", ("unit/rua",)),
-    Mutation(7, "the queue remembers every message", "queue/streams.c",
-             "        answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED);\n        stream_free(s, stream);",
+    Mutation(7, "the queue remembers every message", "queue/streams_parts.c",
+             "        answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED);\n        streams_forget(s, stream);",
              "        answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED);",
              ("tests/system/test_bounds.py",)),
     Mutation(7, "a start reads every message", "queue/queue.c",
