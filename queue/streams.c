@@ -53,6 +53,23 @@ static bool is_at_limit(const struct streams *s)
            messages_held(s) + messages_margin > s->messages_max;
 }
 
+/* The setting to raise, or "disk". */
+static const char *why_full(const struct streams *s)
+{
+    if (messages_held(s) >= s->messages_max)
+        return "queue-messages-max";
+    return is_at_limit(s) ? "queue-size-max" : "disk";
+}
+
+static void log_full(const struct streams *s)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_ERROR, "queue-full");
+    log_string(&line, "because", why_full(s));
+    log_end(&line);
+}
+
 void streams_check_room(struct streams *streams)
 {
     struct inlet *inlet;
@@ -61,10 +78,10 @@ void streams_check_room(struct streams *streams)
 
     if (full == streams->full)
         return;
-    streams->full = full;
     if (full)
-        log_event(LOG_ERROR, "queue-full");
-    else
+        log_full(streams);
+    streams->full = full;
+    if (!full)
         log_event(LOG_WARNING, "queue-has-room");
     LIST_EACH(inlet, &streams->inlets, struct inlet, others)
     {
