@@ -199,6 +199,54 @@ def test_dane_goes_by_tlsa_records_alone(lab, hops):
         lab.dns.set(f"_25._tcp.{other}", "TLSA")
 
 
+def test_dane_trusts_an_authority_of_the_records_for_the_right_name_and_waits_for_dns(lab, hops):
+    """DANE-TA by a certificate in full, which the host need not send; TLSA that DNS cannot say."""
+    good, wrong, dark = "mx.nopolicy.test", "mx.wrongname.test", "mx.nopolicy-selfsigned.test"
+    with open(f"{lab.folder}/ca/ca.pem", encoding="ascii") as f:
+        authority = ssl.PEM_cert_to_DER_cert(f.read()).hex()
+    relay = hops(to("vouched", f"[{good}]", tls="dane"), to("misnamed", f"[{wrong}]", tls="dane"),
+                 to("dark", f"[{dark}]", tls="dane"))
+    try:
+        lab.dns.set(f"_25._tcp.{good}", "TLSA", f"2 0 0 {authority}")
+        lab.dns.set(f"_25._tcp.{wrong}", "TLSA", f"2 0 0 {authority}")
+        lab.dns.set(f"_25._tcp.{dark}", "CNAME", "any.servfail.test.")
+        wait_arrived(lab, mail("vouched"))
+        refused = [mail("misnamed"), mail("dark")]
+        event = relay.wait_delivery("you@misnamed.hops.test", "deferred")
+        assert "X509_V_ERR_HOSTNAME_MISMATCH" in event["reply"] or "another name" in event["reply"]
+        event = relay.wait_delivery("you@dark.hops.test", "deferred", 30)
+        assert f"the TLSA records of {dark} are not known" in event["reply"] and event["status"] == "4.4.3"
+        assert not any(arrived(lab, message) for message in refused)
+        key = digest_of(dark, "key-sha256").split(":")[1]
+        lab.dns.set(f"_25._tcp.{dark}", "CNAME")
+        lab.dns.set(f"_25._tcp.{dark}", "TLSA", f"3 1 1 {key}")
+        wait_arrived(lab, refused[1], 20)           # now that DNS tells
+    finally:
+        for host in good, wrong, dark:
+            lab.dns.set(f"_25._tcp.{host}", "TLSA")
+        lab.dns.set(f"_25._tcp.{dark}", "CNAME")
+
+
+def test_a_route_has_its_own_port_and_internal_networks(lab, hops):
+    """A port for the MX of its domains; an MX in a network that no other mail may go to."""
+    lab.peer("postfix", "mx")
+    lab.dns.set("ported.hops.test", "MX", f"10 {POSTFIX}.")
+    lab.dns.set("indoors.hops.test", "A", "127.0.0.77")
+    for name in "inside", "outside":
+        lab.dns.set(f"{name}.hops.test", "MX", "10 indoors.hops.test.")
+    relay = hops(to("ported", "mx", port=587, tls="verify"), to("outside", "mx"),
+                 to("inside", "mx", mx_allow=["127.0.0.64/26"]))
+    mail("ported")
+    event = relay.wait_delivery("you@ported.hops.test")
+    assert event["mx"] == POSTFIX and "Client host rejected: Access denied" in event["reply"], "as on 587"
+    mail("inside")
+    event = relay.wait_delivery("you@inside.hops.test", "deferred")
+    assert "refused" in event["reply"], "it was tried: nobody listens there"
+    mail("outside")
+    event = relay.wait_delivery("you@outside.hops.test", "deferred")
+    assert "internal addresses" in event["reply"] and event["status"] == "4.4.4"
+
+
 def test_the_next_of_several_hosts_is_tried_when_the_first_is_down(lab, hops):
     relay = hops(to("steady", ["[mx.mx-refused.test] priority 10", "no-such-domain.test priority 15",
                                "[mx.nopolicy.test] priority 20"]))
