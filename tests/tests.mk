@@ -89,7 +89,7 @@ system: $(BUILD)/waxseal $(PEERS)
 	@WAXSEAL=$(abspath $(BUILD)/waxseal) $(LAB) $(PYTHON) -m pytest -q -p no:cacheprovider $(STORIES)
 # The same in two halves, each in a lab of its own, for `make test`.
 HALF = $(patsubst %,tests/system/test_%.py,policy days routes queue policy_store peers transactions \
-    sendmail dovecot edge extensions bounces)
+    sendmail dovecot edge extensions bounces sessions next_hops queue_commands trace)
 system-1:
 	@$(MAKE) --no-print-directory -s system STORIES="$(HALF)"
 system-2:
@@ -107,6 +107,7 @@ lint-all:
 	@echo "lint: arrows";   tests/lint/arrows.py $(BUILD)/gen
 	@echo "lint: events";   tests/lint/events.py
 	@echo "lint: rules";    tests/lint/rules.py
+	@echo "lint: mutants";  tests/fault/mutants.py --rows >/dev/null || { tests/fault/mutants.py --rows; false; }
 	@echo "lint: gcc";      $(MAKE) --no-print-directory -s -j2 all WERROR=-Werror BUILD=build/lint >/dev/null
 	@echo "lint: clang";    $(MAKE) --no-print-directory -s -j2 all WERROR=-Werror BUILD=build/lint-clang CC=clang >/dev/null
 	@echo "lint: hardening"; tests/lint/hardening.sh build/lint
