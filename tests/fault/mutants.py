@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""mutants.py [--all] [WORDS]: proves that the tests can fail.  Breaks the product on purpose, one
+"""mutants.py [--all | --rows] [WORDS]: proves that the tests can fail.  Breaks the product on purpose, one
 promise at a time (mutations.py), and expects each test that is named there to say so.
 
 --all: every row, after the tests they name have passed on the unbroken tree; else the quick rows, without their
-stories.  WORDS: only rows in whose name they stand.  The product has no switch for this: the sources are copied and
+stories.  --rows: breaks nothing, and only looks whether each row finds its place exactly once.  WORDS: only rows in whose name they stand.  The product has no switch for this: the sources are copied and
 one place is changed.
 """
 import argparse
@@ -111,11 +111,31 @@ def check_unbroken(tree, mutations):
             sys.exit(f"{test} fails on the tree as it is")
 
 
+def misplaced(mutation):
+    """Why a row cannot be tried; "" when its text stands exactly once in its file."""
+    path = f"{ROOT}/{mutation.file}"
+    if not os.path.exists(path):
+        return "there is no such file"
+    with open(path, encoding="utf-8") as f:
+        count = f.read().count(mutation.text)
+    return "" if count == 1 else f"its text stands there {count} times"
+
+
+def check_rows(mutations):
+    wrong = [f"{m.file}: {m.name}: {why}" for m in mutations if (why := misplaced(m))]
+    for line in wrong:
+        print(line)
+    return 1 if wrong else 0
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--rows", action="store_true")
     parser.add_argument("words", nargs="*")
     arguments = parser.parse_args()
+    if arguments.rows:
+        return check_rows([m for m in MUTATIONS if " ".join(arguments.words) in m.name])
     chosen = [m for m in MUTATIONS if (arguments.all or m.quick) and " ".join(arguments.words) in m.name]
     tree = Tree(f"{ROOT}/build/mutants")
     if arguments.all:
