@@ -54,6 +54,7 @@ struct task {
     int64_t bytes;
     int64_t delivering;
     int64_t held;
+    int64_t damaged;
     int64_t changed;
 };
 
@@ -141,6 +142,7 @@ static struct json *answer_of(const struct task *task)
     json_add_number(answer, "bytes", task->bytes);
     json_add_number(answer, "delivering", task->delivering);
     json_add_number(answer, "held", task->held);
+    json_add_number(answer, "damaged", task->damaged);
     return answer;
 }
 
@@ -172,6 +174,7 @@ static void count_row(struct task *task, const struct waiting *waiting)
     task->recipients++;
     task->held += waiting->state == WAITING_HELD;
     task->delivering += waiting->state == WAITING_DELIVERING;
+    task->damaged += waiting->message == NULL;
     if (waiting->at.id == task->last_id)
         return;
     task->last_id = waiting->at.id;

@@ -113,6 +113,22 @@ static size_t print_words(struct span text, FILE *out)
     return print_first(line, WORDS_MAX - dots.len, out) + print_safe(dots, out);
 }
 
+/* Seconds, in the greatest unit that there is one of, as filters take it. */
+static size_t print_age(int64_t seconds, FILE *out)
+{
+    static const struct {
+        int64_t seconds;
+        char letter;
+    } units[] = { { 24 * 3600, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
+    char room[NUMBER_SIZE];
+    size_t i = 0;
+
+    while (units[i].seconds > 1 && seconds < units[i].seconds)
+        i++;
+    snprintf(room, sizeof(room), "%" PRId64 "%c", seconds / units[i].seconds, units[i].letter);
+    return print_safe(span_of(room), out);
+}
+
 static size_t print_cell(const struct table *table, const struct json *row, size_t column,
                          FILE *out)
 {
@@ -121,17 +137,31 @@ static size_t print_cell(const struct table *table, const struct json *row, size
     if (is_words(table->keys[column]) && value && json_kind_of(value) == JSON_KIND_TEXT &&
         json_text(value).len > 0)
         return print_words(json_text(value), out);
+    if (strcmp(table->keys[column], "age") == 0 && value && json_kind_of(value) == JSON_KIND_NUMBER)
+        return print_age(json_number(value), out);
     return print_scalar(value, out);
 }
 
-/* The first row says which columns there are. */
+/* The first that is whole, for of what is damaged little is known: it says which columns there are.
+ */
+static const struct json *whole_row(const struct table *table)
+{
+    for (size_t i = 0; i < table->row_count; i++) {
+        const struct json *row = json_item(table->rows, i);
+        const struct json *state = json_get(row, "state");
+        if (!state || !span_equal(json_text(state), SPAN("damaged")))
+            return row;
+    }
+    return json_item(table->rows, 0);
+}
+
 static void measure(struct table *table)
 {
+    const struct json *row = whole_row(table);
     void *cursor = NULL;
     const char *key;
 
-    while (table->column_count < COLUMNS_MAX &&
-           json_next(json_item(table->rows, 0), &cursor, &key)) {
+    while (table->column_count < COLUMNS_MAX && json_next(row, &cursor, &key)) {
         table->keys[table->column_count] = key;
         table->widths[table->column_count++] = strlen(key);
     }

@@ -118,6 +118,7 @@ static void tell_result(const struct invocation *i, const struct json *result)
 {
     int64_t delivering = json_number(json_get(result, "delivering"));
     int64_t held = json_number(json_get(result, "held"));
+    int64_t damaged = json_number(json_get(result, "damaged"));
 
     if (i->json) {
         print_json(result, stdout);
@@ -135,6 +136,10 @@ static void tell_result(const struct invocation *i, const struct json *result)
     if (held > 0 && strcmp(verb_of(i), "retry") == 0) {
         print_amount(held, "recipient", stdout);
         puts(" left as they were: held; waxseal queue release tries them");
+    }
+    if (damaged > 0 && strcmp(verb_of(i), "remove") != 0) {
+        print_amount(damaged, "recipient", stdout);
+        puts(" left as they were: damaged; waxseal queue remove throws them away");
     }
 }
 

@@ -45,6 +45,25 @@ static void rows_stand_in_columns(void **state)
                    "3f9c21  a.b          0\n");
 }
 
+static void an_age_has_a_unit(void **state)
+{
+    (void)state;
+    assert_printed(as_rows,
+                   "[{\"age\":0},{\"age\":59},{\"age\":60},{\"age\":7199},{\"age\":86399},"
+                   "{\"age\":432000}]",
+                   "age\n0s\n59s\n1m\n1h\n23h\n5d\n");
+}
+
+static void a_damaged_row_hides_no_column(void **state)
+{
+    (void)state;
+    assert_printed(as_rows,
+                   "[{\"id\":\"a\",\"state\":\"damaged\"},"
+                   "{\"id\":\"b\",\"sender\":\"c\",\"state\":\"held\"}]",
+                   "id  sender  state\na   -       damaged\nb   c       held\n");
+    assert_printed(as_rows, "[{\"id\":\"a\",\"state\":\"damaged\"}]", "id  state\na   damaged\n");
+}
+
 static void only_the_first_page_has_a_head(void **state)
 {
     (void)state;
@@ -123,6 +142,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST("rows stand in columns under the names of their members", rows_stand_in_columns),
+        TEST("an age has a unit", an_age_has_a_unit),
+        TEST("a damaged row hides no column", a_damaged_row_hides_no_column),
         TEST("only the first page has a head", only_the_first_page_has_a_head),
         TEST("no rows are nothing", no_rows_are_nothing),
         TEST("values that are missing are a dash", values_that_are_missing_are_a_dash),

@@ -556,6 +556,7 @@ static void a_message_that_cannot_be_read_is_removed_by_its_id(void **state)
         json_free(&told);
         assert_null(json_parse(rig_ask(&rig, "queue hold", "id", qid), &told));
         assert_int_equal(json_number(json_get(told, "changed")), 0);
+        assert_int_equal(json_number(json_get(told, "damaged")), 1);
         json_free(&told);
         assert_null(json_parse(rig_ask(&rig, "queue remove", "id", qid), &told));
         assert_int_equal(json_number(json_get(told, "changed")), 1);
