@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "queue/dispatch_overdue.h"
@@ -193,6 +194,16 @@ static void on_timer(void *ctx)
     dispatch_look(ctx);
 }
 
+static void on_parking(void *ctx)
+{
+    struct dispatch *d = ctx;
+
+    if (slots_park(&d->slots, loop_now(d->parts.loop)))
+        run_soon(d);
+    if (slots_have_trials(&d->slots))
+        loop_timer_start(d->parking, SILENT_LOOK_MS);
+}
+
 /* ---- from outside --------------------------------------------------------------------------- */
 
 struct dispatch *dispatch_new(const struct dispatch_parts *parts, dispatch_give_fn *give,
@@ -211,6 +222,7 @@ struct dispatch *dispatch_new(const struct dispatch_parts *parts, dispatch_give_
     arena_init(&d->arena);
     loop_task_init(&d->task, on_run, d);
     d->timer = loop_timer_new(parts->loop, on_timer, d);
+    d->parking = loop_timer_new(parts->loop, on_parking, d);
     return d;
 }
 
@@ -223,6 +235,7 @@ void dispatch_free(struct dispatch **dispatch)
         return;
     loop_task_cancel(&d->task);
     loop_timer_free(&d->timer);
+    loop_timer_free(&d->parking);
     hop_ring_clear(&d->ring);
     arena_clear(&d->arena);
     free(d);
@@ -256,6 +269,8 @@ void dispatch_remove_slot(struct dispatch *dispatch, struct worker_slot *slot)
 {
     (void)dispatch;
     list_remove(&slot->others);
+    while (!list_empty(&slot->trials))
+        list_remove(slot->trials.next);
 }
 
 void dispatch_touch(struct dispatch *dispatch, struct span hop)
@@ -301,21 +316,14 @@ struct worker_slot *dispatch_choose(struct dispatch *dispatch, struct span hop)
     return slots_choose(&dispatch->slots, &wish, clock_utc_ms());
 }
 
-static void slot_leave(struct worker_slot *slot, const struct lease *lease)
-{
-    if (slot->jobs > 0)
-        slot->jobs--;
-    if (slot->tried[lease->standing] > 0)
-        slot->tried[lease->standing]--; /* that of a lease taken over was never counted */
-}
-
 void dispatch_leave(struct dispatch *dispatch, struct lease *lease, struct worker_slot *slot,
                     enum hop_word word)
 {
     struct hop *hop = lease->hop;
 
+    list_remove(&lease->of_trials);
     if (slot)
-        slot_leave(slot, lease);
+        slots_give_back(slot, lease);
     if (slot && slot->jobs == 0)
         slot->is_alone = false;
     if (hop) {

@@ -3,7 +3,8 @@
  * senders take turns, and a hop has no more jobs under way than its cap.  Hops with something new
  * and hops that were found on disk have every other turn.  Hops that nothing is known of, and those
  * that fail, have a few jobs each and a part of the workers' room each, so that silent hosts,
- * however many, leave the rest to those that answer.  Reads `wake`, `hop` and `due` in short
+ * however many, leave the rest to those that answer; and for a moment each, so that they leave even
+ * that part to those that nothing is known of yet.  Reads `wake`, `hop` and `due` in short
  * transactions; remembers only hops with something under way or about to be looked at, so that
  * memory does not depend on the length of the queue.  Called by workers and queue; owns the leases'
  * hops, not the leases.
@@ -30,12 +31,14 @@ enum hop_standing {
 struct worker_slot {
     struct list others;
     unsigned instance;
-    unsigned room;                 /* jobs it takes at a time */
-    unsigned jobs;                 /* with it now */
-    unsigned tried[HOP_STANDINGS]; /* of these, by the standing of their hops when they began */
-    bool takes_jobs;               /* it has reported and does not drain */
-    bool is_alone;                 /* with a suspect: gets nothing else */
-    int64_t clear_at_ms;           /* a suspect waits for it to be idle since; 0: none */
+    unsigned room;                  /* jobs it takes at a time */
+    unsigned jobs;                  /* with it now */
+    unsigned tried[HOP_STANDINGS];  /* of these, by the standing of their hops when they began */
+    unsigned parked[HOP_STANDINGS]; /* of these, those that gave up their places: slots.h */
+    struct list trials;             /* leases with a place that may turn out silent, oldest first */
+    bool takes_jobs;                /* it has reported and does not drain */
+    bool is_alone;                  /* with a suspect: gets nothing else */
+    int64_t clear_at_ms;            /* a suspect waits for it to be idle since; 0: none */
 };
 
 /* What a worker needs to know; lent for the call. */

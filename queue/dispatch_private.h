@@ -21,6 +21,7 @@ struct dispatch {
     struct hop_ring ring;
     struct loop_task task;
     struct loop_timer *timer;
+    struct loop_timer *parking; /* as long as some have a place only for a moment */
     struct arena arena;
     int64_t look_again_ms; /* the earliest of the remembered hops' */
     int64_t timer_ms;      /* when the timer is due, in UTC */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/memory.h"
 #include "queue/dispatch_overdue.h"
 #include "queue/routes.h"
@@ -63,8 +64,9 @@ static void give_job(struct run *run, struct hop *hop, struct worker_slot *slot,
     lease->last_attempt = facts->last_attempt;
     lease->standing = standing_of(hop);
     hop->jobs++;
-    slot->jobs++;
-    slot->tried[lease->standing]++;
+    slots_take(slot, lease, loop_now(run->d->parts.loop));
+    if (lease->standing != HOP_KNOWN && !loop_timer_running(run->d->parking))
+        loop_timer_start(run->d->parking, SILENT_LOOK_MS);
     slot->is_alone = group->first.due_class == DUE_SUSPECT;
     if (slot->is_alone)
         slot->clear_at_ms = 0;

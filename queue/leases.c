@@ -73,6 +73,7 @@ static struct lease *lease_add(struct leases *leases, uint64_t number, unsigned 
     lease->count = count;
     lease->message = message_of(leases, lease->id);
     list_init(&lease->of_worker);
+    list_init(&lease->of_trials);
     list_append(&lease->message->leases, &lease->of_message);
     map_put_number(leases->by_number, number, lease);
     return lease;
@@ -108,6 +109,7 @@ void lease_end(struct leases *leases, struct lease **lease)
     *lease = NULL;
     map_remove_number(leases->by_number, l->number);
     list_remove(&l->of_worker);
+    list_remove(&l->of_trials);
     list_remove(&l->of_message);
     if (list_empty(&message->leases)) {
         map_remove_number(leases->messages, message->id);

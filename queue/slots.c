@@ -1,6 +1,7 @@
 #include "queue/slots.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/limits.h"
 
 enum {
     CLEAR_AFTER_MS = 30 * SECOND_MS, /* a suspect waits so long for a worker that is idle anyway */
@@ -17,6 +18,7 @@ void slots_init(struct slots *slots)
 void slots_add(struct slots *slots, struct worker_slot *slot)
 {
     list_append(&slots->workers, &slot->others);
+    list_init(&slot->trials);
 }
 
 static bool is_being_cleared(const struct worker_slot *slot, int64_t now_ms)
@@ -25,9 +27,18 @@ static bool is_being_cleared(const struct worker_slot *slot, int64_t now_ms)
            now_ms < slot->clear_at_ms + CLEAR_FOR_MS;
 }
 
+static unsigned parked_in(const struct worker_slot *slot)
+{
+    unsigned parked = 0;
+
+    for (int standing = 0; standing < HOP_STANDINGS; standing++)
+        parked += slot->parked[standing];
+    return parked;
+}
+
 static bool has_room(const struct worker_slot *slot)
 {
-    return slot->takes_jobs && !slot->is_alone && slot->jobs < slot->room;
+    return slot->takes_jobs && !slot->is_alone && slot->jobs < slot->room + parked_in(slot);
 }
 
 /*
@@ -47,6 +58,107 @@ static bool takes_trial(const struct worker_slot *slot, enum hop_standing standi
 
     return slot->tried[standing] < (most > TRIAL_LEAST ? most : TRIAL_LEAST);
 }
+
+/* ---- those that are silent for longer than a moment are parked ---------------------------------
+ */
+
+/* Halves of the room; together SILENT_PER_CONNECTION for each connection. */
+static const unsigned parking_of[HOP_STANDINGS] = {
+    [HOP_NEW] = 6,
+    [HOP_FOUND] = 1,
+    [HOP_FAILING] = 1,
+};
+
+static unsigned parking(unsigned room, enum hop_standing standing)
+{
+    unsigned half = room / 2;
+    unsigned most = SILENT_MAX / SILENT_PER_CONNECTION;
+
+    return parking_of[standing] * (half < most ? half : most);
+}
+
+unsigned slots_parked_max(unsigned room)
+{
+    unsigned most = 0;
+
+    for (int standing = 0; standing < HOP_STANDINGS; standing++)
+        most += parking(room, standing);
+    return most;
+}
+
+void slots_take(struct worker_slot *slot, struct lease *lease, int64_t loop_ms)
+{
+    slot->jobs++;
+    slot->tried[lease->standing]++;
+    lease->tried_ms = loop_ms;
+    if (lease->standing != HOP_KNOWN)
+        list_append(&slot->trials, &lease->of_trials);
+}
+
+void slots_give_back(struct worker_slot *slot, struct lease *lease)
+{
+    unsigned *count = lease->is_parked ? slot->parked : slot->tried;
+
+    list_remove(&lease->of_trials);
+    lease->is_parked = false;
+    if (slot->jobs > 0)
+        slot->jobs--;
+    if (count[lease->standing] > 0)
+        count[lease->standing]--; /* that of a lease taken over was never counted */
+}
+
+static void park(struct worker_slot *slot, struct lease *lease)
+{
+    list_remove(&lease->of_trials);
+    lease->is_parked = true;
+    slot->tried[lease->standing]--;
+    slot->parked[lease->standing]++;
+}
+
+static bool park_at(struct worker_slot *slot, int64_t loop_ms)
+{
+    struct lease *lease;
+    bool parked = false;
+
+    LIST_EACH(lease, &slot->trials, struct lease, of_trials)
+    {
+        if (loop_ms - lease->tried_ms < SILENT_PARK_MS)
+            break;
+        if (slot->parked[lease->standing] >= parking(slot->room, lease->standing))
+            continue;
+        park(slot, lease);
+        parked = true;
+    }
+    return parked;
+}
+
+bool slots_park(struct slots *slots, int64_t loop_ms)
+{
+    struct worker_slot *slot;
+    bool parked = false;
+
+    LIST_EACH(slot, &slots->workers, struct worker_slot, others)
+    {
+        if (park_at(slot, loop_ms))
+            parked = true;
+    }
+    return parked;
+}
+
+bool slots_have_trials(const struct slots *slots)
+{
+    struct worker_slot *slot;
+
+    LIST_EACH(slot, &slots->workers, struct worker_slot, others)
+    {
+        if (!list_empty(&slot->trials))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the choice ---------------------------------------------------------------------------------
+ */
 
 bool slots_have_room(const struct slots *slots)
 {

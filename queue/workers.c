@@ -10,10 +10,11 @@
 #include "queue/departures.h"
 #include "queue/grants.h"
 #include "queue/probes.h"
+#include "queue/slots.h"
 
 enum {
     JOB_ROOM_MAX = 4096,         /* of a worker */
-    HELD_LEASES_MAX = 16 * 1024, /* that a worker reports */
+    HELD_LEASES_MAX = 16 * 1024, /* that a worker reports: more than its room and SILENT_MAX */
     SLOTS_MAX = 20000,           /* twice the most that deliver-connections may be */
     PULL_MAX = STREAM_WINDOW / CONTENT_CHUNK_SIZE,
     PULLED_MAX = 16 * PULL_MAX, /* a window for each transaction that was begun anew */
@@ -174,12 +175,13 @@ static void take_over_leases(struct worker *worker, const Ipc__WorkerHello *hell
     }
 }
 
-/* Jobs are twice its connections: one ask for each job at most, and a slot for each connection. */
+/* Jobs are twice its connections: one ask for each job at most, and a slot for each connection; the
+ * same for those that are parked. */
 static unsigned slots_max(const Ipc__WorkerHello *hello)
 {
     unsigned room = hello->job_room < SLOTS_MAX ? hello->job_room : SLOTS_MAX;
 
-    return room + room / 2;
+    return room + room / 2 + 2 * slots_parked_max(room);
 }
 
 static const char *on_hello(struct worker *worker, const struct channel_frame *frame)

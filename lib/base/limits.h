@@ -112,6 +112,13 @@ enum {
     HOSTS_KEPT_MAX = 100000,       /* those on disk */
     SLOT_AGE_MS = 2 * 3600 * 1000, /* an older one is counted no more when others wait */
 
+    /* Hosts that are silent: jobs that wait for one give up their places, connections their seats
+     */
+    SILENT_PARK_MS = 250,      /* when the host is not ready for mail for so long */
+    SILENT_LOOK_MS = 50,       /* between looks whether it is time */
+    SILENT_PER_CONNECTION = 8, /* wait besides, for each of deliver-connections; */
+    SILENT_MAX = 4096,         /* no more with a worker */
+
     /* Probes of mailboxes (verify-recipients) */
     PROBES_MAX = 100,                    /* under way */
     PROBES_KEPT_MAX = 10000,             /* what came of them is remembered */

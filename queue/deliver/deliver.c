@@ -469,6 +469,8 @@ static void open_worker(struct deliver *self)
     worker->owner = self;
     list_init(&worker->starving);
     list_init(&worker->waiting);
+    list_init(&worker->parked);
+    worker_size_parking(worker);
     worker->silence = loop_timer_new(worker->loop, on_silence, worker);
     loop_task_init(&worker->turn, on_turn, worker);
     note_own_addresses(worker);

@@ -9,7 +9,11 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 
-enum { SAID_WORDS_MAX = 160 };
+enum {
+    SAID_WORDS_MAX = 160,
+    SAID_AT_ONCE = 512, /* with the longest names a frame holds some 600 asks */
+    HELLO_BYTES_MAX = FRAME_MESSAGE_MAX / 2,
+};
 
 struct host_slot {
     struct host_slots *table;
@@ -116,13 +120,11 @@ static void slot_destroy(struct host_slot *slot)
 }
 
 /* It was said, or there is nobody to hear it: then a later hello says how it stands. */
-static void said(struct host_slots *slots, bool was_sent)
+static void said(struct host_slots *slots, unsigned count, bool was_sent)
 {
-    struct host_slot *slot;
-
-    slots->said_count = 0;
-    LIST_EACH(slot, &slots->said, struct host_slot, said)
-    {
+    slots->said_count -= count;
+    for (; count > 0; count--) {
+        struct host_slot *slot = LIST_FIRST(&slots->said, struct host_slot, said);
         list_remove(&slot->said);
         slot->stands_said = slot->stands;
         slot->is_asked = slot->is_asked || was_sent;
@@ -136,12 +138,20 @@ static void on_turn(void *ctx)
     struct host_slots *slots = ctx;
     struct report report;
     const struct host_slot *slot;
+    unsigned count = 0;
 
     report_init(&report, slots->said_count + 1);
     LIST_EACH(slot, &slots->said, const struct host_slot, said)
-    report_slot(&report, slot);
-    said(slots, slots->send(slots->ctx, &report.message));
+    {
+        if (count == SAID_AT_ONCE)
+            break;
+        report_slot(&report, slot);
+        count++;
+    }
+    said(slots, count, slots->send(slots->ctx, &report.message));
     report_clear(&report);
+    if (!list_empty(&slots->said))
+        loop_defer(slots->loop, &slots->task);
 }
 
 static void say(struct host_slot *slot)
@@ -199,13 +209,15 @@ void host_slots_hello(struct host_slots *slots, Ipc__WorkerHello *hello)
     size_t count = map_count(slots->by_number) + 1;
     Ipc__SlotHeld *held = memory_new_array(count, sizeof(*held));
     struct host_slot *slot;
-    size_t cursor = 0;
+    size_t cursor = 0, bytes = 0;
 
     hello->slots = memory_new_array(count, sizeof(Ipc__SlotHeld *));
     hello->slots[0] = held;
-    while ((slot = map_next(slots->by_number, &cursor, NULL)) != NULL) {
-        if (slot->is_granted)
-            hello_add(hello, &held[hello->n_slots], slot);
+    while ((slot = map_next(slots->by_number, &cursor, NULL)) != NULL && bytes < HELLO_BYTES_MAX) {
+        if (!slot->is_granted)
+            continue;
+        hello_add(hello, &held[hello->n_slots], slot);
+        bytes += ipc__slot_held__get_packed_size(&held[hello->n_slots - 1]) + 4;
     }
 }
 

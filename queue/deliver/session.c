@@ -51,6 +51,31 @@ void session_move(struct session *session, struct lane *lane)
     lane->seats++;
 }
 
+void session_park(struct session *session)
+{
+    struct worker *worker = session->lane->worker;
+
+    session->is_parked = true;
+    list_remove(&session->of_waiting);
+    list_append(&worker->parked, &session->of_waiting);
+    worker->parked_count++;
+    worker->greetings--;
+    worker->seats--;
+    worker_seat_is_free(worker);
+}
+
+static void session_unpark(struct session *session)
+{
+    struct worker *worker = session->lane->worker;
+
+    if (!session->is_parked)
+        return;
+    session->is_parked = false;
+    worker->parked_count--;
+    worker->greetings++;
+    worker->seats++;
+}
+
 void session_wait(struct session *session, bool waits)
 {
     struct worker *worker = session->lane->worker;
@@ -65,6 +90,7 @@ void session_wait(struct session *session, bool waits)
         worker_watch_silence(worker);
     } else {
         list_remove(&session->of_waiting);
+        session_unpark(session);
         worker->greetings--;
         worker_seat_is_free(worker);
     }

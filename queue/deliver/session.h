@@ -24,7 +24,8 @@ struct session {
     struct pool_key key;       /* valid once the dialogue was judged */
     bool waits_for_greeting;   /* counted as such, */
     int64_t waits_since_ms;    /* of the loop */
-    struct list of_waiting;    /* among all that wait, the oldest first */
+    struct list of_waiting;    /* among all that wait, or all that are parked, the oldest first */
+    bool is_parked;            /* it waits without a seat */
 
     /* For the decision records of all its messages. */
     char address[NETWORK_TEXT_SIZE];
@@ -41,6 +42,9 @@ void session_move(struct session *session, struct lane *lane);
 
 /* Counts, or no longer counts, among those that wait for a greeting. */
 void session_wait(struct session *session, bool waits);
+/* It waits, and gives its seat back; it has it again, if need be beyond the number, when it no
+ * longer waits. */
+void session_park(struct session *session);
 
 /* Writes down what the dialogue's facts say of a session with `mx`, by a context of that floor. */
 void session_describe(struct session *session, const char *mx, enum tls_floor floor,

@@ -1,15 +1,17 @@
 #include "queue/deliver/worker.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/memory.h"
 #include "queue/deliver/attempt.h"
 #include "queue/deliver/lane.h"
 
 enum {
-    SILENCE_MANY_MS = 10 * 1000, /* for a greeting, when many wait, ... */
+    SILENCE_MANY_MS = 10 * 1000, /* for a greeting, when many are parked, ... */
     SILENCE_CROWD_MS = 2 * 1000, /* ... or very many */
-    SILENCE_LOOK_MS = 250,
+    FILES_PER_PARKED = 4,        /* of the descriptors we may have */
 };
 
 bool worker_has_seat(struct worker *worker)
@@ -21,17 +23,42 @@ bool worker_has_seat(struct worker *worker)
     return worker->seats < seats || pool_end_oldest(worker->pool);
 }
 
+void worker_size_parking(struct worker *worker)
+{
+    unsigned most = worker->settings->deliver_connections * SILENT_PER_CONNECTION;
+    struct rlimit files;
+
+    worker->parked_max = most < SILENT_MAX ? most : SILENT_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 &&
+        worker->parked_max > files.rlim_cur / FILES_PER_PARKED)
+        worker->parked_max = (unsigned)(files.rlim_cur / FILES_PER_PARKED);
+}
+
+static void park_silent(struct worker *worker)
+{
+    int64_t now_ms = loop_now(worker->loop);
+    struct session *session;
+
+    LIST_EACH(session, &worker->waiting, struct session, of_waiting)
+    {
+        if (worker->parked_count >= worker->parked_max ||
+            now_ms - session->waits_since_ms < SILENT_PARK_MS)
+            return;
+        session_park(session);
+    }
+}
+
 /*
  * How long a first attempt waits for a greeting (RFC 5321 s.4.5.3.2.1: five minutes, of a later
- * attempt and as long as few wait): the shorter, the more of the seats wait.
+ * attempt and as long as not very many wait): the shorter, the more are parked.
  */
 static int64_t patience_ms(const struct worker *worker)
 {
-    unsigned seats = worker->settings->deliver_connections;
+    unsigned half = worker->parked_max / 2;
 
-    if (worker->greetings <= seats / 32)
+    if (worker->parked_count <= half)
         return INT64_MAX;
-    return worker->greetings <= seats / 16 ? SILENCE_MANY_MS : SILENCE_CROWD_MS;
+    return worker->parked_count <= half + half / 4 ? SILENCE_MANY_MS : SILENCE_CROWD_MS;
 }
 
 static bool end_one_silent(struct worker *worker)
@@ -39,7 +66,7 @@ static bool end_one_silent(struct worker *worker)
     int64_t now_ms = loop_now(worker->loop);
     struct session *session;
 
-    LIST_EACH(session, &worker->waiting, struct session, of_waiting)
+    LIST_EACH(session, &worker->parked, struct session, of_waiting)
     {
         if (now_ms - session->waits_since_ms < patience_ms(worker))
             return false;
@@ -51,6 +78,7 @@ static bool end_one_silent(struct worker *worker)
 
 void worker_end_silent(struct worker *worker)
 {
+    park_silent(worker);
     while (end_one_silent(worker))
         ;
     worker_watch_silence(worker);
@@ -58,8 +86,10 @@ void worker_end_silent(struct worker *worker)
 
 void worker_watch_silence(struct worker *worker)
 {
-    if (patience_ms(worker) != INT64_MAX && !loop_timer_running(worker->silence))
-        loop_timer_start(worker->silence, SILENCE_LOOK_MS);
+    bool watches = !list_empty(&worker->waiting) || patience_ms(worker) != INT64_MAX;
+
+    if (watches && !loop_timer_running(worker->silence))
+        loop_timer_start(worker->silence, SILENT_LOOK_MS);
 }
 
 void worker_seat_is_free(struct worker *worker)

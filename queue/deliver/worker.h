@@ -43,9 +43,12 @@ struct worker {
     struct map *lanes; /* by next hop */
     struct host_slots *slots;
     struct pool *pool;
-    unsigned seats;      /* connections, made or being made */
+    unsigned seats;      /* connections, made or being made, but for those that are parked */
     unsigned greetings;  /* of these, waiting for a greeting */
     struct list waiting; /* those sessions, the oldest first */
+    struct list parked;  /* those that wait for longer than a moment, and have no seat */
+    unsigned parked_count;
+    unsigned parked_max;
     struct loop_timer *silence;
     struct list starving;  /* lanes that want a seat */
     struct loop_task turn; /* gives free seats to them */
@@ -63,9 +66,13 @@ bool worker_has_seat(struct worker *worker);
 /* Somebody gave a seat back. */
 void worker_seat_is_free(struct worker *worker);
 
+/* Once there are settings: how many sessions may be parked. */
+void worker_size_parking(struct worker *worker);
+
 /*
- * Many wait for a greeting: as long as they do, first attempts are ended sooner than in time, so
- * that hosts that greet have their turn.  The longer way is that of the later attempts.
+ * Who waits for a greeting for longer than a moment is parked: it gives its seat to others.  When
+ * very many are parked, first attempts are ended sooner than in time, so that there is room for
+ * those that come.  The longer way is that of the later attempts.
  */
 void worker_watch_silence(struct worker *worker);
 void worker_end_silent(struct worker *worker);

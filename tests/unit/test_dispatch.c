@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/limits.h"
+#include "lib/base/memory.h"
 #include "queue/due_walk.h"
 #include "queue/slots.h"
 
@@ -334,6 +336,88 @@ static void a_small_worker_tries_a_few(void **state)
     assert_null(slots_choose(&slots, &wish, 1));
 }
 
+static struct worker_slot *a_worker_with_room(unsigned room)
+{
+    struct worker_slot *slot = choose(SPAN("example.net"), 40, 1);
+    slot->room = room;
+    return slot;
+}
+
+static struct lease *take(struct worker_slot *slot, enum hop_standing standing, int64_t loop_ms)
+{
+    struct lease *lease = memory_new(sizeof(*lease));
+    list_init(&lease->of_trials);
+    lease->standing = standing;
+    slots_take(slot, lease, loop_ms);
+    return lease;
+}
+
+static void give_back(struct worker_slot *slot, struct lease *lease)
+{
+    slots_give_back(slot, lease);
+    free(lease);
+}
+
+static void a_job_has_a_place_of_the_unknown_for_a_moment(void **state)
+{
+    (void)state;
+    struct worker_slot *slot = a_worker_with_room(40);
+    struct slot_wish wish = { SPAN("example.net"), HOP_NEW, 40 };
+    struct lease *held[5], *known = take(slot, HOP_KNOWN, 0);
+    for (int i = 0; i < 5; i++)
+        held[i] = take(slot, HOP_NEW, i);
+    assert_null(slots_choose(&slots, &wish, 1));
+    assert_false(slots_park(&slots, SILENT_PARK_MS - 1));
+    assert_true(slots_have_trials(&slots));
+    assert_true(slots_park(&slots, SILENT_PARK_MS + 3)); /* all but the last */
+    assert_int_equal(slot->tried[HOP_NEW], 1);
+    assert_int_equal(slot->parked[HOP_NEW], 4);
+    assert_int_equal(slot->tried[HOP_KNOWN], 1);
+    assert_true(slots_choose(&slots, &wish, 1) == slot);
+    for (int i = 0; i < 5; i++)
+        give_back(slot, held[i]);
+    give_back(slot, known);
+    assert_false(slots_have_trials(&slots));
+    assert_int_equal(slot->tried[HOP_NEW] + slot->parked[HOP_NEW] + slot->jobs, 0);
+}
+
+static void parked_jobs_leave_the_room_to_others(void **state)
+{
+    (void)state;
+    struct worker_slot *slot = a_worker_with_room(4);
+    struct lease *held[4];
+    for (int i = 0; i < 4; i++)
+        held[i] = take(slot, HOP_NEW, 0);
+    assert_null(choose(SPAN("example.net"), 4, 1));
+    assert_true(slots_park(&slots, SILENT_PARK_MS));
+    assert_int_equal(slot->jobs, 4);
+    assert_true(choose(SPAN("example.net"), 4, 1) == slot);
+    for (int i = 0; i < 4; i++)
+        give_back(slot, held[i]);
+}
+
+static void not_any_number_is_parked(void **state)
+{
+    (void)state;
+    struct worker_slot *slot = a_worker_with_room(2);
+    struct lease *held[10], *failing;
+    assert_int_equal(slots_parked_max(2), SILENT_PER_CONNECTION);
+    assert_int_equal(slots_parked_max(100000), SILENT_MAX);
+    for (int i = 0; i < 10; i++)
+        held[i] = take(slot, HOP_NEW, 0);
+    failing = take(slot, HOP_FAILING, 0);
+    assert_true(slots_park(&slots, SILENT_PARK_MS));
+    assert_int_equal(slot->parked[HOP_NEW], 6);
+    assert_int_equal(slot->parked[HOP_FAILING], 1); /* it has a part of its own */
+    assert_false(slots_park(&slots, 2 * SILENT_PARK_MS));
+    give_back(slot, held[0]);
+    assert_true(slots_park(&slots, 2 * SILENT_PARK_MS)); /* one goes, the next is parked */
+    assert_int_equal(slot->parked[HOP_NEW], 6);
+    for (int i = 1; i < 10; i++)
+        give_back(slot, held[i]);
+    give_back(slot, failing);
+}
+
 /* ---- the lines ---------------------------------------------------------------------------- */
 
 static void something_new_need_not_wait_for_a_backlog(void **state)
@@ -478,6 +562,12 @@ int main(void)
         SLOT_TEST("hops that nothing good is known of have a part of a worker's room",
                   hops_that_nothing_good_is_known_of_have_a_part_of_the_room),
         SLOT_TEST("a worker with little room tries a few of them", a_small_worker_tries_a_few),
+        SLOT_TEST("a job has a place of those that nothing is known of for a moment only",
+                  a_job_has_a_place_of_the_unknown_for_a_moment),
+        SLOT_TEST("jobs that are parked leave a worker's room to others",
+                  parked_jobs_leave_the_room_to_others),
+        SLOT_TEST("not any number of jobs is parked, of failing hops fewer",
+                  not_any_number_is_parked),
         SLOT_TEST("a hop with something new need not wait for a backlog",
                   something_new_need_not_wait_for_a_backlog),
         SLOT_TEST("a stream of new mail leaves every other turn to the backlog",

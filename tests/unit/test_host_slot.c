@@ -12,7 +12,7 @@ static struct host_slots *slots;
 static struct loop_timer *end;
 static bool queue_is_away;
 static unsigned granted;
-static char said[1000]; /* all reports, in words */
+static char said[16 * 1024]; /* all reports, in words */
 
 static void add(const char *text, uint64_t number)
 {
@@ -248,6 +248,25 @@ static void what_ends_while_the_queue_is_away_is_forgotten(void **state)
         title, function, open_slots, close_slots, NULL                                             \
     }
 
+static void what_is_much_is_said_in_several_reports(void **state)
+{
+    (void)state;
+    static struct host_slot *asked[1200];
+    unsigned reports = 0;
+    for (int i = 0; i < 1200; i++)
+        asked[i] = ask();
+    turn();
+    for (const char *at = said; (at = strstr(at, "; ")) != NULL; at++)
+        reports++;
+    assert_int_equal(reports, 3);
+    assert_non_null(strstr(said, "ask512 ; "));
+    assert_non_null(strstr(said, "ask1200 ; "));
+    said[0] = '\0';
+    for (int i = 0; i < 1200; i++)
+        host_slot_free(&asked[i]);
+    turn();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +282,8 @@ int main(void)
              another_queue_hears_what_is_held_and_what_is_asked),
         TEST("what ends while the queue is away is forgotten",
              what_ends_while_the_queue_is_away_is_forgotten),
+        TEST("what is much is said in several reports, each of which fits in a frame",
+             what_is_much_is_said_in_several_reports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
