@@ -140,8 +140,10 @@ static void on_route(void *ctx, enum route_finding finding, unsigned route, cons
     const struct file_check *check = ctx;
 
     settings_errors_add(finding == ROUTE_FAULT ? check->errors : check->warnings, check->config,
-                        settings_find_line(check->config, "routes", route, member), "%s%s",
-                        words[finding], sentence);
+                        route == ROUTE_NONE
+                            ? settings_find_line(check->config, NULL, 0, member)
+                            : settings_find_line(check->config, "routes", route, member),
+                        "%s%s", words[finding], sentence);
 }
 
 /* A file that is not there, or wrong, is complained of elsewhere. */

@@ -125,9 +125,26 @@ static void check_hosts(const struct saying *s, const struct route_settings *r)
         r->name, has_brackets_only(r) ? "" : ", whose own policy does", levels[r->tls]);
 }
 
+/* All mail without a route goes there, and whatever its certificate says. */
+static void check_relayhost(const struct settings *settings, route_check_fn *tell, void *ctx)
+{
+    static const char *const levels[] = { "none", "may", "encrypt" };
+    struct saying s = { settings, tell, ctx, ROUTE_NONE };
+
+    if (settings->relayhost[0] != '\0')
+        say(&s, ROUTE_NOTE, "relayhost",
+            "relayhost: what MTA-STS or DANE of the recipients' domains ask does not count on the "
+            "way there%s, and tls-level = \"%s\" wants no good certificate; a route with tls = "
+            "\"verify\" does",
+            settings->relayhost[0] == '[' ? "" : ", where its own policy does",
+            levels[settings->tls_level]);
+}
+
 void route_check_policies(const struct settings *settings, route_check_fn *tell, void *ctx)
 {
     struct saying s = { settings, tell, ctx, 0 };
+
+    check_relayhost(settings, tell, ctx);
 
     for (; s.route < settings->route_count; s.route++) {
         const struct route_settings *r = &settings->routes[s.route];

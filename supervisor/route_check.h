@@ -11,9 +11,12 @@
 #include "lib/base/settings.h"
 #include "smtpd/auth/users.h"
 
+#include <limits.h>
+
 enum route_finding { ROUTE_FAULT, ROUTE_WARNING, ROUTE_NOTE };
 
-/* `member` of the entry of `routes` is what it is about. */
+/* `member` of the entry of `routes` is what it is about; of ROUTE_NONE: the setting itself. */
+#define ROUTE_NONE UINT_MAX
 typedef void route_check_fn(void *ctx, enum route_finding finding, unsigned route,
                             const char *member, const char *sentence);
 

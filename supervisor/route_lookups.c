@@ -45,10 +45,12 @@ bool route_check_name_of(struct span spec, struct span *out_name, bool *out_by_m
 
 static void tell(const struct lookup *lookup, enum route_finding finding, const char *what)
 {
+    const char *setting = lookup->route == ROUTE_NONE ? "relayhost" : "next-hop";
     char sentence[512];
 
-    snprintf(sentence, sizeof(sentence), "next-hop " SPAN_FMT " %s", SPAN_ARG(lookup->name), what);
-    lookup->all->say(lookup->all->ctx, finding, lookup->route, "next-hop", sentence);
+    snprintf(sentence, sizeof(sentence), "%s " SPAN_FMT " %s", setting, SPAN_ARG(lookup->name),
+             what);
+    lookup->all->say(lookup->all->ctx, finding, lookup->route, setting, sentence);
 }
 
 static void end(const struct lookup *lookup)
@@ -91,12 +93,12 @@ static bool is_known(const struct lookups *all, struct span name, enum dns_type 
     return false;
 }
 
-static void add(struct lookups *all, unsigned route, const struct route_host *host)
+static void add(struct lookups *all, unsigned route, struct span spec)
 {
     struct span name;
     bool by_mx;
 
-    if (all->count == LOOKUPS_MAX || !route_check_name_of(span_of(host->spec), &name, &by_mx))
+    if (all->count == LOOKUPS_MAX || !route_check_name_of(spec, &name, &by_mx))
         return;
     if (is_known(all, name, by_mx ? DNS_MX : DNS_A))
         return;
@@ -106,9 +108,10 @@ static void add(struct lookups *all, unsigned route, const struct route_host *ho
 
 static void add_all(struct lookups *all, const struct settings *settings)
 {
+    add(all, ROUTE_NONE, span_of(settings->relayhost));
     for (unsigned i = 0; i < settings->route_count; i++)
         for (unsigned n = 0; n < settings->routes[i].host_count; n++)
-            add(all, i, &settings->routes[i].hosts[n]);
+            add(all, i, span_of(settings->routes[i].hosts[n].spec));
 }
 
 static void on_time(void *ctx)

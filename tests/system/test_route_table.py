@@ -230,6 +230,14 @@ def test_check_says_which_routes_cannot_work_and_which_weaken_a_policy(make_rela
     assert said["fine"] and any("note: route bare" in x for x in said["warnings"])
 
 
+def test_check_looks_at_the_relayhost_as_at_a_route(make_relay):
+    relay = make_relay(relayhost="[no-such-host.good.test]:587")
+    done = relay.cli("check", check=False)
+    assert done.returncode == 1 and "relayhost no-such-host.good.test does not resolve" in done.stderr
+    relay.write(relayhost="[mx.good.test]", tls_level="encrypt")
+    assert 'note: relayhost: what MTA-STS or DANE' in relay.cli("check").stderr
+
+
 def test_at_run_time_mail_waits_for_a_host_that_does_not_resolve(make_relay):
     relay = make_relay(routes=(route("lost", "[no-such-host.good.test]"),)).start()
     send("you@wherever.test")

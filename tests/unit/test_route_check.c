@@ -162,6 +162,20 @@ static void each_route_that_weakens_a_policy_is_noted(void **state)
     free(s);
 }
 
+static void a_relayhost_is_noted_like_a_route(void **state)
+{
+    struct settings *s = settings_of("relayhost = \"[h.example]\"; tls-level = \"encrypt\";");
+
+    (void)state;
+    route_check_policies(s, on_said, NULL);
+    char *got = text_said();
+    assert_non_null(strstr(got, "relayhost: relayhost: what MTA-STS"));
+    assert_non_null(strstr(got, "tls-level = \"encrypt\" wants no good certificate"));
+    assert_null(strstr(got, "its own policy"));
+    free(got);
+    free(s);
+}
+
 static void assert_name(const char *spec, const char *name, bool by_mx)
 {
     struct span found;
@@ -200,6 +214,7 @@ int main(void)
              a_route_behind_one_for_all_mail_is_warned_of),
         TEST("each route that weakens a policy is noted, and no other",
              each_route_that_weakens_a_policy_is_noted),
+        TEST("a relayhost is noted like a route", a_relayhost_is_noted_like_a_route),
         TEST("names of next hops are looked up, and addresses are not",
              names_are_looked_up_and_addresses_are_not),
     };
