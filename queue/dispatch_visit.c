@@ -13,6 +13,7 @@ enum {
     TRIAL_JOBS = 2,          /* of a hop that nothing is known of and that has new mail */
     JOBS_PER_VISIT = 16,     /* of one hop, before the next has its turn */
     JOBS_PER_CONNECTION = 3, /* one on its way, one behind it, one that waits */
+    PENDING_MAX = 1024,      /* operations; what needs no worker is not begun beyond that */
 };
 
 /* ---- what its route says of a hop ----------------------------------------------------------- */
@@ -228,6 +229,12 @@ static struct error *visit_jobs(struct run *run, struct hop *hop, unsigned most,
 
 /* ---- a hop whose route ends its mail: no worker is needed ------------------------------------ */
 
+/* Memory is not to depend on how much there is to end: each that is on disk lets us go on. */
+static bool is_disk_behind(const struct run *run)
+{
+    return committer_pending(run->d->parts.committer) >= PENDING_MAX;
+}
+
 static void end_job(struct run *run, struct hop *hop, const struct due_group *group)
 {
     struct job_facts facts;
@@ -244,6 +251,9 @@ static struct error *visit_end(struct run *run, struct hop *hop, enum visit *out
     struct due_group group;
     bool found = false;
 
+    *out_visit = VISIT_AGAIN;
+    if (is_disk_behind(run))
+        return NULL;
     struct error *err = due_walk_suspect(&run->walk, hop, &group, &found);
     if (found)
         hop->has_mark = false;
@@ -251,12 +261,12 @@ static struct error *visit_end(struct run *run, struct hop *hop, enum visit *out
         if (!found)
             err = due_walk_next(&run->walk, hop, &group, &found);
         if (err || !found) {
+            *out_visit = VISIT_OVER;
             nothing_due(run, hop);
             return err;
         }
         end_job(run, hop, &group);
     }
-    *out_visit = VISIT_AGAIN;
     return err;
 }
 
@@ -267,10 +277,12 @@ static struct error *visit_overdue(struct run *run, struct hop *hop, enum visit 
     struct overdue_visit visit = {
         .jobs = &run->jobs, .walk = &run->walk, .settle = run->d->settle, .ctx = run->d->ctx
     };
-    struct error *err = overdue_visit(&visit, hop);
+    struct error *err = NULL;
 
-    run->given += visit.given;
     *out_visit = VISIT_AGAIN;
+    if (!is_disk_behind(run))
+        err = overdue_visit(&visit, hop);
+    run->given += visit.given;
     return err;
 }
 

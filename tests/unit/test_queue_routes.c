@@ -2,7 +2,9 @@
 #include "tests/support/test.h"
 
 #include "tests/support/queue_rig.h"
+#include "tests/support/store_rig.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,6 +133,61 @@ static void discarded_mail_is_gone_and_nobody_hears_of_it(void **state)
     assert_int_equal(rig.job_count, 0);
 }
 
+static void fill_queue(const char *text, unsigned count)
+{
+    struct store_rig many = { .store = NULL };
+    struct settings *settings = settings_new();
+    struct settings_errors errors;
+    int exit_status;
+
+    settings_errors_init(&errors);
+    assert_true(settings_parse(span_of(text), "test", settings, &errors));
+    settings_errors_clear(&errors);
+    assert_null(store_open(rig.folder, store_limits_of(settings), 1000, &many.store, &exit_status));
+    store_set_schedule(many.store, settings);
+    store_rig_accept_many(&many, "x@y.example", "u@a.example", count);
+    store_close(&many.store);
+    settings_free(&settings);
+}
+
+static long queue_kib(void)
+{
+    char path[64];
+    char line[256];
+    long kib = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)rig.pid);
+    FILE *status = fopen(path, "r");
+    assert_non_null(status);
+    while (fgets(line, sizeof(line), status))
+        sscanf(line, "RssAnon: %ld", &kib);
+    fclose(status);
+    return kib;
+}
+
+static void what_a_route_ends_takes_no_memory_however_much(void **state)
+{
+    (void)state;
+    enum { COUNT = 40000, MOST_KIB = 10 * 1024 };
+    static const char settings[] =
+        QUIET "hostname = \"relay.example\";"
+              "routes = ( { name = \"hole\"; next-hop = \"discard\"; } );";
+    int64_t left = COUNT;
+    fill_queue(settings, COUNT);
+    start(settings);
+    rig_attach_worker(&rig, 10, NULL, 0);
+    for (int i = 0; i < 2000 && left > 0; i++) {
+        struct json *counts;
+        assert_true(queue_kib() < MOST_KIB);
+        assert_null(json_parse(rig_ask(&rig, "queue counts", NULL, ""), &counts));
+        left = json_number(json_get(counts, "messages"));
+        json_free(&counts);
+        rig_idle(&rig, 5);
+    }
+    assert_int_equal(left, 0);
+    assert_int_equal(rig.job_count, 0);
+}
+
 static void mail_of_an_error_route_comes_back_with_its_words(void **state)
 {
     (void)state;
@@ -215,6 +272,8 @@ int main(void)
              queued_mail_moves_when_its_route_changes),
         TEST("discarded mail is gone without a worker, and nobody hears of it",
              discarded_mail_is_gone_and_nobody_hears_of_it),
+        TEST("what a route ends takes no memory, however much it is",
+             what_a_route_ends_takes_no_memory_however_much),
         TEST("queued mail of an error route comes back with the route's status and words",
              mail_of_an_error_route_comes_back_with_its_words),
         TEST("an error for the null sender ends there", an_error_for_the_null_sender_ends_there),
