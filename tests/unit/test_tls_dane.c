@@ -24,7 +24,7 @@ enum { TA = 2, EE = 3, CERT = 0, KEY = 1, FULL = 0, SHA2_256 = 1, SHA2_512 = 2, 
 enum whose { NOBODY, LEAF, AUTHORITY, STRANGER };
 
 struct wanted {
-    unsigned char usage, selector, matching;
+    unsigned usage, selector, matching;
     enum whose whose;
 };
 
@@ -209,8 +209,8 @@ static const struct leaf_wish awful = { .names = NAMES("DNS:elsewhere.example"),
 
 static void dane_ee_asks_for_the_certificate_alone(void **state)
 {
-    for (unsigned char selector = CERT; selector <= KEY; selector++)
-        for (unsigned char matching = FULL; matching <= SHA2_512; matching++) {
+    for (unsigned selector = CERT; selector <= KEY; selector++)
+        for (unsigned matching = FULL; matching <= SHA2_512; matching++) {
             struct site site = { .wish = awful,
                                  .omits_authority = true,
                                  .wanted = { { EE, selector, matching, LEAF } } };
@@ -226,8 +226,8 @@ static void dane_ee_asks_for_the_certificate_alone(void **state)
 
 static void dane_ta_asks_for_chain_dates_and_name(void **state)
 {
-    for (unsigned char selector = CERT; selector <= KEY; selector++)
-        for (unsigned char matching = FULL; matching <= SHA2_512; matching++) {
+    for (unsigned selector = CERT; selector <= KEY; selector++)
+        for (unsigned matching = FULL; matching <= SHA2_512; matching++) {
             struct site site = { .wish = good,
                                  .wanted = { { TA, selector, matching, AUTHORITY } } };
             assert_site(state, &site, "");
@@ -242,8 +242,8 @@ static void dane_ta_asks_for_chain_dates_and_name(void **state)
 
 static void another_authority_is_none(void **state)
 {
-    for (unsigned char selector = CERT; selector <= KEY; selector++)
-        for (unsigned char matching = FULL; matching <= SHA2_512; matching++) {
+    for (unsigned selector = CERT; selector <= KEY; selector++)
+        for (unsigned matching = FULL; matching <= SHA2_512; matching++) {
             struct site site = { .wish = good, .wanted = { { TA, selector, matching, STRANGER } } };
             unsigned in_force;
             assert_int_not_equal(judged(*state, &site, &in_force).cert, CERT_OK);
