@@ -156,6 +156,11 @@ MUTATIONS = (
     Mutation(2, "what was offered in clear holds inside TLS", "queue/deliver/dialogue_opening.c",
              "    ehlo_clear(&d->offered);\n    dialogue_say(d, \"EHLO", "    dialogue_say(d, \"EHLO",
              ("tests/system/test_hostile_hosts.py::test_a_hostile_host_gets_what_the_policy_allows_and_no_more",)),
+    Mutation(2, "TLSA records that were made for the web count for mail", "lib/io/tls_dane.c",
+             "(bytes[0] != USAGE_TA && bytes[0] != USAGE_EE)", "false", ("unit/tlsa", "unit/tls_dane")),
+    Mutation(2, "DNS that cannot say whether there are TLSA records counts as none", "queue/deliver/attempt_dane.c",
+             "answer->outcome == DNS_TEMPFAIL", "false",
+             (f"{HOPS}dane_trusts_an_authority_of_the_records_for_the_right_name_and_waits_for_dns",)),
 
     # 3. No bounce for a policy at the first try.
     Mutation(3, "a policy mismatch is final at the first try", "queue/deliver/outcome.c",
