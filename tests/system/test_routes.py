@@ -253,6 +253,37 @@ def test_a_host_whose_addresses_are_all_dead_goes_behind_the_other_hosts(lab, ma
     assert candidates(relay, "you@only-dead.test") == ["dead.dead-first.test"]
 
 
+def test_each_address_of_a_host_is_asked_before_it_counts_as_refusing(lab, make_relay):
+    """IPv4 in the same round when IPv6 is refused at the greeting."""
+    relay, since = make_relay().start(), time.time()
+    lab.mx("mx.also-good.test", greeting="554 5.7.1 not from this address")
+    send("you@also-good.test")
+    relay.wait_delivery("you@also-good.test", "deferred")
+    wait_until(lambda: {s["address"] for s in lab.sessions(host="mx.also-good.test", since=since)} ==
+               set(table.MX_ADDRESSES["mx.also-good.test"]), 5, "both addresses to be asked")
+
+
+def test_other_name_servers_in_resolv_conf_are_asked_without_a_word(lab, make_relay):
+    relay = make_relay(relayhost="[mx.nopolicy.test]", retry_first="1s", retry_max="1s").start()
+    with open("/etc/resolv.conf", "r+", encoding="ascii") as f:
+        before = f.read()
+        try:
+            write_over(f, "nameserver 127.0.0.99\n")
+            relay.wait_event("file-changed", path="/etc/resolv.conf")
+            send("you@nopolicy.test")
+            relay.wait_delivery("you@nopolicy.test", "deferred", 25)
+        finally:
+            write_over(f, before)
+    relay.wait_delivery("you@nopolicy.test", "delivered", 25)
+
+
+def write_over(f, text):
+    f.seek(0)
+    f.truncate()
+    f.write(text)
+    f.flush()
+
+
 def test_an_mx_that_is_an_alias_is_followed_and_its_own_name_counts(lab, shared_relay):
     """RFC 2181 section 10.3 forbids it, people do it."""
     lab.dns.set("mx-alias.test", "MX", "10 mail.mx-alias.test.")
