@@ -13,6 +13,7 @@ enum {
     TRIAL_JOBS = 2,          /* of a hop that nothing is known of and that has new mail */
     JOBS_PER_VISIT = 16,     /* of one hop, before the next has its turn */
     JOBS_PER_CONNECTION = 3, /* one on its way, one behind it, one that waits */
+    MOVES_PER_VISIT = 256,   /* messages whose route was changed */
     PENDING_MAX = 1024,      /* operations; what needs no worker is not begun beyond that */
 };
 
@@ -77,13 +78,16 @@ static void give_job(struct run *run, struct hop *hop, struct worker_slot *slot,
     run->d->give(run->d->ctx, slot, lease, facts);
 }
 
-static void start_job(struct run *run, struct hop *hop, struct worker_slot *slot,
+/* False: its rows go elsewhere, or are set aside. */
+static bool start_job(struct run *run, struct hop *hop, struct worker_slot *slot,
                       const struct due_group *group)
 {
     struct job_facts facts;
 
-    if (job_load(&run->jobs, hop, group, &facts))
-        give_job(run, hop, slot, group, &facts);
+    if (!job_load(&run->jobs, hop, group, &facts))
+        return false;
+    give_job(run, hop, slot, group, &facts);
+    return true;
 }
 
 /* ---- one hop's turn ------------------------------------------------------------------------- */
@@ -185,6 +189,13 @@ static unsigned hop_allowance(struct run *run, struct hop *hop)
     return tokens < most - hop->jobs ? tokens : most - hop->jobs;
 }
 
+/* Memory is not to depend on how much there is to move or to end: each that is on disk lets us go
+ * on. */
+static bool is_disk_behind(const struct run *run)
+{
+    return committer_pending(run->d->parts.committer) >= PENDING_MAX;
+}
+
 /* What must be tried alone goes to a worker that has nothing else. */
 static struct error *visit_suspect(struct run *run, struct hop *hop)
 {
@@ -201,13 +212,16 @@ static struct error *visit_suspect(struct run *run, struct hop *hop)
     return NULL;
 }
 
+/* What goes elsewhere takes no worker's place: a backlog whose route was changed moves at once. */
 static struct error *visit_jobs(struct run *run, struct hop *hop, unsigned most,
                                 enum visit *out_visit)
 {
+    unsigned moved = 0;
     struct error *err = NULL;
 
     *out_visit = VISIT_AGAIN;
-    for (; most > 0 && hop->given < JOBS_PER_VISIT; most--) {
+    while (most > 0 && hop->given < JOBS_PER_VISIT && moved < MOVES_PER_VISIT &&
+           (moved == 0 || !is_disk_behind(run))) {
         struct due_group group;
         bool found = false;
         struct worker_slot *slot = choose_slot(run, hop);
@@ -221,19 +235,15 @@ static struct error *visit_jobs(struct run *run, struct hop *hop, unsigned most,
             nothing_due(run, hop);
             return err;
         }
-        start_job(run, hop, slot, &group);
-        hop->given++;
+        bool given = start_job(run, hop, slot, &group);
+        moved += !given;
+        hop->given += given;
+        most -= given;
     }
     return NULL;
 }
 
 /* ---- a hop whose route ends its mail: no worker is needed ------------------------------------ */
-
-/* Memory is not to depend on how much there is to end: each that is on disk lets us go on. */
-static bool is_disk_behind(const struct run *run)
-{
-    return committer_pending(run->d->parts.committer) >= PENDING_MAX;
-}
 
 static void end_job(struct run *run, struct hop *hop, const struct due_group *group)
 {

@@ -165,27 +165,47 @@ static long queue_kib(void)
     return kib;
 }
 
+#define HOSTNAME QUIET "hostname = \"relay.example\";"
+static const char discards[] =
+    HOSTNAME "routes = ( { name = \"hole\"; next-hop = \"discard\"; } );";
+
+static int64_t messages_left(void)
+{
+    struct json *counts;
+
+    assert_null(json_parse(rig_ask(&rig, "queue counts", NULL, ""), &counts));
+    int64_t left = json_number(json_get(counts, "messages"));
+    json_free(&counts);
+    return left;
+}
+
+/* All is gone within seconds, and never in memory at once. */
+static void expect_all_to_go(void)
+{
+    enum { MOST_KIB = 10 * 1024 };
+
+    start(discards);
+    rig_attach_worker(&rig, 10, NULL, 0);
+    for (int i = 0; i < 1000 && messages_left() > 0; i++) {
+        assert_true(queue_kib() < MOST_KIB);
+        rig_idle(&rig, 5);
+    }
+    assert_int_equal(messages_left(), 0);
+    assert_int_equal(rig.job_count, 0);
+}
+
 static void what_a_route_ends_takes_no_memory_however_much(void **state)
 {
     (void)state;
-    enum { COUNT = 40000, MOST_KIB = 10 * 1024 };
-    static const char settings[] =
-        QUIET "hostname = \"relay.example\";"
-              "routes = ( { name = \"hole\"; next-hop = \"discard\"; } );";
-    int64_t left = COUNT;
-    fill_queue(settings, COUNT);
-    start(settings);
-    rig_attach_worker(&rig, 10, NULL, 0);
-    for (int i = 0; i < 2000 && left > 0; i++) {
-        struct json *counts;
-        assert_true(queue_kib() < MOST_KIB);
-        assert_null(json_parse(rig_ask(&rig, "queue counts", NULL, ""), &counts));
-        left = json_number(json_get(counts, "messages"));
-        json_free(&counts);
-        rig_idle(&rig, 5);
-    }
-    assert_int_equal(left, 0);
-    assert_int_equal(rig.job_count, 0);
+    fill_queue(discards, 40000);
+    expect_all_to_go();
+}
+
+static void a_backlog_moves_at_once_when_its_route_changes(void **state)
+{
+    (void)state;
+    fill_queue(HOSTNAME, 10000);
+    expect_all_to_go();
 }
 
 static void mail_of_an_error_route_comes_back_with_its_words(void **state)
@@ -274,6 +294,8 @@ int main(void)
              discarded_mail_is_gone_and_nobody_hears_of_it),
         TEST("what a route ends takes no memory, however much it is",
              what_a_route_ends_takes_no_memory_however_much),
+        TEST("a backlog moves at once when its route changes",
+             a_backlog_moves_at_once_when_its_route_changes),
         TEST("queued mail of an error route comes back with the route's status and words",
              mail_of_an_error_route_comes_back_with_its_words),
         TEST("an error for the null sender ends there", an_error_for_the_null_sender_ends_there),
