@@ -279,7 +279,7 @@ const struct setting settings_table[] = {
       "The most messages to one next hop in a time, such as \"100/1m\", handed out evenly; \"\": any"
       " number." },
     { NULL, "deliver-connections", &setting_number, "500", "1 to 10000", AT(deliver_connections),
-      "The most connections of one delivery process." },
+      "The most connections of one delivery process, besides those that wait for a silent host." },
     { NULL, "connection-messages", &setting_number, "100", "1 to 10000", AT(connection_messages),
       "The most messages over one connection to a host; it may want fewer." },
     { NULL, "connection-age", &setting_duration, "\"5m\"", "1s to 1h", AT(connection_age_s),

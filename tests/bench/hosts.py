@@ -8,9 +8,10 @@ limit: a host takes 5 connections at a time and says 421 to more.  From 60 s on 
 4 to 6; then the limit is lifted, and it has to be back at its cap of 20 within 5 minutes.
 
 silent: 1,000 MX hosts accept and never speak, 1,000 drip their greeting, an octet a second.  Mail
-for each of them stands in the queue; meanwhile mail goes to a domain that had mail before, and, from
---settle seconds on, to one new healthy domain after the other.  Both have to leave within 2 seconds
-at p95, from 250 to the client to the final dot at the host.
+for each of them comes in as fast as one client can; from the first of it on, and for --seconds,
+another client's mail goes to a domain that had mail before, and to one new healthy domain after the
+other.  All of it has to leave within 2 seconds at p95, from 250 to the client to the final dot at
+the host: while the silent hosts' mail comes, and later.
 
 Needs loopback alone; ends with 1 when a goal is missed.
 """
@@ -201,13 +202,14 @@ class Client:
         self.writer.write(text.encode() + b"\r\n")
         await self.reply()
 
-    async def send(self, recipient):
+    async def send(self, recipient, is_numbered=True):
         self.last += 1
         number = self.last
         await self.say("MAIL FROM:<ada@client.example>")
         await self.say(f"RCPT TO:<{recipient}>")
         await self.say("DATA")
-        await self.say(f"Subject: {number}\r\nX-Number: {number}\r\n\r\nhello\r\n.")
+        field = f"X-Number: {number}\r\n" if is_numbered else ""
+        await self.say(f"Subject: {number}\r\n{field}\r\nhello\r\n.")
         self.taken[number] = time.monotonic()
         return number
 
@@ -283,6 +285,28 @@ def tell(title, client, hosts, numbers):
     return p95(waits)
 
 
+async def send_silent(count):
+    client = Client()
+    await client.connect()
+    begun = time.monotonic()
+    for i in range(count):
+        await client.send(f"bob@silent-{i}.test", False)
+        await client.send(f"bob@drip-{i}.test", False)
+    print(f"{2 * count} messages to silent hosts after {time.monotonic() - begun:.1f} s",
+          flush=True)
+
+
+def memory_of(relay):
+    """Anonymous memory of each role, in KiB, the largest first."""
+    seen = []
+    for pid in subprocess.run(["pgrep", "-P", str(relay.process.pid)], capture_output=True,
+                              text=True, check=False).stdout.split():
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as f:
+            fields = dict(line.split(":", 1) for line in f)
+        seen.append((int(fields["RssAnon"].split()[0]), fields["Name"].strip()))
+    return ", ".join(f"{name} {kib} KiB" for kib, name in sorted(seen, reverse=True))
+
+
 async def run_silent(binary, arguments):
     hosts = Hosts()
     await serve_names_and_hosts(hosts)
@@ -294,25 +318,21 @@ async def run_silent(binary, arguments):
         await client.send("bob@good-0.test")
         await asyncio.sleep(2)
         begun = time.monotonic()
-        for i in range(arguments.hosts):
-            await client.send(f"bob@silent-{i}.test")
-            await client.send(f"bob@drip-{i}.test")
-        print(f"{2 * arguments.hosts} messages to silent hosts after {time.monotonic() - begun:.1f} s",
-              flush=True)
-        begun = time.monotonic()
+        flood = asyncio.create_task(send_silent(arguments.hosts))
         for i in range(arguments.seconds * 5):
-            kind = "while the silent are new" if i < arguments.settle * 5 else "later"
+            kind = "later" if flood.done() else "while mail for the silent comes"
             numbers[f"a domain with mail before, {kind}"].append(await client.send("bob@good-0.test"))
             numbers[f"new domains, {kind}"].append(await client.send(f"bob@good-{i + 1}.test"))
             await asyncio.sleep(max(0, begun + (i + 1) / 5 - time.monotonic()))
             if i % 50 == 0:
                 print(f"{i / 5:4.0f} s: {len(hosts.held)} connections to silent hosts", flush=True)
+        print(f"anonymous memory: {memory_of(relay)}")
+        await flood
         await asyncio.sleep(10)
         worst = {title: tell(title, client, hosts, which) for title, which in numbers.items()}
     finally:
         relay.end()
-    goals = [title for title in worst if title != "new domains, while the silent are new"]
-    fine = all(worst[title] < 2 for title in goals)
+    fine = all(wait_s < 2 for wait_s in worst.values())
     print("healthy mail left within 2 s at p95" if fine else "MISSED")
     return fine
 
@@ -325,7 +345,6 @@ def main():
     parser.add_argument("--messages", type=int, default=4000, help="limit: to the host")
     parser.add_argument("--hosts", type=int, default=1000, help="silent: of each kind")
     parser.add_argument("--seconds", type=int, default=240, help="silent: of healthy mail")
-    parser.add_argument("--settle", type=int, default=60, help="silent: until new domains count")
     arguments = parser.parse_args()
     run = run_limit if arguments.what == "limit" else run_silent
     sys.exit(0 if asyncio.run(run(os.path.abspath(arguments.binary), arguments)) else 1)

@@ -65,15 +65,6 @@ def test_where_many_are_waited_for_each_connection_has_its_time(lab, make_relay)
     assert [e["outcome"] for e in relay.events("delivery")] == 3 * ["delivered"]
 
 
-def test_silent_hosts_delay_no_mail_to_a_host_that_nothing_is_known_of(lab, make_relay):
-    """Each of them has a place for a moment: 20 of them, where two seats of four may wait for a greeting."""
-    relay = make_relay(deliver_connections=4).start()
-    for n in range(205, 225):
-        flood(f"you@[{table.V4_MX}.{n}]", 1)
-    wait_arrived(lab, send("you@nopolicy.test"), 2)
-    assert len(relay.queue()) == 20
-
-
 def test_beyond_so_many_messages_clients_wait_and_deliveries_go_on(lab, make_relay):
     relay = make_relay(delivery="hold", queue_messages_max=100).start()
     flood("you@nopolicy.test", 99)

@@ -655,6 +655,23 @@ static void many_hops_wait_quietly_while_workers_are_full(void **state)
     assert_true(rig_wait(&rig, &rig.job_count, HOPS));
 }
 
+/* Four may be tried at a time: twelve are parked, and four more have their moment. */
+static void hops_that_stay_silent_do_not_keep_others_waiting(void **state)
+{
+    (void)state;
+    char to[64];
+    rig_attach_worker(&rig, 4, NULL, 0);
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(to, sizeof(to), "bob@host%u.test", i);
+        rig_send_one(&rig, "ada@sender.test", to, 10);
+    }
+    assert_true(rig_wait(&rig, &rig.job_count, 4 + 12));
+    rig_idle(&rig, 700);
+    assert_int_equal(rig.job_count, 4 + 12);
+    rig_outcome(&rig, &rig.jobs[0], IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    assert_true(rig_wait(&rig, &rig.job_count, 4 + 12 + 1));
+}
+
 static void another_workers_recipients_cannot_be_settled(void **state)
 {
     (void)state;
@@ -900,6 +917,8 @@ int main(void)
              a_message_whose_content_is_damaged_is_set_aside),
         TEST("more hops than take turns wait quietly while the workers are full",
              many_hops_wait_quietly_while_workers_are_full),
+        TEST("hops that stay silent do not keep others waiting, as far as there is room for them",
+             hops_that_stay_silent_do_not_keep_others_waiting),
         TEST("an outcome under a lease that nobody gave settles nothing",
              another_workers_recipients_cannot_be_settled),
         TEST("a full queue refuses mail and goes on delivering",
