@@ -160,6 +160,9 @@ void attempt_join(struct attempt *a, struct session *session)
     for (unsigned place = 0; !find_candidate(a, place, &session->key);)
         if (++place == a->plans->count)
             break;
+    a->decision = sts_decide_candidate(attempt_facts_now(a)); /* should it connect to it again */
+    a->floor = a->decision.floor;
+    a->use_tls = a->decision.use_tls;
     attempt_add_line(a, "");
     attempt_line_session(a);
     dialogue_bind(session->dialogue, &attempt_events, a);

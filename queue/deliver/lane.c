@@ -206,9 +206,9 @@ static bool is_settled_by_plan(struct lane *lane, struct job *job)
     const struct plan *open = plans_open(lane->plans, job_may_skip_policy(job));
     const struct plan *first = &lane->plans->items[0];
 
-    job_take_plan(job, open ? open : first);
-    if (open)
+    if (open) /* the attempt takes it, whenever it begins */
         return false;
+    job_take_plan(job, first);
     if (first->route.verdict != ROUTE_FOUND)
         refuse_without_route(lane, job, first);
     else
