@@ -292,6 +292,14 @@ static void plan_route(struct dialogue_plan *plan, const struct worker *worker,
     plan->source_count = route->source_address_count;
 }
 
+/* How long a session may begin messages. */
+static int64_t session_life_ms(const struct attempt *a)
+{
+    int64_t life_ms = attempt_worker(a)->settings->connection_age_s * SECOND_MS;
+
+    return a->tlsa.count > 0 && a->tlsa_life_ms < life_ms ? a->tlsa_life_ms : life_ms;
+}
+
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count)
 {
     struct worker *worker = attempt_worker(a);
@@ -309,12 +317,13 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
                                   .filter = worker_filter(worker, target),
                                   .waits = &worker->waits,
                                   .messages_max = worker->settings->connection_messages,
-                                  .life_ms = worker->settings->connection_age_s * SECOND_MS };
+                                  .life_ms = session_life_ms(a) };
 
     a->trust_generation = worker->trust_generation;
     plan.key.pool = pool_key_needed(&a->decision, mx, target->port, a->trust_generation);
     target_chooser(target, plan.key.pool.chooser);
     plan_route(&plan, worker, target);
+    session_wait(a->session, false); /* whatever went before took its time from no host */
     session_wait(a->session, true);
     a->is_sent = a->is_judged = false;
     a->race = race_start(worker->loop, addresses, count, target->port, &plan, &race_events, a);
@@ -495,7 +504,7 @@ bool attempt_needs(const struct lane *lane, const struct job *job, const struct 
                    unsigned candidate, struct pool_key *out)
 {
     const char *mx = plan->route.candidates[candidate].name;
-    struct sts_decision d = sts_decide_candidate(attempt_facts(plan, candidate, job));
+    struct sts_decision d = sts_decide_candidate(attempt_facts_of_session(plan, candidate, job));
 
     *out = pool_key_needed(&d, mx, plan->target.port, lane->worker->trust_generation);
     target_chooser(&plan->target, out->chooser);

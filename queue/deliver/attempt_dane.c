@@ -2,13 +2,29 @@
 
 #include <stdio.h>
 
+#include "lib/base/clock.h"
 #include "queue/deliver/verdict.h"
 
 /* --- routes with tls = "dane": no mail but by TLSA records (rfc/dane-smtp.md DANE-53) */
 
+static bool plan_wants_dane(const struct plan *plan)
+{
+    return plan->target.tls == ROUTE_TLS_DANE && plan->target.kind != TARGET_ADDRESS;
+}
+
 static bool wants_dane(const struct attempt *a)
 {
-    return a->plan->target.tls == ROUTE_TLS_DANE && a->plan->target.kind != TARGET_ADDRESS;
+    return plan_wants_dane(a->plan);
+}
+
+struct sts_facts attempt_facts_of_session(const struct plan *plan, unsigned candidate,
+                                          const struct job *job)
+{
+    struct sts_facts f = attempt_facts(plan, candidate, job);
+
+    if (plan_wants_dane(plan) && f.mx_is_sure)
+        f.source = POLICY_SOURCE_DANE;
+    return f;
 }
 
 struct sts_facts attempt_facts_now(const struct attempt *a)
@@ -53,6 +69,7 @@ static void on_tlsa(void *ctx, const struct dns_answer *answer)
         return;
     }
     a->tlsa_trouble = tlsa_set_take(&a->tlsa, answer);
+    a->tlsa_life_ms = (int64_t)answer->ttl * SECOND_MS;
     a->tlsa.next_hop = a->plan->target.kind == TARGET_DOMAIN ? a->plan->target.name : NULL;
     if (attempt_facts_now(a).source == POLICY_SOURCE_DANE)
         a->job->policy = "dane";

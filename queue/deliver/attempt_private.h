@@ -33,6 +33,7 @@ struct attempt {
     struct resolver_query *tlsa_lookup;
     struct tlsa_set tlsa;     /* of the candidate, where the route wants DANE */
     const char *tlsa_trouble; /* why there are none; NULL: there are */
+    int64_t tlsa_life_ms;     /* so long may what they judged be used (DNS-54) */
     struct race *race;
     struct host_slot *asking; /* for leave to connect to the candidate */
     struct loop_timer *slot_wait;
@@ -101,6 +102,9 @@ bool attempt_consider(struct attempt *a);
 bool attempt_ask_tlsa(struct attempt *a);
 /* attempt_facts, with what the records are worth. */
 struct sts_facts attempt_facts_now(const struct attempt *a);
+/* The same for a session that is open: the records of another message have judged it, and hold. */
+struct sts_facts attempt_facts_of_session(const struct plan *plan, unsigned candidate,
+                                          const struct job *job);
 /* Why there is nothing to judge by; "" where nobody asked. */
 const char *attempt_dane_trouble(const struct attempt *a);
 

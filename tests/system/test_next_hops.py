@@ -184,8 +184,10 @@ def test_dane_goes_by_tlsa_records_alone(lab, hops):
             wait_arrived(lab, mail(name))
             relay.wait_delivery(f"you@{name}.hops.test", "delivered")
         lab.dns.set(f"_25._tcp.{host}", "TLSA", f"3 0 1 {whole}", "3 1 1 " + 64 * "0")
+        lab.mx(host)  # its sessions end
         wait_arrived(lab, mail("dane"))
         lab.dns.set(f"_25._tcp.{host}", "TLSA", "3 1 1 " + 64 * "0")
+        lab.mx(host)
         message = mail("dane")
         event = relay.wait_event("delivery", 10, rcpt="<you@dane.hops.test>", outcome="deferred")
         assert "DANE" in event["reply"] and "X509_V_ERR_DANE_NO_MATCH" in event["reply"]
@@ -197,6 +199,23 @@ def test_dane_goes_by_tlsa_records_alone(lab, hops):
     finally:
         lab.dns.set(f"_25._tcp.{host}", "TLSA")
         lab.dns.set(f"_25._tcp.{other}", "TLSA")
+
+
+def test_a_session_that_dane_has_judged_carries_the_next_message_of_its_route_and_no_others(lab, hops):
+    host = "mx.nopolicy-selfsigned.test"
+    relay = hops(to("dane", f"[{host}]", tls="dane"), to("dane-too", f"[{host}]", tls="dane"), hop_connections=1)
+    try:
+        lab.dns.set(f"_25._tcp.{host}", "TLSA", "3 1 1 " + digest_of(host, "key-sha256").split(":")[1])
+        lab.mx(host)
+        since = time.time()
+        for _ in range(5):
+            wait_arrived(lab, mail("dane"), 2)
+        wait_arrived(lab, mail("dane-too"), 2)
+        relay.stop()
+        found = wait_until(lambda: (s := lab.sessions(host=host, since=since)) and len(s) > 1 and s, 5, "both sessions")
+        assert sorted(sum(c.upper().startswith("MAIL") for c in s["commands"]) for s in found) == [1, 5]
+    finally:
+        lab.dns.set(f"_25._tcp.{host}", "TLSA")
 
 
 def test_dane_trusts_an_authority_of_the_records_for_the_right_name_and_waits_for_dns(lab, hops):
