@@ -180,6 +180,7 @@ static void check_routes(const struct settings *s, struct file_check *check)
 
     route_check_names(s, users, on_route, check);
     route_check_lookups(s, servers, on_route, check);
+    route_check_sources(s, on_route, check);
     route_check_policies(s, on_route, check);
     watched_free(&resolv_conf);
     users_free(&users);

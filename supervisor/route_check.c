@@ -1,5 +1,7 @@
 #include "supervisor/route_check.h"
 
+#include "lib/io/own_address.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -97,6 +99,27 @@ void route_check_names(const struct settings *settings, const struct users *user
                 default_route);
         else if (is_for_all(r))
             default_route = r->name;
+    }
+}
+
+/* --- source addresses ------------------------------------------------------------------------ */
+
+void route_check_sources(const struct settings *settings, route_check_fn *tell, void *ctx)
+{
+    struct saying s = { settings, tell, ctx, 0 };
+    char text[NETWORK_TEXT_SIZE];
+
+    for (; s.route < settings->route_count; s.route++) {
+        const struct route_settings *r = &settings->routes[s.route];
+        for (unsigned i = 0; i < r->source_address_count; i++) {
+            if (own_address(&r->source_addresses[i]))
+                continue;
+            ip_address_format(&r->source_addresses[i], text);
+            say(&s, ROUTE_WARNING, "source-address",
+                "source-address %s of route %s is no address of this machine: nothing can be sent "
+                "from it",
+                text, r->name);
+        }
     }
 }
 

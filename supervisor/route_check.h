@@ -29,6 +29,9 @@ void route_check_policies(const struct settings *settings, route_check_fn *say, 
 void route_check_lookups(const struct settings *settings, struct span resolv_conf,
                          route_check_fn *say, void *ctx);
 
+/* Are the source addresses of routes ours just now?  Asks the kernel. */
+void route_check_sources(const struct settings *settings, route_check_fn *say, void *ctx);
+
 /* The host or domain that a next hop's DNS is asked for; false: it is an address. */
 bool route_check_name_of(struct span spec, struct span *out_name, bool *out_by_mx);
 

@@ -57,6 +57,17 @@ static struct error *connect_error(int errnum, const struct endpoint *remote)
                        "connect to %s", text);
 }
 
+/* Else nobody sees that a setting is what is wrong. */
+static struct error *bind_error(int errnum, const struct endpoint *remote,
+                                const struct ip_address *local)
+{
+    char from[NETWORK_TEXT_SIZE];
+    struct error *err = connect_error(errnum, remote);
+
+    ip_address_format(local, from);
+    return error_wrap(err, "from %s", from);
+}
+
 /* The port is chosen at connect: else 28,000 connections would be all (pitfalls.md section 6). */
 static int bind_local(int fd, const struct ip_address *local)
 {
@@ -68,16 +79,11 @@ static int bind_local(int fd, const struct ip_address *local)
     return bind(fd, (struct sockaddr *)&address, len) == 0 ? 0 : errno;
 }
 
-static int begin_connect(int fd, const struct endpoint *remote, const struct ip_address *local)
+static int begin_connect(int fd, const struct endpoint *remote)
 {
     struct sockaddr_storage address;
     socklen_t len = endpoint_to_sockaddr(remote, &address);
-    int errnum = 0;
 
-    if (local && local->family != ADDRESS_NONE)
-        errnum = bind_local(fd, local);
-    if (errnum)
-        return errnum;
     if (connect(fd, (struct sockaddr *)&address, len) == 0 || errno == EINPROGRESS)
         return 0;
     return errno;
@@ -88,18 +94,22 @@ struct error *wire_connect(struct wire *wire, const struct endpoint *remote,
 {
     int family = remote->address.family == ADDRESS_V6 ? AF_INET6 : AF_INET;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int errnum;
+    int errnum = 0;
 
     *wire = (struct wire){ .fd = -1 };
     if (fd < 0)
         return connect_error(errno, remote);
     wire_open(wire, fd);
     wire->remote = *remote;
-    errnum = begin_connect(fd, remote, local);
+    if (local && local->family != ADDRESS_NONE)
+        errnum = bind_local(fd, local);
+    bool is_bound = errnum == 0;
+    if (is_bound)
+        errnum = begin_connect(fd, remote);
     if (!errnum)
         return NULL;
     wire_close(wire);
-    return connect_error(errnum, remote);
+    return is_bound ? connect_error(errnum, remote) : bind_error(errnum, remote, local);
 }
 
 struct error *wire_connected(struct wire *wire)

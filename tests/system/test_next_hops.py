@@ -295,6 +295,14 @@ def test_a_named_next_hop_brings_its_own_policy(lab, hops):
     assert wait_arrived(lab, mail("fine"))["tls"], "the policy wins over tls = none"
 
 
+def test_a_source_address_that_is_not_ours_lets_mail_wait_and_is_named(lab, hops):
+    relay = hops(to("foreign", "[mx.nopolicy.test]", source_address=["192.0.2.7"], families="ipv4"))
+    mail("foreign")
+    event = relay.wait_delivery("you@foreign.hops.test", "deferred")
+    assert "from 192.0.2.7: connect to" in event["reply"]
+    assert "warning: source-address 192.0.2.7 of route foreign" in relay.cli("check").stderr
+
+
 def test_a_route_has_its_own_source_and_name(lab, hops):
     lab.dns.set("sourced.hops.test", "MX", "10 mx.nopolicy.test.")
     lab.dns.set("plain.hops.test", "MX", "10 mx.nopolicy.test.")

@@ -162,6 +162,20 @@ static void each_route_that_weakens_a_policy_is_noted(void **state)
     free(s);
 }
 
+static void a_source_address_that_is_not_ours_is_warned_of(void **state)
+{
+    struct settings *s = settings_of("routes = ( { name = \"a\"; next-hop = \"mx\";"
+                                     " source-address = [ \"127.0.0.1\", \"192.0.2.7\" ]; } );");
+
+    (void)state;
+    route_check_sources(s, on_said, NULL);
+    char *got = text_said();
+    assert_string_equal(got, "warning 0 source-address: source-address 192.0.2.7 of route a is no "
+                             "address of this machine: nothing can be sent from it\n");
+    free(got);
+    free(s);
+}
+
 static void a_relayhost_is_noted_like_a_route(void **state)
 {
     struct settings *s = settings_of("relayhost = \"[h.example]\"; tls-level = \"encrypt\";");
@@ -214,6 +228,8 @@ int main(void)
              a_route_behind_one_for_all_mail_is_warned_of),
         TEST("each route that weakens a policy is noted, and no other",
              each_route_that_weakens_a_policy_is_noted),
+        TEST("a source address that is not ours is warned of",
+             a_source_address_that_is_not_ours_is_warned_of),
         TEST("a relayhost is noted like a route", a_relayhost_is_noted_like_a_route),
         TEST("names of next hops are looked up, and addresses are not",
              names_are_looked_up_and_addresses_are_not),
