@@ -147,8 +147,8 @@ proof:                    ## the fault tests and the byte-for-byte test at their
 	@$(BACKLOG) run $(BUILD)/waxseal --folder /var/tmp/waxseal-backlog --silent 0
 	@$(BACKLOG) run $(BUILD)/waxseal --folder /var/tmp/waxseal-backlog --silent 0 --cold
 	@rm -rf /var/tmp/waxseal-backlog
-	@$(FAULT)/enter.sh $(PYTHON) tests/bench/hosts.py $(BUILD)/waxseal limit
-	@$(FAULT)/enter.sh $(PYTHON) tests/bench/hosts.py $(BUILD)/waxseal silent
+	@tests/fault/enter.sh $(PYTHON) tests/bench/hosts.py $(BUILD)/waxseal limit
+	@tests/fault/enter.sh $(PYTHON) tests/bench/hosts.py $(BUILD)/waxseal silent
 	@$(MUTANTS) --all
 	@$(MAKE) --no-print-directory -s system STORIES="-s tests/system/proof_scanners.py"
 .PHONY: ledger powercut storage hostile mutants proof
