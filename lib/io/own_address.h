@@ -1,7 +1,7 @@
 /*
  * own_address - does an address belong to this machine?  Asked of the kernel each time, for
- * addresses come and go.  Called by queue/deliver, for mail to one of them would come back to us, and by `waxseal
- * check`.
+ * addresses come and go.  Called by queue/deliver, for mail to one of them would come back to us,
+ * and by `waxseal check`.
  */
 #ifndef WAXSEAL_IO_OWN_ADDRESS_H
 #define WAXSEAL_IO_OWN_ADDRESS_H
