@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/memory.h"
 #include "queue/dispatch_overdue.h"
@@ -10,11 +11,12 @@
 #include "queue/store_manage.h"
 
 enum {
-    TRIAL_JOBS = 2,          /* of a hop that nothing is known of and that has new mail */
-    JOBS_PER_VISIT = 16,     /* of one hop, before the next has its turn */
-    JOBS_PER_CONNECTION = 3, /* one on its way, one behind it, one that waits */
-    MOVES_PER_VISIT = 256,   /* messages whose route was changed */
-    PENDING_MAX = 1024,      /* operations; what needs no worker is not begun beyond that */
+    TRIAL_JOBS = 2,              /* of a hop that nothing is known of and that has new mail */
+    JOBS_PER_VISIT = 16,         /* of one hop, before the next has its turn */
+    JOBS_PER_CONNECTION = 3,     /* one on its way, one behind it, one that waits */
+    MOVES_PER_VISIT = 256,       /* messages whose route was changed */
+    SUSPECT_LOOK_MS = SECOND_MS, /* what must be tried alone waits for an idle worker */
+    PENDING_MAX = 1024,          /* operations; what needs no worker is not begun beyond that */
 };
 
 /* ---- what its route says of a hop ----------------------------------------------------------- */
@@ -130,7 +132,7 @@ static void nothing_due(struct run *run, struct hop *hop)
 {
     struct dispatch *d = run->d;
 
-    if (hop->leases == 0 && !hop->correcting)
+    if (hop->leases == 0 && !hop->correcting && !run->suspect_waits)
         correct_wake(d, hop);
     hop->look_again_ms = run->walk.next_ms;
     if (hop->look_again_ms < d->look_again_ms)
@@ -196,6 +198,14 @@ static bool is_disk_behind(const struct run *run)
     return committer_pending(run->d->parts.committer) >= PENDING_MAX;
 }
 
+/* Nobody says when a worker has nothing any more: the hop is looked at again after a while. */
+static void wait_for_idle(struct run *run)
+{
+    run->suspect_waits = true;
+    if (run->now_ms + SUSPECT_LOOK_MS < run->walk.next_ms)
+        run->walk.next_ms = run->now_ms + SUSPECT_LOOK_MS;
+}
+
 /* What must be tried alone goes to a worker that has nothing else. */
 static struct error *visit_suspect(struct run *run, struct hop *hop)
 {
@@ -209,6 +219,8 @@ static struct error *visit_suspect(struct run *run, struct hop *hop)
     hop->has_mark = false;
     if (slot)
         start_job(run, hop, slot, &group);
+    else
+        wait_for_idle(run);
     return NULL;
 }
 
@@ -316,6 +328,7 @@ struct error *dispatch_visit(struct run *run, struct hop *hop, enum visit *out_v
     if (hop_allowance(run, hop) == 0)
         return NULL;
     run->walk.next_ms = INT64_MAX;
+    run->suspect_waits = false;
     struct error *err = visit_suspect(run, hop);
     unsigned most = err ? 0 : hop_allowance(run, hop);
     return most > 0 ? visit_jobs(run, hop, most, out_visit) : err;

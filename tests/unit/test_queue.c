@@ -431,6 +431,32 @@ static void a_suspect_is_tried_alone(void **state)
     assert_int_equal(next_job()->id, other);
 }
 
+/* Its hop has nothing else, and nobody says of it when a worker is idle. */
+static void a_suspect_is_tried_when_the_worker_is_idle_again(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 10, NULL, 0);
+    send_and_wait(100);
+    rig_outcome(&rig, next_job(), IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    uint64_t id = send_and_wait(100);
+    for (int death = 0; death < 2; death++) {
+        assert_int_equal(next_job()->id, id);
+        rig_detach_worker(&rig);
+        rig_idle(&rig, 100);
+        if (death == 0)
+            rig_attach_worker(&rig, 10, NULL, 0);
+    }
+    rig_send_one(&rig, "ada@sender.example", "u@other.example", 100);
+    rig_idle(&rig, 100);
+    rig_attach_worker(&rig, 10, NULL, 0);
+    const struct rig_job *busy = next_job();
+    assert_int_not_equal(busy->id, id);
+    rig_idle(&rig, 300);
+    assert_int_equal(rig.job_count, 4); /* nothing beside it */
+    rig_outcome(&rig, busy, IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    assert_int_equal(next_job()->id, id);
+}
+
 static void a_worker_gets_no_more_jobs_than_it_has_room_for(void **state)
 {
     (void)state;
@@ -899,6 +925,8 @@ int main(void)
         TEST("a message that kills three workers is held, and released by the operator",
              a_message_that_kills_workers_is_held_at_the_third),
         TEST("after two deaths a message is tried alone", a_suspect_is_tried_alone),
+        TEST("a message that is to be tried alone is tried when the worker is idle again",
+             a_suspect_is_tried_when_the_worker_is_idle_again),
         TEST("a worker gets no more jobs than it has room for",
              a_worker_gets_no_more_jobs_than_it_has_room_for),
         TEST("a returned job goes before what came later",
