@@ -82,7 +82,10 @@ static void tell_policy(const struct json *decision, FILE *out)
     if (!has_text(decision, "policy"))
         return;
     begin_line(out);
-    tell("policy: ", decision, "policy", "", out);
+    if (is_text(decision, "policy", "relayhost"))
+        fputs("policy: none, for the next hop is named", out);
+    else
+        tell("policy: ", decision, "policy", "", out);
     tell(", id ", decision, "policy_id", "", out);
     tell(", until ", decision, "policy_expires", "", out);
     tell("; ", decision, "policy_trouble", "", out);
@@ -174,6 +177,8 @@ static void tell_operator(const struct json *event, FILE *out)
     fprintf(out, "the operator with uid %" PRId64 " said: ", json_number(json_get(event, "by")));
     tell("", event, "action", "", out);
     tell(", ", event, "words", "", out);
+    if (is_text(event, "action", "reroute") && !has_text(event, "words"))
+        fputs(" back", out);
 }
 
 static void tell_notification(const struct json *event, FILE *out)
@@ -265,10 +270,25 @@ static void tell_waiting(const struct json *trace, const struct json *recipient,
     tell("to try it now: waxseal queue retry ", trace, "id", "", out);
 }
 
+/* Nobody's words are in its end: no host took it, a route threw it away. */
+static bool was_discarded(const struct json *recipient)
+{
+    const struct json *events = json_get(recipient, "events");
+
+    for (size_t i = 0; i < json_count(events); i++) {
+        const struct json *event = json_item(events, i);
+        if (is_text(event, "event", "end"))
+            return is_text(event, "state", "delivered") && !json_bool(json_get(event, "remote"));
+    }
+    return false;
+}
+
 static void tell_turn(const struct json *trace, const struct json *recipient, FILE *out)
 {
     fputs("  now  ", out);
-    if (is_text(recipient, "state", "delivered"))
+    if (was_discarded(recipient))
+        fputs("it is gone: it went to no host", out);
+    else if (is_text(recipient, "state", "delivered"))
         fputs("it is with the receiving host, which answers for it from here on", out);
     else if (is_text(recipient, "state", "failed"))
         fputs("it has ended; the reply above says whose side it was", out);

@@ -81,6 +81,18 @@ static void an_attempt_says_why_it_went_so(void **state)
     assert_tells(trace, "it is their turn");
 }
 
+static void what_a_route_threw_away_is_with_nobody(void **state)
+{
+    (void)state;
+    assert_tells(waits("delivered", ",\"events\":[{\"at\":\"T1\",\"event\":\"end\",\"state\":"
+                                    "\"delivered\",\"remote\":false,\"reply\":\"discarded\"}]"),
+                 "now  it is gone: it went to no host");
+    assert_tells(waits("delivered", ",\"events\":[{\"at\":\"T1\",\"event\":\"end\",\"state\":"
+                                    "\"delivered\",\"remote\":true,\"reply\":\"250\","
+                                    "\"decision\":{\"policy\":\"relayhost\",\"route\":\"r\"}}]"),
+                 "policy: none, for the next hop is named; route r");
+}
+
 static void each_state_says_whose_turn_it_is_and_what_helps(void **state)
 {
     static const struct {
@@ -126,6 +138,9 @@ static void what_else_happened_has_its_line(void **state)
     assert_tells(trace, "because: no");
     assert_tells(trace, "T4  no attempt yet: policy unknown");
     assert_tells(trace, "T5  failed at attempt 4");
+    assert_tells(waits("deferred", ",\"events\":[{\"at\":\"T1\",\"event\":\"operator\",\"by\":7,"
+                                   "\"action\":\"reroute\",\"words\":\"\"}]"),
+                 "T1  the operator with uid 7 said: reroute back");
 }
 
 static void what_comes_from_outside_cannot_speak_to_the_terminal(void **state)
@@ -145,6 +160,7 @@ int main(void)
         TEST("the beginning says who handed it in, and how",
              the_beginning_says_who_handed_it_in_and_how),
         TEST("an attempt says why it went so", an_attempt_says_why_it_went_so),
+        TEST("what a route threw away is with nobody", what_a_route_threw_away_is_with_nobody),
         TEST("each state says whose turn it is and what helps",
              each_state_says_whose_turn_it_is_and_what_helps),
         TEST("what else happened has its line", what_else_happened_has_its_line),
