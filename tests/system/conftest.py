@@ -8,9 +8,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lab"))
 
 from lab import VARIABLE, Lab  # noqa: E402
-from relay import Relay  # noqa: E402
+from relay import BINARY, Relay  # noqa: E402
 from services import tail  # noqa: E402
 from table import RELAY_ADDRESS  # noqa: E402
+
+
+os.environ.setdefault("WAXSEAL", os.path.abspath(BINARY))   # for stories that start it themselves
 
 
 def pytest_configure(config):
