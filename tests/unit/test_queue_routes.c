@@ -189,7 +189,6 @@ enum { MOST_KIB = 10 * 1024 };
 /* All is gone within seconds, and never in memory at once. */
 static void expect_all_to_go(void)
 {
-
     start(discards);
     rig_attach_worker(&rig, 10, NULL, 0);
     for (int i = 0; i < 1000 && messages_left() > 0; i++) {
