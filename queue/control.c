@@ -42,7 +42,7 @@ static void answer_with(struct role_request *request, struct json **object, stru
     if (*err)
         control_reply_error(&request, err);
     else if (!*object)
-        control_no_such_message(&request, "id");
+        control_no_such_message(&request, "");
     else
         control_reply_json(&request, object, true);
 }

@@ -153,7 +153,8 @@ static void task_end(struct task *task)
     say_change(task);
     if (task->filter.id != 0 && task->recipients == 0) {
         json_free(&answer);
-        control_no_such_message(&task->request, "id");
+        control_no_such_message(&task->request,
+                                " in the queue; waxseal trace tells of one that has left it");
     } else {
         control_reply_json(&task->request, &answer, true);
     }

@@ -35,15 +35,15 @@ void control_reply_json(struct role_request **request, struct json **value, bool
     json_free(value);
 }
 
-void control_no_such_message(struct role_request **request, const char *argument)
+void control_no_such_message(struct role_request **request, const char *more)
 {
     char id[QID_TEXT_SIZE] = "?";
-    char sentence[80];
+    char sentence[160];
     struct buf out;
 
-    span_to_string(role_request_argument(*request, argument), id, sizeof(id));
+    span_to_string(role_request_argument(*request, "id"), id, sizeof(id));
     buf_init(&out, sizeof(sentence) - 1);
-    if (!buf_printf(&out, "there is no message %s", id))
+    if (!buf_printf(&out, "there is no message %s%s", id, more))
         buf_reset(&out);
     span_to_string(buf_span(&out), sentence, sizeof(sentence));
     buf_clear(&out);

@@ -22,7 +22,7 @@ struct error *control_filter(const struct role_request *request, struct filter *
 /* Ends a request: with a value, or with what went wrong.  Both are taken. */
 void control_reply_json(struct role_request **request, struct json **value, bool last);
 void control_reply_error(struct role_request **request, struct error **err);
-/* There is none of the id that this argument names. */
-void control_no_such_message(struct role_request **request, const char *argument);
+/* There is none of the id that was asked for; `more` follows in the sentence. */
+void control_no_such_message(struct role_request **request, const char *more);
 
 #endif

@@ -82,7 +82,7 @@ static void tell_policy(const struct json *decision, FILE *out)
     if (!has_text(decision, "policy"))
         return;
     begin_line(out);
-    if (is_text(decision, "policy", "relayhost"))
+    if (is_text(decision, "policy", "relayhost") || is_text(decision, "policy", "route"))
         fputs("policy: none, for the next hop is named", out);
     else
         tell("policy: ", decision, "policy", "", out);

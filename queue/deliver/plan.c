@@ -125,7 +125,9 @@ const char *plan_policy_words(const struct plan *plan)
         return "sts testing";
     if (!is_known(plan))
         return "unknown";
-    return plan->target.is_chosen && !target_has_policy(&plan->target) ? "relayhost" : "none";
+    if (!plan->target.is_chosen || target_has_policy(&plan->target))
+        return "none";
+    return plan->target.route ? "route" : "relayhost";
 }
 
 /* --- the query */

@@ -50,7 +50,7 @@ bool plan_must_wait(const struct plan *plan, bool skip_policy);
 /* What is known of candidate `i` before connecting. */
 struct sts_facts plan_facts(const struct plan *plan, unsigned i);
 
-/* "none", "sts testing", "sts enforce", "unknown", "relayhost". */
+/* "none", "sts testing", "sts enforce", "unknown"; of a host that we chose "relayhost", "route". */
 const char *plan_policy_words(const struct plan *plan);
 
 struct plan_query;
