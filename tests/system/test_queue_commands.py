@@ -192,8 +192,10 @@ def test_an_interrupted_hold_stops_between_slices_and_says_how_far_it_came(make_
     relay = make_relay(delivery="hold").start()
     hand_in_many(60, 100)
     queue = relay.role_pids("queue")[0]
+    # Who runs the tests in the background has it ignored, and children inherit that.
     command = subprocess.Popen([os.environ["WAXSEAL"], "queue", "hold", "--all", "--yes", "--config",
-                                relay.configuration], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                relay.configuration], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     wait_until(lambda: counts(relay)["held"] > 0 or command.poll() is not None, 10, "the first slice", every=0)
     os.kill(queue, signal.SIGSTOP)
     command.send_signal(signal.SIGINT)
