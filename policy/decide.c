@@ -50,6 +50,7 @@ static struct sts_decision decision_of(struct sts_facts f)
         .mx_is_valid = mx_is_valid(f),
         .floor = is_strict ? TLS_FLOOR_STRICT : TLS_FLOOR_OPPORTUNISTIC,
         .lower_allowed = !binds,
+        .legacy_allowed = !binds && !f.has_login,
         .clear_allowed = !binds && f.route != ROUTE_TLS_ENCRYPT,
         .report = true,
         .counted_under = policy_speaks(f) ? f.source : POLICY_SOURCE_NONE,
@@ -209,8 +210,12 @@ bool sts_decide_again(const struct sts_decision *d, enum tls_floor *floor, bool 
 {
     if (!*use_tls)
         return false;
-    if (d->lower_allowed && *floor != TLS_FLOOR_LEGACY) {
-        *floor = *floor == TLS_FLOOR_STRICT ? TLS_FLOOR_OPPORTUNISTIC : TLS_FLOOR_LEGACY;
+    if (d->lower_allowed && *floor == TLS_FLOOR_STRICT) {
+        *floor = TLS_FLOOR_OPPORTUNISTIC;
+        return true;
+    }
+    if (d->legacy_allowed && *floor == TLS_FLOOR_OPPORTUNISTIC) {
+        *floor = TLS_FLOOR_LEGACY;
         return true;
     }
     if (!d->clear_allowed)

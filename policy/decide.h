@@ -46,6 +46,7 @@ struct sts_facts {
     enum sts_mode mode; /* with POLICY_SOURCE_STS */
     bool mx_listed;     /* with POLICY_SOURCE_STS: a pattern matches the candidate's name */
     enum route_tls route;
+    bool has_login;   /* a password is said: the route has credentials */
     bool mx_is_sure;  /* its name came with DNSSEC, or from the administrator */
     bool require_tls; /* the message asks for REQUIRETLS, and fails without (RFC 8689 s.4.2.1) */
     /* after */
@@ -65,6 +66,7 @@ struct sts_decision {
     bool mx_is_valid;     /* the name is validated: REQUIRETLS may be said (RFC 8689 s.2) */
     enum tls_floor floor; /* the first context to try */
     bool lower_allowed;   /* after a failed handshake, the next lower floor on a new connection */
+    bool legacy_allowed;  /* down to TLS 1.0 at last; never with a password (RFC 8996) */
     bool clear_allowed;   /* and at last, or without STARTTLS, in clear */
     /* For the reports and the decision record. */
     bool report;                      /* count this session (once for each address and attempt) */

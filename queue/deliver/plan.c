@@ -104,6 +104,7 @@ struct sts_facts plan_facts(const struct plan *plan, unsigned i)
     struct sts_facts f = {
         .source = POLICY_SOURCE_NONE,
         .route = plan->target.tls,
+        .has_login = plan->target.route && plan->target.route->credentials[0] != '\0',
         .mx_is_sure = plan->route.secure || plan->target.kind != TARGET_DOMAIN,
     };
 

@@ -100,6 +100,8 @@ MUTATIONS = (
     Mutation(2, "enforce takes clear text where TLS fails", "policy/decide.c",
              ".clear_allowed = !binds && f.route", ".clear_allowed = f.route",
              ("unit/decide",)),
+    Mutation(2, "a password is said by TLS 1.0", "policy/decide.c",
+             ".legacy_allowed = !binds && !f.has_login,", ".legacy_allowed = !binds,", ("unit/decide",)),
     Mutation(2, "an MX that the policy does not list gets mail", "policy/decide.c",
              "d.deliver = !policy_binds(f); /* RFC 8461 s.5 */", "d.deliver = true;",
              ("unit/decide", f"{POLICY}what_the_policy_forbids_is_not_sent_and_waits")),

@@ -466,6 +466,9 @@ static void a_failed_handshake_lowers_the_floor_only_where_nothing_binds(void **
     assert_int_equal(
         ways_to_connect((struct sts_facts){ NO_POLICY, .route = ROUTE_TLS_ENCRYPT }, &clear), 2);
     assert_false(clear);
+    struct sts_facts login = { NO_POLICY, .route = ROUTE_TLS_ENCRYPT, .has_login = true };
+    assert_int_equal(ways_to_connect(login, &clear), 1); /* no password by TLS 1.0 */
+    assert_false(clear);
     assert_int_equal(
         ways_to_connect((struct sts_facts){ NO_POLICY, .route = ROUTE_TLS_NONE }, &clear), 1);
     assert_true(clear);
