@@ -24,6 +24,7 @@ static void answer_counts(struct control *control, struct role_request *request)
     struct json *counts = json_new_object();
     struct error *err = store_add_counts(control->store, counts);
 
+    json_add_string(counts, "full", streams_full_because(control->streams));
     if (!err)
         err = store_add_suspensions(control->store, SUSPENSIONS_TOLD,
                                     json_add_array(counts, "suspended"));

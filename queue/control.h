@@ -11,6 +11,7 @@
 #include "queue/dispatch.h"
 #include "queue/hosts.h"
 #include "queue/notify.h"
+#include "queue/streams.h"
 
 struct control {
     struct loop *loop;
@@ -19,6 +20,7 @@ struct control {
     struct dispatch *dispatch;
     struct leases *leases;
     struct hosts *hosts;
+    const struct streams *streams;
     const struct role *role; /* whose settings are asked */
     const struct notify_settings *notify;
     struct list changes; /* the first is under way */

@@ -264,6 +264,7 @@ static void open_parts(struct queue *q)
         .committer = q->committer,
         .dispatch = workers_dispatch(q->workers),
         .hosts = workers_hosts(q->workers),
+        .streams = q->streams,
         .leases = q->leases,
         .role = q->role,
     };

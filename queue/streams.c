@@ -99,9 +99,9 @@ void streams_set_notify(struct streams *streams, const struct notify_settings *n
     streams->notify = notify;
 }
 
-bool streams_are_full(const struct streams *streams)
+const char *streams_full_because(const struct streams *streams)
 {
-    return streams->full;
+    return streams->full ? why_full(streams) : NULL;
 }
 
 /* For one of those that are open, of which so many bytes are to come. */

@@ -34,7 +34,8 @@ void streams_set_notify(struct streams *streams, const struct notify_settings *n
 void streams_set_messages_max(struct streams *streams, uint64_t messages_max);
 /* Tells all smtpd instances when the queue has become full, or has room again. */
 void streams_check_room(struct streams *streams);
-bool streams_are_full(const struct streams *streams);
+/* Why smtpd refuses new mail: the setting whose limit is reached, or "disk"; NULL: it does not. */
+const char *streams_full_because(const struct streams *streams);
 
 /* Sends what was answered; for the end of the role. */
 void streams_flush(struct streams *streams, int64_t wait_ms);

@@ -737,6 +737,17 @@ static void a_full_queue_refuses_and_goes_on_delivering(void **state)
     send_and_wait(100000);
 }
 
+/* What `queue counts` says why new mail is refused; NULL: it is not. */
+static void expect_refused_for(const char *limit)
+{
+    struct json *counts;
+
+    assert_null(json_parse(rig_ask(&rig, "queue counts", NULL, ""), &counts));
+    struct span full = json_text(json_get(counts, "full"));
+    assert_true(span_equal(full, span_of(limit ? limit : "")));
+    json_free(&counts);
+}
+
 static void beyond_so_many_messages_none_is_taken_until_there_is_room(void **state)
 {
     (void)state;
@@ -755,12 +766,14 @@ static void beyond_so_many_messages_none_is_taken_until_there_is_room(void **sta
     assert_int_equal(taken, MOST);
     rig_idle(&rig, 1500);
     assert_true(queue_client_is_full(rig.smtpd));
+    expect_refused_for("queue-messages-max");
     rig.answers_itself = true;
     rig.kind = IPC__RESULT_KIND__DELIVERED;
     rig_attach_worker(&rig, 50, NULL, 0);
     assert_true(rig_wait(&rig, &rig.job_count, MOST));
     rig_idle(&rig, 1500);
     assert_false(queue_client_is_full(rig.smtpd));
+    expect_refused_for(NULL);
     send_and_wait(100);
 }
 
