@@ -2,7 +2,8 @@
  * decide - the facts of an MX candidate and of a session with it to what we do.  Called by deliver
  * twice for each candidate: before it connects, and when the session is as secure as it will be.
  * Pure.  The decision table is docs/policy.md; every row of it is a test.
- * Rules: RFC 8461 s.4 and s.5; RFC 8689 s.2 and s.4.2.1; what counts in reports: RFC 8460 s.4.3.
+ * Rules: RFC 8461 s.2, s.4 and s.5; RFC 7672 s.2.2; RFC 8689 s.2, s.3 and s.4.2.1; what counts in
+ * reports: RFC 8460 s.4.3.
  */
 #ifndef WAXSEAL_POLICY_DECIDE_H
 #define WAXSEAL_POLICY_DECIDE_H
@@ -11,11 +12,28 @@
 #include "lib/mail/tls_result.h"
 #include "policy/sts_policy.h"
 
-/* Where the policy that binds comes from.  DANE wins over STS (RFC 8461 s.2). */
+/* Where a policy comes from. */
 enum policy_source {
     POLICY_SOURCE_NONE, /* no policy, or none known after the wait for it */
     POLICY_SOURCE_STS,
-    POLICY_SOURCE_DANE,
+    POLICY_SOURCE_DANE, /* in decisions alone: of the candidate's TLSA records */
+};
+
+/*
+ * What the candidate's TLSA records are worth (RFC 7672 s.2.2).  A lookup that failed is no fact:
+ * the host counts as one that cannot be reached (s.2.1.2).
+ */
+enum tlsa_worth {
+    TLSA_NOT_APPLICABLE, /* there are none, or MX, address or records came without DNSSEC */
+    TLSA_UNUSABLE,       /* secure, but none that SMTP can use: TLS, with whomever */
+    TLSA_USABLE,         /* they decide who is at the other end, and MTA-STS does not */
+};
+
+/* What lets mail go although a policy is not met.  It is tried all the same, and reported. */
+enum policy_relief {
+    RELIEF_NONE,
+    RELIEF_UNVERIFIED, /* but over TLS 1.2: an exception that allows "unverified" */
+    RELIEF_FULL,       /* and in clear: one that allows "clear", or TLS-Required: No */
 };
 
 /*
@@ -28,7 +46,7 @@ enum route_tls {
     ROUTE_TLS_ENCRYPT,
     ROUTE_TLS_VERIFY,      /* a certificate for the candidate's name */
     ROUTE_TLS_FINGERPRINT, /* a certificate, or a key, that the route lists */
-    ROUTE_TLS_DANE,        /* nothing but a source DANE */
+    ROUTE_TLS_DANE,        /* nothing but TLSA_USABLE */
 };
 
 /* How far a session came. */
@@ -42,9 +60,11 @@ enum session_tls {
 
 struct sts_facts {
     /* before connecting */
-    enum policy_source source;
-    enum sts_mode mode; /* with POLICY_SOURCE_STS */
-    bool mx_listed;     /* with POLICY_SOURCE_STS: a pattern matches the candidate's name */
+    enum policy_source source; /* NONE or STS */
+    enum sts_mode mode;        /* with POLICY_SOURCE_STS */
+    bool mx_listed;            /* with POLICY_SOURCE_STS: a pattern matches the candidate's name */
+    enum tlsa_worth tlsa;
+    enum policy_relief relief; /* of no account with require_tls (RFC 8689 s.4.1) */
     enum route_tls route;
     bool has_login;   /* a password is said: the route has credentials */
     bool mx_is_sure;  /* its name came with DNSSEC, or from the administrator */
@@ -52,7 +72,7 @@ struct sts_facts {
     /* after */
     enum session_tls tls;
     enum tls_floor floor;   /* of the context that the handshake was tried with */
-    enum cert_verdict cert; /* judged against the candidate's name, or by DANE */
+    enum cert_verdict cert; /* judged against the candidate's name; TLSA_USABLE: by the records */
     bool is_listed;         /* with ROUTE_TLS_FINGERPRINT: the route lists the certificate or key */
     bool failed_before;     /* a connection to this address failed its handshake in this attempt */
 };
@@ -63,6 +83,7 @@ struct sts_decision {
     /* How to connect, or to connect again after SESSION_TLS_FAILED. */
     bool use_tls;         /* say STARTTLS where it is offered */
     bool must_verify;     /* policy, message or route wants a certificate for the name */
+    bool by_tlsa;         /* TLSA records judge the certificate, not our authorities */
     bool mx_is_valid;     /* the name is validated: REQUIRETLS may be said (RFC 8689 s.2) */
     enum tls_floor floor; /* the first context to try */
     bool lower_allowed;   /* after a failed handshake, the next lower floor on a new connection */

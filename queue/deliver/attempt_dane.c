@@ -23,7 +23,7 @@ struct sts_facts attempt_facts_of_session(const struct plan *plan, unsigned cand
     struct sts_facts f = attempt_facts(plan, candidate, job);
 
     if (plan_wants_dane(plan) && f.mx_is_sure)
-        f.source = POLICY_SOURCE_DANE;
+        f.tlsa = TLSA_USABLE;
     return f;
 }
 
@@ -33,7 +33,7 @@ struct sts_facts attempt_facts_now(const struct attempt *a)
 
     if (wants_dane(a) && a->tlsa.count > 0 &&
         f.mx_is_sure) /* DANE-24: else anybody chose the host */
-        f.source = POLICY_SOURCE_DANE;
+        f.tlsa = TLSA_USABLE;
     return f;
 }
 
@@ -71,7 +71,7 @@ static void on_tlsa(void *ctx, const struct dns_answer *answer)
     a->tlsa_trouble = tlsa_set_take(&a->tlsa, answer);
     a->tlsa_life_ms = (int64_t)answer->ttl * SECOND_MS;
     a->tlsa.next_hop = a->plan->target.kind == TARGET_DOMAIN ? a->plan->target.name : NULL;
-    if (attempt_facts_now(a).source == POLICY_SOURCE_DANE)
+    if (attempt_facts_now(a).tlsa == TLSA_USABLE)
         a->job->policy = "dane";
     if (!attempt_consider(a))
         attempt_walk(a);

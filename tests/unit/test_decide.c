@@ -10,7 +10,7 @@
 /* The rows of docs/policy.md, by their numbers. */
 #define NO_POLICY .source = POLICY_SOURCE_NONE
 #define STS(m, listed) .source = POLICY_SOURCE_STS, .mode = (m), .mx_listed = (listed)
-#define DANE .source = POLICY_SOURCE_DANE
+#define DANE .tlsa = TLSA_USABLE
 
 static const struct candidate_row {
     const char *row;
@@ -425,8 +425,19 @@ static void what_the_route_asks_for_is_not_reported(void **state)
         assert_int_equal(with.result, without.result);
         assert_int_equal(with.report, without.report);
     }
-    assert_false(
-        sts_decide_candidate((struct sts_facts){ NO_POLICY, .route = ROUTE_TLS_DANE }).report);
+}
+
+/* But that a route demands DANE in vain has a result of its own (RFC 8460 s.4.3.2.1). */
+static void dane_demanded_in_vain_is_reported(void **state)
+{
+    (void)state;
+    struct sts_facts f = { NO_POLICY, .route = ROUTE_TLS_DANE };
+    struct sts_decision d = sts_decide_candidate(f);
+    assert_true(d.report && !d.deliver);
+    assert_int_equal(d.result, TLS_RESULT_DANE_REQUIRED);
+    assert_int_equal(d.counted_under, POLICY_SOURCE_DANE);
+    f = (struct sts_facts){ STS(STS_TESTING, false), .route = ROUTE_TLS_DANE };
+    assert_int_equal(sts_decide_candidate(f).result, TLS_RESULT_VALIDATION_FAILURE);
 }
 
 static void a_policy_by_dane_never_yields_to_clear_text(void **state)
@@ -570,6 +581,8 @@ int main(void)
         STORY("what the route asks for holds, and takes nothing from a policy (docs/policy.md)",
               what_the_route_asks_for_holds),
         STORY("what the route asks for is not reported", what_the_route_asks_for_is_not_reported),
+        STORY("DANE that a route demands in vain is reported as such (RFC 8460 s.4.3.2.1)",
+              dane_demanded_in_vain_is_reported),
         STORY("a policy by DANE never yields to clear text",
               a_policy_by_dane_never_yields_to_clear_text),
         STORY("a failed handshake lowers the floor only where nothing binds",
