@@ -16,6 +16,7 @@
 enum {
     CONTENT_MAX = 8 * 1024 * 1024, /* the largest file handed over */
     KEPT_MEMORY = 4 * 1024 * 1024, /* free, at the end of the heap */
+    ANSWER_MAX = 16 * 1024 * 1024, /* to an operator, in one piece */
 };
 
 static const char *const role_names[ROLE_COUNT] = {
@@ -549,6 +550,19 @@ void role_reply(struct role_request **request, struct span json, bool last)
     send_reply(*request, json, false, last);
     if (last)
         request_free(request);
+}
+
+void role_reply_json(struct role_request **request, struct json **json)
+{
+    struct buf text;
+
+    buf_init(&text, ANSWER_MAX);
+    if (json_write(*json, JSON_ON_ONE_LINE, &text))
+        role_reply(request, buf_span(&text), true);
+    else
+        role_reply_failed(request, "the answer is too large to be shown");
+    buf_clear(&text);
+    json_free(json);
 }
 
 void role_reply_failed(struct role_request **request, const char *sentence)

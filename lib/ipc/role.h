@@ -111,6 +111,8 @@ uint32_t role_request_uid(const struct role_request *request);
 bool role_request_is_gone(const struct role_request *request);
 /* A piece of the answer (JSON); with `last` the request is freed and *request set to NULL. */
 void role_reply(struct role_request **request, struct span json, bool last);
+/* The whole answer at once; takes *json. */
+void role_reply_json(struct role_request **request, struct json **json);
 /* Ends it with a sentence for people. */
 void role_reply_failed(struct role_request **request, const char *sentence);
 
