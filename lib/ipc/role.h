@@ -7,6 +7,7 @@
 #ifndef WAXSEAL_IPC_ROLE_H
 #define WAXSEAL_IPC_ROLE_H
 
+#include "lib/base/json.h"
 #include "lib/base/settings.h"
 #include "lib/io/loop.h"
 
