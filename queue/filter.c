@@ -205,6 +205,11 @@ bool filter_is_empty(const struct filter *filter)
            filter->states == 0;
 }
 
+bool filter_asks_why(const struct filter *filter)
+{
+    return (filter->texts_given & 1U << FILTER_REPLY) != 0;
+}
+
 /* ---- what matches ------------------------------------------------------------------------- */
 
 /* ".example.org": all domains below, as in routes. */
@@ -225,8 +230,9 @@ static bool reply_matches(struct span pattern, const struct filter_facts *facts)
     struct span reply = facts->texts[FILTER_REPLY];
 
     if (is_pattern(pattern))
-        return filter_glob(pattern, reply) || filter_glob(pattern, facts->status);
-    return contains(reply, pattern) ||
+        return filter_glob(pattern, reply) || filter_glob(pattern, facts->status) ||
+               filter_glob(pattern, facts->held_reason);
+    return contains(reply, pattern) || contains(facts->held_reason, pattern) ||
            (pattern.len > 0 && span_starts_with(facts->status, pattern));
 }
 

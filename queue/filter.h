@@ -31,7 +31,7 @@ enum filter_text {
     FILTER_RECIPIENT, /* the forward-path */
     FILTER_DOMAIN,    /* its domain; ".example.org": all below */
     FILTER_NEXT_HOP,
-    FILTER_REPLY, /* a part of the last reply, or the beginning of the last status */
+    FILTER_REPLY, /* a part of the last reply or of why it is held, or how the last status begins */
     FILTER_LISTENER,
     FILTER_USER,
     FILTER_TEXTS,
@@ -39,7 +39,8 @@ enum filter_text {
 struct filter_facts {
     uint64_t id;
     struct span texts[FILTER_TEXTS];
-    struct span status; /* of the last reply, "4.4.1" */
+    struct span status;      /* of the last reply, "4.4.1" */
+    struct span held_reason; /* looked at with a filter for replies alone */
     int64_t age_ms;
     uint64_t size;
     enum waiting_state state;
@@ -65,6 +66,8 @@ void filter_init(struct filter *filter);
 struct error *filter_take(struct filter *filter, struct span name, struct span value) MUST_CHECK;
 /* Nothing was given: it would match everything. */
 bool filter_is_empty(const struct filter *filter);
+/* It is about why mail waits: of held mail `held_reason` is needed. */
+bool filter_asks_why(const struct filter *filter);
 
 bool filter_matches(const struct filter *filter, const struct filter_facts *facts);
 

@@ -104,6 +104,16 @@ static enum waiting_state shown_state(struct walking *w, const struct waiting *w
     return hop && hop->operator_until_utc_ms > w->r.now_ms ? WAITING_SUSPENDED : waiting->state;
 }
 
+/* Why its message is held; looked up for those alone who ask why mail waits. */
+static struct span held_reason(struct walking *w, uint64_t id)
+{
+    struct record_key key = key_of_id(id);
+    const Queue__HeldRecord *held =
+        reading_record(&w->r, TABLE_HELD, &key, &queue__held_record__descriptor);
+
+    return held ? span_of_bytes(held->reason) : SPAN("");
+}
+
 static bool names_an_id_at_most(const struct filter *filter)
 {
     struct filter rest = *filter;
@@ -121,6 +131,8 @@ static void walk_row(struct walking *w, struct span key, struct span value, stru
         struct filter_facts facts = facts_of(w, &waiting);
         if (w->walk->filter->states != 0)
             facts.state = shown_state(w, &waiting);
+        if (waiting.state == WAITING_HELD && filter_asks_why(w->walk->filter))
+            facts.held_reason = held_reason(w, at.id);
         matches = filter_matches(w->walk->filter, &facts);
     } else {
         matches = names_an_id_at_most(w->walk->filter);

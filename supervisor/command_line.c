@@ -179,6 +179,17 @@ static const char **take_valued(struct invocation *i, const char *word)
     return NULL;
 }
 
+/* A reason is what an operator gives; why mail waits has a filter of another name. */
+static int wrong_choice(const struct command *c, bool by_reason, const char *what,
+                        const char *which)
+{
+    int status = wrong_usage(c, what, which);
+
+    if (by_reason && (c->options & OPTION_FILTER))
+        fputs("To choose mail by why it waits: --reply TEXT\n", stderr);
+    return status;
+}
+
 static int parse_rest(struct invocation *i, int count, char *const words[])
 {
     for (int n = 0; n < count; n++) {
@@ -190,7 +201,8 @@ static int parse_rest(struct invocation *i, int count, char *const words[])
         else if (take_flag(i, words[n]))
             continue;
         else if (words[n][0] == '-')
-            return wrong_usage(i->command, "there is no option", words[n]);
+            return wrong_choice(i->command, strcmp(words[n], "--reason") == 0, "there is no option",
+                                words[n]);
         else if (!i->command->operand || i->operand)
             return wrong_usage(i->command, "this is one too many:", words[n]);
         else
@@ -216,7 +228,8 @@ static int check_operand(const struct invocation *i)
         i->command->operand && !i->all && !has_filter(i) && !(i->command->options & OPTION_ANY);
 
     if (needed && !i->operand)
-        return wrong_usage(i->command, "this is missing:", i->command->operand);
+        return wrong_choice(i->command, command_value(i, "--reason"),
+                            "this is missing:", i->command->operand);
     if (i->all && (i->operand || has_filter(i)))
         return wrong_usage(i->command, "either one message, or filters, or --all", NULL);
     return EXIT_DONE;

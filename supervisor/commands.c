@@ -118,7 +118,7 @@ static const struct command_option options[] = {
     { "--larger", OPTION_FILTER, "larger", "SIZE", "at least so large, such as 500K or 10M" },
     { "--smaller", OPTION_FILTER, "smaller", "SIZE", "smaller than that" },
     { "--reply", OPTION_FILTER, "reply", "TEXT",
-      "a part of the last reply, or the beginning of its status" },
+      "why it waits: a part of the last reply or of a hold's reason, or how the status begins" },
     { "--listener", OPTION_FILTER, "listener", "PATTERN", "where it came in" },
     { "--user", OPTION_FILTER, "user", "PATTERN", "who had logged in" },
     { "--state", OPTION_FILTER, "state", "STATE", "queued, policy, deferred, held, suspended or delivering" },

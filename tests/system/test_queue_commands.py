@@ -73,6 +73,13 @@ def test_what_makes_no_sense_changes_nothing_and_says_why(waiting):
     assert len(recipients(waiting, "--state", "queued")) == 4
 
 
+@pytest.mark.parametrize("words", [["list", "--reason", "greylisted"], ["retry", "--reason", "greylisted"],
+                                   ["hold", "--reason", "greylisted"]])
+def test_who_takes_a_reason_for_a_filter_is_told_of_the_one_for_replies(words):
+    done = subprocess.run([os.environ["WAXSEAL"], "queue", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "--reply TEXT" in done.stderr
+
+
 def test_a_dry_run_shows_what_and_how_much_and_changes_nothing(waiting):
     told = waiting.cli("queue", "remove", "--domain", "nopolicy.test", "--dry-run").stdout
     assert "one@nopolicy.test" in told and "two@good.test" not in told
@@ -97,7 +104,8 @@ def test_hold_and_release(lab, make_relay):
     relay.wait_delivery("free@nopolicy.test", "delivered")
     relay.stop()
     relay.start()
-    assert [row["state"] for row in rows(relay)] == ["held"]
+    assert [row["state"] for row in rows(relay, "--reply", "looks ODD")] == ["held"]
+    assert rows(relay, "--reply", "looks even") == []
     assert change(relay, "release", "--state", "held")["changed"] == 1
     relay.wait_delivery("held@nopolicy.test", "delivered")
     assert len(arrived(lab, message)) == 2

@@ -145,6 +145,24 @@ static void a_domain_with_a_dot_in_front_is_all_below_it(void **state)
     assert_true(matches("domain", "*.org"));
 }
 
+static void why_it_is_held_is_matched_like_a_reply(void **state)
+{
+    struct filter_facts facts = a_recipient();
+    struct filter filter;
+
+    (void)state;
+    facts.held_reason = SPAN("the customer asked: ticket 4711");
+    filter_init(&filter);
+    assert_false(filter_asks_why(&filter));
+    assert_null(filter_take(&filter, SPAN("reply"), SPAN("Ticket")));
+    assert_true(filter_asks_why(&filter));
+    assert_true(filter_matches(&filter, &facts));
+    assert_null(filter_take(&filter, SPAN("reply"), SPAN("*4711")));
+    assert_true(filter_matches(&filter, &facts));
+    assert_null(filter_take(&filter, SPAN("reply"), SPAN("*4712")));
+    assert_false(filter_matches(&filter, &facts));
+}
+
 static void the_last_reply_is_matched_by_a_part_of_it_or_the_beginning_of_its_status(void **state)
 {
     (void)state;
@@ -276,6 +294,7 @@ int main(void)
         TEST("the null path is named by its brackets", the_null_path_is_named_by_its_brackets),
         TEST("a domain with a dot in front is all below it",
              a_domain_with_a_dot_in_front_is_all_below_it),
+        TEST("why it is held is matched like a reply", why_it_is_held_is_matched_like_a_reply),
         TEST("the last reply is matched by a part of it or the beginning of its status",
              the_last_reply_is_matched_by_a_part_of_it_or_the_beginning_of_its_status),
         TEST("ages and sizes bound from both sides", ages_and_sizes_bound_from_both_sides),
