@@ -7,6 +7,7 @@
 
 #include "lib/base/certificate_pattern.h"
 #include "lib/base/memory.h"
+#include "tests/support/settings_text.h"
 #include "tests/support/test.h"
 
 #define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -81,18 +82,6 @@ static void what_is_none_is_refused(void **state)
     "listeners = ( { address = \"127.0.0.1:25\"; tls-certificate = \"/c\"; tls-key = \"/k\";\n"    \
     "tls-client-certificates = \"request\"; " members " } );"
 
-static struct settings *read_settings(const char *text)
-{
-    struct settings *s = memory_new(sizeof(*s));
-    struct settings_errors errors;
-
-    settings_errors_init(&errors);
-    if (!settings_parse(span_of(text), "conf", s, &errors))
-        fail_msg("%.*s", SPAN_ARG(buf_span(&errors.text)));
-    settings_errors_clear(&errors);
-    return s;
-}
-
 static void assert_says(const char *text, const char *what)
 {
     struct settings *s = memory_new(sizeof(*s));
@@ -110,7 +99,7 @@ static void assert_says(const char *text, const char *what)
 static void lists_are_written_as_they_are_read(void **state)
 {
     struct settings *s =
-        read_settings(ENTRY("tls-client-ca = \"/ca\";"
+        settings_of(ENTRY("tls-client-ca = \"/ca\";"
                             "relay-certificates = [ \"sha256:" DIGEST "\", \"trusted\" ];"
                             "certificate-users = [ \"name:A.example   ada\" ];"));
     struct settings *again;
@@ -122,7 +111,7 @@ static void lists_are_written_as_they_are_read(void **state)
     buf_init(&text, SETTINGS_TEXT_MAX);
     settings_write(s, &text);
     assert_true(buf_append(&text, SPAN("\0")));
-    again = read_settings(buf_span(&text).data);
+    again = settings_of(buf_span(&text).data);
     assert_memory_equal(&again->listeners[0].relay_certificates,
                         &s->listeners[0].relay_certificates, sizeof(struct certificate_list));
     assert_true(
@@ -168,7 +157,7 @@ static void what_could_never_fit_is_an_error(void **state)
     snprintf(many + len, 32768 - len, "]; } );");
     assert_says(many, "8 KiB in all");
     free(many);
-    free(read_settings(
+    free(settings_of(
         "listeners = ( { address = \"127.0.0.1:25\"; tls-certificate = \"/c\";"
         "tls-key = \"/k\"; tls-client-certificates = \"request\"; auth = \"required\";"
         "certificate-users = [ \"sha256:" DIGEST " ada\" ]; } );"));

@@ -2,6 +2,7 @@
 #include "tests/support/test.h"
 
 #include "tests/support/queue_rig.h"
+#include "tests/support/settings_text.h"
 #include "tests/support/store_rig.h"
 
 #include <stdio.h>
@@ -136,18 +137,14 @@ static void discarded_mail_is_gone_and_nobody_hears_of_it(void **state)
 static void fill_queue(const char *text, unsigned count)
 {
     struct store_rig many = { .store = NULL };
-    struct settings *settings = settings_new();
-    struct settings_errors errors;
+    struct settings *settings = settings_of(text);
     int exit_status;
 
-    settings_errors_init(&errors);
-    assert_true(settings_parse(span_of(text), "test", settings, &errors));
-    settings_errors_clear(&errors);
     assert_null(store_open(rig.folder, store_limits_of(settings), 1000, &many.store, &exit_status));
     store_set_schedule(many.store, settings);
     store_rig_accept_many(&many, "x@y.example", "u@a.example", count);
     store_close(&many.store);
-    settings_free(&settings);
+    free(settings);
 }
 
 static long queue_kib(void)

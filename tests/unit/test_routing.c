@@ -1,6 +1,6 @@
 #include "lib/mail/routing.h"
 
-#include "lib/base/memory.h"
+#include "tests/support/settings_text.h"
 #include "tests/support/test.h"
 
 #include <stdlib.h>
@@ -85,18 +85,6 @@ static void the_longest_name_fits_and_a_longer_one_does_not(void **state)
 }
 
 /* --- the choice ------------------------------------------------------------------------------ */
-
-static struct settings *settings_of(const char *text)
-{
-    struct settings *s = memory_new(sizeof(*s));
-    struct settings_errors errors;
-
-    settings_errors_init(&errors);
-    if (!settings_parse(span_of(text), "conf", s, &errors))
-        fail_msg("refused: " SPAN_FMT, SPAN_ARG(buf_span(&errors.text)));
-    settings_errors_clear(&errors);
-    return s;
-}
 
 static const char table[] =
     "relayhost = \"smart.example\";\n"

@@ -1,7 +1,7 @@
+#include "tests/support/settings_text.h"
 #include "tests/support/test.h"
 
 #include "lib/base/clock.h"
-#include "lib/base/memory.h"
 #include "queue/schedule.h"
 
 #include <stdlib.h>
@@ -89,12 +89,7 @@ static void the_wait_for_a_policy_ends_after_its_time(void **state)
 /* The schedule of a text. */
 static struct schedule *schedule_of(const char *text)
 {
-    struct settings *settings = memory_new(sizeof(*settings));
-    struct settings_errors errors;
-
-    settings_errors_init(&errors);
-    assert_true(settings_parse(span_of(text), "conf", settings, &errors));
-    settings_errors_clear(&errors);
+    struct settings *settings = settings_of(text);
     struct schedule *schedule = schedule_new(settings);
     free(settings);
     return schedule;

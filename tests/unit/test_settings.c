@@ -2,26 +2,13 @@
 
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
+#include "tests/support/settings_text.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Reads a text that is right. */
-static struct settings *settings_of(const char *text)
-{
-    struct settings *s = memory_new(sizeof(*s));
-    struct settings_errors errors;
-
-    settings_errors_init(&errors);
-    if (!settings_parse(span_of(text), "conf", s, &errors))
-        fail_msg("refused: " SPAN_FMT, SPAN_ARG(buf_span(&errors.text)));
-    assert_int_equal(errors.count, 0);
-    settings_errors_clear(&errors);
-    return s;
-}
 
 /* Reads a text that is wrong; gives what was said about it. */
 static char *errors_of(struct span text)

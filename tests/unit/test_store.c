@@ -1,6 +1,6 @@
 #include "tests/support/test.h"
 
-#include "tests/support/store_rig.h"
+#include "tests/support/one_store.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,31 +15,6 @@
 #include "queue/store_history.h"
 #include "queue/store_hops.h"
 #include "queue/store_read.h"
-
-static struct store_rig rig;
-
-static int open_rig(void **state)
-{
-    (void)state;
-    store_rig_open(&rig);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    (void)state;
-    store_rig_close(&rig);
-    return 0;
-}
-
-static const struct span mail = { "Subject: hello\r\n\r\nbody\r\n", 24 };
-
-static uint64_t a_message(void)
-{
-    uint64_t id = store_rig_accept(&rig, "ada@sender.test", "bob@example.net", mail);
-    assert_true(id > 0);
-    return id;
-}
 
 static void settle_as(uint64_t id, Ipc__ResultKind kind, const char *status)
 {

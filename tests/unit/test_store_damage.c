@@ -1,6 +1,6 @@
 #include "tests/support/test.h"
 
-#include "tests/support/store_rig.h"
+#include "tests/support/one_store.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,27 +8,6 @@
 #include "queue/records.pb-c.h"
 #include "queue/store_damage.h"
 #include "queue/store_held.h"
-
-static struct store_rig rig;
-
-static int open_rig(void **state)
-{
-    (void)state;
-    store_rig_open(&rig);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    (void)state;
-    store_rig_close(&rig);
-    return 0;
-}
-
-static uint64_t a_message(void)
-{
-    return store_rig_accept(&rig, "ada@sender.test", "bob@example.net", SPAN("Subject: x\r\n\r\n"));
-}
 
 /* One bit of a record as it lies on disk. */
 static void spoil(enum queue_table table, struct record_key key)

@@ -1,6 +1,6 @@
 #include "tests/support/test.h"
 
-#include "tests/support/store_rig.h"
+#include "tests/support/one_store.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,22 +13,6 @@
 #include "queue/store_hops.h"
 #include "queue/store_read.h"
 #include "queue/store_summary.h"
-
-static struct store_rig rig;
-
-static int open_rig(void **state)
-{
-    (void)state;
-    store_rig_open(&rig);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    (void)state;
-    store_rig_close(&rig);
-    return 0;
-}
 
 /* ---- a hop's record, and what its rows say ------------------------------------------------- */
 

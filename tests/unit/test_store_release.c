@@ -1,6 +1,6 @@
 #include "tests/support/test.h"
 
-#include "tests/support/store_rig.h"
+#include "tests/support/one_store.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,27 +10,6 @@
 #include "queue/records.pb-c.h"
 #include "queue/store_release.h"
 #include "queue/store_rows.h"
-
-static struct store_rig rig;
-
-static int open_rig(void **state)
-{
-    (void)state;
-    store_rig_open(&rig);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    (void)state;
-    store_rig_close(&rig);
-    return 0;
-}
-
-static uint64_t a_message(void)
-{
-    return store_rig_accept(&rig, "ada@sender.test", "bob@example.net", SPAN("Subject: x\r\n\r\n"));
-}
 
 /* Gives whether its hop is back after a rest. */
 static bool settle(uint64_t id, Ipc__ResultKind kind, bool hop_failed)

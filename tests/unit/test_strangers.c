@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/settings_text.h"
 #include "tests/support/test.h"
 
 static const char routes4[] =
@@ -67,15 +68,11 @@ static void on_stranger(void *ctx, unsigned listener, bool is_fault, const char 
 
 static struct said judge(const char *text, bool in_container)
 {
-    struct settings *s = calloc(1, sizeof(*s));
-    struct settings_errors errors;
+    struct settings *s = settings_of(text);
     struct strangers_facts facts = facts_of(in_container);
     struct said said = { .faults = 0 };
-    settings_errors_init(&errors);
-    if (!settings_parse(span_of(text), "conf", s, &errors))
-        fail_msg("refused: " SPAN_FMT, SPAN_ARG(buf_span(&errors.text)));
+
     strangers_judge(s, &facts, on_stranger, &said);
-    settings_errors_clear(&errors);
     free(s);
     return said;
 }

@@ -1,3 +1,4 @@
+#include "tests/support/settings_text.h"
 #include "tests/support/test.h"
 
 #include "queue/deliver/target.h"
@@ -111,19 +112,6 @@ static void bad_ports_are_refused(void **state)
 }
 
 /* --- hop names */
-
-/* The settings of a text; the caller frees them. */
-static struct settings *settings_of(const char *text)
-{
-    struct settings *settings = calloc(1, sizeof(*settings));
-    struct settings_errors errors;
-
-    settings_errors_init(&errors);
-    if (!settings_parse(span_of(text), "test.conf", settings, &errors))
-        fail_msg("%.*s", (int)buf_len(&errors.text), buf_span(&errors.text).data);
-    settings_errors_clear(&errors);
-    return settings;
-}
 
 static const char routes_text[] =
     "relayhost = \"[relay.test]:26\";\n"
