@@ -102,6 +102,34 @@ void route_check_names(const struct settings *settings, const struct users *user
     }
 }
 
+/* --- addresses of a family that is left out -------------------------------------------------- */
+
+static bool is_left_out(const struct route_settings *r, const struct ip_address *address)
+{
+    return r->families == (address->family == ADDRESS_V4 ? FAMILIES_IPV6 : FAMILIES_IPV4);
+}
+
+void route_check_families(const struct settings *settings, route_check_fn *tell, void *ctx)
+{
+    struct saying s = { settings, tell, ctx, 0 };
+    struct ip_address address;
+    struct span host;
+    bool by_mx;
+
+    for (; s.route < settings->route_count; s.route++) {
+        const struct route_settings *r = &settings->routes[s.route];
+        for (unsigned i = 0; i < r->host_count; i++) {
+            if (route_check_name_of(span_of(r->hosts[i].spec), &host, &by_mx) ||
+                !ip_address_parse(host, &address) || !is_left_out(r, &address))
+                continue;
+            say(&s, ROUTE_FAULT, "families",
+                "families = \"%s\" of route %s leaves out its host %s: no mail would go there; "
+                "write \"both\", or another host",
+                r->families == FAMILIES_IPV4 ? "ipv4" : "ipv6", r->name, r->hosts[i].spec);
+        }
+    }
+}
+
 /* --- source addresses ------------------------------------------------------------------------ */
 
 void route_check_sources(const struct settings *settings, route_check_fn *tell, void *ctx)

@@ -23,6 +23,8 @@ typedef void route_check_fn(void *ctx, enum route_finding finding, unsigned rout
 /* `users`: those of users-file; NULL: who can log in is not known.  Pure. */
 void route_check_names(const struct settings *settings, const struct users *users,
                        route_check_fn *say, void *ctx);
+/* Hosts that the route's own `families` leave out.  Pure. */
+void route_check_families(const struct settings *settings, route_check_fn *say, void *ctx);
 void route_check_policies(const struct settings *settings, route_check_fn *say, void *ctx);
 
 /* Looks the next hops up, all at once and for some seconds at most. */

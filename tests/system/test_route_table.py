@@ -210,6 +210,7 @@ def test_credentials_that_become_wrong_change_nothing(lab, make_relay):
 def test_check_says_which_routes_cannot_work_and_which_weaken_a_policy(make_relay):
     relay = make_relay(users_file="", routes=(
         route("lost", "[no-such-host.good.test]:587", recipients=["a.test"]),
+        route("six", "[192.0.2.1]", families="ipv6", recipients=["e.test"], tls="encrypt"),
         route("where", listeners=["nowhere"], users=["bob"]),
         route("bare", "mx", recipients=["b.test"], tls="none"),
         route("firm", recipients=["c.test"], tls="verify"),
@@ -218,11 +219,11 @@ def test_check_says_which_routes_cannot_work_and_which_weaken_a_policy(make_rela
     done = relay.cli("check", check=False)
     assert done.returncode == 1
     for words in ("no-such-host.good.test does not resolve", 'no listener is called "nowhere"',
-                  'there is no user "bob"'):
+                  'there is no user "bob"', "of route six leaves out its host [192.0.2.1]"):
         assert words in done.stderr and f"warning: {words}" not in done.stderr
     assert "warning: no mail reaches route never: route rest in front of it" in done.stderr
     notes = [x for x in done.stderr.split("\n") if " note: " in x]
-    assert [x.split("route ")[1].split(":")[0] for x in notes] == ["lost", "where", "bare", "rest"]
+    assert [x.split("route ")[1].split(":")[0] for x in notes] == ["lost", "six", "where", "bare", "rest"]
     relay.write(routes=(route("bare", "mx", tls="none"),))
     done = relay.cli("check")
     assert "note: route bare: mail goes in clear text wherever no policy enforces TLS" in done.stderr

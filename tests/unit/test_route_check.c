@@ -2,6 +2,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/memory.h"
+#include "tests/support/settings_text.h"
 #include "tests/support/test.h"
 
 #include <stdio.h>
@@ -32,18 +33,6 @@ static void on_said(void *ctx, enum route_finding finding, unsigned route, const
 
     (void)ctx;
     ensure(buf_printf(&said, "%s %u %s: %s\n", words[finding], route, member, sentence));
-}
-
-static struct settings *settings_of(const char *text)
-{
-    struct settings *s = memory_new(sizeof(*s));
-    struct settings_errors errors;
-
-    settings_errors_init(&errors);
-    if (!settings_parse(span_of(text), "conf", s, &errors))
-        fail_msg("refused: " SPAN_FMT, SPAN_ARG(buf_span(&errors.text)));
-    settings_errors_clear(&errors);
-    return s;
 }
 
 static char *text_said(void)
@@ -162,6 +151,29 @@ static void each_route_that_weakens_a_policy_is_noted(void **state)
     free(s);
 }
 
+static void a_host_that_the_families_leave_out_is_a_fault(void **state)
+{
+    static const char text[] =
+        "routes = ( { name = \"six\"; families = \"ipv6\"; senders = [ \"a\" ];"
+        "   next-hop = [ \"[2001:db8::1]\", \"[192.0.2.1]:26\", \"[h.example]\", \"n.example\" ]; "
+        "},"
+        " { name = \"four\"; families = \"ipv4\"; senders = [ \"a\" ]; next-hop = "
+        "\"[2001:db8::1]\"; },"
+        " { name = \"both\"; next-hop = [ \"[2001:db8::1]\", \"[192.0.2.1]\" ]; } );";
+    struct settings *s = settings_of(text);
+
+    (void)state;
+    route_check_families(s, on_said, NULL);
+    char *got = text_said();
+    assert_string_equal(got,
+                        "fault 0 families: families = \"ipv6\" of route six leaves out its host "
+                        "[192.0.2.1]:26: no mail would go there; write \"both\", or another host\n"
+                        "fault 1 families: families = \"ipv4\" of route four leaves out its host "
+                        "[2001:db8::1]: no mail would go there; write \"both\", or another host\n");
+    free(got);
+    free(s);
+}
+
 static void a_source_address_that_is_not_ours_is_warned_of(void **state)
 {
     struct settings *s = settings_of("routes = ( { name = \"a\"; next-hop = \"mx\";"
@@ -228,6 +240,8 @@ int main(void)
              a_route_behind_one_for_all_mail_is_warned_of),
         TEST("each route that weakens a policy is noted, and no other",
              each_route_that_weakens_a_policy_is_noted),
+        TEST("a host that the route's families leave out is a fault",
+             a_host_that_the_families_leave_out_is_a_fault),
         TEST("a source address that is not ours is warned of",
              a_source_address_that_is_not_ours_is_warned_of),
         TEST("a relayhost is noted like a route", a_relayhost_is_noted_like_a_route),
