@@ -22,6 +22,8 @@ struct committer {
     struct store *store;
     committer_broken_fn *on_broken;
     void *ctx;
+    committer_company_fn *company; /* NULL: nobody rides along */
+    void *company_ctx;
     pthread_t thread;
 
     struct list added[LANE_COUNT]; /* the loop's, until the end of its turn */
@@ -351,10 +353,17 @@ static void *commit_for_ever(void *ctx)
 
 /* ---- in the loop -------------------------------------------------------------------------- */
 
+static bool has_added(const struct committer *c)
+{
+    return !list_empty(&c->added[LANE_SETTLEMENT]) || !list_empty(&c->added[LANE_ACCEPT]);
+}
+
 static void on_hand_over(void *ctx)
 {
     struct committer *c = ctx;
 
+    if (c->company && has_added(c))
+        c->company(c->company_ctx);
     pthread_mutex_lock(&c->lock);
     if (list_empty(&c->gathered[LANE_SETTLEMENT]) && !list_empty(&c->added[LANE_SETTLEMENT]))
         c->settle_at_ms = clock_monotonic_ms() + SETTLEMENT_WAIT_MS;
@@ -435,6 +444,12 @@ void committer_free(struct committer **committer)
     pthread_mutex_destroy(&c->lock);
     error_free(&c->why);
     free(c);
+}
+
+void committer_set_company(struct committer *committer, committer_company_fn *company, void *ctx)
+{
+    committer->company = company;
+    committer->company_ctx = ctx;
 }
 
 void committer_add(struct committer *committer, struct operation *operation)

@@ -48,6 +48,11 @@ struct committer *committer_new(struct loop *loop, struct store *store,
 /* Commits what was added, waits for it, and ends the thread; no `done` comes any more. */
 void committer_free(struct committer **committer);
 
+/* Called in the loop before operations are handed to the thread: what has time may be added then,
+ * to cost no transaction of its own.  One caller, which outlives the committer. */
+typedef void committer_company_fn(void *ctx);
+void committer_set_company(struct committer *committer, committer_company_fn *company, void *ctx);
+
 void committer_add(struct committer *committer, struct operation *operation);
 /* Operations added whose `done` has not come. */
 size_t committer_pending(const struct committer *committer);

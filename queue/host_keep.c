@@ -9,7 +9,8 @@
 #include "queue/records.pb-c.h"
 
 enum {
-    WAIT_MS = 10 * SECOND_MS,
+    ALONE_MS = 10 * SECOND_MS, /* that nothing else was committed, before it is written alone */
+    BETWEEN_MS = SECOND_MS,    /* writings that ride along */
     ROWS_AT_ONCE = 1000,
     ROW_BYTES = 512,
     LOOKED_AT = 64, /* rows, for old ones, each time something is written */
@@ -39,6 +40,7 @@ struct host_keep {
     struct arena arena;
     struct record_key looked; /* for old rows, so far */
     unsigned writings;        /* under way */
+    int64_t written_ms;       /* of the loop: when the last one was begun */
 };
 
 /* ---- one row -------------------------------------------------------------------------------- */
@@ -193,6 +195,8 @@ void host_keep_now(struct host_keep *keep)
 {
     if (!keep->changed || list_empty(keep->changed) || keep->writings > 0)
         return;
+    loop_timer_cancel(keep->timer);
+    keep->written_ms = loop_now(keep->loop);
     struct writing *writing = writing_new(keep, ROWS_AT_ONCE);
     while (!list_empty(keep->changed) && writing->count < ROWS_AT_ONCE)
         take_row(writing, LIST_FIRST(keep->changed, struct host_state, changed));
@@ -204,11 +208,20 @@ static void on_timer(void *ctx)
     host_keep_now(ctx);
 }
 
+/* Something else is committed now. */
+static void on_company(void *ctx)
+{
+    struct host_keep *keep = ctx;
+
+    if (loop_now(keep->loop) - keep->written_ms >= BETWEEN_MS)
+        host_keep_now(keep);
+}
+
 void host_keep_soon(struct host_keep *keep, struct list *changed)
 {
     keep->changed = changed;
     if (!list_empty(changed) && keep->writings == 0 && !loop_timer_running(keep->timer))
-        loop_timer_start(keep->timer, WAIT_MS);
+        loop_timer_start(keep->timer, ALONE_MS);
 }
 
 /* ---- reading -------------------------------------------------------------------------------- */
@@ -307,6 +320,8 @@ struct host_keep *host_keep_new(struct loop *loop, struct store *store, struct c
     keep->committer = committer;
     arena_init(&keep->arena);
     keep->timer = loop_timer_new(loop, on_timer, keep);
+    keep->written_ms = loop_now(loop) - BETWEEN_MS;
+    committer_set_company(committer, on_company, keep);
     return keep;
 }
 

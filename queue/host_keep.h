@@ -1,8 +1,7 @@
 /*
  * host_keep - what was learned of hosts and next hops, on disk in the table `host`.  Called by
- * hosts and control.  Written seconds later and many at a time, in a transaction that is made
- * anyway when mail flows: the way of a message pays nothing for it.  What a crash loses is learned
- * again.
+ * hosts and control.  Written many at a time, and in a transaction that is made anyway when mail
+ * flows: the way of a message pays nothing for it.  What a crash loses is learned again.
  */
 #ifndef WAXSEAL_QUEUE_HOST_KEEP_H
 #define WAXSEAL_QUEUE_HOST_KEEP_H
@@ -18,7 +17,8 @@ void host_keep_free(struct host_keep **keep);
 
 /* Fills limit and words from disk; false: nothing is known, or it is over. */
 bool host_keep_load(struct host_keep *keep, struct host_state *state);
-/* There is something in the list of what has changed, which stays the caller's. */
+/* There is something in the list of what has changed, which stays the caller's.  It is written with
+ * what is committed next, once a second at most, or alone after ten. */
 void host_keep_soon(struct host_keep *keep, struct list *changed);
 /* Writes it now; for the end of the role. */
 void host_keep_now(struct host_keep *keep);

@@ -344,6 +344,18 @@ static void what_was_learned_outlives_the_queue(void **state)
     assert_int_equal(number_of("mx.example.net", "limit"), -1);
 }
 
+static void what_was_learned_is_on_disk_with_the_next_commit(void **state)
+{
+    (void)state;
+    learn_five();
+    rig_idle(&rig, SECOND_MS + 100); /* it rides along once a second */
+    rig_send_one(&rig, "ada@sender.test", "bob@example.org", 100);
+    assert_true(rig_wait(&rig, &rig.done_count, 1));
+    rig_kill(&rig);
+    rig_start(&rig, settings);
+    assert_int_equal(number_of("mx.example.net", "limit"), 5);
+}
+
 /* ---- for the operator ----------------------------------------------------------------------- */
 
 static void hosts_shows_what_is_open_and_what_was_learned(void **state)
@@ -503,6 +515,8 @@ int main(void)
         TEST("hosts shows what is open and what was learned",
              hosts_shows_what_is_open_and_what_was_learned),
         TEST("hosts comes in pages, too", hosts_comes_in_pages_too),
+        TEST("what was learned is on disk with the next commit, and outlives a kill",
+             what_was_learned_is_on_disk_with_the_next_commit),
         TEST("forgetting what is not known fails", forgetting_what_is_not_known_fails),
         TEST("forgetting lets those who wait go on", forgetting_lets_those_who_wait_go_on),
         TEST("hostile: a worker that asks twice is shut out", a_worker_that_asks_twice_is_shut_out),
