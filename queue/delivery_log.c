@@ -51,6 +51,8 @@ static void say_settled(const struct settle *settle, const struct settled *settl
     log_path(&line, "rcpt", span_of(settled->recipient));
     log_text(&line, "mx", candidate ? span_of_bytes(candidate->mx) : SPAN(""));
     log_text(&line, "tls", candidate ? span_of_bytes(candidate->tls) : SPAN(""));
+    log_text(&line, "wanted", candidate ? span_of_bytes(candidate->level_wanted) : SPAN(""));
+    log_text(&line, "level", candidate ? span_of_bytes(candidate->level) : SPAN(""));
     log_text(&line, "sts", sts_of(decision));
     log_string(&line, "outcome", outcome_of(settled));
     log_seconds(&line, "delay", settled->delay_ms);

@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/ipc/channel.h"
 #include "lib/mail/header_fields.h"
+#include "queue/candidate_words.h"
 #include "queue/notify_advice.h"
 #include "queue/notify_original.h"
 
@@ -110,11 +111,12 @@ static bool write_candidate(const Ipc__Candidate *candidate, struct buf *out)
               notify_clean(out, span_of_bytes(candidate->verdict), NAME_SHOWN_MAX) &&
               buf_append(out, SPAN("\r\n"));
 
-    if (!ok || candidate->certificate.len == 0)
+    char room[CANDIDATE_WORDS_SIZE];
+    struct span certificate = candidate_certificate(candidate, room);
+    if (!ok || certificate.len == 0)
         return ok;
     return buf_append(out, SPAN("      its certificate: ")) &&
-           notify_clean(out, span_of_bytes(candidate->certificate), NAME_SHOWN_MAX) &&
-           buf_append(out, SPAN("\r\n"));
+           notify_clean(out, certificate, NAME_SHOWN_MAX) && buf_append(out, SPAN("\r\n"));
 }
 
 /* Mail that a policy held back: which policy, which servers, who can mend it. */

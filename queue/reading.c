@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/base/network.h"
 #include "lib/ipc/channel.h"
+#include "queue/candidate_words.h"
 
 struct error *reading_begin(struct reading *r, struct store *store)
 {
@@ -73,6 +74,26 @@ void add_operator(struct json *object, const char *key, uint32_t by)
         json_add_number(object, key, (int64_t)by - 1);
 }
 
+static void add_if_known(struct json *object, const char *key, ProtobufCBinaryData bytes)
+{
+    if (bytes.len > 0)
+        add_bytes(object, key, bytes);
+}
+
+static void add_certificate(struct json *object, const Ipc__Candidate *candidate)
+{
+    char room[CANDIDATE_WORDS_SIZE];
+
+    json_add_text(object, "certificate", candidate_certificate(candidate, room));
+    add_if_known(object, "certificate_subject", candidate->certificate_subject);
+    add_if_known(object, "certificate_names", candidate->certificate_names);
+    add_if_known(object, "certificate_issuer", candidate->certificate_issuer);
+    if (candidate->certificate_expires_utc_ms > 0)
+        add_time(object, "certificate_expires", candidate->certificate_expires_utc_ms);
+    add_if_known(object, "key_sha256", candidate->key_sha256);
+    add_if_known(object, "verify_result", candidate->verify_result);
+}
+
 static void add_candidate(struct json *array, const Ipc__Candidate *candidate)
 {
     struct json *object = json_append_object(array);
@@ -83,17 +104,14 @@ static void add_candidate(struct json *array, const Ipc__Candidate *candidate)
     add_bytes(object, "tls", candidate->tls);
     add_bytes(object, "tls_version", candidate->tls_version);
     add_bytes(object, "cipher", candidate->cipher);
-    if (candidate->group.len > 0)
-        add_bytes(object, "group", candidate->group);
-    add_bytes(object, "certificate", candidate->certificate);
-    if (candidate->certificate_expires_utc_ms > 0)
-        add_time(object, "certificate_expires", candidate->certificate_expires_utc_ms);
+    add_if_known(object, "group", candidate->group);
+    add_certificate(object, candidate);
     if (candidate->resumed)
         json_add_bool(object, "resumed", true);
-    if (candidate->auth.len > 0)
-        add_bytes(object, "auth", candidate->auth);
-    if (candidate->next_hop.len > 0)
-        add_bytes(object, "next_hop", candidate->next_hop);
+    add_if_known(object, "level_wanted", candidate->level_wanted);
+    add_if_known(object, "level", candidate->level);
+    add_if_known(object, "auth", candidate->auth);
+    add_if_known(object, "next_hop", candidate->next_hop);
     add_bytes(object, "reply", candidate->reply);
 }
 

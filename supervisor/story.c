@@ -92,6 +92,19 @@ static void tell_policy(const struct json *decision, FILE *out)
     tell("; route ", decision, "route", "", out);
 }
 
+/* What the session was; and what was wanted of it, where that is something else. */
+static void tell_level(const struct json *candidate, FILE *out)
+{
+    const char *is = has_text(candidate, "level") ? "level" : "tls";
+
+    if (!has_text(candidate, is))
+        return;
+    tell(" (", candidate, is, "", out);
+    if (!span_equal(text_of(candidate, "level_wanted"), text_of(candidate, is)))
+        tell(", wanted: ", candidate, "level_wanted", "", out);
+    fputc(')', out);
+}
+
 static void tell_tls(const struct json *candidate, FILE *out)
 {
     tell("; ", candidate, "tls_version", "", out);
@@ -99,12 +112,16 @@ static void tell_tls(const struct json *candidate, FILE *out)
     tell(" ", candidate, "group", "", out);
     if (json_bool(json_get(candidate, "resumed")))
         fputs(", resumed", out);
-    tell(" (", candidate, "tls", ")", out);
+    tell_level(candidate, out);
     tell("; logged in by ", candidate, "auth", "", out);
     if (!has_text(candidate, "certificate"))
         return;
     begin_line(out);
     tell("  certificate: ", candidate, "certificate", "", out);
+    if (!has_text(candidate, "key_sha256"))
+        return;
+    begin_line(out);
+    tell("  its key: sha256 ", candidate, "key_sha256", "", out);
 }
 
 static void tell_candidates(const struct json *decision, FILE *out)

@@ -1,5 +1,6 @@
 #include "queue/deliver/attempt_private.h"
 
+#include "queue/deliver/level.h"
 #include "queue/deliver/verdict.h"
 
 struct job_candidate *attempt_line(struct attempt *a)
@@ -27,6 +28,19 @@ void attempt_line_address(struct attempt *a, const struct ip_address *address)
     attempt_line(a)->address = job_keep(a->job, span_of(text));
 }
 
+static void line_certificate(struct attempt *a, struct job_candidate *line,
+                             const struct tls_session *tls)
+{
+    if (tls->cert == CERT_NONE)
+        return;
+    line->subject = job_keep(a->job, span_of(tls->subject));
+    line->names = job_keep(a->job, span_of(tls->names));
+    line->issuer = job_keep(a->job, span_of(tls->issuer));
+    line->certificate_expires_utc_ms = tls->not_after_utc_ms;
+    line->key_sha256 = job_keep(a->job, span_of(tls->key_sha256));
+    line->verify_result = job_keep(a->job, span_of(level_verify_word(tls)));
+}
+
 void attempt_line_session(struct attempt *a)
 {
     const struct session *session = a->session;
@@ -35,15 +49,16 @@ void attempt_line_session(struct attempt *a)
 
     line->address = job_keep(a->job, span_of(session->address));
     line->tls = session->tls;
+    line->level_wanted = level_wanted(&a->decision);
+    line->level = session->level;
     line->auth = facts->auth;
     if (facts->tls != SESSION_TLS_ON)
         return;
     line->tls_version = job_keep(a->job, span_of(facts->session.version));
     line->resumed = facts->session.resumed;
     line->group = job_keep(a->job, span_of(facts->session.group));
-    line->certificate_expires_utc_ms = facts->session.not_after_utc_ms;
     line->cipher = job_keep(a->job, span_of(facts->session.cipher));
-    line->certificate = job_keep(a->job, span_of(session->certificate));
+    line_certificate(a, line, &facts->session);
 }
 
 /* --- settling */

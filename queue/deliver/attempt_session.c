@@ -2,9 +2,25 @@
 
 #include <stdio.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "queue/deliver/level.h"
 #include "queue/deliver/report.h"
 #include "queue/deliver/verdict.h"
+
+static void log_certificate(struct log_line *line, const struct tls_session *tls)
+{
+    char expires[CLOCK_TEXT_SIZE] = "";
+
+    if (tls && tls->cert != CERT_NONE)
+        clock_format_rfc3339(tls->not_after_utc_ms, expires);
+    log_string(line, "subject", tls ? tls->subject : "");
+    log_string(line, "names", tls ? tls->names : "");
+    log_string(line, "issuer", tls ? tls->issuer : "");
+    log_string(line, "expires", expires);
+    log_string(line, "key", tls ? tls->key_sha256 : "");
+    log_string(line, "verify", tls ? level_verify_word(tls) : "");
+}
 
 static void log_session(const struct attempt *a, const struct dialogue_facts *facts)
 {
@@ -19,7 +35,11 @@ static void log_session(const struct attempt *a, const struct dialogue_facts *fa
     log_string(&line, "tls", a->session->tls);
     log_string(&line, "version", secure ? facts->session.version : "");
     log_string(&line, "cipher", secure ? facts->session.cipher : "");
+    log_string(&line, "group", secure ? facts->session.group : "");
     log_string(&line, "resumed", secure && facts->session.resumed ? "yes" : "no");
+    log_certificate(&line, secure ? &facts->session : NULL);
+    log_string(&line, "wanted", level_wanted(&a->decision));
+    log_string(&line, "level", a->session->level);
     log_string(&line, "result", tls_result_name(a->decision.result));
     log_string(&line, "reason", a->decision.reason);
     log_end(&line);
@@ -41,6 +61,7 @@ static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
     a->decision = sts_decide_session(f);
     a->is_judged = true;
     session_describe(a->session, attempt_mx(a), a->floor, a->trust_generation);
+    a->session->level = level_reached(&a->decision, &f);
     target_chooser(&a->plan->target, a->session->key.chooser);
     attempt_add_line(a, a->decision.reason);
     attempt_line_session(a);

@@ -198,11 +198,17 @@ struct job_candidate *job_add_candidate(struct job *job, const char *mx)
                                          .tls = "",
                                          .tls_version = "",
                                          .cipher = "",
-                                         .certificate = "",
                                          .reply = "",
                                          .group = "",
                                          .auth = "",
-                                         .next_hop = "" };
+                                         .next_hop = "",
+                                         .level_wanted = "",
+                                         .level = "",
+                                         .key_sha256 = "",
+                                         .verify_result = "",
+                                         .subject = "",
+                                         .names = "",
+                                         .issuer = "" };
     return candidate;
 }
 
@@ -250,13 +256,19 @@ static void fill_candidate(Ipc__Candidate *m, const struct job_candidate *c)
     m->tls = text_bytes(c->tls);
     m->tls_version = text_bytes(c->tls_version);
     m->cipher = text_bytes(c->cipher);
-    m->certificate = text_bytes(c->certificate);
     m->reply = text_bytes(c->reply);
     m->group = text_bytes(c->group);
     m->certificate_expires_utc_ms = c->certificate_expires_utc_ms;
     m->resumed = c->resumed;
     m->auth = text_bytes(c->auth);
     m->next_hop = text_bytes(c->next_hop);
+    m->level_wanted = text_bytes(c->level_wanted);
+    m->level = text_bytes(c->level);
+    m->key_sha256 = text_bytes(c->key_sha256);
+    m->verify_result = text_bytes(c->verify_result);
+    m->certificate_subject = text_bytes(c->subject);
+    m->certificate_names = text_bytes(c->names);
+    m->certificate_issuer = text_bytes(c->issuer);
 }
 
 /* One piece of memory for all messages of an outcome. */

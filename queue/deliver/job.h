@@ -37,11 +37,17 @@ struct job_candidate {
     const char *tls;
     const char *tls_version;
     const char *cipher;
-    const char *certificate;
     const char *reply;
     const char *group;    /* of the key exchange */
     const char *auth;     /* the mechanism by which we logged in */
     const char *next_hop; /* which one of a route's */
+    const char *level_wanted;
+    const char *level; /* of the session */
+    const char *key_sha256;
+    const char *verify_result; /* "ok", or OpenSSL's name for what is wrong */
+    const char *subject;       /* of the certificate, and so on */
+    const char *names;
+    const char *issuer;
     int64_t certificate_expires_utc_ms;
     bool resumed; /* the TLS session */
 };

@@ -1,10 +1,8 @@
 #include "queue/deliver/session.h"
 
-#include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "queue/deliver/lane.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 struct session *session_new(struct lane *lane)
@@ -16,6 +14,7 @@ struct session *session_new(struct lane *lane)
     list_init(&session->of_waiting);
     session->lane = lane;
     session->tls = "";
+    session->level = "";
     lane->seats++;
     lane->worker->seats++;
     return session;
@@ -96,19 +95,6 @@ void session_wait(struct session *session, bool waits)
     }
 }
 
-static void describe_certificate(struct session *session, const struct tls_session *tls)
-{
-    char expiry[CLOCK_TEXT_SIZE];
-
-    session->certificate[0] = '\0';
-    if (tls->cert == CERT_NONE)
-        return;
-    clock_format_rfc3339(tls->not_after_utc_ms, expiry);
-    snprintf(session->certificate, sizeof(session->certificate),
-             "subject %s; names %s; issuer %s; expires %s%s%s", tls->subject, tls->names,
-             tls->issuer, expiry, tls->cert_reason[0] ? "; " : "", tls->cert_reason);
-}
-
 void session_describe(struct session *session, const char *mx, enum tls_floor floor,
                       uint64_t trust_generation)
 {
@@ -116,9 +102,6 @@ void session_describe(struct session *session, const char *mx, enum tls_floor fl
     bool secure = facts->tls == SESSION_TLS_ON;
 
     ip_address_format(&facts->remote.address, session->address);
-    session->certificate[0] = '\0';
-    if (secure)
-        describe_certificate(session, &facts->session);
     session->tls = !secure ? "none" : facts->session.cert == CERT_OK ? "verified" : "encrypted";
     session->key =
         pool_key_had(&facts->remote, mx, facts->tls, floor, facts->session.cert, trust_generation);

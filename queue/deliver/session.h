@@ -29,8 +29,8 @@ struct session {
 
     /* For the decision records of all its messages. */
     char address[NETWORK_TEXT_SIZE];
-    const char *tls; /* "verified", "encrypted", "none", "" */
-    char certificate[1280];
+    const char *tls;   /* "verified", "encrypted", "none", "" */
+    const char *level; /* as level_reached has it */
 };
 
 /* Takes a seat; the caller has seen that one is free. */

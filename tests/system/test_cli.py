@@ -79,6 +79,8 @@ def test_queue_show_holds_what_was_decided_and_why(relay):
         assert one["tls_version"].startswith("TLSv1.") and one["cipher"]
         for word in ("CN=mx.expired.test", "issuer CN=", "expires ", "X509_V_ERR_CERT_HAS_EXPIRED"):
             assert word in one["certificate"]
+        assert (one["level_wanted"], one["level"]) == ("verified", "encrypted")
+        assert one["verify_result"] == "X509_V_ERR_CERT_HAS_EXPIRED"
 
 
 def test_queue_show_tells_of_every_candidate_and_of_what_is_done(relay):

@@ -19,6 +19,13 @@ def test_a_delivered_message_is_told_from_its_client_to_its_certificate(lab, mak
     assert end["state"] == "delivered" and end["reply"].startswith("250 ")
     assert end["decision"]["policy"] == "sts enforce" and end["decision"]["policy_id"]
     assert candidate["tls_version"] and candidate["cipher"] and candidate["certificate"]
+    assert (candidate["level_wanted"], candidate["level"]) == ("verified", "verified")
+    assert candidate["certificate_subject"] and candidate["certificate_issuer"].startswith("CN=")
+    assert "mx.good.test" in candidate["certificate_names"].split() and candidate["verify_result"] == "ok"
+    assert len(candidate["key_sha256"]) == 64 and candidate["certificate_expires"] > end["at"]
+    assert candidate["key_sha256"] in relay.cli("trace", trace["id"]).stdout
+    event = relay.events("delivery", rcpt="<you@good.test>")[0]
+    assert (event["wanted"], event["level"]) == ("verified", "verified")
     told = relay.cli("trace", trace["id"]).stdout
     assert "accepted from [127.0.0.1]" in told and "policy: sts enforce" in told
     assert "certificate:" in told and "they said: 250" in told

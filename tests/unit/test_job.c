@@ -194,7 +194,13 @@ static void check_decision(const Ipc__Decision *decision)
     assert_text(candidate->tls, "verified");
     assert_text(candidate->tls_version, "TLSv1.3");
     assert_text(candidate->cipher, "TLS_AES_256_GCM_SHA384");
-    assert_text(candidate->certificate, "subject CN=mx.example.net");
+    assert_text(candidate->level_wanted, "verified");
+    assert_text(candidate->level, "dane");
+    assert_text(candidate->certificate_subject, "CN=mx.example.net");
+    assert_text(candidate->certificate_names, "mx.example.net mx2.example.net");
+    assert_text(candidate->certificate_issuer, "CN=CA");
+    assert_text(candidate->key_sha256, "0102");
+    assert_text(candidate->verify_result, "ok");
     assert_text(candidate->reply, "250 ok");
     assert_text(candidate->group, "x25519");
     assert_text(candidate->auth, "PLAIN");
@@ -236,7 +242,13 @@ static void outcome_says_all_to_the_queue(void **state)
         .tls = "verified",
         .tls_version = "TLSv1.3",
         .cipher = "TLS_AES_256_GCM_SHA384",
-        .certificate = "subject CN=mx.example.net",
+        .level_wanted = "verified",
+        .level = "dane",
+        .subject = "CN=mx.example.net",
+        .names = "mx.example.net mx2.example.net",
+        .issuer = "CN=CA",
+        .key_sha256 = "0102",
+        .verify_result = "ok",
         .reply = "250 ok",
         .group = "x25519",
         .auth = "PLAIN",

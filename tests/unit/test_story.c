@@ -70,15 +70,42 @@ static void an_attempt_says_why_it_went_so(void **state)
         "\"next_try\":\"T2\",\"decision\":{\"policy\":\"sts enforce\",\"policy_id\":\"7\","
         "\"route\":\"r\",\"candidates\":[{\"mx\":\"mx1\",\"address\":\"192.0.2.1\","
         "\"verdict\":\"certificate expired\",\"tls_version\":\"TLSv1.3\",\"tls\":\"encrypted\","
-        "\"resumed\":true,\"auth\":\"PLAIN\",\"certificate\":\"CN=mx1\"}]}}]");
+        "\"resumed\":true,\"auth\":\"PLAIN\",\"certificate\":\"CN=mx1\","
+        "\"key_sha256\":\"0a0b\"}]}}]");
     assert_tells(trace, "T1  attempt 2 at example.net: deferred (4.7.5)");
     assert_tells(trace, "policy: sts enforce, id 7; route r");
     assert_tells(trace, "mx1 [192.0.2.1]: certificate expired; TLSv1.3, resumed (encrypted); "
                         "logged in by PLAIN");
-    assert_tells(trace, "certificate: CN=mx1");
+    assert_tells(trace, "certificate: CN=mx1\n        its key: sha256 0a0b\n");
     assert_tells(trace, "they said: 451 a\n");
     assert_tells(trace, "to be tried again at T2");
     assert_tells(trace, "it is their turn");
+}
+
+static void level_is_told_and_what_was_wanted_where_it_differs(void **state)
+{
+    static const struct {
+        const char *candidate, *words;
+    } rows[] = {
+        { "\"tls\":\"verified\",\"level\":\"dane\",\"level_wanted\":\"dane\"", "fine (dane)\n" },
+        { "\"tls\":\"verified\",\"level\":\"verified\",\"level_wanted\":\"clear\"",
+          "fine (verified, wanted: clear)\n" },
+        { "\"tls\":\"none\",\"level\":\"\",\"level_wanted\":\"verified\"",
+          "fine (none, wanted: verified)\n" },
+        { "\"tls\":\"encrypted\"", "fine (encrypted)\n" }, /* of an older version */
+        { "\"tls\":\"\",\"level_wanted\":\"clear\"", "fine\n" },
+    };
+    char events[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        snprintf(
+            events, sizeof(events),
+            ",\"events\":[{\"event\":\"attempt\",\"decision\":{\"candidates\":[{\"mx\":\"mx1\","
+            "\"verdict\":\"fine\",%s}]}}]",
+            rows[i].candidate);
+        assert_tells(waits("deferred", events), rows[i].words);
+    }
 }
 
 static void what_a_route_threw_away_is_with_nobody(void **state)
@@ -160,6 +187,8 @@ int main(void)
         TEST("the beginning says who handed it in, and how",
              the_beginning_says_who_handed_it_in_and_how),
         TEST("an attempt says why it went so", an_attempt_says_why_it_went_so),
+        TEST("a session's level is told, and what was wanted where it differs",
+             level_is_told_and_what_was_wanted_where_it_differs),
         TEST("what a route threw away is with nobody", what_a_route_threw_away_is_with_nobody),
         TEST("each state says whose turn it is and what helps",
              each_state_says_whose_turn_it_is_and_what_helps),
