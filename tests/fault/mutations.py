@@ -96,7 +96,7 @@ MUTATIONS = (
     Mutation(2, "enforce does not bind", "policy/decide.c",
              "    return policy_identifies(f) && relief_of(f) == RELIEF_NONE;",
              "    return policy_identifies(f) && relief_of(f) == RELIEF_NONE && !f.mx_listed;",
-             ("unit/decide", "unit/sts_decisions", f"{POLICY}what_the_policy_forbids_is_not_sent_and_waits"),
+             ("unit/decide", "vectors/sts_decisions", f"{POLICY}what_the_policy_forbids_is_not_sent_and_waits"),
              quick=True),
     Mutation(2, "enforce takes clear text where TLS fails", "policy/decide.c",
              ".clear_allowed = !binds && !policy", ".clear_allowed = !policy",

@@ -240,6 +240,7 @@ static const struct area areas[] = {
     { "cert_match", judge_certificate, match_agrees, NULL },
     { "tlsrpt_txt", judge_tlsrpt_txt, txt_agrees, NULL },
     { "tlsrpt_reports", judge_aggregate, report_agrees, is_aggregate },
+    { "sts_decisions", judge_decision, decision_agrees, NULL },
 };
 
 enum { AREAS = sizeof(areas) / sizeof(areas[0]) };

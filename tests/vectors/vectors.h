@@ -30,4 +30,8 @@ bool is_aggregate(const json_t *given);
 json_t *judge_aggregate(const json_t *given);
 bool report_agrees(const json_t *expect, const json_t *got);
 
+/* A delivery, a last attempt or a refresh: policy/domains and policy/decide. */
+json_t *judge_decision(const json_t *given);
+bool decision_agrees(const json_t *expect, const json_t *got);
+
 #endif
