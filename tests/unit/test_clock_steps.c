@@ -99,14 +99,21 @@ static bool is_due_soon(uint64_t id)
     return soon;
 }
 
+/* However slow the disk is. */
+static bool becomes_due_soon(uint64_t id)
+{
+    for (int i = 0; i < 100 && !is_due_soon(id); i++)
+        run_for(50);
+    return is_due_soon(id);
+}
+
 static void a_step_back_pulls_due_times_in(void **state)
 {
     (void)state;
     uint64_t id = far_ahead();
     wait_by_days(1);
     clock_steps_check(steps, -HOUR_MS, 0);
-    run_for(100);
-    assert_true(is_due_soon(id));
+    assert_true(becomes_due_soon(id));
 }
 
 static void a_step_ahead_or_a_drift_pulls_nothing_in(void **state)
@@ -132,8 +139,7 @@ static void a_second_step_during_the_sweep_is_swept_too(void **state)
     wait_by_days(1);
     clock_steps_check(steps, -2 * HOUR_MS, 0);
     assert_false(is_due_soon(id));
-    run_for(100);
-    assert_true(is_due_soon(id));
+    assert_true(becomes_due_soon(id));
 }
 
 static void a_damaged_record_does_not_end_the_sweep(void **state)
@@ -148,8 +154,7 @@ static void a_damaged_record_does_not_end_the_sweep(void **state)
     assert_null(kv_commit(&txn));
     wait_by_days(1);
     clock_steps_check(steps, -HOUR_MS, 0);
-    run_for(100);
-    assert_true(is_due_soon(healthy));
+    assert_true(becomes_due_soon(healthy));
 }
 
 static void a_long_queue_is_swept_to_its_end(void **state)
@@ -160,8 +165,7 @@ static void a_long_queue_is_swept_to_its_end(void **state)
     uint64_t last = far_ahead();
     wait_by_days(1);
     clock_steps_check(steps, -HOUR_MS, 0);
-    run_for(500);
-    assert_true(is_due_soon(last));
+    assert_true(becomes_due_soon(last));
 }
 
 #define TEST(title, function)                                                                      \
