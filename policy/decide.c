@@ -140,6 +140,9 @@ static void judge_certificate(struct sts_decision *d, enum cert_verdict cert)
     case CERT_NOT_TRUSTED:
         set_result(d, TLS_RESULT_CERTIFICATE_NOT_TRUSTED, "certificate not trusted");
         return;
+    case CERT_NOT_OF_TLSA:
+        set_result(d, TLS_RESULT_TLSA_INVALID, "certificate fits no TLSA record");
+        return;
     case CERT_NONE:
         set_result(d, TLS_RESULT_VALIDATION_FAILURE, "no certificate");
         return;

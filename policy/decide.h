@@ -10,6 +10,7 @@
 
 #include "lib/io/tls.h"
 #include "lib/mail/tls_result.h"
+#include "lib/mail/tlsa.h"
 #include "policy/sts_policy.h"
 
 /* Where a policy comes from. */
@@ -17,16 +18,6 @@ enum policy_source {
     POLICY_SOURCE_NONE, /* no policy, or none known after the wait for it */
     POLICY_SOURCE_STS,
     POLICY_SOURCE_DANE, /* in decisions alone: of the candidate's TLSA records */
-};
-
-/*
- * What the candidate's TLSA records are worth (RFC 7672 s.2.2).  A lookup that failed is no fact:
- * the host counts as one that cannot be reached (s.2.1.2).
- */
-enum tlsa_worth {
-    TLSA_NOT_APPLICABLE, /* there are none, or MX, address or records came without DNSSEC */
-    TLSA_UNUSABLE,       /* secure, but none that SMTP can use: TLS, with whomever */
-    TLSA_USABLE,         /* they decide who is at the other end, and MTA-STS does not */
 };
 
 /* What lets mail go although a policy is not met.  It is tried all the same, and reported. */

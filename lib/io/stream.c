@@ -403,8 +403,8 @@ void stream_secure_client(struct stream *stream, struct tls_context *context, co
     wire_secure_client(&stream->wire, context, name);
 }
 
-unsigned stream_expect_tlsa(struct stream *stream, const char *also, const struct span *records,
-                            unsigned count)
+unsigned stream_expect_tlsa(struct stream *stream, const struct tlsa_names *also,
+                            const struct span *records, unsigned count)
 {
     ensure(stream->phase == PHASE_SECURING);
     return wire_expect_tlsa(&stream->wire, also, records, count);

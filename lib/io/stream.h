@@ -12,8 +12,8 @@
 #include "lib/base/error.h"
 #include "lib/base/network.h"
 #include "lib/io/loop.h"
-#include "lib/io/tls_dane.h"
 #include "lib/io/tls_resumption.h"
+#include "lib/mail/tlsa.h"
 
 struct stream;
 
@@ -110,11 +110,11 @@ void stream_secure_server(struct stream *stream, struct tls_context *context);
 bool stream_is_secure(const struct stream *stream);
 /*
  * Right behind stream_secure_client: the certificate is judged by these TLSA records alone
- * (lib/io/tls_dane.h), and by the name or by `also` where their usage asks for one.  Gives how many
- * are in force; with 0 the verdict means nothing.
+ * (lib/io/tls_dane.h), and by the name, which is the TLSA base domain, or by one of `also` where
+ * their usage asks for one.  Gives how many are in force; with 0 the verdict means nothing.
  */
-unsigned stream_expect_tlsa(struct stream *stream, const char *also, const struct span *records,
-                            unsigned count);
+unsigned stream_expect_tlsa(struct stream *stream, const struct tlsa_names *also,
+                            const struct span *records, unsigned count);
 /*
  * Right behind stream_secure_client: offers a session of before, lent for the call.  The server may
  * take it or not; session->resumed tells.

@@ -41,6 +41,7 @@ enum cert_verdict {
     CERT_EXPIRED,       /* X509 error 10 */
     CERT_HOST_MISMATCH, /* 62 */
     CERT_NOT_TRUSTED,   /* chain errors */
+    CERT_NOT_OF_TLSA,   /* 65: no TLSA record fits it */
     CERT_OTHER,         /* all else */
 };
 
@@ -51,7 +52,13 @@ enum tls_binding {
 };
 enum { TLS_BINDING_MAX = 64 };
 
-enum { TLS_NAME_SIZE = 256, TLS_NAMES_SIZE = 512, TLS_REASON_SIZE = 96, TLS_DIGEST_SIZE = 65 };
+enum {
+    TLS_NAME_SIZE = 256,
+    TLS_NAMES_SIZE = 512,
+    TLS_REASON_SIZE = 96,
+    TLS_DIGEST_SIZE = 65,
+    TLS_TLSA_SIZE = 16
+};
 
 /*
  * What a client's certificate says of it, once the handshake has proved that it holds the key.
@@ -69,6 +76,12 @@ struct tls_session {
     char group[32];                    /* of the key exchange: "x25519"; "" when there was none */
     enum cert_verdict cert;            /* judged against the name given at the start, if any */
     char cert_reason[TLS_REASON_SIZE]; /* OpenSSL's macro name, "" for CERT_OK */
+    /*
+     * With CERT_OK by TLSA records: which one it fits, "3 1 1" (RFC 6698 s.2.2), and whether it
+     * does whatever other names it was judged by; else "".
+     */
+    char tlsa[TLS_TLSA_SIZE];
+    bool fits_base;
     char subject[TLS_NAME_SIZE];
     char issuer[TLS_NAME_SIZE];
     char names[TLS_NAMES_SIZE]; /* the DNS-IDs, separated by blanks, only whole ones */

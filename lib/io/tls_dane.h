@@ -6,13 +6,12 @@
 #ifndef WAXSEAL_IO_TLS_DANE_H
 #define WAXSEAL_IO_TLS_DANE_H
 
-#include "lib/base/limits.h"
 #include "lib/io/tls.h"
 
 /*
- * Can SMTP use it: DANE-TA or DANE-EE, of a certificate or a key, in full or by SHA2-256 or
- * SHA2-512 of the right length (DANE-44, DANE-60)?  `rdata` as in DNS.  Pure.
+ * Can it decide who is at the other end: tlsa_is_usable (lib/mail/tlsa.h), and what stands there in
+ * full can be read (DANE-44)?  `rdata` as in DNS.  Pure.
  */
-bool tlsa_is_usable(struct span rdata);
+bool tls_dane_usable(struct span rdata);
 
 #endif

@@ -6,6 +6,7 @@
 #define WAXSEAL_IO_TLS_OPENSSL_H
 
 #include "lib/io/tls_resumption.h"
+#include "lib/mail/tlsa.h"
 
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -77,11 +78,11 @@ bool tls_certificate_bears(X509 *certificate, struct span reference);
 
 /*
  * Before the handshake of a client: by these records it is judged, and for usage DANE-TA by the
- * name `base` or `also` (or NULL).  Gives how many are in force; with 0 nothing it says is to be
+ * name `base` or one of `also`.  Gives how many are in force; with 0 nothing it says is to be
  * believed.
  */
-unsigned tls_dane_expect(SSL *ssl, const char *base, const char *also, const struct span *records,
-                         unsigned count);
+unsigned tls_dane_expect(SSL *ssl, const char *base, const struct tlsa_names *also,
+                         const struct span *records, unsigned count);
 
 /* An error of ours with what OpenSSL has to say about it. */
 struct error *tls_error(const char *what) MUST_CHECK;

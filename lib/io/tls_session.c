@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { REFERENCE_MAX = 253, LABEL_MAX = 63 };
+enum { REFERENCE_MAX = 253, LABEL_MAX = 63, DANE_EE = 3 };
 
 static bool label_is_plain(struct span label)
 {
@@ -235,6 +235,16 @@ static long verdict_for(SSL *ssl, X509 *certificate, const char *name)
                                                                       : X509_V_ERR_CERT_HAS_EXPIRED;
 }
 
+static void describe_tlsa(SSL *ssl, X509 *certificate, const char *name, struct tls_session *s)
+{
+    uint8_t usage, selector, matching;
+
+    if (SSL_get0_dane_tlsa(ssl, &usage, &selector, &matching, NULL, NULL) < 0)
+        return;
+    snprintf(s->tlsa, sizeof(s->tlsa), "%u %u %u", usage, selector, matching);
+    s->fits_base = usage == DANE_EE || tls_certificate_bears(certificate, span_of(name));
+}
+
 static void describe_certificate(SSL *ssl, const char *name, struct tls_session *s)
 {
     X509 *certificate = SSL_get0_peer_certificate(ssl);
@@ -245,6 +255,8 @@ static void describe_certificate(SSL *ssl, const char *name, struct tls_session 
     result = verdict_for(ssl, certificate, name);
     s->cert = tls_verdict_of(result);
     snprintf(s->cert_reason, sizeof(s->cert_reason), "%s", tls_reason_of(result));
+    if (result == X509_V_OK && name)
+        describe_tlsa(ssl, certificate, name, s);
     describe_name(X509_get_subject_name(certificate), s->subject);
     describe_name(X509_get_issuer_name(certificate), s->issuer);
     describe_names(certificate, GEN_DNS, s->names);

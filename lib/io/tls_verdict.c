@@ -11,6 +11,8 @@ enum cert_verdict tls_verdict_of(long x509_error)
         return CERT_EXPIRED;
     case X509_V_ERR_HOSTNAME_MISMATCH:
         return CERT_HOST_MISMATCH;
+    case X509_V_ERR_DANE_NO_MATCH:
+        return CERT_NOT_OF_TLSA;
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:

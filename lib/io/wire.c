@@ -161,8 +161,8 @@ void wire_secure_client(struct wire *wire, struct tls_context *context, const ch
     ensure(SSL_set_fd(wire->ssl, wire->fd) == 1);
 }
 
-unsigned wire_expect_tlsa(struct wire *wire, const char *also, const struct span *records,
-                          unsigned count)
+unsigned wire_expect_tlsa(struct wire *wire, const struct tlsa_names *also,
+                          const struct span *records, unsigned count)
 {
     return tls_dane_expect(wire->ssl, wire->name, also, records, count);
 }

@@ -10,6 +10,7 @@
 #include "lib/base/error.h"
 #include "lib/base/network.h"
 #include "lib/io/tls_resumption.h"
+#include "lib/mail/tlsa.h"
 
 enum wire_result {
     WIRE_DONE,
@@ -57,8 +58,8 @@ void wire_secure_server(struct wire *wire, struct tls_context *context);
 enum wire_result wire_handshake(struct wire *wire, struct tls_session *out_session);
 
 /* Before the handshake of a client: TLSA records to judge it by; gives how many are in force. */
-unsigned wire_expect_tlsa(struct wire *wire, const char *also, const struct span *records,
-                          unsigned count);
+unsigned wire_expect_tlsa(struct wire *wire, const struct tlsa_names *also,
+                          const struct span *records, unsigned count);
 
 /* Before the handshake of a client: a session to resume, lent for the call. */
 void wire_resume(struct wire *wire, const struct tls_resumable *resumable);

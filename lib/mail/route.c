@@ -153,6 +153,8 @@ void route_from_mx(const struct dns_answer *mx, struct span domain, const char *
                    unsigned own_name_count, uint64_t (*shuffle)(uint64_t bound), struct route *out)
 {
     *out = (struct route){ .verdict = ROUTE_TEMPFAIL, .secure = mx->secure };
+    if (mx->cname_steps > 0)
+        snprintf(out->expanded, sizeof(out->expanded), "%s", mx->canonical);
     switch (mx->outcome) {
     case DNS_TEMPFAIL:
         snprintf(out->reason, sizeof(out->reason), "MX lookup: %s", mx->reason);

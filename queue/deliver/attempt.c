@@ -1,5 +1,6 @@
 #include "queue/deliver/attempt_private.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/base/clock.h"
@@ -102,10 +103,8 @@ void attempt_free(struct attempt *a)
 
     list_remove(&a->others);
     race_cancel(&a->race);
-    addresses_cancel(&a->lookup);
-    if (a->tlsa_lookup)
-        resolver_cancel(&a->tlsa_lookup);
-    tlsa_set_clear(&a->tlsa);
+    host_lookup_cancel(&a->lookup);
+    tlsa_set_free(&a->tlsa);
     host_slot_free(&a->asking);
     loop_timer_free(&a->slot_wait);
     session_free(&a->session);
@@ -296,8 +295,9 @@ static void plan_route(struct dialogue_plan *plan, const struct worker *worker,
 static int64_t session_life_ms(const struct attempt *a)
 {
     int64_t life_ms = attempt_worker(a)->settings->connection_age_s * SECOND_MS;
+    int64_t tlsa_ms = a->tlsa ? (int64_t)a->tlsa->ttl * SECOND_MS : life_ms; /* DNS-54 */
 
-    return a->tlsa.count > 0 && a->tlsa_life_ms < life_ms ? a->tlsa_life_ms : life_ms;
+    return tlsa_ms < life_ms ? tlsa_ms : life_ms;
 }
 
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count)
@@ -305,14 +305,16 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
     struct worker *worker = attempt_worker(a);
     const struct target *target = &a->plan->target;
     const char *mx = attempt_mx(a);
+    bool by_tlsa = a->decision.by_tlsa;
     struct dialogue_plan plan = { .helo = worker->settings->hostname,
                                   .mx = mx,
                                   .no_chunking = a->no_chunking,
                                   .mx_is_valid =
                                       a->decision.mx_is_valid && a->floor == TLS_FLOOR_STRICT,
                                   .context = a->use_tls ? worker->contexts[a->floor] : NULL,
-                                  .past = a->in_full || a->tlsa.count > 0 ? NULL : worker->past,
-                                  .tlsa = a->tlsa.count > 0 ? &a->tlsa : NULL,
+                                  .past = a->in_full || by_tlsa ? NULL : worker->past,
+                                  .tlsa = by_tlsa ? a->tlsa : NULL,
+                                  .tlsa_names = attempt_tlsa_names(a),
                                   .key.floor = a->floor,
                                   .filter = worker_filter(worker, target),
                                   .waits = &worker->waits,
@@ -504,11 +506,16 @@ bool attempt_needs(const struct lane *lane, const struct job *job, const struct 
                    unsigned candidate, struct pool_key *out)
 {
     const char *mx = plan->route.candidates[candidate].name;
-    struct sts_decision d = sts_decide_candidate(attempt_facts_of_session(plan, candidate, job));
+    struct sts_facts f = attempt_facts(plan, candidate, job);
+    struct sts_decision d = sts_decide_candidate(f);
 
     *out = pool_key_needed(&d, mx, plan->target.port, lane->worker->trust_generation);
     target_chooser(&plan->target, out->chooser);
-    return d.deliver;
+    out->is_sure = attempt_asks_tlsa(plan, &f);
+    out->only_by_tlsa = !d.deliver;
+    snprintf(out->domain, sizeof(out->domain), "%s", plan->target.name);
+    f.tlsa = TLSA_USABLE; /* what they are worth is seen when the host is looked up */
+    return d.deliver || (out->is_sure && sts_decide_candidate(f).deliver);
 }
 
 /* The final dot is out and we go: RFC 5321 s.6.1, it may have been delivered. */

@@ -15,16 +15,33 @@ struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, cons
     return f;
 }
 
+static void refuse(struct attempt *a)
+{
+    attempt_add_line(a, a->decision.reason);
+    attempt_settle_policy(a, attempt_dane_trouble(a));
+    if (a->decision.report)
+        report_session(attempt_worker(a)->reports, a->plan, attempt_mx(a), a->tlsa, &a->decision,
+                       NULL);
+}
+
 static bool is_unmet(struct attempt *a)
 {
     a->decision = sts_decide_candidate(attempt_facts_now(a));
     if (a->decision.deliver)
         return false;
-    attempt_add_line(a, a->decision.reason);
-    attempt_settle_policy(a, attempt_dane_trouble(a));
-    if (a->decision.report)
-        report_session(attempt_worker(a)->reports, a->plan, attempt_mx(a), &a->decision, NULL);
+    refuse(a);
     return true;
+}
+
+/* Not even TLSA records, of which nothing is known yet, could make it one to be used. */
+static bool is_unmet_anyway(struct attempt *a)
+{
+    struct sts_facts f = attempt_facts_now(a);
+
+    if (!attempt_asks_tlsa(a->plan, &f))
+        return is_unmet(a);
+    f.tlsa = TLSA_USABLE;
+    return !sts_decide_candidate(f).deliver && is_unmet(a);
 }
 
 /* Is the candidate at hand one that was not put off? */
@@ -73,19 +90,24 @@ static void order_addresses(struct attempt *a)
     a->address_count = 0;
 }
 
-static void on_addresses(void *ctx, enum address_verdict verdict, const struct ip_address *list,
-                         unsigned count, const char *reason)
+static void take_addresses(struct attempt *a, const struct addresses *found)
+{
+    memcpy(a->addresses, found->list, found->count * sizeof(found->list[0]));
+    a->address_count = found->count;
+    order_addresses(a);
+}
+
+static void on_host(void *ctx, const struct host_answer *answer)
 {
     struct attempt *a = ctx;
+    const struct addresses *found = answer->addresses;
 
     a->lookup = NULL;
-    if (verdict == ADDRESSES_FOUND) {
-        memcpy(a->addresses, list, count * sizeof(*list));
-        a->address_count = count;
-        order_addresses(a);
-    } else {
-        no_address(a, verdict, reason);
-    }
+    attempt_take_tlsa(a, answer->tlsa, answer->reason);
+    if (found->verdict != ADDRESSES_FOUND)
+        no_address(a, found->verdict, found->reason);
+    else if (!attempt_stops_without_tlsa(a, answer) && !is_unmet(a))
+        take_addresses(a, found);
     attempt_walk(a);
 }
 
@@ -100,24 +122,32 @@ static void take_fixed_address(struct attempt *a, const struct address_filter *f
         no_address(a, verdict, "");
 }
 
-bool attempt_consider(struct attempt *a)
+static void look_up(struct attempt *a, const struct address_filter *filter)
 {
     struct worker *worker = attempt_worker(a);
-    struct address_filter filter = worker_filter(worker, &a->plan->target);
+    struct sts_facts f = attempt_facts_now(a);
+    struct host_question question = { .host = attempt_mx(a),
+                                      .port = a->plan->target.port,
+                                      .name_is_sure = attempt_asks_tlsa(a->plan, &f),
+                                      .filter = filter };
 
-    if (is_unmet(a))
-        return false;
-    if (a->plan->target.kind == TARGET_ADDRESS) {
-        take_fixed_address(a, &filter);
-        return false;
-    }
-    a->lookup =
-        addresses_ask(worker->loop, worker->resolver, attempt_mx(a), &filter, on_addresses, a);
-    return true;
+    a->lookup = host_lookup_start(worker->loop, worker->resolver, &question, on_host, a);
 }
 
 bool attempt_open_candidate(struct attempt *a)
 {
+    struct address_filter filter = worker_filter(attempt_worker(a), &a->plan->target);
+    bool is_address = a->plan->target.kind == TARGET_ADDRESS;
+
     a->candidate = a->order[a->next++];
-    return attempt_ask_tlsa(a) || attempt_consider(a);
+    attempt_take_tlsa(a, NULL,
+                      is_address ? "it has no name to look them up for"
+                                 : "the MX records of the next hop are not secured by DNSSEC");
+    if (is_unmet_anyway(a))
+        return false;
+    if (is_address)
+        take_fixed_address(a, &filter);
+    else
+        look_up(a, &filter);
+    return !is_address;
 }

@@ -2,89 +2,98 @@
 
 #include <stdio.h>
 
-#include "lib/base/clock.h"
+#include "queue/deliver/report.h"
 #include "queue/deliver/verdict.h"
 
-/* --- routes with tls = "dane": no mail but by TLSA records (rfc/dane-smtp.md DANE-53) */
+/* --- what the candidate's TLSA records decide (RFC 7672; docs/policy.md, "DANE") */
 
-static bool plan_wants_dane(const struct plan *plan)
+bool attempt_asks_tlsa(const struct plan *plan, const struct sts_facts *f)
 {
-    return plan->target.tls == ROUTE_TLS_DANE && plan->target.kind != TARGET_ADDRESS;
-}
-
-static bool wants_dane(const struct attempt *a)
-{
-    return plan_wants_dane(a->plan);
-}
-
-struct sts_facts attempt_facts_of_session(const struct plan *plan, unsigned candidate,
-                                          const struct job *job)
-{
-    struct sts_facts f = attempt_facts(plan, candidate, job);
-
-    if (plan_wants_dane(plan) && f.mx_is_sure)
-        f.tlsa = TLSA_USABLE;
-    return f;
+    return f->mx_is_sure && plan->target.kind != TARGET_ADDRESS; /* DANE-20, DANE-22 */
 }
 
 struct sts_facts attempt_facts_now(const struct attempt *a)
 {
     struct sts_facts f = attempt_facts(a->plan, a->candidate, a->job);
 
-    if (wants_dane(a) && a->tlsa.count > 0 &&
-        f.mx_is_sure) /* DANE-24: else anybody chose the host */
-        f.tlsa = TLSA_USABLE;
+    f.tlsa = tlsa_set_worth(a->tlsa);
     return f;
 }
 
 const char *attempt_dane_trouble(const struct attempt *a)
 {
-    if (!wants_dane(a))
-        return "";
-    return a->tlsa_trouble ? a->tlsa_trouble
-                           : "the MX records of the next hop are not secured by DNSSEC";
+    return a->plan->target.tls == ROUTE_TLS_DANE ? a->tlsa_trouble : "";
+}
+
+void attempt_take_tlsa(struct attempt *a, const struct tlsa_set *tlsa, const char *trouble)
+{
+    tlsa_set_free(&a->tlsa);
+    a->tlsa = tlsa_set_keep(tlsa);
+    a->tlsa_trouble = job_keep(a->job, span_of(trouble));
+    a->job->policy = tlsa_set_worth(tlsa) == TLSA_USABLE ? "dane" : plan_policy_words(a->plan);
+}
+
+struct tlsa_names attempt_tlsa_names(const struct attempt *a)
+{
+    const struct plan *plan = a->plan;
+
+    return tlsa_names_of(plan->target.name, plan->route.expanded,
+                         attempt_facts(plan, a->candidate, a->job).mx_is_sure);
+}
+
+/* --- a lookup that failed */
+
+/* RFC 8689 s.4.2.2: the sender said that no policy is to stop the message. */
+static bool goes_all_the_same(const struct attempt *a)
+{
+    struct sts_facts f = attempt_facts_now(a);
+
+    return f.relief == RELIEF_FULL && !f.require_tls && f.route != ROUTE_TLS_DANE;
+}
+
+static void report_failed(struct attempt *a)
+{
+    a->decision = (struct sts_decision){ .counted_under = POLICY_SOURCE_DANE,
+                                         .result = TLS_RESULT_DNSSEC_INVALID,
+                                         .reason = "TLSA records not known" };
+    report_session(attempt_worker(a)->reports, a->plan, attempt_mx(a), NULL, &a->decision, NULL);
 }
 
 /* DANE-12: the host counts as one that cannot be reached. */
-static void not_known(struct attempt *a, const char *reason)
+bool attempt_stops_without_tlsa(struct attempt *a, const struct host_answer *answer)
 {
     struct outcome o = outcome_of_addresses(ADDRESSES_TEMPFAIL);
     char words[VERDICT_WORDS_SIZE];
 
-    snprintf(words, sizeof(words), "the TLSA records of %s are not known: %s", attempt_mx(a),
-             reason);
+    if (!answer->tlsa_failed)
+        return false;
+    report_failed(a);
+    if (goes_all_the_same(a))
+        return false;
+    verdict_of_tlsa_failure(answer->reason, words);
     a->blames_hop = true;
     attempt_add_line(a, "DNS failure");
     attempt_settle(a, &o, span_of(words), false);
-}
-
-static void on_tlsa(void *ctx, const struct dns_answer *answer)
-{
-    struct attempt *a = ctx;
-
-    a->tlsa_lookup = NULL;
-    if (answer->outcome == DNS_TEMPFAIL) {
-        not_known(a, answer->reason);
-        attempt_walk(a);
-        return;
-    }
-    a->tlsa_trouble = tlsa_set_take(&a->tlsa, answer);
-    a->tlsa_life_ms = (int64_t)answer->ttl * SECOND_MS;
-    a->tlsa.next_hop = a->plan->target.kind == TARGET_DOMAIN ? a->plan->target.name : NULL;
-    if (attempt_facts_now(a).tlsa == TLSA_USABLE)
-        a->job->policy = "dane";
-    if (!attempt_consider(a))
-        attempt_walk(a);
-}
-
-bool attempt_ask_tlsa(struct attempt *a)
-{
-    char name[TLSA_NAME_SIZE];
-
-    tlsa_set_clear(&a->tlsa);
-    a->tlsa_trouble = "it has no name to look them up for";
-    if (!wants_dane(a) || !tlsa_name(attempt_mx(a), a->plan->target.port, name))
-        return false;
-    a->tlsa_lookup = resolver_ask(attempt_worker(a)->resolver, span_of(name), DNS_TLSA, on_tlsa, a);
     return true;
+}
+
+/* --- sessions */
+
+/* Any next hop's mail, or that of one whose own name the certificate bears alone (DANE-71)? */
+static const char *domain_of_session(const struct attempt *a, const struct tls_session *session)
+{
+    return session->fits_base ? "" : a->plan->target.name;
+}
+
+void attempt_mark_session(struct attempt *a, const struct dialogue_facts *facts)
+{
+    struct sts_facts f = attempt_facts(a->plan, a->candidate, a->job);
+    struct session *session = a->session;
+
+    tlsa_set_free(&session->tlsa);
+    session->tlsa = tlsa_set_keep(a->tlsa);
+    session->key.is_sure = attempt_asks_tlsa(a->plan, &f);
+    session->key.worth = tlsa_set_worth(a->tlsa);
+    snprintf(session->key.domain, sizeof(session->key.domain), "%s",
+             domain_of_session(a, &facts->session));
 }

@@ -1,12 +1,13 @@
 /*
  * attempt_private - what the parts of an attempt share: attempt.c has its life, the way from one
  * candidate to the next, and the connecting; attempt_candidate.c what comes before connecting to
- * one; attempt_dane.c its TLSA records; attempt_session.c the session and the message;
+ * one; attempt_dane.c what its TLSA records decide; attempt_session.c the session and the message;
  * attempt_record.c what is written down of it.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_ATTEMPT_PRIVATE_H
 #define WAXSEAL_QUEUE_DELIVER_ATTEMPT_PRIVATE_H
 
+#include "lib/io/host_lookup.h"
 #include "queue/deliver/attempt.h"
 #include "queue/deliver/race.h"
 
@@ -29,11 +30,9 @@ struct attempt {
     struct attempt *follower; /* its message's commands left with ours */
     bool is_follower;
     bool is_doomed; /* a follower whose job nobody wants any more */
-    struct address_query *lookup;
-    struct resolver_query *tlsa_lookup;
-    struct tlsa_set tlsa;     /* of the candidate, where the route wants DANE */
-    const char *tlsa_trouble; /* why there are none; NULL: there are */
-    int64_t tlsa_life_ms;     /* so long may what they judged be used (DNS-54) */
+    struct host_lookup *lookup;
+    struct tlsa_set *tlsa;    /* of the candidate; NULL: none bind */
+    const char *tlsa_trouble; /* why they do not decide; of the job's words */
     struct race *race;
     struct host_slot *asking; /* for leave to connect to the candidate */
     struct loop_timer *slot_wait;
@@ -94,19 +93,22 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
 struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, const struct job *job);
 /* Takes the next one; true when something is being looked up, and attempt_walk follows. */
 bool attempt_open_candidate(struct attempt *a);
-/* Looks for its addresses unless something is against it; true when they are looked up. */
-bool attempt_consider(struct attempt *a);
 
-/* --- attempt_dane.c: the candidate's TLSA records, where the route wants DANE */
-/* True when they are being looked up; attempt_consider follows. */
-bool attempt_ask_tlsa(struct attempt *a);
+/* --- attempt_dane.c: the candidate's TLSA records */
+/* Are records of such a candidate asked for at all? */
+bool attempt_asks_tlsa(const struct plan *plan, const struct sts_facts *f);
 /* attempt_facts, with what the records are worth. */
 struct sts_facts attempt_facts_now(const struct attempt *a);
-/* The same for a session that is open: the records of another message have judged it, and hold. */
-struct sts_facts attempt_facts_of_session(const struct plan *plan, unsigned candidate,
-                                          const struct job *job);
-/* Why there is nothing to judge by; "" where nobody asked. */
+/* Why there is nothing to judge by; "" where the route does not ask for it. */
 const char *attempt_dane_trouble(const struct attempt *a);
+/* The candidate's are these (NULL: none), which are kept, or `trouble`. */
+void attempt_take_tlsa(struct attempt *a, const struct tlsa_set *tlsa, const char *trouble);
+/* The names that a certificate may bear besides the base domain. */
+struct tlsa_names attempt_tlsa_names(const struct attempt *a);
+/* True when the candidate is not to be used, for want of an answer: settled and reported. */
+bool attempt_stops_without_tlsa(struct attempt *a, const struct host_answer *answer);
+/* What the records judged, for the next message over the session. */
+void attempt_mark_session(struct attempt *a, const struct dialogue_facts *facts);
 
 /* --- attempt_session.c */
 extern const struct dialogue_events attempt_events;

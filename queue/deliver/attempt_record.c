@@ -69,6 +69,12 @@ void attempt_settle(struct attempt *a, const struct outcome *outcome, struct spa
     job_settle(a->job, RECIPIENT_OPEN, outcome, words, remote);
 }
 
+/* Do the TLSA records ask for what is not met, rather than another policy? */
+static bool is_of_tlsa(const struct attempt *a)
+{
+    return a->tlsa && (a->decision.by_tlsa || !a->decision.must_verify);
+}
+
 void attempt_settle_policy(struct attempt *a, const char *detail)
 {
     bool is_unprotected = job_requires_tls(a->job);
@@ -81,6 +87,8 @@ void attempt_settle_policy(struct attempt *a, const char *detail)
         verdict_of_unprotected(attempt_mx(a), a->decision.reason, detail, words);
     else if (a->decision.by_route)
         verdict_of_level(&a->plan->target, attempt_mx(a), a->decision.reason, detail, words);
+    else if (is_of_tlsa(a))
+        verdict_of_tlsa(a->tlsa->base, attempt_mx(a), a->decision.reason, detail, words);
     else
         verdict_of_policy(a->plan, attempt_mx(a), a->decision.reason, detail, words);
     attempt_line(a)->verdict = a->decision.reason;

@@ -63,11 +63,12 @@ static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
     session_describe(a->session, attempt_mx(a), a->floor, a->trust_generation);
     a->session->level = level_reached(&a->decision, &f);
     target_chooser(&a->plan->target, a->session->key.chooser);
+    attempt_mark_session(a, facts);
     attempt_add_line(a, a->decision.reason);
     attempt_line_session(a);
     log_session(a, facts);
     if (a->decision.report)
-        report_session(worker->reports, a->plan, attempt_mx(a), &a->decision, facts);
+        report_session(worker->reports, a->plan, attempt_mx(a), a->tlsa, &a->decision, facts);
 }
 
 static bool on_judge(void *ctx, struct dialogue *d)
@@ -181,6 +182,7 @@ void attempt_join(struct attempt *a, struct session *session)
     for (unsigned place = 0; !find_candidate(a, place, &session->key);)
         if (++place == a->plans->count)
             break;
+    attempt_take_tlsa(a, session->tlsa, "");
     a->decision = sts_decide_candidate(attempt_facts_now(a)); /* should it connect to it again */
     a->floor = a->decision.floor;
     a->use_tls = a->decision.use_tls;

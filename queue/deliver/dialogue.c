@@ -397,6 +397,7 @@ static struct dialogue *dialogue_new(struct loop *loop, const struct dialogue_pl
     d->since_ms = loop_now(loop);
     d->plan = *plan;
     d->plan.context = tls_context_keep(plan->context);
+    d->plan.tlsa = tlsa_set_keep(plan->tlsa);
     snprintf(d->mx, sizeof(d->mx), "%s", plan->mx);
     d->facts.tls = plan->context ? SESSION_TLS_NOT_OFFERED : SESSION_TLS_NOT_TRIED;
     d->facts.helo = "";
@@ -515,6 +516,7 @@ void dialogue_free(struct dialogue **d)
         return;
     self->dead = true;
     tls_context_free(&self->plan.context);
+    tlsa_set_free(&self->plan.tlsa);
     if (self->job)
         content_stop(&self->job->content);
     if (self->next_job)

@@ -12,14 +12,13 @@
 #define WAXSEAL_QUEUE_DELIVER_DIALOGUE_H
 
 #include "lib/base/settings.h"
+#include "lib/io/addresses.h"
 #include "lib/io/stream.h"
 #include "lib/mail/ehlo.h"
 #include "policy/decide.h"
-#include "queue/deliver/addresses.h"
 #include "queue/deliver/job.h"
 #include "queue/deliver/login.h"
 #include "queue/deliver/resumption.h"
-#include "queue/deliver/tlsa_set.h"
 
 enum {
     DIALOGUE_BLOCK_SIZE = 128 * 1024, /* what waits unsent at most, but for one block */
@@ -55,7 +54,8 @@ struct dialogue_plan {
     bool is_chosen;                        /* by the administrator, not by DNS */
     bool implicit_tls;                     /* TLS before the greeting (RFC 8314 s.3) */
     const struct login_identity *identity; /* who logs in, inside TLS; NULL: nobody */
-    const struct tlsa_set *tlsa; /* by which the certificate is judged; NULL: by our authorities */
+    struct tlsa_set *tlsa; /* by which the certificate is judged; NULL: by our authorities; kept */
+    struct tlsa_names tlsa_names;
     const struct ip_address *sources; /* to connect from; none of a family: the kernel's choice */
     unsigned source_count;
     struct resumption *past;      /* sessions to resume; NULL: a whole handshake in any case */

@@ -108,10 +108,10 @@ void dialogue_begin_tls(struct dialogue *d)
 {
     const struct tlsa_set *tlsa = d->plan.tlsa;
 
-    stream_secure_client(d->stream, d->plan.context, d->mx);
+    stream_secure_client(d->stream, d->plan.context, tlsa ? tlsa->base : d->mx); /* DANE-70 */
     if (tlsa)
-        d->tlsa_in_force =
-            stream_expect_tlsa(d->stream, tlsa->next_hop, tlsa->records, tlsa->count);
+        d->tlsa_in_force = stream_expect_tlsa(d->stream, &d->plan.tlsa_names, tlsa->records,
+                                              tlsa->usable_count);
     else
         offer_the_past(d);
 }

@@ -43,6 +43,25 @@ static bool is_same_address(const struct endpoint *has, const struct endpoint *n
                                         ip_address_equal(&has->address, &needs->address));
 }
 
+/* RFC 8461 s.2: where TLSA records could be used, they alone have judged. */
+static bool serves_by_tlsa(const struct pool_key *has, const struct pool_key *needs)
+{
+    return has->assurance == ASSURANCE_VERIFIED &&
+           (has->domain[0] == '\0' ||
+            span_equal_nocase(span_of(has->domain), span_of(needs->domain)));
+}
+
+static bool serves_by_authorities(const struct pool_key *has, const struct pool_key *needs)
+{
+    if (needs->only_by_tlsa || has->assurance < needs->assurance)
+        return false;
+    if (has->worth == TLSA_UNUSABLE && has->assurance == ASSURANCE_NONE)
+        return false; /* such records ask for TLS (RFC 7672 s.2.2) */
+    return needs->assurance != ASSURANCE_VERIFIED ||
+           (needs->identity[0] != '\0' &&
+            span_equal_nocase(span_of(has->identity), span_of(needs->identity)));
+}
+
 bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs)
 {
     if (!is_same_address(&has->remote, &needs->remote))
@@ -53,11 +72,10 @@ bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs)
         return false;
     if (strcmp(has->chooser, needs->chooser) != 0)
         return false;
-    if (has->assurance < needs->assurance)
+    if (has->is_sure != needs->is_sure)
         return false;
-    return needs->assurance != ASSURANCE_VERIFIED ||
-           (needs->identity[0] != '\0' &&
-            span_equal_nocase(span_of(has->identity), span_of(needs->identity)));
+    return has->worth == TLSA_USABLE ? serves_by_tlsa(has, needs)
+                                     : serves_by_authorities(has, needs);
 }
 
 struct span pool_key_text(const struct pool_key *key, char room[POOL_KEY_TEXT_SIZE])
@@ -66,9 +84,9 @@ struct span pool_key_text(const struct pool_key *key, char room[POOL_KEY_TEXT_SI
     int len;
 
     endpoint_format(&key->remote, remote);
-    len = snprintf(room, POOL_KEY_TEXT_SIZE, "%s %s %d %s %llu %s", remote, key->mx,
+    len = snprintf(room, POOL_KEY_TEXT_SIZE, "%s %s %d %s %llu %d%d%d %s %s", remote, key->mx,
                    (int)key->assurance, key->identity, (unsigned long long)key->trust_generation,
-                   key->chooser);
+                   key->is_sure, (int)key->worth, key->only_by_tlsa, key->domain, key->chooser);
     ensure(len > 0 && len < POOL_KEY_TEXT_SIZE);
     for (int i = 0; i < len; i++)
         room[i] = ascii_lower(room[i]);

@@ -26,6 +26,15 @@ struct pool_key {
     enum assurance assurance;
     char identity[DOMAIN_MAX + 1]; /* the name that was verified, or must be; "" for none */
     uint64_t trust_generation;
+    /*
+     * TLSA records were asked for, or have to be, for the host's name is sure; and what they were
+     * worth.  Where they could be used they alone have judged: that is nothing to mail of which
+     * they say nothing, nor the other way.
+     */
+    bool is_sure;
+    enum tlsa_worth worth;
+    char domain[DOMAIN_MAX + 1]; /* by TLSA_USABLE: of this next hop's mail alone; "": of any */
+    bool only_by_tlsa;           /* in a need: by nothing else may it go to this host */
     /* by whose word (target_chooser): with other routes' source, name and login nothing is shared
      */
     char chooser[TARGET_CHOOSER_SIZE];
@@ -45,7 +54,7 @@ struct pool_key pool_key_had(const struct endpoint *remote, const char *mx, enum
 bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs);
 
 /* All of it as one text, equal where nothing differs: for a map.  Every member stands in it. */
-enum { POOL_KEY_TEXT_SIZE = 2 * DOMAIN_MAX + NETWORK_TEXT_SIZE + TARGET_CHOOSER_SIZE + 64 };
+enum { POOL_KEY_TEXT_SIZE = 3 * DOMAIN_MAX + NETWORK_TEXT_SIZE + TARGET_CHOOSER_SIZE + 64 };
 struct span pool_key_text(const struct pool_key *key, char room[POOL_KEY_TEXT_SIZE]);
 
 #endif

@@ -1,8 +1,11 @@
 #include "queue/deliver/report.h"
 
+#include "lib/base/buf.h"
 #include "lib/ipc/channel.h"
 
 #include <string.h>
+
+enum { TLSA_LINE_SIZE = 8192 }; /* of a record in a report: a certificate in full fits mostly */
 
 static ProtobufCBinaryData text_bytes(const char *text)
 {
@@ -50,30 +53,55 @@ static void fill_fetch_failure(Ipc__SessionFailure *m, const Ipc__PolicyAnswer *
     m->reason = answer->fetch_reason;
 }
 
-static void fill_policy(Ipc__SessionEvent *event, const struct plan *plan,
-                        const struct sts_decision *decision)
+static void fill_sts(Ipc__SessionEvent *event, const Ipc__Policy *policy)
 {
-    const Ipc__Policy *policy = plan_policy(plan);
-
-    event->domain = text_bytes(plan->target.name);
-    if (!policy || decision->counted_under != POLICY_SOURCE_STS)
-        return;
     event->policy_type = IPC__POLICY_TYPE__STS;
     event->policy_text = policy->text;
     event->n_mx_patterns = policy->n_mx;
     event->mx_patterns = policy->mx;
 }
 
+/* One line a record, as it is written in a zone (rfc/dane-smtp.md DANE-96). */
+static void put_records(struct buf *text, const struct tlsa_set *tlsa)
+{
+    char line[TLSA_LINE_SIZE];
+
+    for (unsigned i = 0; i < tlsa->count; i++) {
+        tlsa_text(tlsa->records[i], line, sizeof(line));
+        if (!buf_printf(text, "%s\n", line))
+            return;
+    }
+}
+
+static void fill_tlsa(Ipc__SessionEvent *event, const char *mx, const struct tlsa_set *tlsa,
+                      struct buf *text)
+{
+    event->policy_type = IPC__POLICY_TYPE__TLSA;
+    event->policy_domain = text_bytes(tlsa ? tlsa->base : mx);
+    if (!tlsa)
+        return;
+    put_records(text, tlsa);
+    event->policy_text = bytes_of_span(buf_span(text));
+}
+
 void report_session(struct tlsrpt_client *reports, struct plan *plan, const char *mx,
-                    const struct sts_decision *decision, const struct dialogue_facts *facts)
+                    const struct tlsa_set *tlsa, const struct sts_decision *decision,
+                    const struct dialogue_facts *facts)
 {
     Ipc__SessionEvent event = IPC__SESSION_EVENT__INIT;
     Ipc__SessionFailure failures[2];
     Ipc__SessionFailure *failure_at[2] = { &failures[0], &failures[1] };
+    const Ipc__Policy *policy = plan_policy(plan);
+    struct buf text;
 
-    if (!target_has_policy(&plan->target) || decision->counted_under == POLICY_SOURCE_DANE)
+    if (!target_has_policy(&plan->target))
         return; /* what a route asks for besides is no domain's policy */
-    fill_policy(&event, plan, decision);
+    buf_init(&text, STS_POLICY_BYTES_MAX);
+    event.domain = text_bytes(plan->target.name);
+    if (decision->counted_under == POLICY_SOURCE_DANE)
+        fill_tlsa(&event, mx, tlsa, &text);
+    else if (policy && decision->counted_under == POLICY_SOURCE_STS)
+        fill_sts(&event, policy);
     event.failures = failure_at;
     if (decision->result != TLS_RESULT_SUCCESS) {
         fill_failure(&failures[event.n_failures++], mx, decision, facts);
@@ -84,4 +112,5 @@ void report_session(struct tlsrpt_client *reports, struct plan *plan, const char
         plan->fetch_told = true;
     }
     tlsrpt_tell(reports, &event);
+    buf_clear(&text);
 }

@@ -12,9 +12,11 @@
 
 /*
  * Tells of one session, or of a candidate that the policy excludes (`facts` NULL).  The first
- * report under a plan also says what the fetch of its policy came to.
+ * report under a plan also says what the fetch of its policy came to.  `tlsa`: the candidate's
+ * records, or NULL; under DANE they are the policy, and their base domain is its domain.
  */
 void report_session(struct tlsrpt_client *reports, struct plan *plan, const char *mx,
-                    const struct sts_decision *decision, const struct dialogue_facts *facts);
+                    const struct tlsa_set *tlsa, const struct sts_decision *decision,
+                    const struct dialogue_facts *facts);
 
 #endif

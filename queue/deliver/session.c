@@ -32,6 +32,7 @@ void session_free(struct session **session)
     if (s->dialogue && dialogue_is_idle(s->dialogue))
         dialogue_quit(&s->dialogue);
     dialogue_free(&s->dialogue);
+    tlsa_set_free(&s->tlsa);
     host_slot_free(&s->slot);
     s->lane->seats--;
     s->lane->worker->seats--;

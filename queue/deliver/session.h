@@ -22,6 +22,7 @@ struct session {
     struct host_slot *slot;    /* leave to connect; NULL while it has none */
     struct dialogue *dialogue; /* NULL: not connected */
     struct pool_key key;       /* valid once the dialogue was judged */
+    struct tlsa_set *tlsa;     /* by which it was; NULL: none bind */
     bool waits_for_greeting;   /* counted as such, */
     int64_t waits_since_ms;    /* of the loop */
     struct list of_waiting;    /* among all that wait, or all that are parked, the oldest first */

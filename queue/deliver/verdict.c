@@ -25,6 +25,25 @@ void verdict_of_policy(const struct plan *plan, const char *mx, const char *reas
              domain, mx, reason, b.open, detail, b.close, domain);
 }
 
+void verdict_of_tlsa(const char *base, const char *mx, const char *reason, const char *detail,
+                     char words[VERDICT_WORDS_SIZE])
+{
+    struct brackets b = brackets_of(detail);
+
+    snprintf(words, VERDICT_WORDS_SIZE,
+             "the TLSA records of %s (DANE) ask for TLS that meets them, but MX host %s does not: "
+             "%s%s%s%s; the postmaster of %s must mend the host or the records",
+             base, mx, reason, b.open, detail, b.close, mx);
+}
+
+void verdict_of_tlsa_failure(const char *reason, char words[VERDICT_WORDS_SIZE])
+{
+    snprintf(words, VERDICT_WORDS_SIZE,
+             "%s; DANE (RFC 7672) lets no mail go to a host whose name is signed before they are: "
+             "whoever runs its DNS must mend that",
+             reason);
+}
+
 static const char *level_words(enum route_tls level)
 {
     switch (level) {

@@ -14,6 +14,12 @@ enum { VERDICT_WORDS_SIZE = 1024 };
 void verdict_of_policy(const struct plan *plan, const char *mx, const char *reason,
                        const char *detail, char words[VERDICT_WORDS_SIZE]);
 
+/* The same, of the host's TLSA records; they stand at the base domain `base`. */
+void verdict_of_tlsa(const char *base, const char *mx, const char *reason, const char *detail,
+                     char words[VERDICT_WORDS_SIZE]);
+/* They are not known, for the reason that lib/io/host_lookup gives. */
+void verdict_of_tlsa_failure(const char *reason, char words[VERDICT_WORDS_SIZE]);
+
 /* The same, of what a route or the relayhost asks for. */
 void verdict_of_level(const struct target *target, const char *mx, const char *reason,
                       const char *detail, char words[VERDICT_WORDS_SIZE]);

@@ -7,11 +7,11 @@
 
 #include "lib/base/map.h"
 #include "lib/base/settings.h"
+#include "lib/io/addresses.h"
 #include "lib/io/resolver.h"
 #include "lib/io/tls.h"
 #include "lib/ipc/policy_client.h"
 #include "lib/ipc/tlsrpt_client.h"
-#include "queue/deliver/addresses.h"
 #include "queue/deliver/dialogue.h"
 #include "queue/deliver/host_slot.h"
 #include "queue/deliver/job.h"

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "lib/base/clock.h"
-#include "queue/deliver/addresses.h"
+#include "lib/io/addresses.h"
 
 /*
  * A name server of ours, in a process of its own, answers by what a name begins with, for each
@@ -114,15 +114,14 @@ static int close_world(void **state)
     return 0;
 }
 
-static void on_done(void *ctx, enum address_verdict verdict, const struct ip_address *list,
-                    unsigned count, const char *reason)
+static void on_done(void *ctx, const struct addresses *found)
 {
     struct world *w = ctx;
 
-    w->verdict = verdict;
-    w->count = count;
-    memcpy(w->list, list, count * sizeof(*list));
-    assert_true(span_to_string(span_of(reason), w->reason, sizeof(w->reason)));
+    w->verdict = found->verdict;
+    w->count = found->count;
+    memcpy(w->list, found->list, sizeof(w->list));
+    assert_true(span_to_string(span_of(found->reason), w->reason, sizeof(w->reason)));
     loop_stop(w->loop);
 }
 

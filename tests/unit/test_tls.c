@@ -507,7 +507,7 @@ static void numbers_of_openssl_become_verdicts(void **state)
         { 18, CERT_NOT_TRUSTED }, { 22, CERT_NOT_TRUSTED },   { 23, CERT_OTHER },
         { 24, CERT_NOT_TRUSTED }, { 26, CERT_OTHER },         { 47, CERT_NOT_TRUSTED },
         { 48, CERT_NOT_TRUSTED }, { 62, CERT_HOST_MISMATCH }, { 66, CERT_OTHER },
-        { 9999, CERT_OTHER },     { -1, CERT_OTHER },
+        { 65, CERT_NOT_OF_TLSA }, { 9999, CERT_OTHER },     { -1, CERT_OTHER },
     };
 
     (void)state;

@@ -102,8 +102,8 @@ static struct span record_of(const char *pem, const struct wanted *w)
 
 struct site {
     struct leaf_wish wish;
-    bool omits_authority; /* the chain is the leaf alone */
-    const char *also;     /* the next hop's domain, where it counts */
+    bool omits_authority;   /* the chain is the leaf alone */
+    struct tlsa_names also; /* the next hop's, where they count */
     struct wanted wanted[RECORDS_MAX];
 };
 
@@ -172,7 +172,7 @@ static struct tls_session judged(const struct fixture *f, const struct site *sit
     wire_open(&wires[0], fds[0]);
     wire_open(&wires[1], fds[1]);
     wire_secure_client(&wires[0], client, MX);
-    *in_force = wire_expect_tlsa(&wires[0], site->also, records, count);
+    *in_force = wire_expect_tlsa(&wires[0], &site->also, records, count);
     wire_secure_server(&wires[1], server);
     shake(wires, &session);
     wire_close(&wires[0]);
@@ -235,7 +235,9 @@ static void dane_ta_asks_for_chain_dates_and_name(void **state)
             assert_site(state, &site, "X509_V_ERR_CERT_HAS_EXPIRED");
             site.wish = of_domain;
             assert_site(state, &site, "X509_V_ERR_HOSTNAME_MISMATCH");
-            site.also = DOMAIN; /* DANE-71: the next hop's domain will do */
+            site.also.next_hop = DOMAIN; /* DANE-71: the next hop's domain will do */
+            assert_site(state, &site, "");
+            site.also = (struct tlsa_names){ .next_hop = "alias.example", .expanded = DOMAIN };
             assert_site(state, &site, "");
         }
 }
@@ -302,21 +304,67 @@ static void usages_of_the_web_are_not_in_force(void **state)
     assert_site(state, &site, "X509_V_ERR_DANE_NO_MATCH");
 }
 
+static void what_stands_in_full_is_whole_and_nothing_more(void **state)
+{
+    const struct fixture *f = *state;
+    char *pem = throwaway_ca_pem(f->ca);
+
+    for (unsigned selector = CERT; selector <= KEY; selector++) {
+        struct span record = record_of(pem, &(struct wanted){ TA, selector, FULL, AUTHORITY });
+        assert_true(tls_dane_usable(record));
+        assert_false(tls_dane_usable(span_first(record, record.len - 1)));
+        record.len++; /* there is room, and a NUL in it */
+        assert_false(tls_dane_usable(record));
+        ((char *)(uintptr_t)record.data)[1] ^= 1; /* the one in place of the other */
+        record.len--;
+        assert_false(tls_dane_usable(record));
+        free((char *)(uintptr_t)record.data);
+    }
+    free(pem);
+}
+
+/* What is kept for other next hops: DANE-71. */
+static void it_is_told_which_record_fits_and_whether_the_base_name_does(void **state)
+{
+    struct site site = { .wish = awful, .wanted = { { EE, KEY, SHA2_512, LEAF } } };
+    struct tls_session s;
+    unsigned in_force;
+
+    s = judged(*state, &site, &in_force);
+    assert_string_equal(s.tlsa, "3 1 2");
+    assert_true(s.fits_base);
+    site = (struct site){ .wish = good, .wanted = { { TA, CERT, SHA2_256, AUTHORITY } } };
+    s = judged(*state, &site, &in_force);
+    assert_string_equal(s.tlsa, "2 0 1");
+    assert_true(s.fits_base);
+    site.wish = of_domain;
+    site.also.next_hop = DOMAIN;
+    s = judged(*state, &site, &in_force);
+    assert_string_equal(s.tlsa, "2 0 1");
+    assert_false(s.fits_base);
+    site.also.next_hop = NULL;
+    s = judged(*state, &site, &in_force);
+    assert_string_equal(s.tlsa, "");
+    assert_false(s.fits_base);
+}
+
 static void what_cannot_be_read_is_not_in_force(void **state)
 {
     const struct fixture *f = *state;
     static const char garbage[] = "\x03\x00\x00no certificate";
     struct span record = { garbage, sizeof(garbage) - 1 };
+    const struct tlsa_names also = { .next_hop = DOMAIN };
     struct tls_context *client = NULL;
     struct wire wire;
     int fds[2];
 
     assert_true(tlsa_is_usable(record)); /* by its form, in which it could be one */
+    assert_false(tls_dane_usable(record));
     assert_null(tls_client_context_new(f->trust, TLS_FLOOR_STRICT, &client));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     wire_open(&wire, fds[0]);
     wire_secure_client(&wire, client, MX);
-    assert_int_equal(wire_expect_tlsa(&wire, NULL, &record, 1), 0);
+    assert_int_equal(wire_expect_tlsa(&wire, &also, &record, 1), 0);
     wire_close(&wire);
     close(fds[1]);
     tls_context_free(&client);
@@ -343,6 +391,10 @@ int main(void)
               the_strongest_digest_counts_alone),
         STORY("usages 0 and 1 are not in force (RFC 7672 s.3.1.3)",
               usages_of_the_web_are_not_in_force),
+        STORY("what stands in full is one certificate or key, whole, and nothing more",
+              what_stands_in_full_is_whole_and_nothing_more),
+        STORY("it is told which record fits, and whether the base domain's name does",
+              it_is_told_which_record_fits_and_whether_the_base_name_does),
         STORY("what cannot be read is not in force", what_cannot_be_read_is_not_in_force),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

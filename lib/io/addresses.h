@@ -1,13 +1,14 @@
 /*
  * addresses - the addresses of one MX host: A and AAAA asked in parallel, then ordered and filtered
  * by lib/mail/route.  A family that is late does not hold up the other (rfc/dns.md DNS-75).
- * Called by attempt for each candidate that it is about to connect to.
+ * Called by host_lookup, the first half of which it is.
  */
-#ifndef WAXSEAL_QUEUE_DELIVER_ADDRESSES_H
-#define WAXSEAL_QUEUE_DELIVER_ADDRESSES_H
+#ifndef WAXSEAL_IO_ADDRESSES_H
+#define WAXSEAL_IO_ADDRESSES_H
 
 #include "lib/io/resolver.h"
 #include "lib/mail/route.h"
+#include "lib/mail/tlsa_walk.h"
 
 struct address_query;
 
@@ -21,9 +22,16 @@ struct address_filter {
     enum route_families families;
 };
 
-/* `list` is lent and empty unless the verdict is ADDRESSES_FOUND; `reason` says why. */
-typedef void addresses_done_fn(void *ctx, enum address_verdict verdict,
-                               const struct ip_address *list, unsigned count, const char *reason);
+struct addresses {
+    enum address_verdict verdict;
+    struct ip_address list[MX_ADDRESSES_MAX];
+    unsigned count;  /* 0 unless the verdict is ADDRESSES_FOUND */
+    char reason[80]; /* why they are not known */
+    struct host_security security;
+};
+
+/* `found` is lent. */
+typedef void addresses_done_fn(void *ctx, const struct addresses *found);
 
 /* `done` is called exactly once, from the loop, unless cancelled; then the query frees itself. */
 struct address_query *addresses_ask(struct loop *loop, struct resolver *resolver, const char *host,

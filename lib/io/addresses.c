@@ -1,4 +1,4 @@
-#include "queue/deliver/addresses.h"
+#include "lib/io/addresses.h"
 
 #include "lib/base/memory.h"
 #include "lib/io/own_address.h"
@@ -52,21 +52,23 @@ static bool has_own(const struct ip_address *list, unsigned count)
 
 static void query_finish(struct address_query *query)
 {
-    struct ip_address list[MX_ADDRESSES_MAX];
-    unsigned count = 0;
-    char reason[sizeof(query->a.answer.reason)];
-    enum address_verdict verdict = route_addresses(
-        &query->a.answer, &query->aaaa.answer, query->filter.allow, query->filter.allow_count,
-        query->filter.own, query->filter.own_count, list, &count);
-    if (verdict == ADDRESSES_FOUND && query->filter.all_own && has_own(list, count))
-        verdict = ADDRESSES_OWN;
+    struct addresses found = { .count = 0 };
     addresses_done_fn *done = query->done;
     void *ctx = query->ctx;
 
-    snprintf(reason, sizeof(reason), "%s",
+    found.verdict = route_addresses(&query->a.answer, &query->aaaa.answer, query->filter.allow,
+                                    query->filter.allow_count, query->filter.own,
+                                    query->filter.own_count, found.list, &found.count);
+    if (found.verdict == ADDRESSES_FOUND && query->filter.all_own &&
+        has_own(found.list, found.count))
+        found.verdict = ADDRESSES_OWN;
+    if (found.verdict != ADDRESSES_FOUND)
+        found.count = 0;
+    host_security_of(&query->a.answer, &query->aaaa.answer, &found.security);
+    snprintf(found.reason, sizeof(found.reason), "%s",
              query->a.answer.reason[0] ? query->a.answer.reason : query->aaaa.answer.reason);
     query_free(query);
-    done(ctx, verdict, list, verdict == ADDRESSES_FOUND ? count : 0, reason);
+    done(ctx, &found);
 }
 
 static void half_take(struct half *half, const struct dns_answer *answer)
