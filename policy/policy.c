@@ -1,7 +1,9 @@
 #include "policy/policy.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #include "policy/askers.h"
 #include "policy/domains.h"
 #include "policy/operator.h"
+#include "policy/socketmap.h"
 
 enum {
     LOCK_WAIT_MS = 30 * SECOND_MS,  /* for a predecessor to be gone */
@@ -33,6 +36,9 @@ struct policy_role {
     struct sts_fetcher *fetcher;
     struct domains *domains;
     struct askers *askers;
+    struct inquiries *inquiries;
+    struct socketmap *socketmap;
+    char socketmap_at[SETTINGS_UNIX_SIZE]; /* where its socket was opened */
     struct tlsrpt_client *reports;
     struct loop_timer *tick;
     struct loop_timer *export;
@@ -88,8 +94,37 @@ static void on_content(void *ctx, enum role_content kind, unsigned index)
 static void on_settings(void *ctx)
 {
     struct policy_role *self = ctx;
-    sts_fetcher_allow(self->fetcher, &role_settings(self->role)->mx_allow);
+    const struct settings *settings = role_settings(self->role);
+    sts_fetcher_allow(self->fetcher, &settings->mx_allow);
     say_kept(load_resolver(self));
+    inquiries_settings(self->inquiries, settings);
+    if (strcmp(self->socketmap_at, settings->socketmap) != 0) {
+        self->socketmap_at[0] = '\0';
+        socketmap_stop(self->socketmap); /* another one comes behind, where there is one */
+    }
+}
+
+static void log_socketmap(const char *address)
+{
+    struct log_line line;
+    log_begin(&line, LOG_INFO, "socketmap-open");
+    log_string(&line, "address", address);
+    log_end(&line);
+}
+
+/* After a reload it may be another descriptor of the same. */
+static void on_listener(void *ctx, unsigned index, int fd)
+{
+    struct policy_role *self = ctx;
+    const char *address = role_settings(self->role)->socketmap;
+    if (index != SETTINGS_LISTENER_SOCKETMAP) {
+        close(fd);
+        return;
+    }
+    if (strcmp(self->socketmap_at, address) != 0)
+        log_socketmap(address);
+    snprintf(self->socketmap_at, sizeof(self->socketmap_at), "%s", address);
+    socketmap_listen(self->socketmap, fd);
 }
 
 static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
@@ -253,6 +288,8 @@ static void close_all(struct policy_role *self)
     loop_timer_free(&self->tick);
     loop_timer_free(&self->export);
     askers_free(&self->askers);
+    socketmap_free(&self->socketmap);
+    inquiries_free(&self->inquiries);
     domains_free(&self->domains);
     sts_fetcher_free(&self->fetcher);
     http_free(&self->http);
@@ -263,6 +300,7 @@ static void close_all(struct policy_role *self)
 }
 
 static const struct role_events role_events = {
+    .listener = on_listener,
     .peer = on_peer,
     .settings = on_settings,
     .content = on_content,
@@ -281,6 +319,9 @@ int policy_main(struct role *role)
     self->domains =
         domains_new(self->loop, self->cache, self->resolver, self->fetcher, &domains_events, self);
     self->askers = askers_new(self->loop, self->domains);
+    self->inquiries = inquiries_new(self->loop, self->domains, self->resolver);
+    inquiries_settings(self->inquiries, role_settings(role));
+    self->socketmap = socketmap_new(self->loop, self->inquiries);
     open_timers(self);
     int exit_status = role_serve(role, &role_events, self);
     export_last(self);

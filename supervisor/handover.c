@@ -347,6 +347,12 @@ bool handover_is_for(enum role_content kind, const struct role_row *row)
     }
 }
 
+static void hand_listener(const struct handover *h, struct process *process, unsigned index)
+{
+    if (h->listeners.fds[index] >= 0)
+        process_hand_listener(process, index, h->listeners.fds[index]);
+}
+
 void handover_give(const struct handover *h, struct process *process)
 {
     const struct role_row *row = process_row(process);
@@ -357,13 +363,14 @@ void handover_give(const struct handover *h, struct process *process)
             process_hand_content(process, watched_kind(file), watched_index(file),
                                  watched_content(file));
     }
+    if (row->has_socketmap)
+        hand_listener(h, process, SETTINGS_LISTENER_SOCKETMAP);
     if (!row->has_listeners)
         return;
     process_hand_content(process, CONTENT_TICKET_KEYS, 0, ticket_keys_span(&h->tickets));
     process_hand_shared(process, h->counters, SMTPD_SHARED_SIZE);
-    for (unsigned i = 0; i < SETTINGS_SOCKETS_MAX; i++)
-        if (h->listeners.fds[i] >= 0)
-            process_hand_listener(process, i, h->listeners.fds[i]);
+    for (unsigned i = 0; i < SETTINGS_LISTENER_SOCKETMAP; i++)
+        hand_listener(h, process, i);
 }
 
 /* --- changes --------------------------------------------------------------------------------- */

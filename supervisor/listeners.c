@@ -135,6 +135,53 @@ static struct error *open_one(struct listeners *listeners, unsigned listener,
     return err;
 }
 
+/* --- for other mail systems ------------------------------------------------------------------ */
+
+/* The one that is open already, where `old` has it under the same setting. */
+static int find_socketmap(const struct listeners *old, const struct settings *settings)
+{
+    bool same = old && strcmp(old->settings->socketmap, settings->socketmap) == 0;
+
+    return same ? old->fds[SETTINGS_LISTENER_SOCKETMAP] : -1;
+}
+
+static bool is_default_socketmap(const struct settings *settings)
+{
+    struct settings *defaults = settings_new();
+    bool same;
+
+    settings_defaults(defaults);
+    same = strcmp(settings->socketmap, defaults->socketmap) == 0;
+    settings_free(&defaults);
+    return same;
+}
+
+static void log_skipped(const char *address, struct error **taken)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_WARNING, "listener-skipped");
+    log_string(&line, "address", address);
+    log_string(&line, "reason", error_text(*taken));
+    log_end(&line);
+    error_free(taken);
+}
+
+static struct error *open_socketmap(struct listeners *listeners, const struct listeners *old)
+{
+    const struct settings *settings = listeners->settings;
+    int *fd = &listeners->fds[SETTINGS_LISTENER_SOCKETMAP];
+    struct endpoint address;
+    struct error *err;
+
+    if (!endpoint_parse(span_of(settings->socketmap), 0, &address))
+        return NULL; /* none, or a Unix socket */
+    err = open_at(&address, find_socketmap(old, settings), fd);
+    if (err && is_default_socketmap(settings))
+        log_skipped(settings->socketmap, &err);
+    return err;
+}
+
 struct error *listeners_open(struct listeners *listeners, const struct listeners *old)
 {
     struct error *err = NULL;
@@ -144,6 +191,8 @@ struct error *listeners_open(struct listeners *listeners, const struct listeners
         err = open_one(listeners, i, old, &open);
     if (!err && open == 0)
         err = error_new(ERROR_LOCAL, "none of the listeners' addresses is on this machine");
+    if (!err)
+        err = open_socketmap(listeners, old);
     return err;
 }
 
@@ -168,6 +217,17 @@ static struct error *open_local(struct listeners *listeners, const struct listen
                              &listeners->fds[SETTINGS_LISTENER_LOCAL]);
 }
 
+static struct error *open_unix_socketmap(struct listeners *listeners, const struct listeners *old)
+{
+    const struct settings *settings = listeners->settings;
+
+    if (!span_starts_with(span_of(settings->socketmap), SPAN(SETTINGS_UNIX_FORM)))
+        return NULL;
+    return local_socket_open(settings->socketmap + sizeof(SETTINGS_UNIX_FORM) - 1,
+                             find_socketmap(old, settings),
+                             &listeners->fds[SETTINGS_LISTENER_SOCKETMAP]);
+}
+
 struct error *listeners_open_unix(struct listeners *listeners, const struct listeners *old)
 {
     struct error *err = open_local(listeners, old);
@@ -178,5 +238,7 @@ struct error *listeners_open_unix(struct listeners *listeners, const struct list
             err = local_socket_open(path, find_path(old, path),
                                     &listeners->fds[SETTINGS_LISTENER_UNIX + i]);
     }
+    if (!err)
+        err = open_unix_socketmap(listeners, old);
     return err;
 }

@@ -1,5 +1,6 @@
 /*
- * listeners - the sockets on which clients connect: bound by the supervisor, served by smtpd.
+ * listeners - the sockets on which clients connect: bound by the supervisor, served by smtpd; and
+ * the one on which other mail systems ask for policies, served by policy.
  * Called by supervisor/handover.
  */
 #ifndef WAXSEAL_SUPERVISOR_LISTENERS_H
@@ -19,7 +20,8 @@ void listeners_close(struct listeners *listeners);
 
 /*
  * Opens those at addresses of the network.  A socket that `old` (or NULL) has already is another
- * descriptor of the same.  IPv6 loopback is passed over where this machine has no IPv6.
+ * descriptor of the same.  IPv6 loopback is passed over where this machine has no IPv6, and so is
+ * the default of `socketmap` where it cannot be had: nobody has asked for it.
  */
 struct error *listeners_open(struct listeners *listeners, const struct listeners *old) MUST_CHECK;
 

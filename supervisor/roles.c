@@ -36,7 +36,7 @@ static unsigned deliver_instances(const struct settings *s)
 static const struct role_row role_rows[] = {
     { .id = ROLE_QUEUE, .title = "waxseal-queue", .entry = queue_main, .folder = "queue" },
     { .id = ROLE_POLICY, .title = "waxseal-policy", .entry = policy_main, .exposure = 3,
-      .folder = "policy", .has_ca_bundle = true, .has_resolv_conf = true },
+      .folder = "policy", .has_socketmap = true, .has_ca_bundle = true, .has_resolv_conf = true },
     { .id = ROLE_TLSRPT, .title = "waxseal-tlsrpt", .entry = tlsrpt_main, .exposure = 2,
       .folder = "tlsrpt", .has_resolv_conf = true },
     { .id = ROLE_DELIVER, .title = "waxseal-deliver", .entry = deliver_main, .exposure = 4,

@@ -19,6 +19,7 @@ struct role_row {
     unsigned exposure; /* to what strangers send, against that of others; see supervisor/quarrels */
     bool has_successors; /* at a reload a new one takes over; else it takes settings in place */
     bool has_listeners;  /* listening sockets, their certificates and keys, the table of counters */
+    bool has_socketmap;  /* the listening socket where other mail systems ask */
     bool has_ca_bundle;
     bool has_resolv_conf;
     bool has_users;

@@ -331,6 +331,14 @@ const struct setting settings_table[] = {
     { NULL, "policy-unknown-wait", &setting_duration, "\"1h\"", "0s to 1d", AT(policy_unknown_wait_s),
       "How long a message waits while its domain's policy cannot be found out." },
 
+    { NULL, "socketmap", &setting_socket, "\"127.0.0.1:8461\"", "", AT(socketmap),
+      "Where other mail systems of this machine or network ask for the policies of domains: an"
+      " address and port, or a Unix socket as unix:/path. Empty: nowhere." },
+    { NULL, "socketmap-dane", &setting_word, "\"dane\"", "dane, dane-only, off",
+      AT(socketmap_dane),
+      "What they are told where all MX of a domain have DANE: to use it, to use nothing less (so it"
+      " is always where the policy of a domain would hold mail, too), or nothing of DANE." },
+
     { NULL, "tlsrpt-organization", &setting_text, "\"\"", "", AT(tlsrpt_organization),
       "The organization named in TLS reports (RFC 8460 section 4.4)." },
     { NULL, "tlsrpt-contact", &setting_mailbox, "\"\"", "", AT(tlsrpt_contact),

@@ -23,6 +23,7 @@ enum listener_tls {
     LISTENER_TLS_IMPLICIT
 };
 enum local_submission { LOCAL_SUBMISSION_ON, LOCAL_SUBMISSION_OFF };
+enum socketmap_dane { SOCKETMAP_DANE, SOCKETMAP_DANE_ONLY, SOCKETMAP_DANE_OFF };
 enum listener_tls_minimum { TLS_MINIMUM_12, TLS_MINIMUM_13 };
 enum listener_client_certificates { CLIENTS_NONE, CLIENTS_REQUEST, CLIENTS_REQUIRE };
 enum listener_verify { VERIFY_NONE, VERIFY_NEXT_HOP };
@@ -69,6 +70,8 @@ enum {
     SETTINGS_TEXT_MAX = 1000 * 1024, /* what any such becomes, with all defaults; fits in a frame */
 };
 
+#define SETTINGS_UNIX_FORM "unix:" /* in front of the path of a Unix socket */
+
 struct network_list {
     struct network items[SETTINGS_NETWORKS_MAX];
     unsigned count;
@@ -77,12 +80,13 @@ struct network_list {
 /*
  * How the sockets of listeners are numbered: the n-th address of the i-th is
  * i * SETTINGS_ADDRESSES_MAX + n; that of local submission comes behind, and then the Unix sockets,
- * one for each listener.
+ * one for each listener.  The last one is the policy role's.
  */
 enum {
     SETTINGS_LISTENER_LOCAL = SETTINGS_LISTENERS_MAX * SETTINGS_ADDRESSES_MAX,
     SETTINGS_LISTENER_UNIX,
-    SETTINGS_SOCKETS_MAX = SETTINGS_LISTENER_UNIX + SETTINGS_LISTENERS_MAX,
+    SETTINGS_LISTENER_SOCKETMAP = SETTINGS_LISTENER_UNIX + SETTINGS_LISTENERS_MAX,
+    SETTINGS_SOCKETS_MAX,
 };
 
 /* One or more paths; empty: none. */
@@ -333,6 +337,10 @@ struct settings {
     unsigned notices_per_sender;   /* in an hour; 0: any number */
     unsigned postmaster_copies;    /* bits, in the order of the words; see queue/notify.h */
     unsigned policy_unknown_wait_s;
+
+    /* other mail systems that ask for policies */
+    char socketmap[SETTINGS_UNIX_SIZE]; /* "127.0.0.1:8461", "unix:/path"; empty: nobody may */
+    enum socketmap_dane socketmap_dane; /* whether they are told of DANE, and how strictly */
 
     /* TLS reports */
     char tlsrpt_organization[SETTINGS_NAME_SIZE];

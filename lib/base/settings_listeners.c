@@ -25,8 +25,6 @@ bool setting_read_items(const struct settings_reading *reading, const struct set
 
 /* --- addresses ------------------------------------------------------------------------------- */
 
-#define UNIX_FORM "unix:"
-
 /* One Unix socket is enough: everybody on this machine can reach it. */
 static bool unix_path_read(struct span path, struct listener_settings *l)
 {
@@ -39,8 +37,8 @@ static bool listen_address_read(struct span text, const struct setting *setting,
     struct listener_settings *l = group;
 
     (void)setting;
-    if (span_starts_with(text, SPAN(UNIX_FORM)))
-        return unix_path_read(span_from(text, sizeof(UNIX_FORM) - 1), l);
+    if (span_starts_with(text, SPAN(SETTINGS_UNIX_FORM)))
+        return unix_path_read(span_from(text, sizeof(SETTINGS_UNIX_FORM) - 1), l);
     if (!endpoint_parse(text, 0, &l->addresses[l->address_count]))
         return false;
     l->address_count++;
@@ -73,8 +71,8 @@ static void listen_addresses_write(const struct setting *setting, const void *gr
         ensure(buf_printf(out, "%s\"%s\"", i > 0 ? ", " : "", text));
     }
     if (l->unix_path[0] != '\0') {
-        char path[sizeof(UNIX_FORM) + SETTINGS_UNIX_SIZE];
-        snprintf(path, sizeof(path), UNIX_FORM "%s", l->unix_path);
+        char path[sizeof(SETTINGS_UNIX_FORM) + SETTINGS_UNIX_SIZE];
+        snprintf(path, sizeof(path), SETTINGS_UNIX_FORM "%s", l->unix_path);
         ensure(buf_append(out, l->address_count > 0 ? SPAN(", ") : SPAN("")));
         setting_write_text(path, out);
     }

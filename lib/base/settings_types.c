@@ -78,6 +78,28 @@ static bool optional_path_is_valid(struct span text)
     return text.len == 0 || path_is_valid(text);
 }
 
+/*
+ * A socket for programs, without passwords: of this machine, or of a network that the internet does
+ * not reach.
+ */
+static bool socket_is_valid(struct span text)
+{
+    static const struct network unspecified[] = {
+        { .address.family = ADDRESS_V4, .bits = 32 },
+        { .address.family = ADDRESS_V6, .bits = 128 },
+    };
+    struct endpoint endpoint;
+    struct span path = span_from(text, sizeof(SETTINGS_UNIX_FORM) - 1);
+
+    if (text.len == 0)
+        return true;
+    if (span_starts_with(text, SPAN(SETTINGS_UNIX_FORM)))
+        return path_is_valid(path) && path.data[path.len - 1] != '/';
+    return endpoint_parse(text, 0, &endpoint) && ip_address_is_internal(&endpoint.address) &&
+           !network_contains(&unspecified[0], &endpoint.address) &&
+           !network_contains(&unspecified[1], &endpoint.address);
+}
+
 static bool mailbox_is_valid(struct span text)
 {
     size_t at = span_find(text, '@');
@@ -372,6 +394,14 @@ const struct setting_type setting_relayhost = {
     text_read,
     text_write,
     settings_relayhost_is_valid,
+    NULL,
+};
+const struct setting_type setting_socket = {
+    "socket",
+    "\"127.0.0.1:8461\" or another internal address and port, \"unix:/path\", or \"\"",
+    text_read,
+    text_write,
+    socket_is_valid,
     NULL,
 };
 const struct setting_type setting_text = {
