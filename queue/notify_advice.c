@@ -1,6 +1,9 @@
 #include "queue/notify_advice.h"
 
 #include "lib/ipc/channel.h"
+#include "lib/mail/next_hop.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 #define ADDRESS "It is the address, not a mail system, that has to be put right."
 #define SENDER "This can be put right on your side."
@@ -116,6 +119,15 @@ static const struct row rows[] = {
                       " often because it takes it for spam, or you for somebody who may not send"
                       " there.", EITHER, READ, CLASS_POLICY } },
 };
+
+/* Of a host that a setting of ours names. */
+static const struct row of_named_hosts[] = {
+    { "4.", LOCAL, { "This mail system could not reach the mail server that it is set up to hand"
+                     " such mail to.", OURS, ASK_OURS, CLASS_RESOURCE } },
+    { "7.5", LOCAL, { "The connection to the mail server that this mail system is set up to hand"
+                      " such mail to was not as secure as it has to be.", OURS, ASK_OURS,
+                      CLASS_POLICY } },
+};
 /* clang-format on */
 
 static const struct advice refused = {
@@ -132,9 +144,29 @@ static bool row_fits(const struct row *row, struct span status, const Ipc__Resul
     return key.data[key.len - 1] == '.' ? span_starts_with(status, key) : span_equal(status, key);
 }
 
+static const struct advice *find_row(const struct row *list, size_t count, struct span status,
+                                     const Ipc__Result *result)
+{
+    for (size_t i = 0; i < count; i++)
+        if (row_fits(&list[i], status, result))
+            return &list[i].advice;
+    return NULL;
+}
+
+/* Does its mail go to a host that the administrator chose, and not to its domain's MX? */
+static bool goes_to_named_host(const Queue__RecipientRecord *record)
+{
+    struct next_hop hop;
+
+    return next_hop_parse(span_of_bytes(record->next_hop), &hop) &&
+           (hop.kind == NEXT_HOP_RELAYHOST || hop.kind == NEXT_HOP_ROUTE ||
+            hop.kind == NEXT_HOP_SPEC);
+}
+
 const struct advice *advice_of(const struct notify_recipient *recipient)
 {
     const Ipc__Result *result = recipient->result;
+    const struct advice *advice = NULL;
     struct span status = span_of_bytes(result->status);
 
     if (result->cause == IPC__CAUSE__OPERATOR || result->cause == IPC__CAUSE__ROUTE)
@@ -142,10 +174,11 @@ const struct advice *advice_of(const struct notify_recipient *recipient)
     if (status.len < 3 || status.data[1] != '.')
         return &refused;
     status = span_from(status, 2);
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (row_fits(&rows[i], status, result))
-            return &rows[i].advice;
-    return &refused;
+    if (goes_to_named_host(recipient->record))
+        advice = find_row(of_named_hosts, COUNT(of_named_hosts), status, result);
+    if (!advice)
+        advice = find_row(rows, COUNT(rows), status, result);
+    return advice ? advice : &refused;
 }
 
 unsigned advice_classes(const struct notify_recipient *recipient)

@@ -69,7 +69,7 @@ static void no_address(struct attempt *a, enum address_verdict verdict, const ch
     a->blames_hop = true;
     if (verdict == ADDRESSES_OWN) /* worse ones would send it back to us (RFC 5321 s.5.1) */
         a->next = is_first_round(a) ? a->plan->route.count : a->order_count;
-    verdict_of_addresses(verdict, attempt_mx(a), reason, words);
+    verdict_of_addresses(verdict, &a->plan->target, attempt_mx(a), reason, words);
     attempt_add_line(a, verdict_of_no_address(verdict));
     attempt_settle(a, &o, span_of(words), false);
 }

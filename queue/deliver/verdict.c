@@ -1,6 +1,7 @@
 #include "queue/deliver/verdict.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* " (detail)" or nothing. */
 struct brackets {
@@ -100,8 +101,16 @@ void verdict_of_unprotected(const char *mx, const char *reason, const char *deta
              mx, reason, detail[0] ? " (" : "", detail, detail[0] ? ")" : "");
 }
 
-void verdict_of_addresses(enum address_verdict verdict, const char *mx, const char *reason,
-                          char words[VERDICT_WORDS_SIZE])
+/* "IPv6 " where the route leaves the other family out. */
+static const char *family_words(const struct route_settings *route)
+{
+    if (!route || route->families == FAMILIES_BOTH)
+        return "";
+    return route->families == FAMILIES_IPV4 ? "IPv4 " : "IPv6 ";
+}
+
+static void describe_addresses(enum address_verdict verdict, const struct target *target,
+                               const char *mx, const char *reason, char words[VERDICT_WORDS_SIZE])
 {
     if (verdict == ADDRESSES_REFUSED)
         snprintf(words, VERDICT_WORDS_SIZE,
@@ -112,10 +121,26 @@ void verdict_of_addresses(enum address_verdict verdict, const char *mx, const ch
                  "an address of MX host %s is this relay's own: mail for the domain loops back",
                  mx);
     else if (verdict == ADDRESSES_NONE)
-        snprintf(words, VERDICT_WORDS_SIZE, "MX host %s has no address", mx);
+        snprintf(words, VERDICT_WORDS_SIZE, "MX host %s has no %saddress", mx,
+                 family_words(target->route));
     else
         snprintf(words, VERDICT_WORDS_SIZE, "the addresses of MX host %s are not known: %s", mx,
                  reason);
+}
+
+void verdict_of_addresses(enum address_verdict verdict, const struct target *target, const char *mx,
+                          const char *reason, char words[VERDICT_WORDS_SIZE])
+{
+    const struct route_settings *route = target->route;
+    bool is_ours =
+        target->is_chosen || (verdict == ADDRESSES_NONE && family_words(route)[0] != '\0');
+
+    describe_addresses(verdict, target, mx, reason, words);
+    if (!route || !is_ours)
+        return;
+    size_t len = strlen(words);
+    snprintf(words + len, VERDICT_WORDS_SIZE - len,
+             "; the administrator of this relay must mend route %s", route->name);
 }
 
 const char *verdict_of_no_address(enum address_verdict verdict)

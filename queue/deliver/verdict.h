@@ -32,9 +32,9 @@ void verdict_of_login(const struct target *target, const char *mx, struct span s
 void verdict_of_unprotected(const char *mx, const char *reason, const char *detail,
                             char words[VERDICT_WORDS_SIZE]);
 
-/* Why a host has no address that can be used. */
-void verdict_of_addresses(enum address_verdict verdict, const char *mx, const char *reason,
-                          char words[VERDICT_WORDS_SIZE]);
+/* Why a host has no address that can be used, and who mends it where that is a route's doing. */
+void verdict_of_addresses(enum address_verdict verdict, const struct target *target, const char *mx,
+                          const char *reason, char words[VERDICT_WORDS_SIZE]);
 /* The same in two or three words. */
 const char *verdict_of_no_address(enum address_verdict verdict);
 

@@ -282,6 +282,7 @@ def test_a_next_hop_that_does_not_resolve_lets_mail_wait(lab, hops):
         mail(name)
         event = relay.wait_delivery(f"you@{name}.hops.test")
         assert event["outcome"] == "deferred" and event["status"] in ("4.3.5", "4.4.4"), event.text
+        assert f"the administrator of this relay must mend route {name}" in event["reply"]
     assert not relay.events("delivery", outcome="failed")
 
 

@@ -90,6 +90,31 @@ static void each_class_of_cause_has_its_words(void **state)
     }
 }
 
+static void of_a_host_that_a_setting_names_it_is_our_side(void **state)
+{
+    static const char *const hops[] = { "relayhost", "route:inside", "to:[mx.example]:26" };
+    static const char *const domains[] = { "example.net", "route:mx/example.net" };
+    struct notify_rig *f = *state;
+    f->result.status = text_bytes("4.4.1");
+    f->result.remote = false;
+    for (size_t i = 0; i < 3; i++) {
+        f->record.next_hop = text_bytes(hops[i]);
+        tells(f, "could not reach the mail server that it is set up to hand such mail to");
+        tells(f, OURS);
+    }
+    f->result.status = text_bytes("5.7.5");
+    tells(f, "was not as secure as it has to be.");
+    tells(f, OURS);
+    f->result.remote = true; /* in its own words */
+    f->result.status = text_bytes("4.4.1");
+    tells(f, THEIRS);
+    f->result.remote = false;
+    for (size_t i = 0; i < 2; i++) {
+        f->record.next_hop = text_bytes(domains[i]);
+        tells(f, THEIRS);
+    }
+}
+
 static void a_route_or_an_operator_counts_before_the_status(void **state)
 {
     struct notify_rig *f = *state;
@@ -434,6 +459,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST("each class of cause has its words: what, whose side, what to do",
              each_class_of_cause_has_its_words),
+        TEST("of a host that a setting names it is our side",
+             of_a_host_that_a_setting_names_it_is_our_side),
         TEST("a route's or an operator's doing counts before the status",
              a_route_or_an_operator_counts_before_the_status),
         TEST("successes are of no class for the postmaster", successes_are_of_no_class),
