@@ -10,6 +10,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "lib/io/resolver_proof.h"
 #include "lib/ipc/channel.h"
 #include "lib/ipc/role.h"
 #include "lib/ipc/tlsrpt_client.h"
@@ -32,6 +33,7 @@ struct policy_role {
     struct loop *loop;
     struct sts_cache *cache;
     struct resolver *resolver;
+    struct resolver_proof *proof; /* that it validates */
     struct http *http;
     struct sts_fetcher *fetcher;
     struct domains *domains;
@@ -68,9 +70,15 @@ static struct error *load_resolver(struct policy_role *self)
     bool trusted = false;
     unsigned count =
         resolver_servers_for(role_settings(self->role), resolv_conf, servers, &trusted);
-    if (self->resolver)
-        return resolver_servers(self->resolver, servers, count, trusted);
-    return resolver_new(self->loop, servers, count, trusted, &self->resolver);
+    struct error *err = self->resolver
+                            ? resolver_servers(self->resolver, servers, count, trusted)
+                            : resolver_new(self->loop, servers, count, trusted, &self->resolver);
+    if (err)
+        return err;
+    if (!self->proof)
+        self->proof = resolver_proof_new(self->loop, self->resolver);
+    resolver_proof_start(self->proof, role_settings(self->role)->dnssec_bogus_name);
+    return NULL;
 }
 
 /* What does not load leaves the old in force. */
@@ -149,6 +157,11 @@ static void on_drain(void *ctx, int64_t wait_ms)
 static void on_control(void *ctx, struct role_request *request)
 {
     struct policy_role *self = ctx;
+    if (span_equal(role_request_verb(request), SPAN("policy dnssec"))) {
+        struct json *answer = resolver_proof_json(self->proof);
+        role_reply_json(&request, &answer);
+        return;
+    }
     operator_control(self->cache, self->domains, &request);
 }
 
@@ -293,6 +306,7 @@ static void close_all(struct policy_role *self)
     domains_free(&self->domains);
     sts_fetcher_free(&self->fetcher);
     http_free(&self->http);
+    resolver_proof_free(&self->proof);
     resolver_free(&self->resolver);
     tlsrpt_client_free(&self->reports);
     sts_cache_close(&self->cache);

@@ -3,6 +3,7 @@
 #include "lib/base/json.h"
 #include "lib/base/memory.h"
 #include "lib/base/settings.h"
+#include "lib/io/resolver.h"
 #include "supervisor/bridges.h"
 #include "supervisor/handover.h"
 #include "supervisor/route_check.h"
@@ -172,12 +173,28 @@ static struct users *users_of(const struct settings *s)
     return users;
 }
 
+/* Whether they validate shows when the relay runs (lib/io/resolver_proof). */
+static void check_resolvers(const struct settings *s, struct span resolv_conf,
+                            struct file_check *check)
+{
+    struct endpoint servers[SETTINGS_RESOLVERS_MAX];
+    bool trusted;
+
+    resolver_servers_for(s, resolv_conf, servers, &trusted);
+    if (!trusted)
+        settings_errors_add(check->warnings, check->config,
+                            settings_find_line(check->config, NULL, 0, "resolvers"),
+                            "note: a resolver is not on this machine: what they say of DNSSEC does "
+                            "not count, and DANE is off");
+}
+
 static void check_routes(const struct settings *s, struct file_check *check)
 {
     struct users *users = users_of(s);
     struct watched *resolv_conf = open_quietly(CONTENT_RESOLV_CONF, "/etc/resolv.conf");
     struct span servers = resolv_conf ? watched_content(resolv_conf) : SPAN("");
 
+    check_resolvers(s, servers, check);
     route_check_names(s, users, on_route, check);
     route_check_lookups(s, servers, on_route, check);
     route_check_families(s, on_route, check);

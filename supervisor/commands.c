@@ -40,19 +40,21 @@ static void print_for_people(const struct json *status)
     print_word(" since ", json_get(status, "since"));
     printf(", settings of generation %" PRId64 "\n\n", json_number(json_get(status, "generation")));
     print_rows(json_get(status, "roles"), true, stdout);
+    fputs("\nDNSSEC\n", stdout);
+    print_rows(json_get(status, "dnssec"), true, stdout);
     if (json_kind_of(json_get(status, "queue")) != JSON_KIND_OBJECT)
         return;
     fputs("\nqueue\n", stdout);
     print_one(json_get(status, "queue"), stdout);
 }
 
-static bool queue_serves(const struct json *status)
+static bool role_serves(const struct json *status, const char *role)
 {
     const struct json *roles = json_get(status, "roles");
 
     for (size_t at = 0; at < json_count(roles); at++) {
         const struct json *row = json_item(roles, at);
-        if (span_equal(json_text(json_get(row, "role")), SPAN("queue")))
+        if (span_equal(json_text(json_get(row, "role")), span_of(role)))
             return span_equal(json_text(json_get(row, "state")), SPAN("serving"));
     }
     return false;
@@ -69,12 +71,36 @@ static void add_queue(const struct invocation *i, const char *run_dir, struct js
     struct error *err = NULL;
 
     json_add_null(status, "queue");
-    if (!queue_serves(status))
+    if (!role_serves(status, "queue"))
         return;
     err = asking_json(&asking, &counts);
     if (!err)
         json_add(status, "queue", &counts);
     error_free(&err);
+}
+
+/* Whether the resolver validates, as the roles found that depend on it. */
+static void add_dnssec(const struct invocation *i, const char *run_dir, struct json *status)
+{
+    static const struct {
+        const char *role, *verb;
+    } askers[] = { { "deliver", "deliver dnssec" }, { "policy", "policy dnssec" } };
+    const struct invocation nothing_more = { .command = i->command };
+    struct json *rows = json_add_array(status, "dnssec");
+
+    for (size_t n = 0; n < sizeof(askers) / sizeof(askers[0]); n++) {
+        const struct asking asking = { .invocation = &nothing_more,
+                                       .run_dir = run_dir,
+                                       .verb = askers[n].verb };
+        struct json *answer = NULL;
+        struct error *err =
+            role_serves(status, askers[n].role) ? asking_json(&asking, &answer) : NULL;
+        if (answer) {
+            json_add_string(answer, "role", askers[n].role);
+            json_append(rows, &answer);
+        }
+        error_free(&err);
+    }
 }
 
 /* The exit status tells whether all is well, so that a watchdog need not read the text. */
@@ -92,6 +118,7 @@ static int run_status(const struct invocation *i)
     if (err)
         return asking_tell(err);
     add_queue(i, run_dir, status);
+    add_dnssec(i, run_dir, status);
     if (i->json)
         print_json(status, stdout);
     else

@@ -215,6 +215,9 @@ const struct setting settings_table[] = {
       "Internal networks in which an MX or a policy host may be; all others are refused." },
     { NULL, "resolvers", &setting_resolvers, "[ ]", "", AT(resolvers),
       "The DNS servers to ask. Empty: those of /etc/resolv.conf." },
+    { NULL, "dnssec-bogus-name", &setting_host, "\"\"", "", AT(dnssec_bogus_name),
+      "A name whose DNSSEC is broken on purpose: where it resolves, DNSSEC does not count and DANE is"
+      " off. Empty: none." },
 
     { NULL, "smtpd-processes", &setting_number, "0", "0 to 64", AT(smtpd_processes),
       "Processes that serve clients. 0: half the cores, at least one." },

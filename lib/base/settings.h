@@ -284,6 +284,7 @@ struct settings {
     struct network_list mx_allow; /* networks that the address filter lets through */
     struct endpoint resolvers[SETTINGS_RESOLVERS_MAX];
     unsigned resolver_count; /* 0: those of /etc/resolv.conf */
+    char dnssec_bogus_name[SETTINGS_NAME_SIZE]; /* must not resolve; empty: none */
 
     /* processes; 0: half the cores, at least one */
     unsigned smtpd_processes;

@@ -34,6 +34,7 @@ struct resolver {
     unsigned server_count;
     unsigned generation; /* of the servers */
     bool trusted;
+    enum resolver_standing standing;
     struct list queries;
 };
 
@@ -47,6 +48,7 @@ struct resolver_query {
     void *ctx;
     char name[DOMAIN_MAX + 2];
     enum dns_type type;
+    bool is_proof; /* of the servers' validation */
     bool answered;
     struct dns_answer answer;
     /* whom to ask */
@@ -54,6 +56,7 @@ struct resolver_query {
     unsigned asked; /* servers of this round, as bits */
     unsigned rounds;
     unsigned server; /* being asked */
+    bool ad_counts;  /* in its answer */
     bool by_tcp;
     char reason[80]; /* of the last failure */
 };
@@ -78,6 +81,7 @@ static void servers_set(struct resolver *resolver, const struct endpoint *server
         resolver->servers[i].endpoint = servers[i];
     resolver->server_count = count;
     resolver->trusted = trusted;
+    resolver->standing = RESOLVER_UNPROVEN;
     resolver->generation++;
 }
 
@@ -113,6 +117,7 @@ struct error *resolver_servers(struct resolver *resolver, const struct endpoint 
         return err;
     servers_retire(resolver);
     servers_set(resolver, servers, server_count, trusted);
+    resolver_set_standing(resolver, RESOLVER_UNPROVEN);
     return NULL;
 }
 
@@ -194,8 +199,8 @@ static void on_deadline(void *ctx)
         query_end(query, DNS_TEMPFAIL, query->reason[0] ? query->reason : "timed out");
 }
 
-struct resolver_query *resolver_ask(struct resolver *resolver, struct span name, enum dns_type type,
-                                    resolver_done_fn *done, void *ctx)
+static struct resolver_query *query_new(struct resolver *resolver, enum dns_type type,
+                                        resolver_done_fn *done, void *ctx)
 {
     struct resolver_query *query = memory_new(sizeof(*query));
     query->resolver = resolver;
@@ -206,13 +211,53 @@ struct resolver_query *resolver_ask(struct resolver *resolver, struct span name,
     query->deadline = loop_timer_new(resolver->loop, on_deadline, query);
     loop_task_init(&query->step, query_step, query);
     list_append(&resolver->queries, &query->in_resolver);
-    if (dns_name_is_valid(name) && span_to_string(name, query->name, sizeof(query->name))) {
+    return query;
+}
+
+static void query_start(struct resolver_query *query, struct span name, bool is_valid)
+{
+    if (is_valid && span_to_string(name, query->name, sizeof(query->name))) {
         loop_timer_start(query->deadline, RESOLVER_DEADLINE_MS);
         query_step_soon(query);
     } else { /* what cannot be asked for is not published (rfc/dns.md DNS-11) */
         query_end(query, DNS_NXDOMAIN, "not a name that DNS can hold");
     }
+}
+
+struct resolver_query *resolver_ask(struct resolver *resolver, struct span name, enum dns_type type,
+                                    resolver_done_fn *done, void *ctx)
+{
+    struct resolver_query *query = query_new(resolver, type, done, ctx);
+    query_start(query, name, dns_name_is_valid(name));
     return query;
+}
+
+struct resolver_query *resolver_ask_for_proof(struct resolver *resolver, struct span name,
+                                              enum dns_type type, resolver_done_fn *done, void *ctx)
+{
+    struct resolver_query *query = query_new(resolver, type, done, ctx);
+    query->is_proof = true;
+    query_start(query, name, dns_name_is_valid(name) || span_equal(name, SPAN(".")));
+    return query;
+}
+
+/* Those that waited for the proof are asked now. */
+void resolver_set_standing(struct resolver *resolver, enum resolver_standing standing)
+{
+    struct resolver_query *query;
+    resolver->standing = standing;
+    if (standing == RESOLVER_ON_PROOF)
+        return;
+    LIST_EACH(query, &resolver->queries, struct resolver_query, in_resolver)
+    {
+        if (!query->request && !query->answered)
+            query_step_soon(query);
+    }
+}
+
+bool resolver_is_trusted(const struct resolver *resolver)
+{
+    return resolver->trusted;
 }
 
 void resolver_cancel(struct resolver_query **query)
@@ -270,11 +315,10 @@ static bool others_remain(const struct resolver_query *query)
 
 /*
  * SERVFAIL is a validating resolver's word for "forged": no other server is asked in its place when
- * ours are trusted.  Refusals and nonsense are the server's own fault.
+ * ours validate.  Refusals and nonsense are the server's own fault.
  */
 static void query_replied(struct resolver_query *query, struct span reply)
 {
-    struct resolver *resolver = query->resolver;
     unsigned rcode = (unsigned char)reply.data[3] & 0x0fU;
     if (rcode != 0 && rcode != RCODE_NXDOMAIN && rcode != RCODE_SERVFAIL) {
         char reason[40];
@@ -285,11 +329,11 @@ static void query_replied(struct resolver_query *query, struct span reply)
     struct server *server = server_of(query);
     if (server)
         server_answered(server);
-    if (rcode == RCODE_SERVFAIL && !resolver->trusted && others_remain(query)) {
+    if (rcode == RCODE_SERVFAIL && !query->ad_counts && others_remain(query)) {
         query_failed(query, "SERVFAIL");
         return;
     }
-    dns_message_parse(reply, span_of(query->name), query->type, resolver->trusted, &query->answer);
+    dns_message_parse(reply, span_of(query->name), query->type, query->ad_counts, &query->answer);
     query->answered = true;
     query_step_soon(query);
 }
@@ -343,12 +387,17 @@ static bool query_next_server(struct resolver_query *query)
 
 static void query_ask(struct resolver_query *query)
 {
+    struct resolver *resolver = query->resolver;
     struct resolver_channel *channel = NULL;
+    if (resolver->standing == RESOLVER_ON_PROOF && !query->is_proof)
+        return; /* resolver_set_standing goes on with it */
     if (!query_next_server(query)) {
         query_end(query, DNS_TEMPFAIL, query->reason);
         return;
     }
-    struct error *err = channel_of(query->resolver, server_of(query), query->by_tcp, &channel);
+    query->ad_counts =
+        resolver->trusted && (query->is_proof || resolver->standing == RESOLVER_PROVEN);
+    struct error *err = channel_of(resolver, server_of(query), query->by_tcp, &channel);
     if (err) {
         query_blames_server(query, error_text(err));
         error_free(&err);

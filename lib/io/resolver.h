@@ -15,7 +15,7 @@ struct resolver_query;
 
 /*
  * A resolver for these servers, asked in the order of their health.  `trusted` says whether their
- * AD bit counts (design.md section 5); without it every answer is insecure.
+ * AD bit may count (design.md section 5); it does when they have shown that they validate, too.
  */
 struct error *resolver_new(struct loop *loop, const struct endpoint *servers, unsigned server_count,
                            bool trusted, struct resolver **out_resolver) MUST_CHECK;
@@ -24,6 +24,18 @@ void resolver_free(struct resolver **resolver);
 /* Other servers from now on; questions under way end with the old ones. */
 struct error *resolver_servers(struct resolver *resolver, const struct endpoint *servers,
                                unsigned server_count, bool trusted) MUST_CHECK;
+
+/*
+ * What is known of the servers' validation; lib/io/resolver_proof finds it out and says it here.
+ * Answers are secure from PROVEN and trusted ones alone.
+ */
+enum resolver_standing {
+    RESOLVER_UNPROVEN, /* at the beginning, and again with other servers */
+    RESOLVER_ON_PROOF, /* questions wait, each until its deadline at most */
+    RESOLVER_PROVEN,
+};
+void resolver_set_standing(struct resolver *resolver, enum resolver_standing standing);
+bool resolver_is_trusted(const struct resolver *resolver);
 
 /* `answer` is lent.  An outcome always comes: TEMPFAIL at the latest after RESOLVER_DEADLINE_MS. */
 typedef void resolver_done_fn(void *ctx, const struct dns_answer *answer);
@@ -37,6 +49,13 @@ enum { RESOLVER_DEADLINE_MS = 20 * 1000 };
 struct resolver_query *resolver_ask(struct resolver *resolver, struct span name, enum dns_type type,
                                     resolver_done_fn *done, void *ctx);
 void resolver_cancel(struct resolver_query **query);
+/*
+ * The same for a proof: asked whatever the standing, secure by the AD of trusted servers alone.
+ * The root may be asked for, too (".").
+ */
+struct resolver_query *resolver_ask_for_proof(struct resolver *resolver, struct span name,
+                                              enum dns_type type, resolver_done_fn *done,
+                                              void *ctx);
 
 /* The servers named by a resolv.conf text; the first SETTINGS_RESOLVERS_MAX; pure. */
 unsigned resolver_servers_of(struct span resolv_conf, struct endpoint *out, unsigned max);

@@ -115,6 +115,7 @@ static bool take_data(const struct parse *p, const struct dns_raw_record *raw,
     case DNS_TXT:
         taken = take_text(&data, out);
         break;
+    case DNS_DNSKEY:
     case DNS_TLSA:
     case DNS_SOA:
         out->data = copy_bytes(p, raw);

@@ -16,6 +16,7 @@ enum dns_type {
     DNS_MX = 15,
     DNS_TXT = 16,
     DNS_AAAA = 28,
+    DNS_DNSKEY = 48,
     DNS_TLSA = 52
 };
 
@@ -33,7 +34,7 @@ struct dns_record {
     struct ip_address address; /* A, AAAA */
     char *name;                /* MX exchange, CNAME: lower case, no final dot; "." for the root */
     bool name_is_host;         /* letters, digits, '-', '_', '.' only; else never use it */
-    char *data;                /* TXT: the strings joined; TLSA: rdata */
+    char *data;                /* TXT: the strings joined; DNSKEY, TLSA: rdata */
     size_t data_len;
 };
 

@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "lib/io/resolver_proof.h"
 #include "lib/ipc/channel.h"
 #include "lib/ipc/role.h"
 #include "lib/mail/credentials.h"
@@ -378,14 +379,23 @@ static struct error *load_trust(struct deliver *self)
 
 static struct error *load_resolver(struct deliver *self)
 {
+    struct worker *worker = &self->worker;
     struct endpoint servers[SETTINGS_RESOLVERS_MAX];
+    struct error *err;
     bool trusted;
     unsigned count = resolver_servers_for(
-        self->worker.settings, role_content(self->role, CONTENT_RESOLV_CONF, 0), servers, &trusted);
+        worker->settings, role_content(self->role, CONTENT_RESOLV_CONF, 0), servers, &trusted);
 
-    if (self->worker.resolver)
-        return resolver_servers(self->worker.resolver, servers, count, trusted);
-    return resolver_new(self->worker.loop, servers, count, trusted, &self->worker.resolver);
+    if (worker->resolver)
+        err = resolver_servers(worker->resolver, servers, count, trusted);
+    else
+        err = resolver_new(worker->loop, servers, count, trusted, &worker->resolver);
+    if (err)
+        return err;
+    if (!worker->proof)
+        worker->proof = resolver_proof_new(worker->loop, worker->resolver);
+    resolver_proof_start(worker->proof, worker->settings->dnssec_bogus_name);
+    return NULL;
 }
 
 /* Those of all routes; what cannot be used was refused or complained of by the supervisor. */
@@ -419,6 +429,21 @@ static void on_content(void *ctx, enum role_content kind, unsigned index)
     if (err)
         log_failure(LOG_ERROR, "reload-failed", err); /* the old ones stay in force */
     error_free(&err);
+}
+
+/* --- what an operator asks */
+
+static void on_control(void *ctx, struct role_request *request)
+{
+    struct deliver *self = ctx;
+    struct json *answer;
+
+    if (!span_equal(role_request_verb(request), SPAN("deliver dnssec"))) {
+        role_reply_failed(&request, "a delivery worker knows no such request");
+        return;
+    }
+    answer = resolver_proof_json(self->worker.proof);
+    role_reply_json(&request, &answer);
 }
 
 /* --- the beginning */
@@ -480,6 +505,7 @@ static const struct role_events role_events = {
     .peer = on_peer,
     .content = on_content,
     .drain = on_drain,
+    .control = on_control,
 };
 
 int deliver_main(struct role *role)

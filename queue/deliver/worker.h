@@ -27,6 +27,7 @@ struct worker {
     const struct settings *settings;
     struct dialogue_waits waits;
     struct resolver *resolver;
+    struct resolver_proof *proof; /* that it validates */
     struct policy_client *policies;
     struct tlsrpt_client *reports;
     struct tls_context *contexts[TLS_FLOORS];

@@ -134,7 +134,8 @@ template:
 zone:{zone_rows}"""
 
 
-def _unbound_configuration(folder, anchor):
+def _unbound_configuration(folder, anchor, address="127.0.0.1", port=53, name="unbound"):
+    """Without an anchor it does not validate."""
     open_zones = ("test.", "100.51.198.in-addr.arpa.", "113.0.203.in-addr.arpa.",
                   "8.b.d.0.1.0.0.2.ip6.arpa.")
     nodefault = "".join(f'    local-zone: "{z}" nodefault\n' for z in open_zones)
@@ -146,19 +147,19 @@ server:
     pidfile: ""
     use-syslog: no
     logfile: ""
-    interface: 127.0.0.1
-    port: 53
+    interface: {address}
+    port: {port}
     do-ip6: no
     num-threads: 1
-    module-config: "validator iterator"
+    module-config: "{"validator " if anchor else ""}iterator"
     root-hints: "{folder}/root.hints"
-    trust-anchor: ". DS {anchor}"
+    {f'trust-anchor: ". DS {anchor}"' if anchor else ""}
     infra-host-ttl: 2
     edns-buffer-size: 1232
 {nodefault}
 remote-control:
     control-enable: yes
-    control-interface: "{folder}/unbound.sock"
+    control-interface: "{folder}/{name}.sock"
     control-use-cert: no
 """
 
@@ -170,7 +171,7 @@ def _run(*argv):
     return done.stdout
 
 
-def _is_answered(server, name):
+def _is_answered(server, name, port=53):
     """Whether the server gives an answer to an A question (a hand-made query)."""
     query = struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0)
     for label in name.split("."):
@@ -179,7 +180,7 @@ def _is_answered(server, name):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.settimeout(0.1)
         try:
-            s.connect((server, 53))
+            s.connect((server, port))
             s.send(query)
             reply = s.recv(512)
         except OSError:
@@ -211,6 +212,14 @@ class Dns:
             self._put(f"{zone}zone", text)
         self._put("root.hints", f". 3600 NS ns.lab-root.\nns.lab-root. 3600 A {SERVER}\n")
         self._put("unbound.conf", _unbound_configuration(self.folder, anchors["."]))
+
+    def start_blind(self, address, port):
+        """One more resolver, which does not validate; the caller stops it."""
+        self._put("blind.conf", _unbound_configuration(self.folder, "", address, port, "blind"))
+        blind = Service(os.path.dirname(self.folder), "blind",
+                        ["unbound", "-d", "-p", "-c", f"{self.folder}/blind.conf"],
+                        lambda: _is_answered(address, "relay.test", port))
+        return blind.start()
 
     def _put(self, name, text):
         with open(f"{self.folder}/{name}", "w", encoding="utf-8") as f:

@@ -1,173 +1,49 @@
 #include "lib/io/resolver.h"
 
-#include <arpa/inet.h>
-#include <poll.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "lib/base/clock.h"
+#include "tests/support/fake_dns.h"
 
-/* ---- a small DNS server in a process of its own: the first label says what it does ---------- */
+/* ---- what the server says: the first label tells it ---------------------------------------- */
 
-enum { HEADER = 12 };
-
-struct fake {
-    int udp;
-    int tcp;
-    pid_t pid;
-    struct endpoint endpoint;
-};
-
-static bool starts(const unsigned char *query, const char *label)
-{
-    size_t len = strlen(label);
-    return query[HEADER] == len && strncasecmp((const char *)query + HEADER + 1, label, len) == 0;
-}
-
-static size_t question_end(const unsigned char *query)
-{
-    size_t at = HEADER;
-    while (query[at] != 0)
-        at += query[at] + 1U;
-    return at + 5;
-}
-
-/* An A record with 30 seconds to live. */
-static size_t add_answer(unsigned char *reply, size_t at)
-{
-    static const unsigned char a_record[] = {
-        0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 30, 0, 4, 192, 0, 2, 7
-    };
-    memcpy(reply + at, a_record, sizeof(a_record));
-    reply[7] = 1;
-    return at + sizeof(a_record);
-}
-
-static size_t add_opt(unsigned char *reply, size_t at)
-{
-    static const unsigned char opt[] = { 0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0 };
-    memcpy(reply + at, opt, sizeof(opt));
-    reply[11] = 1;
-    return at + sizeof(opt);
-}
-
-/* 0: no reply. */
 static size_t fake_reply(const unsigned char *query, bool tcp, unsigned char *reply)
 {
-    size_t at = question_end(query);
-    memcpy(reply, query, at);
-    memset(reply + 6, 0, 6);
-    reply[2] = 0x81;
-    reply[3] = 0xa0 & (query[3] | 0x80); /* AD only if it was wanted */
-    if (starts(query, "silent"))
+    static const unsigned char address[] = { 192, 0, 2, 7 };
+    size_t at = fake_dns_begin(query, reply);
+    if (fake_dns_starts(query, "silent"))
         return 0;
-    if (starts(query, "old") && query[11] == 1) { /* knows no EDNS: FORMERR, without OPT */
+    if (fake_dns_starts(query, "old") && query[11] == 1) { /* knows no EDNS: FORMERR, without OPT */
         reply[3] |= 1;
         return at;
     }
-    if (starts(query, "servfail"))
+    if (fake_dns_starts(query, "servfail"))
         reply[3] |= 2;
-    else if (starts(query, "refused"))
+    else if (fake_dns_starts(query, "refused"))
         reply[3] |= 5;
-    else if (starts(query, "nxdomain"))
+    else if (fake_dns_starts(query, "nxdomain"))
         reply[3] |= 3;
-    else if (starts(query, "long") && !tcp)
+    else if (fake_dns_starts(query, "long") && !tcp)
         reply[2] |= 2;
     else
-        at = add_answer(reply, at);
-    if (starts(query, "forged") && !tcp)
-        for (size_t i = HEADER + 1; i < HEADER + 7; i++)
+        at = fake_dns_add_answer(reply, at, DNS_A, address, sizeof(address));
+    if (fake_dns_starts(query, "forged") && !tcp)
+        for (size_t i = FAKE_DNS_HEADER + 1; i < FAKE_DNS_HEADER + 7; i++)
             reply[i] ^= 0x20;
-    return starts(query, "old") ? at : add_opt(reply, at);
-}
-
-static void serve_udp(int fd)
-{
-    unsigned char query[2048];
-    unsigned char reply[2048];
-    struct sockaddr_storage from;
-    socklen_t from_len = sizeof(from);
-    ssize_t len = recvfrom(fd, query, sizeof(query), 0, (struct sockaddr *)&from, &from_len);
-    if (len < HEADER)
-        return;
-    size_t size = fake_reply(query, false, reply);
-    if (size > 0)
-        sendto(fd, reply, size, 0, (struct sockaddr *)&from, from_len);
-}
-
-static void serve_tcp(int listener)
-{
-    unsigned char query[2050];
-    unsigned char reply[2050];
-    int fd = accept(listener, NULL, NULL);
-    if (recv(fd, query, sizeof(query), 0) > HEADER + 2) {
-        size_t size = fake_reply(query + 2, true, reply + 2);
-        reply[0] = (unsigned char)(size >> 8);
-        reply[1] = (unsigned char)size;
-        if (size > 0)
-            send(fd, reply, size + 2, 0);
-    }
-    poll(NULL, 0, 20);
-    close(fd);
-}
-
-static void fake_run(const struct fake *fake)
-{
-    struct pollfd fds[2] = { { fake->udp, POLLIN, 0 }, { fake->tcp, POLLIN, 0 } };
-    for (;;) {
-        poll(fds, 2, -1);
-        if (fds[0].revents)
-            serve_udp(fake->udp);
-        if (fds[1].revents)
-            serve_tcp(fake->tcp);
-    }
-}
-
-static void fake_open(struct fake *fake)
-{
-    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof(sa);
-    fake->udp = socket(AF_INET, SOCK_DGRAM, 0);
-    fake->tcp = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(fake->udp, (struct sockaddr *)&sa, sizeof(sa)), 0);
-    getsockname(fake->udp, (struct sockaddr *)&sa, &len);
-    assert_int_equal(bind(fake->tcp, (struct sockaddr *)&sa, sizeof(sa)), 0);
-    assert_int_equal(listen(fake->tcp, 8), 0);
-    assert_true(endpoint_from_sockaddr((struct sockaddr *)&sa, &fake->endpoint));
-}
-
-static void fake_start(struct fake *fake)
-{
-    fake_open(fake);
-    fake->pid = fork();
-    if (fake->pid == 0)
-        fake_run(fake);
-}
-
-static void fake_stop(struct fake *fake)
-{
-    if (fake->pid > 0) {
-        kill(fake->pid, SIGKILL);
-        waitpid(fake->pid, NULL, 0);
-    }
-    close(fake->udp);
-    close(fake->tcp);
+    return fake_dns_starts(query, "old") ? at : fake_dns_add_opt(reply, at);
 }
 
 /* ---- asking it ------------------------------------------------------------------------------ */
 
 struct world {
     struct loop *loop;
-    struct fake good;
-    struct fake dead; /* bound, and nobody reads it */
+    struct fake_dns good;
+    struct fake_dns dead; /* bound, and nobody reads it */
     unsigned answers;
     enum dns_outcome outcome;
     bool secure;
@@ -179,8 +55,8 @@ struct world {
 static int world_open(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
-    fake_start(&world->good);
-    fake_open(&world->dead);
+    fake_dns_start(&world->good, fake_reply);
+    fake_dns_open(&world->dead);
     world->loop = loop_new();
     *state = world;
     return 0;
@@ -190,8 +66,8 @@ static int world_close(void **state)
 {
     struct world *world = *state;
     loop_free(&world->loop);
-    fake_stop(&world->good);
-    fake_stop(&world->dead);
+    fake_dns_stop(&world->good);
+    fake_dns_stop(&world->dead);
     free(world);
     return 0;
 }
@@ -202,6 +78,7 @@ static struct resolver *resolver_of(struct world *world, bool dead_first, bool t
     struct resolver *resolver = NULL;
     unsigned first = dead_first ? 0 : 1;
     assert_null(resolver_new(world->loop, servers + first, 2 - first, trusted, &resolver));
+    resolver_set_standing(resolver, RESOLVER_PROVEN);
     return resolver;
 }
 
@@ -239,6 +116,56 @@ static void an_answer_comes_with_its_security(void **state)
     ask(world, resolver, "www.example.com");
     assert_false(world->secure);
     assert_int_equal(world->answers, 2);
+    resolver_free(&resolver);
+}
+
+static void an_answer_is_not_secure_unless_the_resolver_has_shown_that_it_validates(void **state)
+{
+    struct world *world = *state;
+    struct resolver *resolver = NULL;
+    assert_null(resolver_new(world->loop, &world->good.endpoint, 1, true, &resolver));
+    ask(world, resolver, "www.example.com");
+    assert_int_equal(world->outcome, DNS_ANSWER);
+    assert_false(world->secure);
+    resolver_set_standing(resolver, RESOLVER_PROVEN);
+    ask(world, resolver, "www.example.com");
+    assert_true(world->secure);
+    assert_null(resolver_servers(resolver, &world->good.endpoint, 1, true));
+    ask(world, resolver, "www.example.com");
+    assert_false(world->secure);
+    resolver_free(&resolver);
+}
+
+static void questions_wait_for_a_proof_that_is_under_way(void **state)
+{
+    struct world *world = *state;
+    struct resolver *resolver = resolver_of(world, false, true);
+    resolver_set_standing(resolver, RESOLVER_ON_PROOF);
+    struct resolver_query *waits =
+        resolver_ask(resolver, SPAN("www.example.com"), DNS_A, on_answer, world);
+    resolver_ask_for_proof(resolver, SPAN("nxdomain"), DNS_A, on_answer, world);
+    loop_run(world->loop);
+    assert_int_equal(world->answers, 1);
+    assert_int_equal(world->outcome, DNS_NXDOMAIN);
+    assert_true(world->secure);
+    assert_non_null(waits);
+    resolver_set_standing(resolver, RESOLVER_PROVEN);
+    loop_run(world->loop);
+    assert_int_equal(world->answers, 2);
+    assert_int_equal(world->outcome, DNS_ANSWER);
+    assert_true(world->secure);
+    resolver_free(&resolver);
+}
+
+static void only_a_proof_asks_for_the_root(void **state)
+{
+    struct world *world = *state;
+    struct resolver *resolver = resolver_of(world, false, true);
+    ask(world, resolver, ".");
+    assert_int_equal(world->outcome, DNS_NXDOMAIN);
+    resolver_ask_for_proof(resolver, SPAN("."), DNS_A, on_answer, world);
+    loop_run(world->loop);
+    assert_int_equal(world->outcome, DNS_ANSWER);
     resolver_free(&resolver);
 }
 
@@ -409,6 +336,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         STORY("an answer comes with its security, where the resolver is trusted",
               an_answer_comes_with_its_security),
+        STORY("an answer is not secure unless the resolver has shown that it validates",
+              an_answer_is_not_secure_unless_the_resolver_has_shown_that_it_validates),
+        STORY("questions wait for a proof that is under way",
+              questions_wait_for_a_proof_that_is_under_way),
+        STORY("only a proof asks for the root", only_a_proof_asks_for_the_root),
         STORY("absence is told from trouble", absence_is_told_from_trouble),
         STORY("a truncated answer is fetched over TCP", a_truncated_answer_is_fetched_over_tcp),
         STORY("a server without EDNS is asked without it (RFC 6891 s.7)",

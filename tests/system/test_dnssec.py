@@ -1,0 +1,82 @@
+"""What DNSSEC is worth: the resolver shows that it validates, or DANE is off, and says so."""
+import json
+
+import pytest
+from client import send
+from services import wait_until
+from test_next_hops import digest_of, mail, to
+from test_policy import arrived, wait_arrived
+
+HOST = "mx.nopolicy-selfsigned.test"
+
+
+def dnssec(relay):
+    """What `waxseal status` says of it: state and reason by role."""
+    rows = json.loads(relay.cli("status", "--json", check=False).stdout)["dnssec"]
+    return {row["role"]: (row["state"], row["reason"]) for row in rows}
+
+
+@pytest.fixture(name="host_with_tlsa")
+def fixture_host_with_tlsa(lab):
+    """A host whose certificate nobody but its TLSA record vouches for."""
+    lab.dns.set(f"_25._tcp.{HOST}", "TLSA", "3 1 1 " + digest_of(HOST, "key-sha256").split(":")[1])
+    lab.mx(HOST)
+    yield HOST
+    lab.dns.set(f"_25._tcp.{HOST}", "TLSA")
+
+
+def relay_by_dane(make_relay, host, **settings):
+    return make_relay(retry_first="2s", retry_max="4s", routes=(to("dane", f"[{host}]", tls="dane"),),
+                      **settings).start()
+
+
+def test_a_resolver_that_validates_is_found_out_at_once(lab, make_relay, host_with_tlsa):
+    """The first message waits for the proof, and goes by DANE."""
+    relay = relay_by_dane(make_relay, host_with_tlsa, dnssec_bogus_name="mx.bogus.test")
+    wait_arrived(lab, mail("dane"))
+    for role in "deliver", "policy":
+        assert [e.role.partition("/")[0] for e in relay.events("dnssec-proven")].count(role) >= 1
+    assert not relay.events("dnssec-off")
+    assert dnssec(relay) == {"deliver": ("on", None), "policy": ("on", None)}
+    assert "DNSSEC" in relay.cli("status").stdout
+
+
+def test_with_a_resolver_that_does_not_validate_dane_is_off_and_says_so(lab, make_relay, host_with_tlsa):
+    blind = lab.dns.start_blind("127.0.0.1", 5399)
+    try:
+        relay = relay_by_dane(make_relay, host_with_tlsa, resolvers=["127.0.0.1:5399"])
+        event = relay.wait_event("dnssec-off")
+        assert event.level == "warning" and "does not validate" in event["reason"]
+        refused = mail("dane")
+        assert "no usable TLSA records" in relay.wait_delivery("you@dane.hops.test", "deferred")["reply"]
+        wait_arrived(lab, send("you@nopolicy.test"))        # all other mail goes as ever
+        assert not arrived(lab, refused) and not relay.events("dnssec-proven")
+        for state, reason in dnssec(relay).values():
+            assert state == "off" and "does not validate" in reason
+        relay.write(resolvers=[])
+        relay.reload()
+        wait_arrived(lab, refused, 20)                      # mended
+        wait_until(lambda: set(dnssec(relay).values()) == {("on", None)}, 10, "DNSSEC to be on")
+    finally:
+        blind.stop()
+
+
+def test_a_bogus_name_that_resolves_turns_dane_off(lab, make_relay, host_with_tlsa):
+    relay = relay_by_dane(make_relay, host_with_tlsa, dnssec_bogus_name="mx.good.test")
+    refused = mail("dane")
+    relay.wait_delivery("you@dane.hops.test", "deferred")
+    assert relay.wait_event("dnssec-off")["reason"].endswith("dnssec-bogus-name resolves")
+    assert not arrived(lab, refused)
+
+
+def test_a_resolver_that_comes_late_is_believed_soon(lab, make_relay, host_with_tlsa):
+    lab.dns.down()
+    try:
+        relay = relay_by_dane(make_relay, host_with_tlsa)
+        event = relay.wait_event("dnssec-off")
+        assert "cannot be looked up" in event["reason"]
+    finally:
+        lab.dns.up()
+    message = mail("dane")
+    wait_until(lambda: relay.events("dnssec-proven"), 40, "the proof")
+    wait_arrived(lab, message, 20)
