@@ -2,7 +2,8 @@
  * domains - which policy binds mail to a domain now: cached, looked up, fetched.  Called by the
  * role for deliver's questions, for the operator's, and for itself when a refresh is due.  Owns
  * what is under way: one lookup and one fetch per domain at a time, however many ask; and what must
- * not be forgotten too soon: failed fetches.  What to do is decided by the pure policy/refresh.
+ * not be forgotten too soon: lookups by their TTL, failed fetches.  What to do is decided by the
+ * pure policy/refresh.
  */
 #ifndef WAXSEAL_POLICY_DOMAINS_H
 #define WAXSEAL_POLICY_DOMAINS_H
@@ -10,6 +11,7 @@
 #include "policy/sts_cache.h"
 #include "policy/sts_fetch.h"
 
+struct alarms;
 struct domains;
 struct domain_asker;
 
@@ -60,5 +62,21 @@ void domains_refresh_due(struct domains *domains);
 
 /* The clock was set: nothing lapses before a fetch was tried again (design.md section 4). */
 void domains_clock_was_set(struct domains *domains);
+
+/*
+ * An operator's word: forgets a policy, or takes one in (it is valid and not lapsed).  On disk when
+ * they return; what is under way goes on with it.
+ */
+struct error *domains_drop(struct domains *domains, struct span domain) MUST_CHECK;
+struct error *domains_take(struct domains *domains, const struct sts_entry *entry) MUST_CHECK;
+
+/* What went on since the start. */
+struct domains_counts {
+    uint64_t lookups;
+    uint64_t fetches;
+    uint64_t fetches_failed;
+};
+struct domains_counts domains_counts(const struct domains *domains);
+const struct alarms *domains_alarms(const struct domains *domains);
 
 #endif

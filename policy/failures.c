@@ -10,19 +10,19 @@
 #include "lib/base/memory.h"
 #include "policy/refresh.h"
 
-enum { KEPT_MAX = 10000 };
+enum { KEPT_MAX = 10000, NAME_SIZE = DOMAIN_MAX + STS_ID_MAX + 2 };
 
 struct kept {
-    struct list others; /* the oldest first */
-    char domain[DOMAIN_MAX + 1];
-    int64_t utc_ms; /* with the domain, its key in the database */
+    struct list others;   /* the oldest first */
+    char name[NAME_SIZE]; /* domain and id */
+    int64_t utc_ms;       /* with the domain, its key in the database */
     struct failure failure;
 };
 
 struct failures {
     struct loop *loop;
     struct sts_cache *cache;
-    struct map *by_domain;
+    struct map *by_name;
     struct list all;
 };
 
@@ -31,14 +31,19 @@ struct failures *failures_new(struct loop *loop, struct sts_cache *cache)
     struct failures *f = memory_new(sizeof(*f));
     f->loop = loop;
     f->cache = cache;
-    f->by_domain = map_new();
+    f->by_name = map_new();
     list_init(&f->all);
     return f;
 }
 
+static void name_of(const char *domain, const char *id, char name[NAME_SIZE])
+{
+    snprintf(name, NAME_SIZE, "%s %s", domain, id);
+}
+
 static void drop(struct failures *f, struct kept *kept)
 {
-    (void)map_remove(f->by_domain, span_of(kept->domain));
+    (void)map_remove(f->by_name, span_of(kept->name));
     list_remove(&kept->others);
     free(kept);
 }
@@ -50,26 +55,27 @@ void failures_free(struct failures **failures)
         return;
     while (!list_empty(&f->all))
         drop(f, LIST_FIRST(&f->all, struct kept, others));
-    map_free(&f->by_domain);
+    map_free(&f->by_name);
     free(f);
     *failures = NULL;
 }
 
 static void keep(struct failures *f, const struct sts_failed *failed)
 {
-    struct kept *kept = map_get(f->by_domain, span_of(failed->domain));
+    char name[NAME_SIZE];
+    name_of(failed->domain, failed->id, name);
+    struct kept *kept = map_get(f->by_name, span_of(name));
     if (kept)
         drop(f, kept);
-    else if (map_count(f->by_domain) >= KEPT_MAX)
+    else if (map_count(f->by_name) >= KEPT_MAX)
         drop(f, LIST_FIRST(&f->all, struct kept, others));
     kept = memory_new(sizeof(*kept));
-    memcpy(kept->domain, failed->domain, sizeof(kept->domain));
-    memcpy(kept->failure.id, failed->id, sizeof(kept->failure.id));
+    memcpy(kept->name, name, sizeof(name));
     memcpy(kept->failure.reason, failed->reason, sizeof(kept->failure.reason));
     kept->failure.result = (enum tls_result)failed->result;
     kept->failure.at_ms = loop_now(f->loop) - (clock_utc_ms() - failed->utc_ms);
     kept->utc_ms = failed->utc_ms;
-    (void)map_put(f->by_domain, span_of(kept->domain), kept);
+    (void)map_put(f->by_name, span_of(kept->name), kept);
     list_append(&f->all, &kept->others);
 }
 
@@ -87,9 +93,17 @@ struct error *failures_load(struct failures *failures)
                                  on_loaded, failures);
 }
 
-const struct failure *failures_find(const struct failures *failures, const char *domain)
+static struct kept *find(const struct failures *failures, const char *domain, const char *id)
 {
-    const struct kept *kept = map_get(failures->by_domain, span_of(domain));
+    char name[NAME_SIZE];
+    name_of(domain, id, name);
+    return map_get(failures->by_name, span_of(name));
+}
+
+const struct failure *failures_find(const struct failures *failures, const char *domain,
+                                    const char *id)
+{
+    const struct kept *kept = find(failures, domain, id);
     return kept ? &kept->failure : NULL;
 }
 
@@ -104,9 +118,9 @@ struct error *failures_note(struct failures *failures, const char *domain, const
     return sts_cache_note_failed(failures->cache, &failed, failed.utc_ms - STS_BACKOFF_MS);
 }
 
-struct error *failures_forget(struct failures *failures, const char *domain)
+struct error *failures_forget(struct failures *failures, const char *domain, const char *id)
 {
-    struct kept *kept = map_get(failures->by_domain, span_of(domain));
+    struct kept *kept = find(failures, domain, id);
     struct error *err;
     if (!kept)
         return NULL;

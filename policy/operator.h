@@ -1,5 +1,6 @@
 /*
- * operator - answers "policy show DOMAIN" and "policy refresh DOMAIN".  Called by the role's entry.
+ * operator - answers what an operator asks of policies: `policy show`, `list`, `counts`, `export`,
+ * and does what an operator wants: `policy refresh`, `drop`, `import`.  Called by the role's entry.
  */
 #ifndef WAXSEAL_POLICY_OPERATOR_H
 #define WAXSEAL_POLICY_OPERATOR_H

@@ -29,6 +29,15 @@ struct error *sts_cache_load(struct sts_cache *cache, struct span domain,
 struct error *sts_cache_store(struct sts_cache *cache, const struct sts_entry *entry) MUST_CHECK;
 struct error *sts_cache_remove(struct sts_cache *cache, struct span domain) MUST_CHECK;
 
+/*
+ * The entries behind `after` in the order of their names, "" for all, at most `max`, until `each`
+ * says false; each is lent.  Damaged ones are left out.
+ */
+typedef bool sts_entry_fn(void *ctx, const struct sts_entry *entry);
+struct error *sts_cache_each(struct sts_cache *cache, struct span after, unsigned max,
+                             sts_entry_fn *each, void *ctx) MUST_CHECK;
+struct error *sts_cache_count(struct sts_cache *cache, uint64_t *out_count) MUST_CHECK;
+
 /* Both ends belong to it. */
 struct sts_span_of_time {
     int64_t from_utc_ms;

@@ -1,6 +1,6 @@
 /*
- * sts_cache_private - what sts_cache.c (policies) and sts_cache_failed.c (fetches that failed)
- * share. Nobody else includes it.
+ * sts_cache_private - what sts_cache.c (policies), sts_cache_walk.c (all of them in order) and
+ * sts_cache_failed.c (fetches that failed) share.  Nobody else includes it.
  */
 #ifndef WAXSEAL_POLICY_STS_CACHE_PRIVATE_H
 #define WAXSEAL_POLICY_STS_CACHE_PRIVATE_H

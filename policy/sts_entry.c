@@ -36,6 +36,15 @@ static ProtobufCBinaryData *patterns_of(const struct sts_policy *policy)
     return patterns;
 }
 
+static void pack_trouble(struct sts_trouble *trouble, Policy__PolicyRecord *record)
+{
+    record->failing_utc_ms = trouble->failing_utc_ms;
+    record->failing_reason = bytes_of(trouble->failing_reason, strlen(trouble->failing_reason));
+    record->gone_utc_ms = trouble->gone_utc_ms;
+    record->weakened_utc_ms = trouble->weakened_utc_ms;
+    record->weakened = trouble->weakened;
+}
+
 char *sts_entry_pack(const struct sts_entry *entry, size_t *out_len)
 {
     Policy__PolicyRecord record = POLICY__POLICY_RECORD__INIT;
@@ -50,6 +59,8 @@ char *sts_entry_pack(const struct sts_entry *entry, size_t *out_len)
     record.fetched_utc_ms = copy.fetched_utc_ms;
     record.used_utc_ms = copy.used_utc_ms;
     record.refresh_utc_ms = copy.refresh_utc_ms;
+    record.mx_cut = copy.policy->mx_cut;
+    pack_trouble(&copy.trouble, &record);
     *out_len = policy__policy_record__get_packed_size(&record);
     ensure(*out_len <= STS_RECORD_MAX); /* text and patterns come from 64 KiB at most */
     char *packed = memory_new(*out_len + 1);
@@ -70,11 +81,22 @@ static struct sts_policy *policy_of(const Policy__PolicyRecord *record)
     policy->mode = (enum sts_mode)record->mode;
     policy->max_age_s = record->max_age_s;
     policy->mx = memory_new_array(record->n_mx + 1, sizeof(policy->mx[0]));
-    for (size_t i = 0; i < record->n_mx; i++)
+    for (size_t i = 0; i < record->n_mx && i < STS_MX_MAX; i++)
         policy->mx[policy->mx_count++] = memory_copy_span(span_of_field(record->mx[i]));
+    policy->mx_cut = record->mx_cut + (unsigned)(record->n_mx - policy->mx_count);
     policy->text = memory_copy_span(span_of_field(record->text));
     policy->text_len = record->text.len;
     return policy;
+}
+
+static bool unpack_trouble(const Policy__PolicyRecord *record, struct sts_trouble *out)
+{
+    out->failing_utc_ms = record->failing_utc_ms;
+    out->gone_utc_ms = record->gone_utc_ms;
+    out->weakened_utc_ms = record->weakened_utc_ms;
+    out->weakened = record->weakened;
+    return span_to_string(span_of_field(record->failing_reason), out->failing_reason,
+                          sizeof(out->failing_reason));
 }
 
 bool sts_entry_unpack(struct span record, struct sts_entry *out)
@@ -88,13 +110,15 @@ bool sts_entry_unpack(struct span record, struct sts_entry *out)
         return false;
     bool sane = record_is_sane(r) &&
                 span_to_string(span_of_field(r->domain), out->domain, sizeof(out->domain)) &&
-                span_to_string(span_of_field(r->id), out->id, sizeof(out->id));
+                span_to_string(span_of_field(r->id), out->id, sizeof(out->id)) &&
+                unpack_trouble(r, &out->trouble);
     if (sane) {
         out->policy = policy_of(r);
         out->fetched_utc_ms = r->fetched_utc_ms;
         out->used_utc_ms = r->used_utc_ms;
         out->refresh_utc_ms = r->refresh_utc_ms;
-    }
+    } else
+        memset(out, 0, sizeof(*out));
     policy__policy_record__free_unpacked(r, NULL);
     return sane;
 }

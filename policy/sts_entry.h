@@ -9,6 +9,15 @@
 #include "lib/base/limits.h"
 #include "policy/sts_policy.h"
 
+/* What an administrator should hear of (RFC 8461 s.3.3 and s.10.2); times are 0 for all well. */
+struct sts_trouble {
+    int64_t failing_utc_ms; /* since when fetches fail */
+    char failing_reason[STS_REASON_SIZE];
+    int64_t gone_utc_ms; /* since when DNS has no valid record */
+    int64_t weakened_utc_ms;
+    unsigned weakened; /* in what: enum sts_weakening */
+};
+
 struct sts_entry {
     char domain[DOMAIN_MAX + 1];
     char id[STS_ID_MAX + 1];
@@ -16,6 +25,7 @@ struct sts_entry {
     int64_t fetched_utc_ms;
     int64_t used_utc_ms;
     int64_t refresh_utc_ms;
+    struct sts_trouble trouble;
 };
 
 enum { STS_RECORD_MAX = 256 * 1024 };

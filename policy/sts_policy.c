@@ -130,6 +130,10 @@ static enum sts_policy_fault take_mx(struct reading *r, struct span value)
     struct span domain = span_starts_with(value, SPAN("*.")) ? span_from(value, 2) : value;
     if (!domain_is_host(domain))
         return STS_POLICY_BAD_MX;
+    if (policy->mx_count == STS_MX_MAX) {
+        policy->mx_cut++; /* fewer hosts than the domain means to list: never more */
+        return STS_POLICY_FINE;
+    }
     if ((policy->mx_count & (policy->mx_count - 1)) == 0) {
         size_t room = policy->mx_count ? 2 * (size_t)policy->mx_count : 1;
         policy->mx = memory_resize(policy->mx, room * sizeof(policy->mx[0]));
@@ -243,12 +247,17 @@ static bool has_pattern(const struct sts_policy *policy, const char *pattern)
     return false;
 }
 
-bool sts_policy_is_weaker(const struct sts_policy *newer, const struct sts_policy *older)
+unsigned sts_policy_weakening(const struct sts_policy *newer, const struct sts_policy *older)
 {
-    if (newer->mode < older->mode || newer->max_age_s < older->max_age_s)
-        return true;
-    for (unsigned i = 0; newer->mode != STS_NONE && i < newer->mx_count; i++)
+    unsigned how = 0;
+    if (newer->mode < older->mode)
+        how |= STS_WEAKER_MODE;
+    if (newer->max_age_s < older->max_age_s)
+        how |= STS_WEAKER_MAX_AGE;
+    if (newer->mode == STS_NONE || older->mode == STS_NONE)
+        return how; /* hosts are of no account */
+    for (unsigned i = 0; i < newer->mx_count; i++)
         if (!has_pattern(older, newer->mx[i]))
-            return true;
-    return false;
+            how |= STS_WEAKER_MX;
+    return how;
 }

@@ -16,8 +16,9 @@ struct sts_policy {
     enum sts_mode mode;
     uint32_t max_age_s; /* at most STS_MAX_AGE_MAX */
     char **mx;          /* patterns in lower case, "*." in front or not */
-    unsigned mx_count;
-    char *text; /* exactly as published, for reports (RFC 8460 s.4.4) */
+    unsigned mx_count;  /* at most STS_MX_MAX ... */
+    unsigned mx_cut;    /* ... and how many the file lists besides: of no effect */
+    char *text;         /* exactly as published, for reports (RFC 8460 s.4.4) */
     size_t text_len;
 };
 
@@ -53,8 +54,12 @@ void sts_policy_free(struct sts_policy **policy);
 const char *sts_mode_name(enum sts_mode mode);
 bool sts_mode_parse(struct span name, enum sts_mode *out);
 
-/* Is `newer` weaker than `older`: a weaker mode, a shorter max_age, a pattern that was not there?
- */
-bool sts_policy_is_weaker(const struct sts_policy *newer, const struct sts_policy *older);
+/* In what `newer` asks for less than `older`: bits, 0 for nothing. */
+enum sts_weakening {
+    STS_WEAKER_MODE = 1,
+    STS_WEAKER_MAX_AGE = 2,
+    STS_WEAKER_MX = 4, /* a pattern that was not there */
+};
+unsigned sts_policy_weakening(const struct sts_policy *newer, const struct sts_policy *older);
 
 #endif

@@ -59,7 +59,7 @@ static bool value_is_valid(struct span value)
     return value.len > 0;
 }
 
-static bool id_is_valid(struct span id)
+bool sts_id_is_valid(struct span id)
 {
     for (size_t i = 0; i < id.len; i++)
         if (!ascii_is_alnum(id.data[i]))
@@ -90,7 +90,7 @@ static bool take_field(struct span field, struct sts_txt *out)
         return false;
     if (!span_equal(name, SPAN("id")) || out->id[0] != '\0')
         return true;
-    return id_is_valid(value) && span_to_string(value, out->id, sizeof(out->id));
+    return sts_id_is_valid(value) && span_to_string(value, out->id, sizeof(out->id));
 }
 
 /* version 1*(delimiter field) [delimiter]; the delimiter is *WSP ";" *WSP. */

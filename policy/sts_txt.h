@@ -33,6 +33,9 @@ void sts_txt_judge(const struct dns_answer *answer, struct sts_txt *out);
 /* The name of a field that we do not know, here and in the policy file (s.3.1, s.3.2). */
 bool sts_extension_name_is_valid(struct span name);
 
+/* 1 to 32 letters and digits (s.3.1). */
+bool sts_id_is_valid(struct span id);
+
 /* "valid", "no_record", "multiple", "invalid", "dns_error". */
 const char *sts_txt_verdict_name(enum sts_txt_verdict verdict);
 

@@ -33,7 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ensure(policy->mx_count > 0 || policy->mode == STS_NONE);
     ensure(policy->text_len == size && memcmp(policy->text, data, size) == 0);
     check_patterns(policy);
-    ensure(!sts_policy_is_weaker(policy, policy));
+    ensure(sts_policy_weakening(policy, policy) == 0);
+    ensure(policy->mx_count <= STS_MX_MAX);
     sts_policy_free(&policy);
     return 0;
 }

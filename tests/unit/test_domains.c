@@ -15,6 +15,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "policy/alarms.h"
 #include "policy/refresh.h"
 
 #define ENFORCE "version: STSv1\nmode: enforce\nmx: mx1.example.com\nmax_age: 604800\n"
@@ -35,6 +36,7 @@ struct sts_fetch {
 
 static struct resolver_query *asked;
 static struct sts_fetch *fetching;
+static uint32_t txt_ttl; /* of the next answer */
 static unsigned lookups;
 static unsigned fetches;
 
@@ -156,6 +158,7 @@ static int world_open(void **state)
     world->loop = loop_new();
     open_domains(world);
     lookups = fetches = 0;
+    txt_ttl = 0;
     *state = world;
     return 0;
 }
@@ -209,6 +212,7 @@ static void txt_is(const char *text)
         record.data_len = strlen(copy);
         answer = (struct dns_answer){ .outcome = DNS_ANSWER, .records = &record, .count = 1 };
     }
+    answer.ttl = txt_ttl;
     asked = NULL;
     query->done(query->ctx, &answer);
     free(query);
@@ -591,6 +595,149 @@ static void a_cancelled_question_is_not_answered_but_its_policy_kept(void **stat
     assert_enforced(world, "A1");
 }
 
+/* Two servers of a domain, of which one is behind: each id waits its own five minutes. */
+static void ids_that_take_turns_are_fetched_once_each(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 4; i++) {
+        ask(world, WISH_CURRENT);
+        txt_is(i % 2 ? "v=STSv1; id=B2;" : "v=STSv1; id=A1;");
+        if (fetching)
+            fetch_fails();
+        assert_int_equal(world->state, POLICY_ABSENT);
+        assert_int_equal(world->fetch_result, TLS_RESULT_STS_POLICY_FETCH_ERROR);
+    }
+    assert_int_equal(fetches, 2);
+}
+
+static void what_dns_said_is_kept_for_its_ttl(void **state)
+{
+    struct world *world = *state;
+    txt_ttl = 1000;
+    ask(world, WISH_CURRENT);
+    txt_is("");
+    ask(world, WISH_CURRENT);
+    assert_null(asked);
+    turn(world);
+    assert_int_equal(world->answers, 2);
+    assert_int_equal(world->state, POLICY_ABSENT);
+    ask(world, WISH_FRESH); /* before the final bounce it is asked anew */
+    txt_is("v=STSv1; id=A1;");
+    fetch_gives(ENFORCE);
+    ask(world, WISH_CURRENT);
+    turn(world);
+    assert_enforced(world, "A1");
+    assert_int_equal(lookups, 2);
+    assert_int_equal(fetches, 1);
+}
+
+/* ---- what an administrator hears of ------------------------------------------------------------
+ */
+
+/* How many alarms there are of that kind. */
+static int64_t alarms_of(struct world *world, const char *kind)
+{
+    struct json *object = json_new_object();
+    alarms_show(domains_alarms(world->domains), clock_utc_ms(), object);
+    int64_t count = json_number(json_get(object, kind));
+    json_free(&object);
+    return count;
+}
+
+static void a_failing_refresh_is_an_alarm_until_one_succeeds(void **state)
+{
+    struct world *world = *state;
+    struct sts_entry entry;
+    cache_holds(world, DAY_MS);
+    ask(world, WISH_CURRENT);
+    txt_is("v=STSv1; id=B2;");
+    fetch_fails();
+    assert_int_equal(alarms_of(world, "refresh_failing"), 1);
+    assert_null(sts_cache_load(world->cache, SPAN("example.com"), &entry));
+    int64_t since = entry.trouble.failing_utc_ms;
+    assert_true(since > 0);
+    assert_string_equal(entry.trouble.failing_reason, "HTTPS: status 404");
+    sts_entry_clear(&entry);
+    a_restart(world);
+    assert_int_equal(alarms_of(world, "refresh_failing"), 1);
+    ask(world, WISH_FORCED);
+    txt_is("v=STSv1; id=B2;");
+    fetch_fails();
+    assert_null(sts_cache_load(world->cache, SPAN("example.com"), &entry));
+    assert_int_equal(entry.trouble.failing_utc_ms, since); /* the first one counts */
+    sts_entry_clear(&entry);
+    ask(world, WISH_FORCED);
+    txt_is("v=STSv1; id=B2;");
+    fetch_gives(ENFORCE);
+    assert_int_equal(alarms_of(world, "refresh_failing"), 0);
+}
+
+static void a_record_that_is_gone_is_an_alarm_until_it_is_back(void **state)
+{
+    struct world *world = *state;
+    cache_holds(world, DAY_MS);
+    ask(world, WISH_CURRENT);
+    txt_is(NULL); /* silence says nothing */
+    assert_int_equal(alarms_of(world, "record_gone"), 0);
+    ask(world, WISH_FRESH);
+    txt_is("");
+    fetch_gives(ENFORCE);
+    assert_enforced(world, "A1");
+    assert_int_equal(alarms_of(world, "record_gone"), 1);
+    ask(world, WISH_CURRENT);
+    txt_is("v=STSv1; id=A1;");
+    assert_int_equal(alarms_of(world, "record_gone"), 0);
+}
+
+static void a_weaker_policy_is_an_alarm_until_it_is_stronger_again(void **state)
+{
+    struct world *world = *state;
+    cache_holds(world, DAY_MS);
+    ask(world, WISH_CURRENT);
+    txt_is("v=STSv1; id=N1;");
+    fetch_gives(NONE);
+    assert_int_equal(alarms_of(world, "weakened"), 1);
+    ask(world, WISH_FRESH);
+    txt_is("v=STSv1; id=N1;");
+    fetch_gives(NONE);
+    assert_int_equal(alarms_of(world, "weakened"), 1); /* no better than it was */
+    ask(world, WISH_CURRENT);
+    txt_is("v=STSv1; id=A2;");
+    fetch_gives(ENFORCE);
+    assert_int_equal(alarms_of(world, "weakened"), 0);
+}
+
+/* ---- an operator's word ------------------------------------------------------------------------
+ */
+
+static void a_dropped_policy_binds_no_more_and_does_not_come_back(void **state)
+{
+    struct world *world = *state;
+    cache_holds(world, DAY_MS);
+    domains_refresh_due(world->domains);
+    assert_non_null(asked); /* its refresh is under way */
+    assert_null(domains_drop(world->domains, SPAN("example.com")));
+    txt_is("v=STSv1; id=A1;");
+    fetch_fails();
+    ask(world, WISH_CURRENT);
+    txt_is("");
+    assert_int_equal(world->state, POLICY_ABSENT);
+    assert_int_equal(alarms_of(world, "refresh_failing"), 0);
+}
+
+static void a_policy_that_is_taken_in_binds_at_once(void **state)
+{
+    struct world *world = *state;
+    struct sts_entry entry = { .domain = "example.com", .id = "C3" };
+    assert_int_equal(sts_policy_parse(SPAN(ENFORCE), &entry.policy), STS_POLICY_FINE);
+    entry.fetched_utc_ms = clock_utc_ms();
+    ask(world, WISH_CURRENT);
+    assert_null(domains_take(world->domains, &entry));
+    txt_is(NULL);
+    assert_enforced(world, "C3");
+    sts_entry_clear(&entry);
+}
+
 #define STORY(title, function)                                                                     \
     {                                                                                              \
         title, function, world_open, world_close, NULL                                             \
@@ -631,6 +778,18 @@ int main(void)
               a_policy_that_finds_no_room_binds_who_asked),
         STORY("what nobody used in a month is forgotten when it has lapsed",
               what_nobody_used_in_a_month_is_forgotten_when_it_has_lapsed),
+        STORY("ids that take turns are fetched once each in five minutes",
+              ids_that_take_turns_are_fetched_once_each),
+        STORY("what DNS said is kept for its TTL", what_dns_said_is_kept_for_its_ttl),
+        STORY("a failing refresh is an alarm until one succeeds, over restarts",
+              a_failing_refresh_is_an_alarm_until_one_succeeds),
+        STORY("a record that is gone is an alarm until it is back",
+              a_record_that_is_gone_is_an_alarm_until_it_is_back),
+        STORY("a weaker policy is an alarm until it is stronger again",
+              a_weaker_policy_is_an_alarm_until_it_is_stronger_again),
+        STORY("a dropped policy binds no more, and does not come back",
+              a_dropped_policy_binds_no_more_and_does_not_come_back),
+        STORY("a policy that is taken in binds at once", a_policy_that_is_taken_in_binds_at_once),
         STORY("a cancelled question is not answered, but its policy kept",
               a_cancelled_question_is_not_answered_but_its_policy_kept),
     };

@@ -326,6 +326,65 @@ static void a_damaged_failure_is_left_out(void **state)
     sts_cache_close(&cache);
 }
 
+/* Fails the test when they do not come in order. */
+static bool note_name(void *ctx, const struct sts_entry *entry)
+{
+    char *names = ctx;
+    strcat(names, entry->domain);
+    strcat(names, " ");
+    return strcmp(entry->domain, "c.example") != 0;
+}
+
+static void assert_walk(struct sts_cache *cache, const char *after, unsigned max, const char *names)
+{
+    char walked[100] = "";
+    must(sts_cache_each(cache, span_of(after), max, note_name, walked));
+    assert_string_equal(walked, names);
+}
+
+static void policies_are_walked_in_order_from_any_of_them_on(void **state)
+{
+    struct sts_cache *cache = opened(*state);
+    uint64_t count;
+    assert_walk(cache, "", 9, "");
+    store(cache, "b.example", 3);
+    store(cache, "d.example", 1);
+    store(cache, "c.example", 2);
+    store(cache, "a.example", 4);
+    assert_walk(cache, "", 2, "a.example b.example ");
+    assert_walk(cache, "a.example", 9, "b.example c.example "); /* until it is enough */
+    assert_walk(cache, "c.exam", 1, "c.example ");
+    assert_walk(cache, "c.example", 9, "d.example ");
+    assert_walk(cache, "d.example", 9, "");
+    must(sts_cache_count(cache, &count));
+    assert_int_equal(count, 4);
+    sts_cache_close(&cache);
+}
+
+static void what_is_wrong_with_a_policy_is_kept_with_it(void **state)
+{
+    struct sts_cache *cache = opened(*state);
+    struct sts_entry entry = { .domain = "example.com", .id = "A1" };
+    assert_int_equal(sts_policy_parse(span_of(body), &entry.policy), STS_POLICY_FINE);
+    entry.policy->mx_cut = 9;
+    entry.trouble = (struct sts_trouble){ .failing_utc_ms = 1,
+                                          .failing_reason = "HTTPS: status 404",
+                                          .gone_utc_ms = 2,
+                                          .weakened_utc_ms = 3,
+                                          .weakened = STS_WEAKER_MX };
+    must(sts_cache_store(cache, &entry));
+    sts_entry_clear(&entry);
+    must(sts_cache_load(cache, SPAN("example.com"), &entry));
+    assert_int_equal(entry.policy->mx_cut, 9);
+    assert_int_equal(entry.trouble.failing_utc_ms, 1);
+    assert_string_equal(entry.trouble.failing_reason, "HTTPS: status 404");
+    assert_int_equal(entry.trouble.gone_utc_ms, 2);
+    assert_int_equal(entry.trouble.weakened_utc_ms, 3);
+    assert_int_equal(entry.trouble.weakened, STS_WEAKER_MX);
+    sts_entry_clear(&entry);
+    sts_cache_close(&cache);
+}
+
 #define STORY(title, function)                                                                     \
     {                                                                                              \
         title, function, make_folder, remove_folder, NULL                                          \
@@ -350,6 +409,10 @@ int main(void)
         STORY("failures are kept by time, and the old ones forgotten",
               failures_are_kept_by_time_and_the_old_ones_forgotten),
         STORY("a damaged failure is left out", a_damaged_failure_is_left_out),
+        STORY("policies are walked in order, from any of them on",
+              policies_are_walked_in_order_from_any_of_them_on),
+        STORY("what is wrong with a policy is kept with it",
+              what_is_wrong_with_a_policy_is_kept_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

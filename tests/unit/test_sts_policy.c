@@ -161,11 +161,11 @@ static void only_200_and_text_plain_count(void **state)
     assert_int_equal(sts_policy_check_http(200, SPAN("")), STS_POLICY_CONTENT_TYPE);
 }
 
-static void assert_weaker(const char *newer, const char *older, bool weaker)
+static void assert_weaker(const char *newer, const char *older, unsigned how)
 {
     struct sts_policy *n = accepted(newer);
     struct sts_policy *o = accepted(older);
-    assert_int_equal(sts_policy_is_weaker(n, o), weaker);
+    assert_int_equal(sts_policy_weakening(n, o), how);
     sts_policy_free(&n);
     sts_policy_free(&o);
 }
@@ -174,12 +174,43 @@ static void a_weaker_policy_is_noticed(void **state)
 {
     static const char fewer[] = "version: STSv1\nmode: enforce\nmx: a\nmx: b\nmax_age: 9\n";
     (void)state;
-    assert_weaker(fewer, fewer, false);
-    assert_weaker("version: STSv1\nmode: enforce\nmx: b\nmax_age: 10\n", fewer, false);
-    assert_weaker("version: STSv1\nmode: testing\nmx: a\nmax_age: 9\n", fewer, true);
-    assert_weaker("version: STSv1\nmode: none\nmax_age: 9\n", fewer, true);
-    assert_weaker("version: STSv1\nmode: enforce\nmx: a\nmax_age: 8\n", fewer, true);
-    assert_weaker("version: STSv1\nmode: enforce\nmx: a\nmx: c\nmax_age: 9\n", fewer, true);
+    assert_weaker(fewer, fewer, 0);
+    assert_weaker("version: STSv1\nmode: enforce\nmx: b\nmax_age: 10\n", fewer, 0);
+    assert_weaker("version: STSv1\nmode: testing\nmx: a\nmax_age: 9\n", fewer, STS_WEAKER_MODE);
+    assert_weaker("version: STSv1\nmode: none\nmx: c\nmax_age: 9\n", fewer, STS_WEAKER_MODE);
+    assert_weaker("version: STSv1\nmode: enforce\nmx: a\nmax_age: 8\n", fewer, STS_WEAKER_MAX_AGE);
+    assert_weaker("version: STSv1\nmode: testing\nmx: a\nmx: c\nmax_age: 8\n", fewer,
+                  STS_WEAKER_MODE | STS_WEAKER_MAX_AGE | STS_WEAKER_MX);
+}
+
+/* As many as 64 KiB have room for, each another one. */
+static struct sts_policy *policy_of_many_hosts(unsigned count)
+{
+    char *body = malloc(STS_POLICY_BYTES_MAX);
+    size_t len = (size_t)sprintf(body, "version: STSv1\nmode: enforce\nmax_age: 9\n");
+    for (unsigned i = 0; i < count; i++)
+        len += (size_t)sprintf(body + len, "mx:%x\n", i);
+    body[len] = '\0';
+    struct sts_policy *policy = accepted(body);
+    free(body);
+    return policy;
+}
+
+static void of_ten_thousand_patterns_the_first_count_and_the_rest_are_counted(void **state)
+{
+    struct sts_policy *all = policy_of_many_hosts(STS_MX_MAX);
+    struct sts_policy *many = policy_of_many_hosts(STS_MX_MAX + 1);
+    (void)state;
+    assert_int_equal(all->mx_count, STS_MX_MAX);
+    assert_int_equal(all->mx_cut, 0);
+    assert_int_equal(many->mx_count, STS_MX_MAX);
+    assert_int_equal(many->mx_cut, 1);
+    sts_policy_free(&many);
+    many = policy_of_many_hosts(8000);
+    assert_int_equal(many->mx_cut, 8000 - STS_MX_MAX);
+    assert_int_equal(sts_policy_weakening(many, all), 0); /* 512 by 512 names at the most */
+    sts_policy_free(&many);
+    sts_policy_free(&all);
 }
 
 static void modes_have_names(void **state)
@@ -213,6 +244,8 @@ int main(void)
         STORY("only status 200 and text/plain count (RFC 8461 s.3.3)",
               only_200_and_text_plain_count),
         STORY("a weaker policy is noticed", a_weaker_policy_is_noticed),
+        STORY("of ten thousand patterns the first count, and the rest are counted",
+              of_ten_thousand_patterns_the_first_count_and_the_rest_are_counted),
         STORY("modes have names", modes_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
