@@ -136,95 +136,239 @@ static void less_assurance_never_serves(void **state)
     assert_true(served > 1000); /* else the property says nothing */
 }
 
+/* --- TLSA records (docs/policy.md, "DANE") */
+
+static struct pool_key judged_by_tlsa(void)
+{
+    struct pool_key key = flawless();
+
+    key.identity[0] = '\0';
+    key.is_sure = true;
+    key.worth = TLSA_USABLE;
+    return key;
+}
+
+static struct pool_key needs_of_sure_mail(void)
+{
+    struct pool_key key = flawless();
+
+    key.is_sure = true;
+    strcpy(key.domain, "example.net");
+    return key;
+}
+
+static void tlsa_and_authorities_do_not_vouch_for_each_other(void **state)
+{
+    struct pool_key has = judged_by_tlsa(), needs = needs_of_sure_mail();
+
+    (void)state;
+    assert_true(pool_key_serves(&has, &needs)); /* of whatever level: the records decide alone */
+    needs.assurance = ASSURANCE_NONE;
+    assert_true(pool_key_serves(&has, &needs));
+    needs = flawless(); /* an MX that anybody may have made up */
+    assert_false(pool_key_serves(&has, &needs));
+    strcpy(has.identity, needs.identity);
+    assert_false(pool_key_serves(&has, &needs));
+    has = flawless();
+    needs = needs_of_sure_mail();
+    assert_false(pool_key_serves(&has, &needs)); /* nobody asked for its records */
+    has.is_sure = true;
+    assert_true(pool_key_serves(&has, &needs)); /* there were none */
+    needs.only_by_tlsa = true;
+    assert_false(pool_key_serves(&has, &needs));
+    has = judged_by_tlsa();
+    assert_true(pool_key_serves(&has, &needs));
+}
+
+static void what_failed_the_records_carries_nothing_else(void **state)
+{
+    struct pool_key has = judged_by_tlsa(), needs = needs_of_sure_mail();
+
+    (void)state;
+    needs.assurance = ASSURANCE_NONE;
+    has.assurance = ASSURANCE_ENCRYPTED; /* open for a message with TLS-Required: No */
+    assert_false(pool_key_serves(&has, &needs));
+    has.worth = TLSA_UNUSABLE;
+    assert_true(pool_key_serves(&has, &needs));
+    has.assurance = ASSURANCE_NONE; /* the records ask for TLS */
+    assert_false(pool_key_serves(&has, &needs));
+}
+
+static void a_certificate_for_the_next_hop_serves_that_one_alone(void **state)
+{
+    struct pool_key has = judged_by_tlsa(), needs = needs_of_sure_mail();
+
+    (void)state;
+    strcpy(has.domain, "Example.NET");
+    assert_true(pool_key_serves(&has, &needs));
+    strcpy(has.domain, "example.org");
+    assert_false(pool_key_serves(&has, &needs));
+    has.domain[0] = '\0'; /* it bears the base domain */
+    assert_true(pool_key_serves(&has, &needs));
+}
+
+static void every_member_stands_in_the_text(void **state)
+{
+    char one[POOL_KEY_TEXT_SIZE], other[POOL_KEY_TEXT_SIZE];
+    struct pool_key plain = flawless(), variants[5];
+
+    (void)state;
+    for (size_t i = 0; i < 5; i++)
+        variants[i] = plain;
+    variants[0].is_sure = true;
+    variants[1].worth = TLSA_USABLE;
+    variants[2].worth = TLSA_UNUSABLE;
+    variants[3].only_by_tlsa = true;
+    strcpy(variants[4].domain, "example.net");
+    for (size_t i = 0; i < 5; i++)
+        assert_false(span_equal(pool_key_text(&plain, one), pool_key_text(&variants[i], other)));
+}
+
 /* --- whatever the domains: no policy leaks into another's mail */
 
 struct domain {
+    const char *name;
     struct sts_facts facts; /* of the host it shares with others */
     uint16_t port;
     unsigned host;
 };
 
+/* A connection: what each of both judges says of its certificate. */
+struct made {
+    struct sts_facts facts;
+    enum cert_verdict by_authorities;
+    enum cert_verdict by_tlsa;
+    bool fits_base; /* the certificate, by TLSA, whatever the next hop's name */
+    const char *name;
+};
+
 static const char *const hosts[] = { "mx1.example.net", "mx2.example.net", "MX1.example.net" };
+static const char *const names[] = { "example.net", "example.org" };
 
 static struct domain any_domain(void)
 {
     return (struct domain){
-        .facts = { .source = (enum policy_source)random_below(3),
+        .name = names[random_below(2)],
+        .facts = { .source = (enum policy_source)random_below(2),
                    .mode = (enum sts_mode)random_below(3),
                    .mx_listed = random_below(4) != 0,
                    .route = (enum route_tls)random_below(3),
                    .mx_is_sure = random_below(2),
+                   .relief = (enum policy_relief)(random_below(4) ? 0 : random_below(3)),
                    .require_tls = random_below(8) == 0 },
         .port = random_below(8) ? 25 : 587,
         .host = (unsigned)random_below(3),
     };
 }
 
+static enum cert_verdict any_verdict(void)
+{
+    return random_below(2) ? CERT_OK : (enum cert_verdict)random_below(CERT_OTHER + 1);
+}
+
+/* By whom the certificate is judged hangs on how the domain found the host. */
+static void take_judge(struct sts_facts *f, const struct made *made, enum tlsa_worth worth,
+                       const char *name)
+{
+    bool bears = made->fits_base || strcmp(made->name, name) == 0;
+
+    f->tlsa = f->mx_is_sure ? worth : TLSA_NOT_APPLICABLE;
+    if (f->tls != SESSION_TLS_ON)
+        f->cert = CERT_NONE;
+    else if (f->tlsa != TLSA_USABLE)
+        f->cert = made->by_authorities;
+    else
+        f->cert = made->by_tlsa == CERT_OK && !bears ? CERT_HOST_MISMATCH : made->by_tlsa;
+}
+
 /* How a connection for a domain's mail went; as far as its policy lets mail go over it at all. */
-static bool any_session(const struct domain *domain, struct sts_facts *out_facts,
+static bool any_session(const struct domain *domain, enum tlsa_worth worth, struct made *out,
                         struct pool_key *out_key, uint64_t trust)
 {
     struct sts_facts f = domain->facts;
-    struct sts_decision d = sts_decide_candidate(f);
     struct endpoint remote = { .port = domain->port };
+    struct sts_decision d;
 
+    *out = (struct made){ .by_authorities = any_verdict(),
+                          .by_tlsa = any_verdict(),
+                          .fits_base = random_below(2),
+                          .name = domain->name };
     assert_true(ip_address_parse(SPAN("192.0.2.1"), &remote.address));
+    f.tlsa = f.mx_is_sure ? worth : TLSA_NOT_APPLICABLE;
+    d = sts_decide_candidate(f);
     if (!d.deliver)
         return false;
     f.tls = d.use_tls && random_below(4) ? SESSION_TLS_ON : SESSION_TLS_NOT_OFFERED;
     f.floor = random_below(2) ? d.floor : (enum tls_floor)random_below(3);
     if (f.floor < d.floor)
         f.floor = d.floor;
-    f.cert = random_below(2) ? CERT_OK : (enum cert_verdict)random_below(6);
-    if (f.tls != SESSION_TLS_ON)
-        f.cert = CERT_NONE;
-    *out_facts = f;
+    take_judge(&f, out, worth, domain->name);
+    out->facts = f;
     *out_key = pool_key_had(&remote, hosts[domain->host], f.tls, f.floor, f.cert, trust);
+    out_key->is_sure = f.mx_is_sure;
+    out_key->worth = f.tlsa;
+    strcpy(out_key->domain, out->fits_base ? "" : domain->name);
     return sts_decide_session(f).deliver;
 }
 
 /* What the session came to, judged as if it had been made for the other domain's mail. */
-static bool would_carry(const struct domain *other, const struct sts_facts *session)
+static bool would_carry(const struct domain *other, const struct made *session,
+                        enum tlsa_worth worth)
 {
     struct sts_facts f = other->facts;
 
-    f.tls = session->tls;
-    f.floor = session->floor;
-    f.cert = session->cert;
+    f.tls = session->facts.tls;
+    f.floor = session->facts.floor;
+    take_judge(&f, session, worth, other->name);
     return sts_decide_candidate(f).deliver && sts_decide_session(f).deliver;
+}
+
+/* As attempt_needs has it. */
+static bool needs_of(const struct domain *domain, uint64_t trust, struct pool_key *out)
+{
+    struct sts_facts f = domain->facts;
+    struct sts_decision d = sts_decide_candidate(f);
+
+    *out = pool_key_needed(&d, hosts[domain->host], domain->port, trust);
+    out->is_sure = f.mx_is_sure;
+    out->only_by_tlsa = !d.deliver;
+    strcpy(out->domain, domain->name);
+    f.tlsa = TLSA_USABLE;
+    return d.deliver || (f.mx_is_sure && sts_decide_candidate(f).deliver);
 }
 
 static void no_mail_leaves_over_a_session_that_its_own_policy_would_refuse(void **state)
 {
-    unsigned shared = 0, strict = 0, refused = 0;
+    unsigned shared = 0, strict = 0, refused = 0, by_tlsa = 0;
 
     (void)state;
-    for (int i = 0; i < 300000; i++) {
+    for (int i = 0; i < 1000000; i++) {
         struct domain first = any_domain(), second = any_domain();
         uint64_t then = random_below(2), now = random_below(2);
-        struct sts_facts session;
+        enum tlsa_worth worth = (enum tlsa_worth)random_below(3);
+        struct made session;
         struct pool_key has, needs;
-        struct sts_decision d = sts_decide_candidate(second.facts);
-        if (!any_session(&first, &session, &has, then) || !d.deliver)
+        if (!any_session(&first, worth, &session, &has, then) || !needs_of(&second, now, &needs))
             continue;
-        needs = pool_key_needed(&d, hosts[second.host], second.port, now);
         if (!pool_key_serves(&has, &needs)) {
             refused++;
             continue;
         }
         shared++;
-        strict += d.must_verify;
-        assert_true(would_carry(&second, &session));
+        strict += needs.assurance == ASSURANCE_VERIFIED;
+        by_tlsa += has.worth == TLSA_USABLE;
+        assert_true(would_carry(&second, &session, worth));
         assert_true(span_equal_nocase(span_of(hosts[first.host]), span_of(hosts[second.host])));
         assert_int_equal(first.port, second.port);
         assert_true(then == now);
-        if (d.must_verify) {
-            assert_int_equal(session.cert, CERT_OK);
-            assert_int_equal(session.floor, TLS_FLOOR_STRICT);
+        if (needs.assurance == ASSURANCE_VERIFIED && has.worth != TLSA_USABLE) {
+            assert_int_equal(session.by_authorities, CERT_OK);
+            assert_int_equal(session.facts.floor, TLS_FLOOR_STRICT);
             assert_true(span_equal_nocase(span_of(has.identity), span_of(hosts[second.host])));
         }
     }
-    assert_true(shared > 1000 && strict > 100 && refused > 1000); /* else it says nothing */
+    /* else it says nothing */
+    assert_true(shared > 1000 && strict > 100 && refused > 1000 && by_tlsa > 100);
 }
 
 #define T(title, function)                                                                         \
@@ -250,6 +394,13 @@ int main(void)
         T("a verified session serves mail that needs nothing", more_assurance_than_needed_serves),
         T("whatever the keys: less assurance never serves mail that needs more",
           less_assurance_never_serves),
+        T("TLSA records and authorities do not vouch for each other",
+          tlsa_and_authorities_do_not_vouch_for_each_other),
+        T("a session that failed TLSA records, or is not what they ask for, carries nothing else",
+          what_failed_the_records_carries_nothing_else),
+        T("a certificate that bears the next hop's name serves that one alone (RFC 7672 s.3.2.2)",
+          a_certificate_for_the_next_hop_serves_that_one_alone),
+        T("every member stands in the key's text", every_member_stands_in_the_text),
         T("whatever the domains: no mail leaves over a session that its own policy would refuse",
           no_mail_leaves_over_a_session_that_its_own_policy_would_refuse),
     };

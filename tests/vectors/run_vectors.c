@@ -17,6 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const json_t *fixtures;
+
+const json_t *vectors_fixtures(void)
+{
+    return fixtures;
+}
+
 struct span text_of(const json_t *value)
 {
     if (!json_is_string(value))
@@ -241,6 +248,7 @@ static const struct area areas[] = {
     { "tlsrpt_txt", judge_tlsrpt_txt, txt_agrees, NULL },
     { "tlsrpt_reports", judge_aggregate, report_agrees, is_aggregate },
     { "sts_decisions", judge_decision, decision_agrees, NULL },
+    { "dane", judge_dane, dane_agrees, NULL },
 };
 
 enum { AREAS = sizeof(areas) / sizeof(areas[0]) };
@@ -291,6 +299,7 @@ static void run_file(const json_t *file, struct tally tallies[AREAS])
     json_t *vector;
     size_t i;
 
+    fixtures = json_object_get(file, "fixtures");
     for (size_t a = 0; a < AREAS; a++)
         if (span_equal(name, span_of(areas[a].name)))
             json_array_foreach(json_object_get(file, "vectors"), i, vector)

@@ -22,6 +22,13 @@ struct area {
 /* A text in JSON; "" for anything else. */
 struct span text_of(const json_t *value);
 
+/* The fixtures of the file that is being run; NULL: it has none. */
+const json_t *vectors_fixtures(void);
+
+/* TLSA records (lib/mail/tlsa, lib/mail/tlsa_walk, lib/io/tls_dane, policy/decide). */
+json_t *judge_dane(const json_t *given);
+bool dane_agrees(const json_t *expect, const json_t *got);
+
 /* Does a certificate with these names fit the reference (lib/io/tls)? */
 json_t *judge_certificate(const json_t *given);
 
