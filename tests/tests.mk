@@ -150,5 +150,5 @@ proof:                    ## the fault tests and the byte-for-byte test at their
 	@tests/fault/enter.sh $(PYTHON) tests/bench/hosts.py $(BUILD)/waxseal limit
 	@tests/fault/enter.sh $(PYTHON) tests/bench/hosts.py $(BUILD)/waxseal silent
 	@$(MUTANTS) --all
-	@$(MAKE) --no-print-directory -s system STORIES="-s tests/system/proof_scanners.py"
+	@$(MAKE) --no-print-directory -s system STORIES="-s tests/system/proof_scanners.py tests/system/proof_levels.py"
 .PHONY: ledger powercut storage hostile mutants proof

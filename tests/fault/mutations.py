@@ -24,6 +24,9 @@ CLIENTS, LIFE, CLI = (f"tests/system/test_{n}.py::test_" for n in ("clients", "l
 HOPS = "tests/system/test_next_hops.py::test_"
 SUPERVISOR = "tests/system/test_supervisor.py::test_"
 BOUNCES = "tests/system/test_bounces.py::test_"
+ATTACKED = "tests/system/test_attacks.py::test_nothing_leaves_in_clear_or_to_a_stranger_though[nothing_else]"
+RESUMED = "tests/system/test_attacks.py::test_a_tls_session_verified_for_one_name_is_not_resumed_for_another"
+LEVELS = "tests/system/test_levels.py::test_no_mail_goes_over_a_session_made_for_another_name_or_for_less"
 
 MUTATIONS = (
     # 1. Accepted means kept.
@@ -118,8 +121,17 @@ MUTATIONS = (
              ("unit/decide", f"{POLICY}what_the_policy_forbids_is_not_sent_and_waits")),
     Mutation(2, "weak TLS counts as strict", "policy/decide.c",
              "if (f.floor != TLS_FLOOR_STRICT)", "if (false)", ("unit/decide",)),
+    Mutation(2, "REQUIRETLS goes to a host for whose name nobody vouches", "policy/decide.c",
+             "if (d.deliver && f.require_tls && !(d.mx_is_valid && d.use_tls))", "if (false)", ("unit/decide", ATTACKED)),
+    Mutation(2, "REQUIRETLS takes a session as it comes", "policy/decide.c",
+             "static void require_tls(struct sts_decision *d, struct sts_facts f)\n{\n",
+             "static void require_tls(struct sts_decision *d, struct sts_facts f)\n{\n    f.tls = SESSION_TLS_ON, "
+             "f.floor = TLS_FLOOR_STRICT, f.cert = CERT_OK;\n", ("unit/decide", ATTACKED)),
     Mutation(2, "a session of less assurance carries mail that needs more", "queue/deliver/pool_key.c",
              "if (has->assurance < needs->assurance)", "if (false)", ("unit/pool_key",)),
+    Mutation(2, "mail that needs a verified session rides on any with TLS", "queue/deliver/pool_key.c",
+             "    if (decision->must_verify) {\n        key.assurance", "    if (false) {\n        key.assurance",
+             ("unit/pool_key", LEVELS)),
     Mutation(2, "weak TLS makes a session that counts as verified", "queue/deliver/pool_key.c",
              "if (floor == TLS_FLOOR_STRICT && cert == CERT_OK) {", "if (cert == CERT_OK) {", ("unit/pool_key",)),
     Mutation(2, "a session is shared with any MX host", "queue/deliver/pool_key.c",
@@ -127,6 +139,9 @@ MUTATIONS = (
     Mutation(2, "a TLS session of one level is resumed for another", "queue/deliver/pool_key.c",
              "(int)key->assurance, key->identity,", "0, key->identity,",
              ("unit/resumption",)),
+    Mutation(2, "a TLS session of one host is resumed with any at its address", "queue/deliver/pool_key.c",
+             "remote, key->mx,\n                   (int)key->assurance, key->identity,",
+             "remote, \"\",\n                   (int)key->assurance, \"\",", ("unit/resumption", RESUMED, LEVELS)),
     Mutation(2, "a resumed session is believed to be verified for whatever name", "lib/io/tls_session.c",
              "    if (!SSL_session_reused(ssl))\n        return X509_V_OK;",
              "    return X509_V_OK;", ("unit/tls_resumption",)),
@@ -144,7 +159,7 @@ MUTATIONS = (
              ("unit/mx_match", "vectors/mx_match")),
     Mutation(2, "the certificate's name is not looked at", "lib/io/tls_session.c",
              "    ensure(X509_VERIFY_PARAM_set1_host(param, host.data, host.len) == 1);\n", "",
-             ("unit/tls", f"{POLICY}what_the_policy_forbids_is_not_sent_and_waits")),
+             ("unit/tls", f"{POLICY}what_the_policy_forbids_is_not_sent_and_waits", ATTACKED)),
     Mutation(2, "what came in clear behind 220 is believed", "queue/deliver/dialogue_opening.c",
              "    if (d->behind > 0)", "    if (false)",
              (f"{POLICY}bytes_put_behind_the_220_of_starttls_are_never_believed",
@@ -159,7 +174,7 @@ MUTATIONS = (
     Mutation(2, "a server need not show that it knows the password", "queue/deliver/login.c",
              "if (!crypto_equal(shown, c->signature, sizeof(shown)))", "if (false)", ("unit/login",)),
     Mutation(2, "a session of one route carries another's mail", "queue/deliver/pool_key.c",
-             "if (strcmp(has->chooser, needs->chooser) != 0)", "if (false)", ("unit/pool_key",)),
+             "if (strcmp(has->chooser, needs->chooser) != 0)", "if (false)", ("unit/pool_key", LEVELS)),
     Mutation(2, "a certificate that the route does not list will do", "queue/deliver/target.c",
              "return digest[0] != '\\0' && name_list_contains(list, span_of(text));", "return list && text[0];",
              ("unit/target",)),

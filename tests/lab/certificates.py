@@ -8,7 +8,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-KINDS = ("good", "wildcard", "expired", "notyet", "wrongname", "cnonly", "selfsigned", "unknownca")
+KINDS = ("good", "wildcard", "expired", "notyet", "wrongname", "cnonly", "selfsigned", "unknownca",
+         "forged", "thief", "otherkey", "pair")
+_THIEFS = ("forged", "thief", "otherkey")       # with a key that is not the hosts'
 _HOUR = datetime.timedelta(hours=1)
 _DAY = datetime.timedelta(days=1)
 
@@ -18,13 +20,14 @@ def _name(common_name):
 
 
 class Authority:
-    """Signs certificates; all hosts share one key, which is enough here and quick."""
+    """Signs certificates; all hosts share one key, which is enough here and quick, and all thieves another."""
 
     def __init__(self, folder):
         self.folder = folder
         os.makedirs(folder, exist_ok=True)
         self.now = datetime.datetime.utcnow()
         self.host_key = ec.generate_private_key(ec.SECP256R1())
+        self.thief_key = ec.generate_private_key(ec.SECP256R1())
         self.root_key, self.root = self._root("Lab Root CA")
         self.other_key, self.other = self._root("A CA that nobody knows")
         self.ca_file = self._write("ca.pem", self.root)
@@ -54,27 +57,30 @@ class Authority:
                 f.write(c.public_bytes(serialization.Encoding.PEM))
         return path
 
-    def key_file(self):
-        path = f"{self.folder}/host.key"
+    def key_file(self, kind="good"):
+        path, key = f"{self.folder}/host.key", self.host_key
+        if kind in _THIEFS:
+            path, key = f"{self.folder}/thief.key", self.thief_key
         if not os.path.exists(path):
             with open(path, "wb") as f:
-                f.write(self.host_key.private_bytes(serialization.Encoding.PEM,
-                                                    serialization.PrivateFormat.PKCS8,
-                                                    serialization.NoEncryption()))
+                f.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                          serialization.NoEncryption()))
             os.chmod(path, 0o600)
         return path
 
     def issue(self, host, kind="good"):
         """Writes a certificate of that kind for the host; returns (certificate file, key file)."""
         names = {"wildcard": ["*." + host.split(".", 1)[1]], "wrongname": ["mx.somebody-else.test"],
-                 "cnonly": []}.get(kind, [host])
+                 "cnonly": [], "thief": ["mx.thief.test"],
+                 "pair": [f"mx{n}.{host.split('.', 1)[1]}" for n in (1, 2)]}.get(kind, [host])
         begins, ends = {"expired": (-90 * _DAY, -_DAY), "notyet": (_DAY, 90 * _DAY)}.get(
             kind, (-_HOUR, 90 * _DAY))
         common = names[0] if names else host
-        issuer, key = {"selfsigned": (_name(common), self.host_key),
+        own = self.thief_key if kind in _THIEFS else self.host_key
+        issuer, key = {"selfsigned": (_name(common), own), "forged": (_name(common), own),
                        "unknownca": (self.other.subject, self.other_key)}.get(
             kind, (self.root.subject, self.root_key))
-        builder = self._builder(_name(common), issuer, self.host_key, begins, ends)
+        builder = self._builder(_name(common), issuer, own, begins, ends)
         if names:
             sans = [x509.DNSName(n) for n in names]
             builder = builder.add_extension(x509.SubjectAlternativeName(sans), False)
@@ -82,7 +88,7 @@ class Authority:
         builder = builder.add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
         certificate = builder.sign(key, hashes.SHA256())
-        return self._write(f"{kind}-{host}.pem", certificate), self.key_file()
+        return self._write(f"{kind}-{host}.pem", certificate), self.key_file(kind)
 
 
 def server_context(certificate, key, only_version=""):

@@ -4,10 +4,12 @@ The tree is `.`, `test.` (both signed, chained by DS), `insecure.test.` (not sig
 (its DS fits no key).  `dead.test`'s name server has no route, `silentdns.test`'s never answers.
 """
 import ipaddress
+import json
 import os
 import socket
 import struct
 import subprocess
+import sys
 
 import table
 from services import Service, wait_until
@@ -17,6 +19,7 @@ TTL = 1
 DEAD = {"servfail.test": "ns.dead.test.", "silentdns.test": "ns.silent.test."}
 OWN_ZONES = ("insecure.test", "bogus.test")
 SIGNED = (".", "test.", "bogus.test.")
+FORGED_ZONES = ("test", "insecure.test")
 
 
 def _record(owner, kind, data):
@@ -61,6 +64,11 @@ def _domain_records(d):
     return records
 
 
+def _zone_of(name):
+    """The zone of its own in which a name is; None for those in test."""
+    return next((z for z in OWN_ZONES if name == z or name.endswith("." + z)), None)
+
+
 def _zone(apex, records):
     return "\n".join([
         f"{apex} {TTL} SOA ns.lab-root. hostmaster.test. 1 3600 600 86400 {TTL}",
@@ -82,15 +90,14 @@ def zones(ds_of):
         if d.name in DEAD:
             test.append(_record(d.name, "NS", DEAD[d.name]))
         else:
-            own.get(d.name, test).extend(_domain_records(d))
+            own.get(_zone_of(d.name), test).extend(_domain_records(d))
     for name in OWN_ZONES:
         test.append(f"{name}. 3600 NS ns.lab-root.")
     broken = ds_of("bogus.test.").split()
     broken[-1] = broken[-1][::-1]
     test.append(f"bogus.test. 3600 DS {' '.join(broken)}")
     for name, addresses in table.MX_ADDRESSES.items():
-        zone = next((z for z in OWN_ZONES if name.endswith("." + z)), None)
-        (own[zone] if zone else test).extend(_addresses_of(name, addresses))
+        own.get(_zone_of(name), test).extend(_addresses_of(name, addresses))
         root += [_record(_reverse(a), "PTR", name + ".") for a in addresses]
     if table.RELAY_NAME not in table.MX_ADDRESSES:
         test += _addresses_of(table.RELAY_NAME, [table.RELAY_ADDRESS])
@@ -196,6 +203,10 @@ class Dns:
         self.configuration = f"{self.folder}/knot.conf"
         self.knot = Service(lab_folder, "knot", ["knotd", "-c", self.configuration],
                             lambda: _is_answered(SERVER, "relay.test"), internet=True)
+        self.forgeries = f"{self.folder}/forged.json"
+        forger = os.path.join(os.path.dirname(os.path.abspath(__file__)), "forger.py")
+        self.forger = Service(lab_folder, "forger", [sys.executable, forger, self.forgeries],
+                              lambda: _is_answered(table.FORGER, "relay.test"), internet=True)
         self.unbound = Service(lab_folder, "unbound",
                                ["unbound", "-d", "-p", "-c", f"{self.folder}/unbound.conf"],
                                lambda: _is_answered("127.0.0.1", "relay.test"))
@@ -256,7 +267,26 @@ class Dns:
         self.set(f"_mta-sts.{domain}", "TXT", *([f'"v=STSv1; id={sts_id};"'] if sts_id else []))
 
     def flush(self):
-        _run("unbound-control", "-c", f"{self.folder}/unbound.conf", "flush_zone", ".")
+        self._control("flush_zone", ".")
+
+    def _control(self, *words):
+        _run("unbound-control", "-c", f"{self.folder}/unbound.conf", *words)
+
+    # ------------------------------------------------------------ somebody on the path (forger.py)
+
+    def forge(self, forgeries):
+        """From now on the resolver hears these instead of what the name servers say."""
+        self._put("forged.json", json.dumps(forgeries))
+        if not self.forger.started():
+            self.forger.start()
+        for zone in FORGED_ZONES:
+            self._control("stub_add", zone, table.FORGER)
+        self.flush()
+
+    def truth(self):
+        for zone in FORGED_ZONES:
+            self._control("stub_remove", zone)
+        self.flush()
 
     def down(self):
         """From now on the resolver is not there (its port is closed)."""

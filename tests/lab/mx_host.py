@@ -16,10 +16,12 @@ each a reply line or one of
 and a stage that maps to None is not offered.  `extensions` are the keywords of the EHLO reply, one
 a line (STARTTLS comes by itself).  At rcpt, local parts that begin with "refuse" get a
 550 and those with "defer" a 450, so that one transaction can have all fates.
-The script of a host can be changed while it runs: LAB/mx/HOST.json holds the stages that differ.
+The script of a host can be changed while it runs: LAB/mx/HOST.json holds the stages that differ, and with
+"certificate" and "tls" what it shows and speaks then.
 Its idle sessions end then, as they do when a server is started anew.
 """
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -31,6 +33,7 @@ import time
 
 import certificates
 import hostile_mx
+from tickets import Tickets
 
 USUAL = {
     "greeting": "220 {host} ESMTP lab", "helo": "250 {host}", "starttls": "220 2.0.0 go ahead",
@@ -76,6 +79,8 @@ class MxHost:
         self.authority = authority
         self.seen = set()               # whom greylisting knows
         self.contexts = {}
+        self.numbers = itertools.count(1)
+        self.tickets = Tickets(lambda: Conversation.current.talk)
         self.overrides = f"{log.folder}/mx/{host.name}.json"
         self.open = set()
 
@@ -92,20 +97,23 @@ class MxHost:
             threading.Thread(target=talk.run, daemon=True).start()
 
     def behaviour(self):
-        """(script, kind of certificate) as they are just now."""
+        """(script, kind of certificate, only version of TLS) as they are just now."""
         try:
             with open(self.overrides, encoding="utf-8") as f:
                 changed = json.load(f)
         except FileNotFoundError:
             changed = {}
         kind = changed.pop("certificate", self.host.certificate)
-        return {**USUAL, **self.host.script, **changed}, kind
+        version = changed.pop("tls", self.host.tls)
+        return {**USUAL, **self.host.script, **changed}, kind, version
 
-    def context(self, kind):
-        if kind not in self.contexts:
+    def context(self, kind, version):
+        if (kind, version) not in self.contexts:
             files = self.authority.issue(self.host.name, kind)
-            self.contexts[kind] = certificates.server_context(*files, self.host.tls)
-        return self.contexts[kind]
+            context = self.contexts[kind, version] = certificates.server_context(*files, version)
+            if self.host.tickets:
+                self.tickets.watch(context)
+        return self.contexts[kind, version]
 
     def change_minds(self):
         """Ends idle sessions now, others after their message: the next ones hear the new script."""
@@ -126,7 +134,8 @@ class Conversation:
 
     def __init__(self, mx, connection, address, peer):
         self.mx, self.socket, self.address, self.peer = mx, connection, address, peer
-        self.script, self.kind = mx.behaviour()
+        self.script, self.kind, self.version = mx.behaviour()
+        self.number, self.ticket_of = next(mx.numbers), None    # and the number of the one that this one resumes
         self.reader = connection.makefile("rb")
         self.tls = self.sni = None
         self.commands = []
@@ -161,7 +170,9 @@ class Conversation:
 
     def note(self, event, **more):
         self.mx.log.write(event=event, host=self.mx.host.name, address=self.address, peer=self.peer,
-                          tls=self.tls, sni=self.sni, resumed=getattr(self.socket, "session_reused", None), **more)
+                          tls=self.tls, sni=self.sni, resumed=getattr(self.socket, "session_reused", None),
+                          certificate=self.kind if self.tls else None, number=self.number,
+                          ticket_of=self.ticket_of, **more)
 
     def line(self):
         line = self.reader.readline(65536)
@@ -262,7 +273,7 @@ class Conversation:
                 raise Gone
         elif self.script["handshake"]:
             self.say("handshake")
-        context = self.mx.context(self.kind)
+        context = self.mx.context(self.kind, self.version)
         context.sni_callback = self.on_sni
         self.reader.close()
         self.sni_seen = None

@@ -38,6 +38,9 @@ class Service:
         with open(self.pid_file, encoding="ascii") as f:
             return int(f.read())
 
+    def started(self):
+        return os.path.exists(self.pid_file) and self.running()
+
     def running(self):
         return process_state(self.pid()) not in ("", "Z")
 

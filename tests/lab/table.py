@@ -5,6 +5,7 @@ A domain describes itself by its name, and `says` tells in half a sentence what 
 """
 from dataclasses import dataclass, field
 
+import attacks
 import hostile_mx
 
 V4_MX = "198.51.100"        # MX hosts and the relay's clients
@@ -15,6 +16,7 @@ CLIENT_ADDRESS = f"{V4_MX}.251"     # a client that is not on loopback
 SILENT_ADDRESS = f"{V4_MX}.253"     # packets to it are dropped
 UNREACHABLE_ADDRESS = f"{V4_MX}.254"    # no route to host
 NAME_SERVER = f"{V4_WEB}.252"
+FORGER = f"{V4_WEB}.251"     # forger.py: name servers that lie
 SILENT_DNS_ADDRESS = f"{V4_WEB}.253"
 UNREACHABLE_DNS_ADDRESS = f"{V4_WEB}.254"
 SILENT = (SILENT_ADDRESS, SILENT_DNS_ADDRESS)
@@ -22,6 +24,7 @@ UNREACHABLE = (UNREACHABLE_ADDRESS, UNREACHABLE_DNS_ADDRESS)
 OWN_ADDRESSES = (RELAY_ADDRESS, CLIENT_ADDRESS, f"{V6}::fa")     # those of the relay's machine
 CLIENT_SERVERS = {"postfix": "127.0.0.9", "exim": "127.0.0.10"}  # whose smarthost is the relay
 USER_SERVERS = {"postfix": "127.0.0.11", "exim": "127.0.0.12"}  # the same, who log in there
+OWN_SERVERS = {"postfix": "127.0.0.13"}     # who deliver themselves, and only ask the relay for policies
 USER, PASSWORD = "ada", "s3cret-word"       # as this user
 RELAY_NAME = "relay.test"
 
@@ -38,6 +41,8 @@ class Host:
     peer: str = ""                      # "postfix" or "exim": a real mail server (peers.py)
     families: str = "46"                # which addresses it has; "" for none
     address: str = ""                   # given instead of the next free one
+    shares: str = ""                    # the host at whose addresses it is: another name for it
+    tickets: bool = False               # notes in which session one that is resumed began
     refuses: bool = False               # nothing listens there
     hostile: str = ""                   # a case of hostile_mx.py, in place of a script
 
@@ -243,7 +248,30 @@ HOSTILE = [
     for letter, mode, txt in (("h", "", ""), ("e", "enforce", "v=STSv1; id=hostile;"))
 ]
 
-DOMAINS = {d.name: d for d in SECURITY + POLICY_HOSTS + ROUTES + REPLIES + PEERS + HOSTILE}
+def attacked(attack, guard):
+    mx = {"name": attack.mx(guard), "families": "6", "script": {"extensions": attacks.EXTENSIONS}}
+    more = {} if guard == "sts" else {"txt": ""}
+    return domain(attack.domain(guard), f"{attack.says} ({guard})", "enforce" if guard == "sts" else "", mx,
+                  tlsrpt="", **more)
+
+
+ATTACKED = [attacked(a, g) for a in (*attacks.ATTACKS, attacks.CALM) for g in attacks.GUARDS] + [
+    domain("thief.test", "whose host takes all mail", "enforce",
+           {"families": "6", "certificate": "otherkey", "script": {"extensions": attacks.EXTENSIONS}},
+           policy_text="version: STSv1\nmode: none\nmax_age: 31557600\n"),
+]
+
+# Three names of one host with one certificate, which is good for the first two of them.
+LEVELS = ("plain", "none", "testing", "enforce")
+SHARED = [
+    domain(f"{level}{n}.shared.test", f"level {level} at the host's name mx{n}", "" if level == "plain" else level,
+           {"name": f"mx{n}.shared.test", "families": "6", "shares": "" if n == 1 else "mx1.shared.test",
+            "certificate": "pair", "tickets": True, "script": {"extensions": attacks.EXTENSIONS}},
+           txt="v=STSv1; id=shared;" if level != "plain" else "", tlsrpt="")
+    for n in (1, 2, 3) for level in LEVELS
+]
+
+DOMAINS = {d.name: d for d in SECURITY + POLICY_HOSTS + ROUTES + REPLIES + PEERS + HOSTILE + ATTACKED + SHARED}
 
 
 def _addresses():
@@ -253,8 +281,8 @@ def _addresses():
         for h in d.mx:
             if h.name in hosts or d.name == "bogus.test":
                 continue
-            if h.address:
-                hosts[h.name] = [h.address]
+            if h.address or h.shares:
+                hosts[h.name] = [h.address] if h.address else hosts[h.shares]
                 continue
             number += 1
             hosts[h.name] = ([f"{V4_MX}.{number}"] if "4" in h.families else []) + \
@@ -267,10 +295,10 @@ def _addresses():
 
 MX_ADDRESSES, POLICY_ADDRESSES = _addresses()
 HOSTS = {h.name: h for d in DOMAINS.values() for h in d.mx
-         if MX_ADDRESSES.get(h.name) and not h.address}
+         if MX_ADDRESSES.get(h.name) and not h.address and not h.shares}
 
 
 def internet_addresses():
     """Every address that is on the other side of the cable."""
     hosts = [a for name in HOSTS for a in MX_ADDRESSES[name]]
-    return hosts + list(POLICY_ADDRESSES.values()) + [NAME_SERVER]
+    return hosts + list(POLICY_ADDRESSES.values()) + [NAME_SERVER, FORGER]

@@ -8,6 +8,7 @@ import certificates
 import policy_hosts
 import pytest
 import table
+from attacks import ATTACKS
 from client import Client
 from services import wait_until
 
@@ -164,5 +165,5 @@ def test_a_host_can_be_cut_off_and_comes_back(lab):
 
 
 def test_every_kind_of_certificate_is_somebodys():
-    used = {h.certificate for h in table.HOSTS.values()}
+    used = {h.certificate for h in table.HOSTS.values()} | {a.host.get("certificate", "good") for a in ATTACKS}
     assert used == set(certificates.KINDS)
