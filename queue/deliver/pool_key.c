@@ -15,7 +15,7 @@ struct pool_key pool_key_needed(const struct sts_decision *decision, const char 
         key.assurance = ASSURANCE_VERIFIED;
         snprintf(key.identity, sizeof(key.identity), "%s", mx);
     } else if (!decision->clear_allowed) {
-        key.assurance = ASSURANCE_ENCRYPTED;
+        key.assurance = decision->legacy_allowed ? ASSURANCE_ENCRYPTED : ASSURANCE_MODERN;
     }
     return key;
 }
@@ -29,7 +29,7 @@ struct pool_key pool_key_had(const struct endpoint *remote, const char *mx, enum
     snprintf(key.mx, sizeof(key.mx), "%s", mx);
     if (tls != SESSION_TLS_ON)
         return key;
-    key.assurance = ASSURANCE_ENCRYPTED;
+    key.assurance = floor == TLS_FLOOR_LEGACY ? ASSURANCE_ENCRYPTED : ASSURANCE_MODERN;
     if (floor == TLS_FLOOR_STRICT && cert == CERT_OK) {
         key.assurance = ASSURANCE_VERIFIED;
         snprintf(key.identity, sizeof(key.identity), "%s", mx);
@@ -55,7 +55,7 @@ static bool serves_by_authorities(const struct pool_key *has, const struct pool_
 {
     if (needs->only_by_tlsa || has->assurance < needs->assurance)
         return false;
-    if (has->worth == TLSA_UNUSABLE && has->assurance == ASSURANCE_NONE)
+    if (has->worth == TLSA_UNUSABLE && has->assurance < ASSURANCE_MODERN)
         return false; /* such records ask for TLS (RFC 7672 s.2.2) */
     return needs->assurance != ASSURANCE_VERIFIED ||
            (needs->identity[0] != '\0' &&

@@ -16,6 +16,7 @@
 enum assurance {
     ASSURANCE_NONE,      /* in clear, or nobody asked for more */
     ASSURANCE_ENCRYPTED, /* TLS, with whomever */
+    ASSURANCE_MODERN,    /* the same, 1.2 at least */
     ASSURANCE_VERIFIED,  /* strict TLS, the certificate good for `identity` */
 };
 

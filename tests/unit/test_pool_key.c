@@ -107,7 +107,7 @@ static struct pool_key any_key(void)
 
     key.remote.address.bytes[3] = (uint8_t)random_below(2);
     key.remote.port = random_below(4) ? 25 : 26;
-    key.assurance = (enum assurance)random_below(3);
+    key.assurance = (enum assurance)random_below(ASSURANCE_VERIFIED + 1);
     key.trust_generation = random_below(2);
     snprintf(key.mx, sizeof(key.mx), "mx%d.example.net", (int)random_below(2));
     snprintf(key.identity, sizeof(key.identity), "mx%d.example.net", (int)random_below(2));
@@ -188,9 +188,10 @@ static void what_failed_the_records_carries_nothing_else(void **state)
     needs.assurance = ASSURANCE_NONE;
     has.assurance = ASSURANCE_ENCRYPTED; /* open for a message with TLS-Required: No */
     assert_false(pool_key_serves(&has, &needs));
+    has.assurance = ASSURANCE_MODERN;
     has.worth = TLSA_UNUSABLE;
     assert_true(pool_key_serves(&has, &needs));
-    has.assurance = ASSURANCE_NONE; /* the records ask for TLS */
+    has.assurance = ASSURANCE_ENCRYPTED; /* the records ask for TLS 1.2 */
     assert_false(pool_key_serves(&has, &needs));
 }
 
