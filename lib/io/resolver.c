@@ -18,6 +18,7 @@ enum {
     DOWN_MAX_MS = 30 * SECOND_MS,
     RCODE_SERVFAIL = 2,
     RCODE_NXDOMAIN = 3,
+    FLAG_AD = 0x20, /* in the octet of the rcode */
 };
 
 struct server {
@@ -35,6 +36,8 @@ struct resolver {
     unsigned generation; /* of the servers */
     bool trusted;
     enum resolver_standing standing;
+    resolver_proof_wanted_fn *proof_wanted;
+    void *proof_ctx;
     struct list queries;
 };
 
@@ -48,7 +51,8 @@ struct resolver_query {
     void *ctx;
     char name[DOMAIN_MAX + 2];
     enum dns_type type;
-    bool is_proof; /* of the servers' validation */
+    bool is_proof;     /* of the servers' validation */
+    bool was_in_doubt; /* its answer, which came without a proof */
     bool answered;
     struct dns_answer answer;
     /* whom to ask */
@@ -255,6 +259,13 @@ void resolver_set_standing(struct resolver *resolver, enum resolver_standing sta
     }
 }
 
+void resolver_on_proof_wanted(struct resolver *resolver, resolver_proof_wanted_fn *wanted,
+                              void *ctx)
+{
+    resolver->proof_wanted = wanted;
+    resolver->proof_ctx = ctx;
+}
+
 bool resolver_is_trusted(const struct resolver *resolver)
 {
     return resolver->trusted;
@@ -313,6 +324,28 @@ static bool others_remain(const struct resolver_query *query)
            choose_server(query->resolver, query->asked, &index);
 }
 
+/* Its AD did not count when it was asked for, and may count soon, or does by now. */
+static bool is_in_doubt(const struct resolver_query *query, struct span reply)
+{
+    const struct resolver *resolver = query->resolver;
+    return ((unsigned char)reply.data[3] & FLAG_AD) && !query->ad_counts && resolver->trusted &&
+           resolver->standing != RESOLVER_UNPROVEN && resolver->proof_wanted &&
+           !query->was_in_doubt;
+}
+
+/* It is put to the same server again, when a proof has come to something. */
+static void ask_once_more(struct resolver_query *query)
+{
+    struct resolver *resolver = query->resolver;
+    query->was_in_doubt = true;
+    query->asked &= ~(1U << query->server);
+    if (resolver->standing == RESOLVER_IN_DOUBT) {
+        resolver_set_standing(resolver, RESOLVER_ON_PROOF);
+        resolver->proof_wanted(resolver->proof_ctx);
+    }
+    query_step_soon(query);
+}
+
 /*
  * SERVFAIL is a validating resolver's word for "forged": no other server is asked in its place when
  * ours validate.  Refusals and nonsense are the server's own fault.
@@ -331,6 +364,10 @@ static void query_replied(struct resolver_query *query, struct span reply)
         server_answered(server);
     if (rcode == RCODE_SERVFAIL && !query->ad_counts && others_remain(query)) {
         query_failed(query, "SERVFAIL");
+        return;
+    }
+    if (rcode != RCODE_SERVFAIL && is_in_doubt(query, reply)) {
+        ask_once_more(query);
         return;
     }
     dns_message_parse(reply, span_of(query->name), query->type, query->ad_counts, &query->answer);

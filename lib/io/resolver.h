@@ -31,10 +31,18 @@ struct error *resolver_servers(struct resolver *resolver, const struct endpoint 
  */
 enum resolver_standing {
     RESOLVER_UNPROVEN, /* at the beginning, and again with other servers */
+    RESOLVER_IN_DOUBT, /* nothing could be shown: an answer with AD calls for a proof */
     RESOLVER_ON_PROOF, /* questions wait, each until its deadline at most */
     RESOLVER_PROVEN,
 };
 void resolver_set_standing(struct resolver *resolver, enum resolver_standing standing);
+/*
+ * In doubt, a question whose answer bears AD is called in: `wanted` begins a proof, the standing is
+ * ON_PROOF until that has come to something, and the question is then asked once more.
+ */
+typedef void resolver_proof_wanted_fn(void *ctx);
+void resolver_on_proof_wanted(struct resolver *resolver, resolver_proof_wanted_fn *wanted,
+                              void *ctx);
 bool resolver_is_trusted(const struct resolver *resolver);
 
 /* `answer` is lent.  An outcome always comes: TEMPFAIL at the latest after RESOLVER_DEADLINE_MS. */

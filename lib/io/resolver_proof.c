@@ -110,15 +110,22 @@ static void tell(struct resolver_proof *proof)
     log_end(&line);
 }
 
+static enum resolver_standing standing_of(enum proof_state state, bool is_shown)
+{
+    if (state == STATE_ON)
+        return RESOLVER_PROVEN;
+    return is_shown ? RESOLVER_UNPROVEN : RESOLVER_IN_DOUBT;
+}
+
 /* Said when it changes, and again from time to time as long as it is off. */
-static void take_state(struct resolver_proof *proof, enum proof_state state)
+static void take_state(struct resolver_proof *proof, enum proof_state state, bool is_shown)
 {
     bool is_news = state != proof->state;
     if (is_news) {
         proof->state = state;
         proof->since_utc_ms = clock_utc_ms();
     }
-    resolver_set_standing(proof->resolver, state == STATE_ON ? RESOLVER_PROVEN : RESOLVER_UNPROVEN);
+    resolver_set_standing(proof->resolver, standing_of(state, is_shown));
     if (is_news || (state == STATE_OFF && loop_now(proof->loop) - proof->told_ms >= NEXT_MS))
         tell(proof);
 }
@@ -126,9 +133,14 @@ static void take_state(struct resolver_proof *proof, enum proof_state state)
 /* What was shown before stays shown. */
 static void take_open(struct resolver_proof *proof)
 {
-    take_state(proof, proof->state == STATE_ON ? STATE_ON : STATE_OFF);
+    take_state(proof, proof->state == STATE_ON ? STATE_ON : STATE_OFF, false);
     loop_timer_start(proof->next, proof->again_ms);
     proof->again_ms = 2 * proof->again_ms < AGAIN_MAX_MS ? 2 * proof->again_ms : AGAIN_MAX_MS;
+}
+
+static bool is_under_way(const struct resolver_proof *proof)
+{
+    return proof->root.query || proof->denial.query || proof->bogus.query;
 }
 
 static void conclude(struct resolver_proof *proof)
@@ -141,7 +153,7 @@ static void conclude(struct resolver_proof *proof)
         return;
     }
     proof->again_ms = AGAIN_FIRST_MS;
-    take_state(proof, verdict == PROOF_HOLDS ? STATE_ON : STATE_OFF);
+    take_state(proof, verdict == PROOF_HOLDS ? STATE_ON : STATE_OFF, true);
     loop_timer_start(proof->next, NEXT_MS);
 }
 
@@ -154,7 +166,7 @@ static void on_answer(void *ctx, const struct dns_answer *answer)
     question->query = NULL;
     question->fact->outcome = answer->outcome;
     question->fact->secure = answer->secure;
-    if (!proof->root.query && !proof->denial.query && !proof->bogus.query)
+    if (!is_under_way(proof))
         conclude(proof);
 }
 
@@ -190,12 +202,23 @@ static void on_next(void *ctx)
     begin(ctx);
 }
 
+/* DNS is back, or was never away: an answer waits to know whether it is secure. */
+static void on_wanted(void *ctx)
+{
+    struct resolver_proof *proof = ctx;
+    loop_timer_start(proof->patience, QUESTIONS_WAIT_MS);
+    if (is_under_way(proof))
+        return;
+    loop_timer_cancel(proof->next);
+    begin(proof);
+}
+
 /* It goes on, and may still come to something. */
 static void on_patience_ended(void *ctx)
 {
     struct resolver_proof *proof = ctx;
     proof->reason = "the resolver takes too long to show that it validates";
-    take_state(proof, STATE_OFF);
+    take_state(proof, STATE_OFF, false);
 }
 
 static void cancel(struct resolver_proof *proof)
@@ -218,7 +241,7 @@ void resolver_proof_start(struct resolver_proof *proof, const char *bogus_name)
     proof->again_ms = AGAIN_FIRST_MS;
     if (!resolver_is_trusted(proof->resolver)) {
         proof->reason = "the resolver is not on this machine: its word on DNSSEC is not trusted";
-        take_state(proof, STATE_OFF);
+        take_state(proof, STATE_OFF, true);
         return;
     }
     resolver_set_standing(proof->resolver, RESOLVER_ON_PROOF);
@@ -234,6 +257,7 @@ struct resolver_proof *resolver_proof_new(struct loop *loop, struct resolver *re
     proof->reason = "not shown yet";
     proof->next = loop_timer_new(loop, on_next, proof);
     proof->patience = loop_timer_new(loop, on_patience_ended, proof);
+    resolver_on_proof_wanted(resolver, on_wanted, proof);
     proof->root = (struct question){ proof, NULL, &proof->facts.root };
     proof->denial = (struct question){ proof, NULL, &proof->facts.denial };
     proof->bogus = (struct question){ proof, NULL, &proof->facts.bogus };
@@ -247,6 +271,7 @@ void resolver_proof_free(struct resolver_proof **proof)
     if (!p)
         return;
     cancel(p);
+    resolver_on_proof_wanted(p->resolver, NULL, NULL);
     loop_timer_free(&p->next);
     loop_timer_free(&p->patience);
     free(p);
