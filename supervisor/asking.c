@@ -106,7 +106,7 @@ struct showing {
 /* What a page calls its rows depends on what they are. */
 static const struct json *rows_of(const struct json *page)
 {
-    static const char *const names[] = { "messages", "hops", "hosts" };
+    static const char *const names[] = { "messages", "hops", "hosts", "policies" };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (json_get(page, names[i]))

@@ -1,6 +1,7 @@
 #include "supervisor/commands.h"
 
 #include "supervisor/asking.h"
+#include "supervisor/policy_commands.h"
 #include "supervisor/print.h"
 #include "supervisor/supervisor.h"
 
@@ -42,6 +43,10 @@ static void print_for_people(const struct json *status)
     print_rows(json_get(status, "roles"), true, stdout);
     fputs("\nDNSSEC\n", stdout);
     print_rows(json_get(status, "dnssec"), true, stdout);
+    if (json_kind_of(json_get(status, "policy")) == JSON_KIND_OBJECT) {
+        fputs("\npolicies\n", stdout);
+        policy_print_counts(json_get(status, "policy"), stdout);
+    }
     if (json_kind_of(json_get(status, "queue")) != JSON_KIND_OBJECT)
         return;
     fputs("\nqueue\n", stdout);
@@ -60,22 +65,23 @@ static bool role_serves(const struct json *status, const char *role)
     return false;
 }
 
-/* What the queue holds: nothing is known while it does not run, which the roles' states tell. */
-static void add_queue(const struct invocation *i, const char *run_dir, struct json *status)
+/* What a role counts: nothing is known while it does not run, which the roles' states tell. */
+static void add_counts(const struct invocation *i, const char *run_dir, const char *role,
+                       struct json *status)
 {
     const struct invocation nothing_more = { .command = i->command };
-    const struct asking asking = { .invocation = &nothing_more,
-                                   .run_dir = run_dir,
-                                   .verb = "queue counts" };
+    char verb[64];
+    const struct asking asking = { .invocation = &nothing_more, .run_dir = run_dir, .verb = verb };
     struct json *counts = NULL;
     struct error *err = NULL;
 
-    json_add_null(status, "queue");
-    if (!role_serves(status, "queue"))
+    json_add_null(status, role);
+    if (!role_serves(status, role))
         return;
+    snprintf(verb, sizeof(verb), "%s counts", role);
     err = asking_json(&asking, &counts);
     if (!err)
-        json_add(status, "queue", &counts);
+        json_add(status, role, &counts);
     error_free(&err);
 }
 
@@ -117,7 +123,8 @@ static int run_status(const struct invocation *i)
     err = asking_json(&asking, &status);
     if (err)
         return asking_tell(err);
-    add_queue(i, run_dir, status);
+    add_counts(i, run_dir, "queue", status);
+    add_counts(i, run_dir, "policy", status);
     add_dnssec(i, run_dir, status);
     if (i->json)
         print_json(status, stdout);
@@ -222,10 +229,18 @@ static const struct command commands[] = {
     { "user list", NULL, NULL, OPTION_JSON, user_run_list, NULL,
       "Lists the users who may log in." },
     { "user remove", "NAME", NULL, 0, user_run_remove, NULL, "Takes a user out." },
+    { "policy list", NULL, NULL, OPTION_JSON, asking_run, "No policy is cached.",
+      "Lists the cached policies, and what is wrong with them." },
     { "policy show", "DOMAIN", "domain", OPTION_JSON, asking_run, NULL,
       "Shows the policy of a domain that is in force here." },
     { "policy refresh", "DOMAIN", "domain", OPTION_JSON, asking_run, NULL,
       "Fetches the policy of a domain anew." },
+    { "policy drop", "DOMAIN", "domain", OPTION_JSON | OPTION_REASON, policy_run_drop, NULL,
+      "Forgets the cached policy of a domain, with the reason in the log." },
+    { "policy export", NULL, NULL, 0, policy_run_export, NULL,
+      "Writes all cached policies to standard output, one a line." },
+    { "policy import", NULL, NULL, 0, policy_run_import, NULL,
+      "Takes such lines from standard input, unless what is cached is newer." },
     { "tlsrpt report", "DOMAIN", "domain", OPTION_DAY | OPTION_JSON | OPTION_RAW, asking_run, NULL,
       "Prints the TLS report (RFC 8460) about a domain, of today or of --day." },
 };

@@ -83,6 +83,11 @@ int queue_run_hop(const struct invocation *invocation);
 /* waxseal trace: in trace.c. */
 int trace_run(const struct invocation *invocation);
 
+/* waxseal policy drop, export, import: in policy_commands.c. */
+int policy_run_drop(const struct invocation *invocation);
+int policy_run_export(const struct invocation *invocation);
+int policy_run_import(const struct invocation *invocation);
+
 /* waxseal check: in check.c. */
 int check_run(const struct invocation *invocation);
 
