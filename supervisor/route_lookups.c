@@ -12,12 +12,14 @@ enum { LOOKUPS_MS = 8 * SECOND_MS, LOOKUPS_MAX = 64 };
 
 struct lookups;
 
-/* One next hop's name; the questions one after the other: MX, A, AAAA. */
+/* One next hop's name; the questions one after the other: MX, A, AAAA, as far as they count. */
 struct lookup {
     struct lookups *all;
     struct resolver_query *query;
     unsigned route;
     struct span name;
+    bool by_mx;
+    enum route_families families;
     enum dns_type type;
 };
 
@@ -67,51 +69,75 @@ static void ask(struct lookup *lookup, enum dns_type type)
     lookup->query = resolver_ask(lookup->all->resolver, lookup->name, type, on_answer, lookup);
 }
 
+static enum dns_type first_address(const struct lookup *lookup)
+{
+    return lookup->families == FAMILIES_IPV6 ? DNS_AAAA : DNS_A;
+}
+
+/* Where there is nothing of the last type; false: that was all. */
+static bool ask_next(struct lookup *lookup)
+{
+    bool was_last =
+        lookup->type == DNS_AAAA || (lookup->type == DNS_A && lookup->families == FAMILIES_IPV4);
+
+    if (!was_last)
+        ask(lookup, lookup->type == DNS_MX ? first_address(lookup) : DNS_AAAA);
+    return !was_last;
+}
+
+static void tell_outcome(const struct lookup *lookup, enum dns_outcome outcome)
+{
+    if (outcome == DNS_TEMPFAIL)
+        tell(lookup, ROUTE_WARNING, "cannot be looked up now: DNS does not answer");
+    else if (outcome == DNS_NODATA && lookup->families == FAMILIES_IPV4)
+        tell(lookup, ROUTE_FAULT, "has no IPv4 address, and families leaves others out");
+    else if (outcome == DNS_NODATA && lookup->families == FAMILIES_IPV6)
+        tell(lookup, ROUTE_FAULT, "has no IPv6 address, and families leaves others out");
+    else if (outcome != DNS_ANSWER)
+        tell(lookup, ROUTE_FAULT, "does not resolve; write a host that has an address");
+}
+
 static void on_answer(void *ctx, const struct dns_answer *answer)
 {
     struct lookup *lookup = ctx;
 
     lookup->query = NULL;
-    if (answer->outcome == DNS_NODATA && lookup->type != DNS_AAAA) {
-        ask(lookup, lookup->type == DNS_MX ? DNS_A : DNS_AAAA);
+    if (answer->outcome == DNS_NODATA && ask_next(lookup))
         return;
-    }
-    if (answer->outcome == DNS_TEMPFAIL)
-        tell(lookup, ROUTE_WARNING, "cannot be looked up now: DNS does not answer");
-    else if (answer->outcome != DNS_ANSWER)
-        tell(lookup, ROUTE_FAULT, "does not resolve; write a host that has an address");
+    tell_outcome(lookup, answer->outcome);
     end(lookup);
 }
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
-static bool is_known(const struct lookups *all, struct span name, enum dns_type type)
+static bool is_known(const struct lookups *all, const struct lookup *other)
 {
-    for (unsigned i = 0; i < all->count; i++)
-        if (all->items[i].type == type && span_equal_nocase(all->items[i].name, name))
+    for (unsigned i = 0; i < all->count; i++) {
+        const struct lookup *known = &all->items[i];
+        if (known->by_mx == other->by_mx && known->families == other->families &&
+            span_equal_nocase(known->name, other->name))
             return true;
+    }
     return false;
 }
 
-static void add(struct lookups *all, unsigned route, struct span spec)
+static void add(struct lookups *all, unsigned route, struct span spec, enum route_families families)
 {
-    struct span name;
-    bool by_mx;
+    struct lookup lookup = { .all = all, .route = route, .families = families };
 
-    if (all->count == LOOKUPS_MAX || !route_check_name_of(spec, &name, &by_mx))
+    if (all->count == LOOKUPS_MAX || !route_check_name_of(spec, &lookup.name, &lookup.by_mx) ||
+        is_known(all, &lookup))
         return;
-    if (is_known(all, name, by_mx ? DNS_MX : DNS_A))
-        return;
-    all->items[all->count++] =
-        (struct lookup){ .all = all, .route = route, .name = name, .type = by_mx ? DNS_MX : DNS_A };
+    lookup.type = lookup.by_mx ? DNS_MX : first_address(&lookup);
+    all->items[all->count++] = lookup;
 }
 
 static void add_all(struct lookups *all, const struct settings *settings)
 {
-    add(all, ROUTE_NONE, span_of(settings->relayhost));
+    add(all, ROUTE_NONE, span_of(settings->relayhost), FAMILIES_BOTH);
     for (unsigned i = 0; i < settings->route_count; i++)
         for (unsigned n = 0; n < settings->routes[i].host_count; n++)
-            add(all, i, span_of(settings->routes[i].hosts[n].spec));
+            add(all, i, span_of(settings->routes[i].hosts[n].spec), settings->routes[i].families);
 }
 
 static void on_time(void *ctx)

@@ -211,6 +211,8 @@ def test_check_says_which_routes_cannot_work_and_which_weaken_a_policy(make_rela
     relay = make_relay(users_file="", routes=(
         route("lost", "[no-such-host.good.test]:587", recipients=["a.test"]),
         route("six", "[192.0.2.1]", families="ipv6", recipients=["e.test"], tls="encrypt"),
+        route("four", "[mx.v6only.test]", families="ipv4", recipients=["f.test"], tls="verify"),
+        route("v6", "[mx.v6only.test]", families="ipv6", recipients=["g.test"], tls="verify"),
         route("where", listeners=["nowhere"], users=["bob"]),
         route("bare", "mx", recipients=["b.test"], tls="none"),
         route("firm", recipients=["c.test"], tls="verify"),
@@ -219,8 +221,10 @@ def test_check_says_which_routes_cannot_work_and_which_weaken_a_policy(make_rela
     done = relay.cli("check", check=False)
     assert done.returncode == 1
     for words in ("no-such-host.good.test does not resolve", 'no listener is called "nowhere"',
-                  'there is no user "bob"', "of route six leaves out its host [192.0.2.1]"):
+                  'there is no user "bob"', "of route six leaves out its host [192.0.2.1]",
+                  "mx.v6only.test has no IPv4 address, and families leaves others out"):
         assert words in done.stderr and f"warning: {words}" not in done.stderr
+    assert "mx.v6only.test has no IPv6" not in done.stderr
     assert "warning: no mail reaches route never: route rest in front of it" in done.stderr
     notes = [x for x in done.stderr.split("\n") if " note: " in x]
     assert [x.split("route ")[1].split(":")[0] for x in notes] == ["lost", "six", "where", "bare", "rest"]
