@@ -226,6 +226,7 @@ static const char *on_end(struct inlet *inlet, const struct channel_frame *frame
     struct stream *stream = map_get_number(inlet->by_number, end->stream);
     bool eight_bit = end->eight_bit;
     bool utf8_header = end->utf8_header;
+    bool tls_required_no = end->tls_required_no;
     ipc__accept_end__free_unpacked(end, NULL);
     if (!stream)
         return NULL;
@@ -234,6 +235,7 @@ static const char *on_end(struct inlet *inlet, const struct channel_frame *frame
     stream->ended = true;
     stream->eight_bit = eight_bit;
     stream->envelope.utf8_header = utf8_header;
+    stream->envelope.tls_required_no = tls_required_no;
     streams_commit_more(inlet->streams, stream);
     return NULL;
 }

@@ -82,6 +82,11 @@ static bool is_listed(const struct field_names *names, struct span name)
     return false;
 }
 
+bool duties_remove(const struct duties *duties, struct span name)
+{
+    return is_listed(duties->removed, name);
+}
+
 /* --- copying all but what changes */
 
 struct edit {
@@ -174,7 +179,7 @@ static void edit_field(struct edit *edit, const struct header_field *field, unsi
 {
     const struct duties *duties = edit->duties;
 
-    if ((duties->fixes && (kind & ENDS_HERE)) || is_listed(duties->removed, field->name))
+    if ((duties->fixes && (kind & ENDS_HERE)) || duties_remove(duties, field->name))
         replace(edit, field->whole, SPAN(""));
     else if ((kind & HAS_ADDRESSES) && (duties->origin || duties->rewrites->count > 0))
         edit_addresses(edit, field->body, kind);

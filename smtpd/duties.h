@@ -37,6 +37,9 @@ enum { DUTIES_RANDOM_SIZE = 12 };
 void duties_name_message(struct duties *duties, const char *hostname, int64_t now_utc_ms,
                          const unsigned char random[DUTIES_RANDOM_SIZE]);
 
+/* Is it one of the fields that are taken out? */
+bool duties_remove(const struct duties *duties, struct span name);
+
 /* Appends the block as it goes on; false when it does not fit. */
 bool duties_apply(const struct duties *duties, struct span block, struct buf *out) MUST_CHECK;
 

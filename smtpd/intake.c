@@ -49,6 +49,8 @@ static void finish(struct intake *intake)
         .size = intake->sent,
         .eight_bit = intake->data.eight_bit,
         .utf8_header = intake->data.eight_bit_header,
+        .tls_required_no =
+            tls_required_says_no(&intake->data.tls_required) && !intake->hides_tls_required,
     };
 
     intake->has_ended = true;
@@ -167,6 +169,8 @@ void intake_begin(struct intake *intake, const struct intake_start *start,
         .max_line = start->max_line,
         .max_hops = start->max_hops,
         .refusal = REPLY_WAIT,
+        .hides_tls_required =
+            start->duties && duties_remove(start->duties, SPAN(TLS_REQUIRED_FIELD)),
         .joined = start->joined,
         .events = events,
         .ctx = ctx,

@@ -61,6 +61,7 @@ struct intake {
     struct intake_header *header; /* NULL: the content passes as it comes */
     uint64_t sent;                /* bytes that the queue was given */
     enum reply_id refusal;        /* what the final dot will be answered; REPLY_WAIT: open */
+    bool hides_tls_required;      /* its duties take that field out */
     bool is_whole;                /* intake_end was called */
     bool has_ended;               /* the queue has all of it */
     struct span held;             /* content of the present piece, not handed on yet */

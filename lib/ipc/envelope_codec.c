@@ -79,6 +79,7 @@ Ipc__Envelope *envelope_to_message(const struct envelope *e)
     m->utf8_header = e->utf8_header;
     m->priority = e->priority;
     m->requiretls = e->requiretls;
+    m->tls_required_no = e->tls_required_no;
     m->from_stranger = e->from_stranger;
     m->ret = e->dsn.ret_full ? 1 : e->dsn.ret_headers ? 2 : 0;
     m->envid = text_bytes(e->dsn.envid);
@@ -183,6 +184,7 @@ bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out)
     out->utf8_header = message->utf8_header;
     out->priority = message->priority;
     out->requiretls = message->requiretls;
+    out->tls_required_no = message->tls_required_no;
     out->from_stranger = message->from_stranger;
     out->dsn.ret_full = message->ret == 1;
     out->dsn.ret_headers = message->ret == 2;

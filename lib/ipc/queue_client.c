@@ -391,6 +391,7 @@ void queue_accept_end(struct queue_accept *accept, struct queue_content content)
     end.stream = accept->stream;
     end.eight_bit = content.eight_bit;
     end.utf8_header = content.utf8_header;
+    end.tls_required_no = content.tls_required_no;
     end.size = content.size;
     channel_send(accept->client->channel, FRAME_ACCEPT_END, &end.base, nothing);
 }

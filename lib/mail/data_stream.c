@@ -99,6 +99,8 @@ static void count_in_line(struct data_stream *data, struct span part)
 {
     if ((data->in_header || data->in_part) && !data->eight_bit_header)
         data->eight_bit_header = has_eight_bit(part);
+    if (data->in_header)
+        tls_required_take(&data->tls_required, part);
     if (data->line_bytes < DATA_FIELD_NAME_SIZE) {
         size_t have = (size_t)data->line_bytes;
         size_t room = DATA_FIELD_NAME_SIZE - have;
@@ -114,6 +116,7 @@ static void count_header_line(struct data_stream *data)
     struct span name = { data->name, DATA_FIELD_NAME_SIZE };
 
     data->header_bytes += data->line_bytes + 2;
+    tls_required_end_line(&data->tls_required);
     if (data->line_bytes == 0)
         data->in_header = false;
     else if (data->line_bytes >= name.len && span_equal_nocase(name, SPAN("Received:")))

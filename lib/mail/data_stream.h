@@ -15,6 +15,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/span.h"
+#include "lib/mail/tls_required.h"
 
 enum data_fault {
     DATA_CLEAN,
@@ -33,18 +34,19 @@ enum { DATA_FIELD_NAME_SIZE = 9 }; /* "Received:" */
 
 struct data_stream {
     /* Facts, to be read at any time. */
-    bool ended;            /* CRLF.CRLF has come, or data_stream_end was called */
-    enum data_fault fault; /* the first one */
-    uint64_t bytes;        /* of content, CRLFs counted, stuffed dots and the end not */
-    uint64_t lines;        /* whole ones */
-    uint64_t longest_line; /* octets, CRLF not counted */
-    uint64_t header_bytes; /* up to and with the empty line */
-    uint64_t mended;       /* lines whose end was a bare LF */
-    unsigned received;     /* Received fields in the header */
-    uint64_t line_bytes;   /* of the line begun */
-    bool in_header;        /* the empty line has not come */
-    bool eight_bit;        /* in what was handed on */
-    bool eight_bit_header; /* in the header, or in what may be that of a MIME part */
+    bool ended;                       /* CRLF.CRLF has come, or data_stream_end was called */
+    enum data_fault fault;            /* the first one */
+    uint64_t bytes;                   /* of content, CRLFs counted, stuffed dots and the end not */
+    uint64_t lines;                   /* whole ones */
+    uint64_t longest_line;            /* octets, CRLF not counted */
+    uint64_t header_bytes;            /* up to and with the empty line */
+    uint64_t mended;                  /* lines whose end was a bare LF */
+    unsigned received;                /* Received fields in the header */
+    uint64_t line_bytes;              /* of the line begun */
+    bool in_header;                   /* the empty line has not come */
+    bool eight_bit;                   /* in what was handed on */
+    bool eight_bit_header;            /* in the header, or in what may be that of a MIME part */
+    struct tls_required tls_required; /* what the header says of it */
 
     /* Its own. */
     data_emit_fn *emit;

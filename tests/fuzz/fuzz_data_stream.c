@@ -35,6 +35,7 @@ static void check_same(const struct data_stream *a, const struct data_stream *b)
     ensure(a->header_bytes == b->header_bytes && a->received == b->received);
     ensure(a->in_header == b->in_header && a->eight_bit == b->eight_bit &&
            a->eight_bit_header == b->eight_bit_header);
+    ensure(tls_required_says_no(&a->tls_required) == tls_required_says_no(&b->tls_required));
 }
 
 /* The end is exactly the first CRLF.CRLF, the beginning counting as a line's. */

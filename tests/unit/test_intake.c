@@ -80,6 +80,42 @@ static bool has_text(struct span content, const char *text)
     return false;
 }
 
+/* --- what the header says of TLS */
+
+static bool is_told_of_tls_required_no(struct rig *rig, const char *header)
+{
+    begin_data(rig);
+    rig_say(rig, header);
+    rig_say(rig, "\r\nbody\r\n.\r\n");
+    hear(rig, "250 2.0.0");
+    return fake_queue.facts.tls_required_no;
+}
+
+static void the_queue_is_told_that_the_header_says_no(void **state)
+{
+    struct rig *rig = *state;
+
+    greet(rig);
+    assert_true(is_told_of_tls_required_no(rig, "TLS-Required: No\r\n"));
+    assert_queued("TLS-Required: No\r\n\r\nbody\r\n");
+    assert_false(is_told_of_tls_required_no(rig, "Subject: x\r\n"));
+    assert_false(is_told_of_tls_required_no(rig, "\r\nTLS-Required: No\r\n"));
+    listener_of(rig)->submission_fixes = SWITCH_ON; /* the header is held */
+    assert_true(is_told_of_tls_required_no(rig, "Subject: x\r\nTLS-Required: no\r\n"));
+}
+
+static void take_out(struct rig *rig, const char *name);
+
+static void a_field_that_is_taken_out_says_nothing(void **state)
+{
+    struct rig *rig = *state;
+
+    take_out(rig, "tls-required");
+    greet(rig);
+    assert_false(is_told_of_tls_required_no(rig, "TLS-Required: No\r\nA: 1\r\n"));
+    assert_queued("A: 1\r\n\r\nbody\r\n");
+}
+
 /* --- duties */
 
 static void a_submitted_message_gets_what_it_lacks(void **state)
@@ -534,6 +570,10 @@ int main(int argc, char **argv)
         TEST("a header has a bound, even in one line", a_header_has_a_bound_even_in_one_line),
         TEST("what duties make too large is refused", what_duties_make_too_large_is_refused),
         TEST("the settings may bound header and lines", the_settings_may_bound_header_and_lines),
+        TEST("the queue is told that the header says TLS-Required: No (RFC 8689 s.3)",
+             the_queue_is_told_that_the_header_says_no),
+        TEST("a TLS-Required field that is taken out says nothing",
+             a_field_that_is_taken_out_says_nothing),
         TEST("bare LFs are mended for who is named, and logged once",
              bare_lfs_are_mended_for_who_is_named_and_logged),
         TEST("bare LFs without end are mended within the credit",

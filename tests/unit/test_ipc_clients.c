@@ -409,7 +409,7 @@ static void an_envelope_survives_the_way_there_and_back(void **state)
     e.client_address = (struct ip_address){ ADDRESS_V6, { 0x20, 0x01 } };
     e.declared_size = 77;
     e.from_stranger = true;
-    e.smtputf8 = e.utf8_header = e.requiretls = true;
+    e.smtputf8 = e.utf8_header = e.requiretls = e.tls_required_no = true;
     e.priority = -9;
     struct envelope_recipient *r = envelope_add(&e, &a);
     r->number = 5;
@@ -425,7 +425,7 @@ static void an_envelope_survives_the_way_there_and_back(void **state)
     envelope_message_free(&m);
     assert_string_equal(back.reverse_path.text, "bob@example.org");
     assert_int_equal(back.body, BODY_8BITMIME);
-    assert_true(back.smtputf8 && back.utf8_header && back.requiretls);
+    assert_true(back.smtputf8 && back.utf8_header && back.requiretls && back.tls_required_no);
     assert_int_equal(back.priority, -9);
     assert_true(back.dsn.ret_headers && !back.dsn.ret_full);
     assert_string_equal(back.dsn.envid, "QQ+20");
