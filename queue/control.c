@@ -9,6 +9,7 @@
 #include "lib/mail/next_hop.h"
 #include "queue/control_changes.h"
 #include "queue/control_lists.h"
+#include "queue/exceptions.h"
 #include "queue/store_read.h"
 #include "queue/store_summary.h"
 #include "queue/store_trace.h"
@@ -29,6 +30,7 @@ static void answer_counts(struct control *control, struct role_request *request)
         err = store_add_suspensions(control->store, SUSPENSIONS_TOLD,
                                     json_add_array(counts, "suspended"));
     if (!err) {
+        exceptions_add(control->exceptions, clock_utc_ms(), json_add_array(counts, "exceptions"));
         control_reply_json(&request, &counts, true);
         return;
     }

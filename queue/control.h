@@ -20,6 +20,7 @@ struct control {
     struct dispatch *dispatch;
     struct leases *leases;
     struct hosts *hosts;
+    const struct exceptions *exceptions;
     const struct streams *streams;
     const struct role *role; /* whose settings are asked */
     const struct notify_settings *notify;

@@ -40,6 +40,15 @@ static struct span sts_of(const Ipc__Decision *decision)
     return span_starts_with(policy, SPAN("sts ")) ? span_from(policy, 4) : policy;
 }
 
+/* Only where there is one: an exception, with its reason, or the message's own word. */
+static void say_relief(struct log_line *line, const Ipc__Decision *decision)
+{
+    log_text(line, "relief", span_of_bytes(decision->relief));
+    log_string(line, "needed", decision->relief_needed ? "yes" : "no");
+    if (decision->relief_reason.len > 0)
+        log_text(line, "reason", span_of_bytes(decision->relief_reason));
+}
+
 static void say_settled(const struct settle *settle, const struct settled *settled)
 {
     const Ipc__Decision *decision = settle->outcome->decision;
@@ -59,6 +68,8 @@ static void say_settled(const struct settle *settle, const struct settled *settl
     log_text(&line, "status", span_of_bytes(settled->result->status));
     log_text(&line, "reply", span_of_bytes(settled->result->reply));
     log_text(&line, "route", decision ? span_of_bytes(decision->route) : SPAN(""));
+    if (decision && decision->relief.len > 0)
+        say_relief(&line, decision);
     log_end(&line);
 }
 

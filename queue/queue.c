@@ -9,6 +9,7 @@
 #include "lib/mail/routing.h"
 #include "queue/clock_steps.h"
 #include "queue/control.h"
+#include "queue/exceptions.h"
 #include "queue/history_sweep.h"
 #include "queue/routes.h"
 #include "queue/streams.h"
@@ -32,6 +33,7 @@ struct queue {
     struct probes *probes;
     struct clock_steps *clock_steps;
     struct history_sweep *history_sweep;
+    struct exceptions *exceptions;
     struct control control;
     struct loop_timer *check_timer;
     struct loop_timer *drain_timer;
@@ -64,6 +66,7 @@ static void take_settings(struct queue *q)
     q->control.notify = notify_settings_of(settings);
     workers_set_notify(q->workers, q->control.notify);
     streams_set_notify(q->streams, q->control.notify);
+    exceptions_set(q->exceptions, settings);
     hosts_set(workers_hosts(q->workers), settings->host_connections);
     dispatch_set(workers_dispatch(q->workers), settings->delivery == DELIVERY_HOLD,
                  (struct hop_limits){ settings->hop_connections, settings->hop_rate });
@@ -92,6 +95,7 @@ static void on_check(void *ctx)
 
     clock_steps_check(q->clock_steps, clock_utc_ms(), clock_monotonic_ms());
     streams_check_room(q->streams);
+    exceptions_check(q->exceptions, clock_utc_ms());
     loop_timer_start(q->check_timer, CHECK_MS);
 }
 
@@ -250,9 +254,11 @@ static void open_parts(struct queue *q)
 
     q->committer = committer_new(q->loop, q->store, on_broken, q);
     q->leases = leases_new();
+    q->exceptions = exceptions_new();
     q->streams = streams_new(q->loop, q->store, q->committer, &streams_events, q);
     parts.committer = q->committer;
     parts.leases = q->leases;
+    parts.exceptions = q->exceptions;
     parts.hop_connections = hop_connections;
     parts.ctx = q;
     q->workers = workers_new(&parts);
@@ -266,6 +272,7 @@ static void open_parts(struct queue *q)
         .hosts = workers_hosts(q->workers),
         .streams = q->streams,
         .leases = q->leases,
+        .exceptions = q->exceptions,
         .role = q->role,
     };
     control_init(&q->control);
@@ -298,6 +305,7 @@ static void close_parts(struct queue *q)
     streams_free(&q->streams);
     probes_free(&q->probes);
     leases_free(&q->leases);
+    exceptions_free(&q->exceptions);
     store_close(&q->store);
 }
 

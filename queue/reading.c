@@ -115,6 +115,16 @@ static void add_candidate(struct json *array, const Ipc__Candidate *candidate)
     add_bytes(object, "reply", candidate->reply);
 }
 
+static void add_relief(struct json *object, const Ipc__Decision *decision)
+{
+    if (decision->relief.len == 0)
+        return;
+    add_bytes(object, "relief", decision->relief);
+    add_if_known(object, "relief_domain", decision->relief_domain);
+    add_if_known(object, "relief_reason", decision->relief_reason);
+    json_add_bool(object, "relief_needed", decision->relief_needed);
+}
+
 void add_decision(struct json *object, const Ipc__Decision *decision)
 {
     if (!decision) {
@@ -132,6 +142,7 @@ void add_decision(struct json *object, const Ipc__Decision *decision)
         add_time(shown, "policy_expires", decision->policy_expires_utc_ms);
     if (decision->policy_trouble.len > 0)
         add_bytes(shown, "policy_trouble", decision->policy_trouble);
+    add_relief(shown, decision);
     struct json *candidates = json_add_array(shown, "candidates");
     for (size_t i = 0; i < decision->n_candidates; i++)
         add_candidate(candidates, decision->candidates[i]);

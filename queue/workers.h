@@ -18,6 +18,7 @@ struct workers_parts {
     struct store *store;
     struct committer *committer;
     struct leases *leases;
+    struct exceptions *exceptions;
     const struct notify_settings *notify; /* lives as long as the process */
     hosts_hop_cap_fn *hop_connections;    /* to a next hop at most */
     void *ctx;

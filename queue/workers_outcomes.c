@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "queue/delivery_log.h"
+#include "queue/exceptions.h"
 #include "queue/hop_release.h"
 #include "queue/probes.h"
 #include "queue/store_damage.h"
@@ -127,6 +128,7 @@ static void on_settled(struct operation *operation, enum operation_outcome outco
     }
     if (outcome == OPERATION_COMMITTED) {
         delivery_log(&settling->settle);
+        exceptions_count(w->parts.exceptions, settling->settle.outcome);
         if (changes_times(&settling->settle))
             dispatch_look(w->dispatch);
         if (settling->settle.outcome->hop_failed)

@@ -1,5 +1,6 @@
 #include "supervisor/commands.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/json.h"
 #include "lib/base/memory.h"
 #include "lib/base/settings.h"
@@ -147,6 +148,21 @@ static void on_route(void *ctx, enum route_finding finding, unsigned route, cons
                         "%s%s", words[finding], sentence);
 }
 
+static void check_exceptions(const struct settings *s, const struct file_check *check)
+{
+    for (unsigned i = 0; i < s->exception_count; i++) {
+        const struct exception_settings *e = &s->exceptions[i];
+        int64_t days_left = exception_days_left(e, clock_utc_ms());
+        if (days_left > EXCEPTION_REMINDED_DAYS)
+            continue;
+        settings_errors_add(check->warnings, check->config,
+                            settings_find_line(check->config, "exception", i, "until"),
+                            "warning: the exception for %.100s %s", e->domain,
+                            days_left > 0 ? "ends within seven days: its policy then holds again"
+                                          : "has ended and is ignored; take it out");
+    }
+}
+
 /* A file that is not there, or wrong, is complained of elsewhere. */
 static struct watched *open_quietly(enum role_content kind, const char *path)
 {
@@ -263,6 +279,7 @@ int check_run(const struct invocation *i)
         bridges_visit(s, on_bridge, &check);
         strangers_visit(s, on_stranger, &check);
         check_routes(s, &check);
+        check_exceptions(s, &check);
     }
     print_findings(i, &errors, &warnings);
     status = errors.count == 0 ? EXIT_DONE : EXIT_FAILED;

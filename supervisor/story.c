@@ -72,10 +72,28 @@ static void tell_beginning(const struct json *trace, FILE *out)
     tell_client(trace, out);
     if (json_bool(json_get(trace, "requiretls")))
         fputs("; its sender asks for TLS all the way (REQUIRETLS)", out);
+    else if (json_bool(json_get(trace, "tls_required_no")))
+        fputs("; its sender rather has it go without TLS than not at all (TLS-Required: No)", out);
     fputc('\n', out);
 }
 
 /* --- an attempt ------------------------------------------------------------------------------ */
+
+/* Why the policy need not be met, and whether that made the difference. */
+static void tell_relief(const struct json *decision, FILE *out)
+{
+    if (!has_text(decision, "relief"))
+        return;
+    begin_line(out);
+    if (has_text(decision, "relief_domain")) {
+        tell("exception: what it asks need not be met (", decision, "relief", ")", out);
+        tell(": ", decision, "relief_reason", "", out);
+    } else {
+        tell("what it asks need not be met: ", decision, "relief", "", out);
+    }
+    if (json_bool(json_get(decision, "relief_needed")))
+        fputs("; without that it could not have gone this way", out);
+}
 
 static void tell_policy(const struct json *decision, FILE *out)
 {
@@ -90,6 +108,7 @@ static void tell_policy(const struct json *decision, FILE *out)
     tell(", until ", decision, "policy_expires", "", out);
     tell("; ", decision, "policy_trouble", "", out);
     tell("; route ", decision, "route", "", out);
+    tell_relief(decision, out);
 }
 
 /* What the session was; and what was wanted of it, where that is something else. */

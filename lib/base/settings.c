@@ -11,13 +11,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Where a setting is kept, in the settings, in a listener or in a route. */
+/* Where a setting is kept, in the settings or in an entry of theirs. */
 #define AT(field) offsetof(struct settings, field), sizeof(((struct settings *)NULL)->field)
 #define IN(field)                                                                                  \
     offsetof(struct listener_settings, field), sizeof(((struct listener_settings *)NULL)->field)
 
 #define OF(field)                                                                                  \
     offsetof(struct route_settings, field), sizeof(((struct route_settings *)NULL)->field)
+
+#define EXCEPTION(field)                                                                           \
+    offsetof(struct exception_settings, field), sizeof(((struct exception_settings *)NULL)->field)
 
 #define LOOPBACK "[ \"127.0.0.0/8\", \"::1/128\" ]"
 
@@ -333,6 +336,18 @@ const struct setting settings_table[] = {
       "The notifications that the postmaster gets copies of, by what they are about." },
     { NULL, "policy-unknown-wait", &setting_duration, "\"1h\"", "0s to 1d", AT(policy_unknown_wait_s),
       "How long a message waits while its domain's policy cannot be found out." },
+    { NULL, "exception", &setting_exceptions, "( )", "", AT(exceptions),
+      "Domains whose policy (MTA-STS or DANE) need not be met for a while, and why." },
+    { "exception", "domain", &setting_host, "", "", EXCEPTION(domain),
+      "The domain whose policy it is; those below it are others. Every entry needs all four"
+      " members." },
+    { "exception", "allow", &setting_word, "", "unverified, clear", EXCEPTION(allow),
+      "What the policy need not keep from happening: TLS 1.2 or later with any certificate, or also"
+      " no TLS. It is tried all the same." },
+    { "exception", "reason", &setting_text, "", "", EXCEPTION(reason),
+      "Why; it stands in the log and the trace of every message that the exception is for." },
+    { "exception", "until", &setting_day, "", "", EXCEPTION(last_day_utc_ms),
+      "The last day, in UTC, on which it holds." },
 
     { NULL, "socketmap", &setting_socket, "\"127.0.0.1:8461\"", "", AT(socketmap),
       "Where other mail systems of this machine or network ask for the policies of domains: an"
@@ -482,6 +497,7 @@ void settings_copy(struct settings *to, const struct settings *from)
            offsetof(struct settings, listeners) +
                from->listener_count * sizeof(from->listeners[0]));
     memcpy(to->routes, from->routes, from->route_count * sizeof(from->routes[0]));
+    memcpy(to->exceptions, from->exceptions, from->exception_count * sizeof(from->exceptions[0]));
 }
 
 /* --- writing --------------------------------------------------------------------------------- */

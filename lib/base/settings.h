@@ -39,6 +39,7 @@ enum route_level {
     ROUTE_LEVEL_DANE,
     ROUTE_LEVEL_FINGERPRINT
 };
+enum exception_allow { EXCEPTION_UNVERIFIED, EXCEPTION_CLEAR };
 enum route_families { FAMILIES_BOTH, FAMILIES_IPV4, FAMILIES_IPV6 };
 
 enum {
@@ -66,6 +67,8 @@ enum {
     SETTINGS_ROUTE_SOURCES_MAX = 8, /* the same */
     SETTINGS_NAMES_SIZE = 1024,     /* of all names of one list together */
     SETTINGS_ROUTE_TEXT_SIZE = 256,
+    SETTINGS_EXCEPTIONS_MAX = 64,
+    SETTINGS_REASON_SIZE = 256,
     SETTINGS_FILE_MAX = 512 * 1024,  /* a configuration that is longer is refused */
     SETTINGS_TEXT_MAX = 1000 * 1024, /* what any such becomes, with all defaults; fits in a frame */
 };
@@ -257,6 +260,26 @@ struct route_settings {
     struct network_list mx_allow; /* besides that of all mail */
 };
 
+/*
+ * One entry of `exception`: a domain whose policy, MTA-STS or DANE, need not be met for a while.
+ * All members are given; no other entry has the domain.
+ */
+struct exception_settings {
+    char domain[SETTINGS_NAME_SIZE]; /* the policy domain itself, none below it */
+    enum exception_allow allow;      /* TLS with whomever, or no TLS either */
+    char reason[SETTINGS_REASON_SIZE];
+    int64_t last_day_utc_ms; /* the beginning of the last UTC day on which it holds */
+};
+
+/* The end of its last day, from which on it does not hold. */
+int64_t exception_end_ms(const struct exception_settings *e);
+/* Not past its end, nor while the clock is so far back that it cannot tell. */
+bool exception_is_in_force(const struct exception_settings *e, int64_t now_utc_ms);
+const char *exception_allow_name(enum exception_allow allow);
+enum { EXCEPTION_REMINDED_DAYS = 7 }; /* before its end */
+/* Days that are left, the present one included; 0: it has ended. */
+int64_t exception_days_left(const struct exception_settings *e, int64_t now_utc_ms);
+
 struct settings {
     char hostname[SETTINGS_NAME_SIZE]; /* the name we say in EHLO and greeting; never empty */
     char user[64];                     /* whom the roles run as when started as root */
@@ -350,9 +373,14 @@ struct settings {
     /* last, for they are large and mostly few: see settings_copy */
     unsigned listener_count;
     unsigned route_count;
+    unsigned exception_count;
     struct listener_settings listeners[SETTINGS_LISTENERS_MAX];
     struct route_settings routes[SETTINGS_ROUTES_MAX];
+    struct exception_settings exceptions[SETTINGS_EXCEPTIONS_MAX];
 };
+
+/* The entry for a policy domain, in force or not; NULL: there is none. */
+const struct exception_settings *settings_exception(const struct settings *s, struct span domain);
 
 /*
  * Zeroed room for settings, which takes memory only where it is written, and gives it back whole:
@@ -361,7 +389,7 @@ struct settings {
 struct settings *settings_new(void);
 void settings_free(struct settings **settings);
 
-/* Copies what is in use; memory behind the last listener and route stays as it is, untouched. */
+/* Copies what is in use; memory behind the last entry of each list stays as it is, untouched. */
 void settings_copy(struct settings *to, const struct settings *from);
 
 /* What it is called in the log: its name, or where it listens. */
@@ -399,7 +427,7 @@ bool settings_load(const char *path, struct settings *out, struct settings_error
 
 /*
  * The line on which a file sets a setting, for what is found wrong with it later; 0 when it does
- * not.  `group` is NULL, or "listeners" or "routes" with the number of the entry.
+ * not.  `group` is NULL, or "listeners", "routes" or "exception" with the number of the entry.
  */
 unsigned settings_find_line(const char *path, const char *group, unsigned entry, const char *name);
 
@@ -411,7 +439,7 @@ void settings_write(const struct settings *s, struct buf *out_text);
 
 /* One row of the table, for the man page, the sample and their lint (waxseal check --list). */
 struct setting_row {
-    const char *group;        /* NULL, "listeners" or "routes" */
+    const char *group;        /* NULL, "listeners", "routes" or "exception" */
     const char *name;         /* as written in the file */
     const char *type;         /* "size", "duration", "number", "text", "networks", ... */
     const char *default_text; /* as it would be written */

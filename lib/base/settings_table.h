@@ -14,7 +14,7 @@ struct setting;
 struct setting_type {
     const char *name;  /* "size" */
     const char *right; /* what to write instead of something wrong */
-    /* Reads a value into a group (settings, listener_settings or route_settings), or says what is
+    /* Reads a value into a group (settings, or the settings of an entry), or says what is
      * wrong. */
     bool (*read)(const struct settings_reading *reading, const struct setting *setting,
                  const struct tree_node *node, void *group);
@@ -45,7 +45,7 @@ extern const struct setting_type setting_number, setting_size, setting_duration,
     setting_field_names, setting_rewrites, setting_certificates, setting_certificate_users,
     setting_domains, setting_client_rules, setting_routes, setting_route_name, setting_senders,
     setting_names, setting_route_to, setting_fingerprints, setting_ip_addresses, setting_rate,
-    setting_socket;
+    setting_socket, setting_day, setting_exceptions;
 
 /* "NAME: WHAT; write RIGHT", with the range where there is one. */
 bool setting_refuse(const struct settings_reading *reading, const struct setting *setting,

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lib/base/clock.h"
+#include "queue/deliver/relief.h"
 #include "queue/deliver/report.h"
 #include "queue/deliver/verdict.h"
 
@@ -12,6 +14,7 @@ struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, cons
     struct sts_facts f = plan_facts(plan, candidate);
 
     f.require_tls = job_requires_tls(job);
+    f.relief = relief_of(job, &plan->target, clock_utc_ms()).kind;
     return f;
 }
 

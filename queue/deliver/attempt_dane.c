@@ -29,6 +29,7 @@ void attempt_take_tlsa(struct attempt *a, const struct tlsa_set *tlsa, const cha
 {
     tlsa_set_free(&a->tlsa);
     a->tlsa = tlsa_set_keep(tlsa);
+    a->tlsa_failed = false;
     a->tlsa_trouble = job_keep(a->job, span_of(trouble));
     a->job->policy = tlsa_set_worth(tlsa) == TLSA_USABLE ? "dane" : plan_policy_words(a->plan);
 }
@@ -68,7 +69,8 @@ bool attempt_stops_without_tlsa(struct attempt *a, const struct host_answer *ans
     if (!answer->tlsa_failed)
         return false;
     report_failed(a);
-    if (goes_all_the_same(a))
+    a->tlsa_failed = goes_all_the_same(a);
+    if (a->tlsa_failed)
         return false;
     verdict_of_tlsa_failure(answer->reason, words);
     a->blames_hop = true;
@@ -92,7 +94,8 @@ void attempt_mark_session(struct attempt *a, const struct dialogue_facts *facts)
 
     tlsa_set_free(&session->tlsa);
     session->tlsa = tlsa_set_keep(a->tlsa);
-    session->key.is_sure = attempt_asks_tlsa(a->plan, &f);
+    /* Without records that should be known it is of no use for mail that needs them. */
+    session->key.is_sure = attempt_asks_tlsa(a->plan, &f) && !a->tlsa_failed;
     session->key.worth = tlsa_set_worth(a->tlsa);
     snprintf(session->key.domain, sizeof(session->key.domain), "%s",
              domain_of_session(a, &facts->session));

@@ -33,6 +33,7 @@ struct attempt {
     struct host_lookup *lookup;
     struct tlsa_set *tlsa;    /* of the candidate; NULL: none bind */
     const char *tlsa_trouble; /* why they do not decide; of the job's words */
+    bool tlsa_failed;         /* nobody knows them, and the job goes all the same */
     struct race *race;
     struct host_slot *asking; /* for leave to connect to the candidate */
     struct loop_timer *slot_wait;

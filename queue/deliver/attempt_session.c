@@ -5,6 +5,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "queue/deliver/level.h"
+#include "queue/deliver/relief.h"
 #include "queue/deliver/report.h"
 #include "queue/deliver/verdict.h"
 
@@ -47,6 +48,13 @@ static void log_session(const struct attempt *a, const struct dialogue_facts *fa
 
 /* --- the session as secure as it will be */
 
+static void note_relief(struct attempt *a)
+{
+    a->job->relief_needed =
+        a->decision.deliver &&
+        (a->tlsa_failed || relief_is_needed(attempt_facts_now(a), &a->session->key));
+}
+
 /* Decides about the session, and writes down and reports what it came to. */
 static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
 {
@@ -64,6 +72,7 @@ static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
     a->session->level = level_reached(&a->decision, &f);
     target_chooser(&a->plan->target, a->session->key.chooser);
     attempt_mark_session(a, facts);
+    note_relief(a);
     attempt_add_line(a, a->decision.reason);
     attempt_line_session(a);
     log_session(a, facts);
@@ -186,6 +195,7 @@ void attempt_join(struct attempt *a, struct session *session)
     a->decision = sts_decide_candidate(attempt_facts_now(a)); /* should it connect to it again */
     a->floor = a->decision.floor;
     a->use_tls = a->decision.use_tls;
+    note_relief(a);
     attempt_add_line(a, "");
     attempt_line_session(a);
     dialogue_bind(session->dialogue, &attempt_events, a);

@@ -2,6 +2,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "lib/base/settings.h"
 #include "lib/ipc/channel.h"
 #include "lib/ipc/envelope_codec.h"
 
@@ -72,9 +73,15 @@ bool job_requires_tls(const struct job *job)
     return job->envelope.requiretls && job->envelope.reverse_path.text[0] != '\0';
 }
 
+/* REQUIRETLS on MAIL takes the header's word away. */
+bool job_says_tls_required_no(const struct job *job)
+{
+    return job->envelope.tls_required_no && !job->envelope.requiretls;
+}
+
 bool job_may_skip_policy(const struct job *job)
 {
-    return job->skip_policy && !job_requires_tls(job);
+    return (job->skip_policy || job_says_tls_required_no(job)) && !job_requires_tls(job);
 }
 
 static struct job_words *words_room(struct job *job, size_t len)
@@ -294,6 +301,19 @@ static struct outcome_room *room_new(size_t results, size_t candidates)
     return room;
 }
 
+static void fill_relief(Ipc__Decision *decision, const struct job *job)
+{
+    const struct exception_settings *exception = job->relief.exception;
+
+    if (job->relief.kind == RELIEF_NONE)
+        return;
+    decision->relief =
+        text_bytes(exception ? exception_allow_name(exception->allow) : "TLS-Required: No");
+    decision->relief_reason = text_bytes(exception ? exception->reason : "");
+    decision->relief_domain = text_bytes(exception ? exception->domain : "");
+    decision->relief_needed = job->relief_needed;
+}
+
 static void fill_decision(struct outcome_room *room, const struct job *job)
 {
     Ipc__Decision *decision = &room->decision;
@@ -306,6 +326,7 @@ static void fill_decision(struct outcome_room *room, const struct job *job)
     decision->policy_trouble = text_bytes(job->policy_trouble);
     decision->policy_expires_utc_ms = job->policy_expires_utc_ms;
     decision->took_ms = job->took_ms;
+    fill_relief(decision, job);
     decision->n_candidates = job->candidate_count;
     decision->candidates = room->candidate_at;
     for (unsigned i = 0; i < job->candidate_count; i++) {

@@ -10,6 +10,7 @@
 #include "lib/ipc/queue.pb-c.h"
 #include "lib/mail/envelope.h"
 #include "queue/deliver/content.h"
+#include "policy/decide.h"
 #include "queue/deliver/outcome.h"
 
 enum recipient_state {
@@ -54,6 +55,12 @@ struct job_candidate {
 
 enum { JOB_CANDIDATES_MAX = 40 }; /* lines of the record; more overwrite the last */
 
+/* What lets it go although a policy is not met; see relief.h. */
+struct job_relief {
+    enum policy_relief kind;
+    const struct exception_settings *exception; /* lent; NULL: the message's own TLS-Required: No */
+};
+
 struct job_words;
 
 struct job {
@@ -86,6 +93,8 @@ struct job {
     const char *policy_id;
     const char *route;          /* its name; "": none */
     const char *policy_trouble; /* why none, or no fresher one, could be fetched */
+    struct job_relief relief;
+    bool relief_needed; /* a session was fit for it thanks to that alone */
     int64_t policy_expires_utc_ms;
     struct job_candidate *candidates;
     unsigned candidate_count;
@@ -103,7 +112,10 @@ void job_free(struct job **job);
  * for REQUIRETLS where it is to be had, and goes without all the same (s.5).
  */
 bool job_requires_tls(const struct job *job);
-/* May it go without a policy that could not be found out in time? */
+/* Does its header say "TLS-Required: No", and count (RFC 8689 s.3, s.4.1)? */
+bool job_says_tls_required_no(const struct job *job);
+/* May it go without a policy that could not be found out in time?  With that header it never waits.
+ */
 bool job_may_skip_policy(const struct job *job);
 
 /* Keeps a copy of a text as long as the job lives. */

@@ -5,6 +5,7 @@
 #include "lib/ipc/channel.h"
 #include "lib/mail/next_hop.h"
 #include "queue/deliver/attempt.h"
+#include "queue/deliver/relief.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,7 @@ void job_take_plan(struct job *job, const struct plan *plan)
     job->route = plan->target.route ? plan->target.route->name : "";
     job->policy_id = "";
     job->policy_expires_utc_ms = 0;
+    job->relief = relief_of(job, &plan->target, clock_utc_ms());
     if (plan->answer)
         job->policy_trouble = job_keep(job, span_of_bytes(plan->answer->fetch_reason));
     if (!policy)

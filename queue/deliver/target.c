@@ -157,8 +157,8 @@ static enum target_verdict take_domain(const struct route_settings *route, struc
     return TARGETS_FOUND;
 }
 
-enum target_verdict targets_of_hop(const struct settings *settings, struct span hop,
-                                   struct target out[TARGETS_MAX], unsigned *out_count)
+static enum target_verdict find_targets(const struct settings *settings, struct span hop,
+                                        struct target out[TARGETS_MAX], unsigned *out_count)
 {
     const struct route_settings *route = routing_of_hop(settings, hop);
     struct next_hop parts;
@@ -180,6 +180,16 @@ enum target_verdict targets_of_hop(const struct settings *settings, struct span 
     if (route && parts.kind == NEXT_HOP_ROUTE && route->to == ROUTE_TO_HOSTS)
         return take_hosts(route, out, out_count);
     return TARGETS_UNKNOWN;
+}
+
+enum target_verdict targets_of_hop(const struct settings *settings, struct span hop,
+                                   struct target out[TARGETS_MAX], unsigned *out_count)
+{
+    enum target_verdict verdict = find_targets(settings, hop, out, out_count);
+
+    for (unsigned i = 0; verdict == TARGETS_FOUND && i < *out_count; i++)
+        out[i].exception = settings_exception(settings, span_of(out[i].name));
+    return verdict;
 }
 
 /* --- the order of several */

@@ -29,6 +29,8 @@ struct target {
     unsigned priority;                  /* among the hosts of a route: the least first */
     unsigned weight;                    /* its share among those of the same priority */
     const struct route_settings *route; /* lent from the settings; NULL: none */
+    /* for its domain, in force or not; lent from the settings; NULL: none */
+    const struct exception_settings *exception;
 };
 
 enum target_verdict {

@@ -59,6 +59,23 @@ static void the_beginning_says_who_handed_it_in_and_how(void **state)
     assert_tells("{\"id\":\"3f\",\"notification\":true}", "made here");
 }
 
+static void an_attempt_says_why_its_policy_need_not_be_met(void **state)
+{
+    (void)state;
+    const char *trace =
+        waits("deferred", ",\"events\":[{\"at\":\"T1\",\"event\":\"attempt\",\"attempt\":1,"
+                          "\"decision\":{\"policy\":\"sts enforce\",\"relief\":\"unverified\","
+                          "\"relief_domain\":\"example.net\",\"relief_reason\":\"their CA\","
+                          "\"relief_needed\":true}}]");
+    assert_tells(trace, "policy: sts enforce\n      exception: what it asks need not be met "
+                        "(unverified): their CA; without that it could not have gone this way\n");
+    trace = waits("deferred", ",\"events\":[{\"at\":\"T1\",\"event\":\"attempt\",\"attempt\":1,"
+                              "\"decision\":{\"policy\":\"none\","
+                              "\"relief\":\"TLS-Required: No\",\"relief_needed\":false}}]");
+    assert_tells(trace, "policy: none\n      what it asks need not be met: TLS-Required: No\n");
+    assert_tells("{\"id\":\"3f\",\"tls_required_no\":true}", "(TLS-Required: No)");
+}
+
 static void an_attempt_says_why_it_went_so(void **state)
 {
     (void)state;
@@ -189,6 +206,8 @@ int main(void)
         TEST("an attempt says why it went so", an_attempt_says_why_it_went_so),
         TEST("a session's level is told, and what was wanted where it differs",
              level_is_told_and_what_was_wanted_where_it_differs),
+        TEST("an attempt says why its policy need not be met, and whether that mattered",
+             an_attempt_says_why_its_policy_need_not_be_met),
         TEST("what a route threw away is with nobody", what_a_route_threw_away_is_with_nobody),
         TEST("each state says whose turn it is and what helps",
              each_state_says_whose_turn_it_is_and_what_helps),

@@ -1,0 +1,38 @@
+#include "queue/deliver/relief.h"
+
+#include <string.h>
+
+static enum policy_relief kind_of(const struct exception_settings *exception)
+{
+    return exception->allow == EXCEPTION_CLEAR ? RELIEF_FULL : RELIEF_UNVERIFIED;
+}
+
+struct job_relief relief_of(const struct job *job, const struct target *target, int64_t now_utc_ms)
+{
+    const struct exception_settings *exception = target->exception;
+    struct job_relief relief = { .kind = RELIEF_NONE };
+
+    if (job_requires_tls(job))
+        return relief;
+    if (exception && exception_is_in_force(exception, now_utc_ms))
+        relief = (struct job_relief){ .kind = kind_of(exception), .exception = exception };
+    if (job_says_tls_required_no(job) && relief.kind != RELIEF_FULL)
+        relief = (struct job_relief){ .kind = RELIEF_FULL };
+    return relief;
+}
+
+bool relief_is_needed(struct sts_facts facts, const struct pool_key *session)
+{
+    struct sts_decision without;
+    struct pool_key needs;
+
+    if (facts.relief == RELIEF_NONE)
+        return false;
+    facts.relief = RELIEF_NONE;
+    without = sts_decide_candidate(facts);
+    needs = pool_key_needed(&without, session->mx, session->remote.port, session->trust_generation);
+    needs.is_sure = session->is_sure;
+    strcpy(needs.domain, session->domain);
+    strcpy(needs.chooser, session->chooser);
+    return !without.deliver || !pool_key_serves(session, &needs);
+}

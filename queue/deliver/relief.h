@@ -1,0 +1,25 @@
+/*
+ * relief - what lets a job go although the policy of its target is not met: an exception of the
+ * administrator, or "TLS-Required: No" in the message (RFC 8689 s.3).  Called by lane and attempt.
+ * Pure.  What it comes to is decided in policy/decide; here is whether there is one.
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_RELIEF_H
+#define WAXSEAL_QUEUE_DELIVER_RELIEF_H
+
+#include "queue/deliver/job.h"
+#include "queue/deliver/pool_key.h"
+#include "queue/deliver/target.h"
+
+/*
+ * The relief of a job on the way to a target.  Of both kinds the one that allows more counts, and
+ * the exception where they allow the same.
+ */
+struct job_relief relief_of(const struct job *job, const struct target *target, int64_t now_utc_ms);
+
+/*
+ * Would mail not go over a session that it may go over, were it not for the relief?  `facts` are
+ * what is known before connecting.
+ */
+bool relief_is_needed(struct sts_facts facts, const struct pool_key *session);
+
+#endif
