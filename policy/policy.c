@@ -16,6 +16,7 @@
 #include "lib/ipc/tlsrpt_client.h"
 #include "policy/askers.h"
 #include "policy/domains.h"
+#include "policy/explain_policy.h"
 #include "policy/operator.h"
 #include "policy/socketmap.h"
 
@@ -154,15 +155,22 @@ static void on_drain(void *ctx, int64_t wait_ms)
     role_end(self->role, ROLE_EXIT_DONE);
 }
 
+static void reply_dnssec(const struct policy_role *self, struct role_request **request)
+{
+    struct json *answer = resolver_proof_json(self->proof);
+    role_reply_json(request, &answer);
+}
+
 static void on_control(void *ctx, struct role_request *request)
 {
     struct policy_role *self = ctx;
-    if (span_equal(role_request_verb(request), SPAN("policy dnssec"))) {
-        struct json *answer = resolver_proof_json(self->proof);
-        role_reply_json(&request, &answer);
-        return;
-    }
-    operator_control(self->cache, self->domains, &request);
+    const struct explain_policy_tools tools = { self->cache, self->resolver, self->fetcher };
+    if (span_equal(role_request_verb(request), SPAN("policy dnssec")))
+        reply_dnssec(self, &request);
+    else if (span_equal(role_request_verb(request), SPAN("policy explain")))
+        explain_policy(&tools, &request);
+    else
+        operator_control(self->cache, self->domains, &request);
 }
 
 /* ---- in the background -------------------------------------------------------------------- */

@@ -25,6 +25,8 @@ static void print_usage_options(const struct command *c, FILE *out)
         fputs(" [--back]", out);
     if (c->options & OPTION_CHANGE)
         fputs(" [--dry-run] [--yes]", out);
+    if (c->options & OPTION_EXPLAIN)
+        fputs(" [--offline]", out);
 }
 
 static void print_usage(const struct command *c, FILE *out)
@@ -60,6 +62,8 @@ static void print_help_options(const struct command *c)
     if (c->options & OPTION_CHANGE)
         printf("  --dry-run      only tells what would be changed\n"
                "  --yes          does not ask on a terminal\n");
+    if (c->options & OPTION_EXPLAIN)
+        printf("  --offline      contacts no MX host\n");
 }
 
 static void print_help(const struct command *c)
@@ -149,10 +153,12 @@ static bool take_flag(struct invocation *i, const char *word)
         const char *name;
         unsigned option; /* 0: every command has it */
         bool *flag;
-    } flags[] = { { "--help", 0, &i->help },           { "--json", OPTION_JSON, &i->json },
-                  { "--all", OPTION_ALL, &i->all },    { "--list", OPTION_LIST, &i->list },
-                  { "--yes", OPTION_CHANGE, &i->yes }, { "--dry-run", OPTION_CHANGE, &i->dry_run },
-                  { "--back", OPTION_TO, &i->back } };
+    } flags[] = {
+        { "--help", 0, &i->help },           { "--json", OPTION_JSON, &i->json },
+        { "--all", OPTION_ALL, &i->all },    { "--list", OPTION_LIST, &i->list },
+        { "--yes", OPTION_CHANGE, &i->yes }, { "--dry-run", OPTION_CHANGE, &i->dry_run },
+        { "--back", OPTION_TO, &i->back },   { "--offline", OPTION_EXPLAIN, &i->offline }
+    };
 
     for (size_t n = 0; n < COUNT(flags); n++) {
         if (strcmp(word, flags[n].name) != 0)

@@ -31,6 +31,7 @@ enum {
     OPTION_TO = 256, /* and --back */
     OPTION_FOR = 512,
     OPTION_ANY = 1024,
+    OPTION_EXPLAIN = 2048, /* --sender ADDRESS and --offline */
 };
 
 struct invocation;
@@ -66,6 +67,7 @@ struct invocation {
     bool yes;                                /* --yes */
     bool dry_run;                            /* --dry-run */
     bool back;                               /* --back */
+    bool offline;                            /* --offline */
     const char *operand;                     /* QID, DOMAIN, NEXTHOP, DIRECTORY or NAME */
     const char *values[COMMAND_OPTIONS_MAX]; /* in the order of the options; NULL: not given */
 };
@@ -87,6 +89,9 @@ int trace_run(const struct invocation *invocation);
 int policy_run_drop(const struct invocation *invocation);
 int policy_run_export(const struct invocation *invocation);
 int policy_run_import(const struct invocation *invocation);
+
+/* waxseal explain: in explain.c. */
+int explain_run(const struct invocation *invocation);
 
 /* waxseal check: in check.c. */
 int check_run(const struct invocation *invocation);

@@ -273,24 +273,6 @@ static void on_used_up(void *ctx)
 
 static const struct race_events race_events = { on_lost, on_outrun, on_won, on_used_up };
 
-/* What the route says of how to connect and to greet. */
-static void plan_route(struct dialogue_plan *plan, const struct worker *worker,
-                       const struct target *target)
-{
-    const struct route_settings *route = target->route;
-
-    plan->implicit_tls = target->implicit_tls;
-    plan->is_chosen = target->is_chosen;
-    if (!route)
-        return;
-    if (route->hostname[0] != '\0')
-        plan->helo = route->hostname;
-    if (route->credentials[0] != '\0')
-        plan->identity = &worker->identities[route - worker->settings->routes];
-    plan->sources = route->source_addresses;
-    plan->source_count = route->source_address_count;
-}
-
 /* How long a session may begin messages. */
 static int64_t session_life_ms(const struct attempt *a)
 {
@@ -324,7 +306,7 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
     a->trust_generation = worker->trust_generation;
     plan.key.pool = pool_key_needed(&a->decision, mx, target->port, a->trust_generation);
     target_chooser(target, plan.key.pool.chooser);
-    plan_route(&plan, worker, target);
+    worker_plan_route(worker, target, &plan);
     session_wait(a->session, false); /* whatever went before took its time from no host */
     session_wait(a->session, true);
     a->is_sent = a->is_judged = false;

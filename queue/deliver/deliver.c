@@ -8,6 +8,7 @@
 #include "lib/ipc/role.h"
 #include "lib/mail/credentials.h"
 #include "queue/deliver/attempt.h"
+#include "queue/deliver/explain.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct deliver {
     struct tls_trust *trust;
     struct loop_timer *sweep;
     struct loop_timer *drain_end;
+    struct explains *explains;
 };
 
 static const struct span no_body = { NULL, 0 };
@@ -433,17 +435,23 @@ static void on_content(void *ctx, enum role_content kind, unsigned index)
 
 /* --- what an operator asks */
 
+static void reply_dnssec(const struct deliver *self, struct role_request **request)
+{
+    struct json *answer = resolver_proof_json(self->worker.proof);
+
+    role_reply_json(request, &answer);
+}
+
 static void on_control(void *ctx, struct role_request *request)
 {
     struct deliver *self = ctx;
-    struct json *answer;
 
-    if (!span_equal(role_request_verb(request), SPAN("deliver dnssec"))) {
+    if (span_equal(role_request_verb(request), SPAN("deliver dnssec")))
+        reply_dnssec(self, &request);
+    else if (span_equal(role_request_verb(request), SPAN("deliver explain")))
+        explain_control(self->explains, &request);
+    else
         role_reply_failed(&request, "a delivery worker knows no such request");
-        return;
-    }
-    answer = resolver_proof_json(self->worker.proof);
-    role_reply_json(&request, &answer);
 }
 
 /* --- the beginning */
@@ -524,6 +532,7 @@ int deliver_main(struct role *role)
     if (err)
         role_die(ROLE_EXIT_REFUSED, err);
     load_credentials(self);
+    self->explains = explains_new(&self->worker);
     self->sweep = loop_timer_new(self->worker.loop, on_sweep, self);
     self->drain_end = loop_timer_new(self->worker.loop, on_drain_end, self);
     loop_timer_start(self->sweep, LANES_SWEEP_MS);

@@ -145,3 +145,20 @@ struct address_filter worker_filter(struct worker *worker, const struct target *
         filter.families = target->route->families;
     return filter;
 }
+
+void worker_plan_route(const struct worker *worker, const struct target *target,
+                       struct dialogue_plan *plan)
+{
+    const struct route_settings *route = target->route;
+
+    plan->implicit_tls = target->implicit_tls;
+    plan->is_chosen = target->is_chosen;
+    if (!route)
+        return;
+    if (route->hostname[0] != '\0')
+        plan->helo = route->hostname;
+    if (route->credentials[0] != '\0')
+        plan->identity = &worker->identities[route - worker->settings->routes];
+    plan->sources = route->source_addresses;
+    plan->source_count = route->source_address_count;
+}

@@ -87,4 +87,8 @@ void worker_serve_starving(struct worker *worker);
  */
 struct address_filter worker_filter(struct worker *worker, const struct target *target);
 
+/* What the route of a target says of how to connect, to greet and to log in. */
+void worker_plan_route(const struct worker *worker, const struct target *target,
+                       struct dialogue_plan *plan);
+
 #endif

@@ -1,0 +1,18 @@
+/*
+ * explain_json - what `waxseal explain` found out, as the JSON that the command prints
+ * (docs/man/waxseal.8).  Called by explain.  Pure.
+ */
+#ifndef WAXSEAL_QUEUE_DELIVER_EXPLAIN_JSON_H
+#define WAXSEAL_QUEUE_DELIVER_EXPLAIN_JSON_H
+
+#include "lib/base/json.h"
+#include "queue/deliver/explain_facts.h"
+
+/* Members of a next hop, but for its hosts: where it leads, and what binds there. */
+void explain_json_hop(struct json *object, const struct plan *plan);
+/* A candidate. */
+void explain_json_host(struct json *array, const struct explain_facts *f);
+/* "securely", "yes" or "no". */
+const char *explain_verdict_name(enum explain_verdict verdict);
+
+#endif

@@ -1,0 +1,294 @@
+#include "supervisor/explain_text.h"
+
+#include "supervisor/print.h"
+
+#include <inttypes.h>
+
+enum { STATUS_SECURE, STATUS_DELIVERABLE, STATUS_NOWHERE };
+
+/* --- words ----------------------------------------------------------------------------------- */
+
+static struct span text_of(const struct json *object, const char *key)
+{
+    return json_text(json_get(object, key));
+}
+
+static bool is_text(const struct json *object, const char *key, const char *text)
+{
+    return span_equal(text_of(object, key), span_of(text));
+}
+
+static bool is_true(const struct json *object, const char *key)
+{
+    return json_bool(json_get(object, key));
+}
+
+/* Some words, and a text from outside; nothing when there is none. */
+static void tell(const char *before, const struct json *object, const char *key, const char *after,
+                 FILE *out)
+{
+    if (text_of(object, key).len == 0)
+        return;
+    fputs(before, out);
+    print_safe(text_of(object, key), out);
+    fputs(after, out);
+}
+
+static void tell_list(const char *before, const struct json *array, const char *between,
+                      const char *after, FILE *out)
+{
+    if (json_count(array) == 0)
+        return;
+    fputs(before, out);
+    for (size_t i = 0; i < json_count(array); i++) {
+        fputs(i > 0 ? between : "", out);
+        print_safe(json_text(json_item(array, i)), out);
+    }
+    fputs(after, out);
+}
+
+static void tell_problems(const char *indent, const struct json *of, FILE *out)
+{
+    const struct json *problems = json_get(of, "problems");
+
+    for (size_t i = 0; i < json_count(problems); i++) {
+        const struct json *problem = json_item(problems, i);
+        fputs(indent, out);
+        tell("wrong: ", problem, "what", "\n", out);
+        fputs(indent, out);
+        tell("       to be mended by ", problem, "who", "\n", out);
+    }
+}
+
+/* --- where it goes --------------------------------------------------------------------------- */
+
+static void tell_dnssec(const struct json *dnssec, FILE *out)
+{
+    if (is_text(dnssec, "state", "on"))
+        return;
+    fputs("DNSSEC cannot be judged, so that DANE is off", out);
+    tell(": ", dnssec, "reason", "", out);
+    fputs("\n  to be mended by the administrator of this relay\n", out);
+}
+
+static void tell_beginning(const struct json *found, FILE *out)
+{
+    tell("Mail for ", found, "address", "", out);
+    tell(" goes by route ", found, "route", "", out);
+    if (is_text(found, "ends", "error")) {
+        tell(", which refuses it: ", found, "text", "\n", out);
+        return;
+    }
+    if (is_text(found, "ends", "discard")) {
+        fputs(", which throws it away\n", out);
+        return;
+    }
+    tell(text_of(found, "route").len > 0 ? ", to " : " goes to ", found, "next_hop", "\n", out);
+    tell_dnssec(json_get(found, "dnssec"), out);
+}
+
+/* --- the policy ------------------------------------------------------------------------------ */
+
+static void tell_published(const struct json *published, FILE *out)
+{
+    if (is_text(published, "txt", "no_record")) {
+        fputs("  published now: no MTA-STS policy\n", out);
+        return;
+    }
+    tell("  published now: TXT record ", published, "txt", "", out);
+    tell(", id ", published, "id", "", out);
+    tell("; mode ", published, "mode", "", out);
+    tell_list(", mx ", json_get(published, "mx"), " ", "", out);
+    if (json_get(published, "max_age"))
+        fprintf(out, ", max_age %" PRId64, json_number(json_get(published, "max_age")));
+    if (!is_text(published, "fetch", "success"))
+        tell("; ", published, "fetch", "", out);
+    fputc('\n', out);
+}
+
+static void tell_alarm(const struct json *alarm, FILE *out)
+{
+    tell("  alarm: ", alarm, "alarm", "", out);
+    tell(" since ", alarm, "since", "", out);
+    if (json_get(alarm, "days_left"))
+        fprintf(out, ", days left: %" PRId64, json_number(json_get(alarm, "days_left")));
+    tell(": ", alarm, "detail", "", out);
+    fputc('\n', out);
+}
+
+static void tell_cached(const struct json *cached, FILE *out)
+{
+    tell("  cached: mode ", cached, "mode", "", out);
+    tell(", id ", cached, "id", "", out);
+    tell(", fetched ", cached, "fetched", "", out);
+    tell(is_true(cached, "expired") ? ", lapsed " : ", until ", cached, "expires", "", out);
+    tell(", next refresh ", cached, "next_refresh", "\n", out);
+    for (size_t i = 0; i < json_count(json_get(cached, "alarms")); i++)
+        tell_alarm(json_item(json_get(cached, "alarms"), i), out);
+}
+
+/* What the role policy has to say of the hop's domain; NULL: nothing. */
+static const struct json *policy_of(const struct json *found, const struct json *hop)
+{
+    const struct json *policies = json_get(found, "policies");
+
+    for (size_t i = 0; i < json_count(policies); i++)
+        if (span_equal(text_of(json_item(policies, i), "domain"), text_of(hop, "name")))
+            return json_item(policies, i);
+    return NULL;
+}
+
+static void tell_policy(const struct json *found, const struct json *hop, FILE *out)
+{
+    const struct json *policy = policy_of(found, hop);
+
+    tell("  policy that binds: ", hop, "policy", "", out);
+    tell(", id ", hop, "policy_id", "", out);
+    tell(", until ", hop, "policy_expires", "", out);
+    fputc('\n', out);
+    if (!policy)
+        return;
+    if (json_kind_of(json_get(policy, "cached")) == JSON_KIND_OBJECT)
+        tell_cached(json_get(policy, "cached"), out);
+    tell_published(json_get(policy, "published"), out);
+    tell_problems("  ", policy, out);
+}
+
+static void tell_reports(const struct json *hop, FILE *out)
+{
+    const struct json *records = json_get(hop, "report_records");
+
+    tell("  TLS reports: where they go is not known: ", hop, "report_records_unknown", "\n", out);
+    if (!records)
+        return;
+    if (json_count(records) == 0)
+        fputs("  TLS reports: nobody asks for any\n", out);
+    else if (json_count(records) > 1)
+        fputs("  TLS reports: several records, which is as good as none\n", out);
+    else
+        tell_list("  TLS reports: ", records, "", "\n", out);
+}
+
+/* --- a host ---------------------------------------------------------------------------------- */
+
+static void tell_dns(const struct json *host, FILE *out)
+{
+    const struct json *tlsa = json_get(host, "tlsa");
+
+    tell_list("    addresses: ", json_get(host, "addresses"), ", ",
+              is_true(host, "addresses_dnssec") ? " (with DNSSEC)\n" : " (without DNSSEC)\n", out);
+    tell("    TLSA records: ", tlsa, "worth", "", out);
+    tell(" at ", tlsa, "base", "", out);
+    tell("; ", tlsa, "reason", "", out);
+    tell_list(": ", json_get(tlsa, "records"), "; ", "", out);
+    fputc('\n', out);
+}
+
+static void tell_certificate(const struct json *certificate, FILE *out)
+{
+    tell("      certificate: subject ", certificate, "subject", "", out);
+    tell("; names ", certificate, "names", "", out);
+    tell("; issuer ", certificate, "issuer", "", out);
+    tell("; expires ", certificate, "expires", "", out);
+    tell("; ", certificate, "verify_result", "\n", out);
+    tell("      its key: sha256 ", certificate, "key_sha256", "\n", out);
+}
+
+static void tell_session(const struct json *session, FILE *out)
+{
+    tell("    session with [", session, "address", "]: ", out);
+    if (is_text(session, "tls", "on")) {
+        tell("", session, "version", "", out);
+        tell(" ", session, "cipher", "", out);
+        tell(" ", session, "group", "", out);
+    } else {
+        tell("TLS ", session, "tls", "", out);
+    }
+    tell(" (", session, "level", ")", out);
+    fputc('\n', out);
+    if (json_get(session, "certificate"))
+        tell_certificate(json_get(session, "certificate"), out);
+}
+
+static void tell_report(const struct json *report, FILE *out)
+{
+    if (!is_true(report, "counted")) {
+        fputs("    in TLS reports: not counted\n", out);
+        return;
+    }
+    tell("    in TLS reports: ", report, "policy_type", "", out);
+    tell(", ", report, "result", "\n", out);
+}
+
+static void tell_host(const struct json *host, FILE *out)
+{
+    tell("\n  ", host, "mx", "", out);
+    if (is_true(host, "implicit"))
+        fputs(" (the domain itself, for it has no MX record)", out);
+    else if (json_number(json_get(host, "preference")) > 0)
+        fprintf(out, ", preference %" PRId64, json_number(json_get(host, "preference")));
+    fputs(is_true(host, "usable") ? "\n" : ": mail cannot go there now\n", out);
+    if (json_get(host, "tlsa"))
+        tell_dns(host, out);
+    tell("    wanted: ", host, "level_wanted", "\n", out);
+    if (json_get(host, "session"))
+        tell_session(json_get(host, "session"), out);
+    if (json_get(host, "report"))
+        tell_report(json_get(host, "report"), out);
+    tell_problems("    ", host, out);
+}
+
+static void tell_hop(const struct json *found, const struct json *hop, FILE *out)
+{
+    const struct json *hosts = json_get(hop, "hosts");
+
+    tell("\n", hop, "name", "", out);
+    if (json_get(hop, "mx"))
+        fputs(is_true(hop, "mx_dnssec") ? ", MX records with DNSSEC"
+                                        : ", MX records without DNSSEC",
+              out);
+    fputc('\n', out);
+    if (is_text(hop, "kind", "domain"))
+        tell_policy(found, hop, out);
+    tell_reports(hop, out);
+    tell_problems("  ", hop, out);
+    for (size_t i = 0; i < json_count(hosts); i++)
+        tell_host(json_item(hosts, i), out);
+}
+
+/* --- all of it ------------------------------------------------------------------------------- */
+
+int explain_status(const struct json *found)
+{
+    if (is_text(found, "deliverable", "securely"))
+        return STATUS_SECURE;
+    return is_text(found, "deliverable", "yes") ? STATUS_DELIVERABLE : STATUS_NOWHERE;
+}
+
+static void tell_verdict(const struct json *found, FILE *out)
+{
+    static const char *const words[] = {
+        [STATUS_SECURE] = "deliverable securely: nothing goes but to a host that has proved itself",
+        [STATUS_DELIVERABLE] =
+            "deliverable, but whoever stands in between may read it: nobody says "
+            "that the host has to prove itself",
+        [STATUS_NOWHERE] = "not deliverable now",
+    };
+
+    fprintf(out, "\n%s%s\n", words[explain_status(found)],
+            is_true(found, "offline") ? " (no host was contacted)" : "");
+}
+
+void explain_tell(const struct json *found, FILE *out)
+{
+    const struct json *hops = json_get(found, "hops");
+
+    tell_beginning(found, out);
+    for (size_t i = 0; i < json_count(hops); i++)
+        tell_hop(found, json_item(hops, i), out);
+    if (is_true(found, "cut"))
+        fputs("\nThere are more hosts, which nobody looked at.\n", out);
+    if (is_true(found, "late"))
+        fputs("\nNot all that was asked was answered in time.\n", out);
+    tell_verdict(found, out);
+}

@@ -1,0 +1,190 @@
+"""waxseal explain: what would happen to mail for somebody now, why, and who mends what is wrong."""
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from client import send
+from services import wait_until
+
+SECURE, DELIVERABLE, NOWHERE, NOT_KNOWN = 0, 1, 2, 3
+
+
+def explain(relay, *words):
+    """The exit status, and what --json gives."""
+    done = relay.cli("explain", *words, "--json", check=False, seconds=110)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def told(relay, *words):
+    return relay.cli("explain", *words, check=False, seconds=110).stdout
+
+
+def hosts_of(found):
+    return [host for hop in found["hops"] for host in hop["hosts"]]
+
+
+def problems_of(found):
+    """All that is wrong, as one text."""
+    parts = found["hops"] + hosts_of(found) + found["policies"]
+    return "\n".join(f'{p["what"]} -> {p["who"]}' for part in parts for p in part["problems"])
+
+
+# ------------------------------------------------------------ all is well
+
+def test_a_good_domain_is_told_from_its_records_to_its_certificate(lab, shared_relay):
+    begin = time.time()
+    status, found = explain(shared_relay, "ada@good.test")
+    assert status == SECURE and found["deliverable"] == "securely" and problems_of(found) == ""
+    assert (found["address"], found["next_hop"], found["route"]) == ("ada@good.test", "good.test", None)
+    hop = found["hops"][0]
+    assert hop["mx"] == "found" and hop["mx_dnssec"] and hop["policy"] == "sts enforce"
+    assert hop["report_records"] == ["v=TLSRPTv1; rua=mailto:reports@good.test"]
+    host = hop["hosts"][0]
+    assert host["mx"] == "mx.good.test" and host["listed"] and host["usable"]
+    assert len(host["addresses"]) == 2 and host["addresses_dnssec"] and host["tlsa"]["worth"] == "none"
+    session = host["session"]
+    assert (host["level_wanted"], session["level"]) == ("verified", "verified")
+    assert session["certificate"]["verify_result"] == "ok" and len(session["certificate"]["key_sha256"]) == 64
+    assert host["report"] == {"counted": True, "policy_type": "sts", "result": "success", "reason": ""}
+    got = wait_until(lambda: lab.sessions(host="mx.good.test", since=begin), 5, "the session at the MX")
+    assert len(got) == 1
+    said = [c.split()[0].upper() for c in got[0]["commands"]]
+    assert said == ["EHLO", "STARTTLS", "EHLO", "QUIT"], "no transaction, no login"
+
+
+def test_the_text_says_the_same_to_people(lab, shared_relay):
+    text = told(shared_relay, "good.test")
+    assert text.startswith("Mail for good.test goes to good.test\n")
+    for words in ("policy that binds: sts enforce, id 20260101T000000", "cached: mode enforce",
+                  "published now: TXT record valid, id 20260101T000000; mode enforce, mx mx.good.test, max_age 604800\n",
+                  "TLS reports: v=TLSRPTv1; rua=mailto:reports@good.test", "mx.good.test, preference 10",
+                  "wanted: verified", "session with [", "certificate: subject CN=mx.good.test",
+                  "in TLS reports: sts, success", "\ndeliverable securely: "):
+        assert words in text, text
+
+
+# ------------------------------------------------------------ what is wrong, and who mends it
+
+@pytest.mark.parametrize("domain, status, wrong, who", [
+    ("unlisted.test", NOWHERE, "does not name mx.unlisted.test, but mail.unlisted.test", "the postmaster of unlisted.test"),
+    ("expired.test", NOWHERE, "mx.expired.test expired at 20", "the administrator of mx.expired.test"),
+    ("notyet.test", NOWHERE, "not valid (X509_V_ERR_CERT_NOT_YET_VALID)", "the administrator of mx.notyet.test"),
+    ("wrongname.test", NOWHERE, "the certificate of mx.wrongname.test is for ", "the administrator of mx.wrongname.test"),
+    ("selfsigned.test", NOWHERE, "no authority that we trust", "the administrator of mx.selfsigned.test"),
+    ("notls.test", NOWHERE, "mx.notls.test has no STARTTLS", "the administrator of mx.notls.test"),
+    ("tlsrefused.test", NOWHERE, "STARTTLS refused): 454 4.7.0 TLS not available", "the administrator of mx.tlsrefused.test"),
+    ("tls10.test", NOWHERE, "no TLS with mx.tls10.test", "the administrator of mx.tls10.test"),
+    ("secondmx.test", SECURE, "mx1.secondmx.test expired at", "the administrator of mx1.secondmx.test"),
+    ("listedsecond.test", SECURE, "does not name mx1.listedsecond.test", "the postmaster of listedsecond.test"),
+    ("testing.test", DELIVERABLE, "mx.testing.test expired at", "the administrator of mx.testing.test"),
+    ("testing-unlisted.test", DELIVERABLE, "does not name mx.testing-unlisted.test", "the postmaster of testing-unlisted.test"),
+    ("nopolicy.test", DELIVERABLE, "", ""),
+    ("nopolicy-notls.test", DELIVERABLE, "has no STARTTLS", "the administrator of mx.nopolicy-notls.test"),
+    ("nopolicy-tlsrefused.test", DELIVERABLE, "STARTTLS refused", "the administrator of"),
+    ("nopolicy-handshake.test", DELIVERABLE, "no TLS with mx.nopolicy-handshake.test", "the administrator of"),
+    ("policy-404.test", DELIVERABLE, "its policy file cannot be had", "the postmaster of policy-404.test"),
+    ("txt-twice.test", DELIVERABLE, "several policy records", "the postmaster of txt-twice.test"),
+    ("txt-servfail.test", NOWHERE, "it is not known whether there is an MTA-STS policy", "the postmaster of txt-servfail.test"),
+    ("backup.test", DELIVERABLE, "no session with mx1.backup.test", "the administrator of mx1.backup.test"),
+    ("greeting-554.test", NOWHERE, "554 5.3.2 no mail here", "the administrator of mx.greeting-554.test"),
+    ("mx-nowhere.test", NOWHERE, "MX host mx.mx-nowhere.test has no address", "the postmaster of mx-nowhere.test"),
+    ("mx-internal.test", NOWHERE, "internal addresses", "the postmaster of mx-internal.test"),
+    ("nullmx.test", NOWHERE, "no host takes mail for nullmx.test", "nobody: it is meant so"),
+    ("nosuch.test", NOWHERE, "no host takes mail for nosuch.test", "the postmaster of nosuch.test"),
+    ("servfail.test", NOWHERE, "no host takes mail for servfail.test", "whoever runs its name servers"),
+])
+def test_what_is_wrong_is_said_and_who_mends_it(lab, shared_relay, domain, status, wrong, who):
+    got, found = explain(shared_relay, domain)
+    problems = problems_of(found)
+    assert got == status and wrong in problems and who in problems, problems
+    assert (problems == "") == (wrong == ""), problems
+    for one in hosts_of(found):
+        assert not one["usable"] or one["tried"]
+
+
+def test_a_wildcard_that_covers_one_label_is_explained(lab, shared_relay):
+    lab.web.publish("also-good.test", "version: STSv1\nmode: enforce\nmx: *.test\nmax_age: 86400\n")
+    try:
+        status, found = explain(shared_relay, "also-good.test")
+    finally:
+        lab.web.restore("also-good.test")
+        shared_relay.cli("policy", "refresh", "also-good.test")
+    assert status == NOWHERE
+    assert "the policy's pattern *.test covers one label; mx.also-good.test has 2" in problems_of(found)
+
+
+# ------------------------------------------------------------ the policy, cached and published
+
+def test_what_is_cached_and_what_is_published_are_told_apart(lab, shared_relay):
+    explain(shared_relay, "wildcard.test")
+    lab.web.publish("wildcard.test", "version: STSv1\nmode: testing\nmx: *.wildcard.test\nmax_age: 86400\n")
+    try:
+        status, found = explain(shared_relay, "wildcard.test")
+    finally:
+        lab.web.restore("wildcard.test")
+    policy = found["policies"][0]
+    assert status == SECURE, "the cached one holds"
+    assert policy["cached"]["mode"] == "enforce" and policy["published"]["mode"] == "testing"
+    assert "changed under the same id" in problems_of(found)
+    assert shared_relay.cli_json("policy", "show", "wildcard.test")["mode"] == "enforce", "nothing of it is kept"
+
+
+# ------------------------------------------------------------ without contact, beside mail, by routes
+
+def test_offline_contacts_no_host(lab, shared_relay):
+    begin = time.time()
+    status, found = explain(shared_relay, "expired.test", "--offline")
+    assert status == SECURE and found["offline"], "nothing is known against it"
+    assert hosts_of(found)[0]["contact"] == "none" and "session" not in hosts_of(found)[0]
+    assert "no host was contacted" in told(shared_relay, "expired.test", "--offline")
+    assert not lab.sessions(host="mx.expired.test", since=begin)
+
+
+def test_mail_goes_on_while_much_is_explained(lab, shared_relay):
+    with ThreadPoolExecutor() as pool:
+        explains = [pool.submit(explain, shared_relay, "mx-dropped.test") for _ in range(4)]
+        time.sleep(0.5)
+        done = shared_relay.cli("explain", "good.test", check=False)
+        message = send("you@good.test")
+        wait_until(lambda: lab.messages(id=message.id), 5, "the message at the MX")
+    for status, found in (one.result() for one in explains):
+        assert status == NOWHERE and "no session with mx.mx-dropped.test" in problems_of(found)
+    assert done.returncode == NOT_KNOWN and "explained already" in done.stderr, "no more than four at a time"
+
+
+def test_the_way_by_a_relayhost_is_explained(lab, make_relay):
+    relay = make_relay(relayhost="[mx.nopolicy.test]").start()
+    status, found = explain(relay, "ada@good.test")
+    assert status == DELIVERABLE and found["next_hop"] == "relayhost"
+    hop = found["hops"][0]
+    assert (hop["name"], hop["kind"], hop["policy"]) == ("mx.nopolicy.test", "host", "relayhost")
+    assert found["policies"] == [] and "goes to relayhost" in told(relay, "ada@good.test")
+
+
+def test_routes_count_and_may_ask_for_the_sender(lab, make_relay):
+    relay = make_relay(routes=(
+        {"name": "refused", "recipients": ["no.test"], "next-hop": "error 5.7.1 not from here"},
+        {"name": "partner", "senders": ["sender.test"], "next-hop": "[mx.good.test]", "tls": "verify"})).start()
+    status, found = explain(relay, "ada@no.test")
+    assert status == NOWHERE and found["ends"] == "error" and "5.7.1" in found["text"]
+    status, found = explain(relay, "nopolicy.test")
+    assert status == DELIVERABLE and found["route"] is None
+    status, found = explain(relay, "nopolicy.test", "--sender", "bob@sender.test")
+    assert status == SECURE and found["route"] == "partner"
+    assert hosts_of(found)[0]["mx"] == "mx.good.test"
+
+
+# ------------------------------------------------------------ what cannot be explained
+
+def test_what_cannot_be_asked_or_answered_has_its_own_exit_status(lab, make_relay):
+    relay = make_relay()
+    done = relay.cli("explain", "good.test", check=False)
+    assert done.returncode == NOT_KNOWN and "no waxseal is running" in done.stderr
+    relay.start()
+    done = relay.cli("explain", "no domain", check=False)
+    assert done.returncode == NOT_KNOWN and "neither a mailbox nor a domain" in done.stderr
+    done = relay.cli("explain", "good.test", "--sender", "no domain", check=False)
+    assert done.returncode == NOT_KNOWN and "the sender" in done.stderr
+    assert relay.cli("explain", check=False).returncode == 2
