@@ -163,11 +163,16 @@ static bool has_brackets_only(const struct route_settings *r)
     return true;
 }
 
+static bool floor_verifies(const struct settings *settings)
+{
+    return settings->tls_floor == SITE_TLS_VERIFY;
+}
+
 static void check_hosts(const struct saying *s, const struct route_settings *r)
 {
     static const char *const levels[] = { "none", "may", "encrypt" };
 
-    if (r->tls >= ROUTE_LEVEL_VERIFY)
+    if (r->tls >= ROUTE_LEVEL_VERIFY || (r->tls != ROUTE_LEVEL_NONE && floor_verifies(s->settings)))
         return;
     say(s, ROUTE_NOTE, "next-hop",
         "route %s: what MTA-STS or DANE of the recipients' domains ask does not count on the way "
@@ -182,7 +187,8 @@ static void check_relayhost(const struct settings *settings, route_check_fn *tel
     static const char *const levels[] = { "none", "may", "encrypt" };
     struct saying s = { settings, tell, ctx, ROUTE_NONE };
 
-    if (settings->relayhost[0] != '\0')
+    if (settings->relayhost[0] != '\0' &&
+        !(settings->tls_level != RELAYHOST_TLS_NONE && floor_verifies(settings)))
         say(&s, ROUTE_NOTE, "relayhost",
             "relayhost: what MTA-STS or DANE of the recipients' domains ask does not count on the "
             "way there%s, and tls-level = \"%s\" wants no good certificate; a route with tls = "
@@ -191,11 +197,32 @@ static void check_relayhost(const struct settings *settings, route_check_fn *tel
             levels[settings->tls_level]);
 }
 
+static void check_floor(const struct settings *settings, route_check_fn *tell, void *ctx)
+{
+    static const char *const floors[] = { "may", "encrypt", "verify" };
+    struct saying s = { settings, tell, ctx, 0 };
+
+    if (settings->tls_floor == SITE_TLS_MAY)
+        return;
+    for (; s.route < settings->route_count; s.route++)
+        if (settings->routes[s.route].tls == ROUTE_LEVEL_NONE &&
+            settings->routes[s.route].to != ROUTE_TO_DISCARD &&
+            settings->routes[s.route].to != ROUTE_TO_ERROR)
+            say(&s, ROUTE_NOTE, "tls", "route %s: tls = \"none\" goes below tls-floor = \"%s\"",
+                settings->routes[s.route].name, floors[settings->tls_floor]);
+    s.route = ROUTE_NONE;
+    if (settings->relayhost[0] != '\0' && settings->tls_level == RELAYHOST_TLS_NONE)
+        say(&s, ROUTE_NOTE, "tls-level",
+            "relayhost: tls-level = \"none\" goes below tls-floor = \"%s\"",
+            floors[settings->tls_floor]);
+}
+
 void route_check_policies(const struct settings *settings, route_check_fn *tell, void *ctx)
 {
     struct saying s = { settings, tell, ctx, 0 };
 
     check_relayhost(settings, tell, ctx);
+    check_floor(settings, tell, ctx);
 
     for (; s.route < settings->route_count; s.route++) {
         const struct route_settings *r = &settings->routes[s.route];

@@ -157,6 +157,9 @@ const struct setting settings_table[] = {
 
     { NULL, "relayhost", &setting_relayhost, "\"\"", "", AT(relayhost),
       "Hands all mail to this host; in brackets without an MX lookup. Empty: each domain's own MX." },
+    { NULL, "tls-floor", &setting_word, "\"may\"", "may, encrypt, verify", AT(tls_floor),
+      "The least TLS of all mail: where it is offered, always, or with a good certificate. Only"
+      " \"none\" of a route or of tls-level goes below it." },
     { NULL, "tls-level", &setting_word, "\"may\"", "none, may, encrypt", AT(tls_level),
       "TLS towards the relayhost: never, where it is offered, or always. Ignored without one." },
     { NULL, "routes", &setting_routes, "( )", "", AT(routes),

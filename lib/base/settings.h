@@ -29,6 +29,7 @@ enum listener_client_certificates { CLIENTS_NONE, CLIENTS_REQUEST, CLIENTS_REQUI
 enum listener_verify { VERIFY_NONE, VERIFY_NEXT_HOP };
 enum listener_switch { SWITCH_OFF, SWITCH_ON };
 enum listener_received { RECEIVED_CLIENT, RECEIVED_USER, RECEIVED_HIDDEN };
+enum site_tls { SITE_TLS_MAY, SITE_TLS_ENCRYPT, SITE_TLS_VERIFY };
 enum relayhost_tls { RELAYHOST_TLS_NONE, RELAYHOST_TLS_MAY, RELAYHOST_TLS_ENCRYPT };
 enum route_to { ROUTE_TO_MX, ROUTE_TO_HOSTS, ROUTE_TO_DISCARD, ROUTE_TO_ERROR };
 enum route_level {
@@ -302,11 +303,12 @@ struct settings {
     /* next hop */
     char relayhost[SETTINGS_NAME_SIZE]; /* "", "[host]:port", "[address]:port", "name", "name:port"
                                          */
+    enum site_tls tls_floor;            /* of all mail, wherever it goes */
     enum relayhost_tls tls_level;       /* of the relayhost; ignored without one */
     enum delivery_mode delivery;
     struct network_list mx_allow; /* networks that the address filter lets through */
     struct endpoint resolvers[SETTINGS_RESOLVERS_MAX];
-    unsigned resolver_count; /* 0: those of /etc/resolv.conf */
+    unsigned resolver_count;                    /* 0: those of /etc/resolv.conf */
     char dnssec_bogus_name[SETTINGS_NAME_SIZE]; /* must not resolve; empty: none */
 
     /* processes; 0: half the cores, at least one */

@@ -157,6 +157,24 @@ static enum target_verdict take_domain(const struct route_settings *route, struc
     return TARGETS_FOUND;
 }
 
+/* "none" is somebody's word; "may" is what they say who say nothing. */
+static enum route_tls raised(enum route_tls tls, enum site_tls floor)
+{
+    if (tls == ROUTE_TLS_MAY && floor == SITE_TLS_ENCRYPT)
+        return ROUTE_TLS_ENCRYPT;
+    if ((tls == ROUTE_TLS_MAY || tls == ROUTE_TLS_ENCRYPT) && floor == SITE_TLS_VERIFY)
+        return ROUTE_TLS_VERIFY;
+    return tls;
+}
+
+static void raise_to_floor(struct target *target, enum site_tls floor)
+{
+    enum route_tls tls = raised(target->tls, floor);
+
+    target->is_floor = tls != target->tls;
+    target->tls = tls;
+}
+
 static enum target_verdict find_targets(const struct settings *settings, struct span hop,
                                         struct target out[TARGETS_MAX], unsigned *out_count)
 {
@@ -187,8 +205,10 @@ enum target_verdict targets_of_hop(const struct settings *settings, struct span 
 {
     enum target_verdict verdict = find_targets(settings, hop, out, out_count);
 
-    for (unsigned i = 0; verdict == TARGETS_FOUND && i < *out_count; i++)
+    for (unsigned i = 0; verdict == TARGETS_FOUND && i < *out_count; i++) {
         out[i].exception = settings_exception(settings, span_of(out[i].name));
+        raise_to_floor(&out[i], settings->tls_floor);
+    }
     return verdict;
 }
 

@@ -26,6 +26,7 @@ struct target {
     bool is_chosen;    /* by the administrator, by name: no address filter, and our own trouble */
     bool implicit_tls; /* the session begins with TLS (RFC 8314 s.3) */
     enum route_tls tls;
+    bool is_floor;                      /* that is what tls-floor asks of all mail */
     unsigned priority;                  /* among the hosts of a route: the least first */
     unsigned weight;                    /* its share among those of the same priority */
     const struct route_settings *route; /* lent from the settings; NULL: none */

@@ -69,7 +69,13 @@ void verdict_of_level(const struct target *target, const char *mx, const char *r
     struct brackets b = brackets_of(detail);
 
     target_chooser(target, chooser);
-    if (target->route)
+    if (target->is_floor)
+        snprintf(words, VERDICT_WORDS_SIZE,
+                 "tls-floor of this relay asks for %s for all mail, but %s does not give it: "
+                 "%s%s%s%s; whoever runs that host must mend it, or the administrator of this "
+                 "relay let such mail go by a route with tls = \"none\"",
+                 level_words(target->tls), mx, reason, b.open, detail, b.close);
+    else if (target->route)
         snprintf(words, VERDICT_WORDS_SIZE,
                  "%s asks for %s, but %s does not give it: %s%s%s%s; the administrator of this "
                  "relay must mend the host or the route",

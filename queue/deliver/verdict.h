@@ -20,7 +20,7 @@ void verdict_of_tlsa(const char *base, const char *mx, const char *reason, const
 /* They are not known, for the reason that lib/io/host_lookup gives. */
 void verdict_of_tlsa_failure(const char *reason, char words[VERDICT_WORDS_SIZE]);
 
-/* The same, of what a route or the relayhost asks for. */
+/* The same, of what a route, the relayhost or tls-floor asks for. */
 void verdict_of_level(const struct target *target, const char *mx, const char *reason,
                       const char *detail, char words[VERDICT_WORDS_SIZE]);
 

@@ -202,6 +202,29 @@ def test_tls_level_says_what_a_relayhost_must_offer(lab, make_relay, level, mx, 
         assert bool(got[0]["tls"]) == (level != "none" and "notls" not in mx)
 
 
+@pytest.mark.parametrize("floor, domain, outcome", [
+    ("may", "nopolicy-notls.test", "delivered"), ("encrypt", "nopolicy-notls.test", "deferred"),
+    ("encrypt", "nopolicy-selfsigned.test", "delivered"), ("verify", "nopolicy-selfsigned.test", "deferred"),
+    ("verify", "nopolicy.test", "delivered")])
+def test_tls_floor_says_what_all_mail_needs(lab, make_relay, floor, domain, outcome):
+    relay = make_relay(tls_floor=floor).start()
+    message = send(f"you@{domain}")
+    event = relay.wait_delivery(f"you@{domain}", outcome)
+    got = arrived(lab, message)
+    assert bool(got) == (outcome == "delivered")
+    if not got:
+        assert "tls-floor of this relay asks for" in event["reply"] and event["status"] == "4.7.5"
+    elif floor != "may":
+        assert got[0]["tls"]
+
+
+def test_a_route_that_says_none_goes_below_the_floor(lab, make_relay):
+    relay = make_relay(tls_floor="encrypt", routes=({"name": "old", "recipients": ["nopolicy-notls.test"],
+                                                     "next-hop": "mx", "tls": "none"},)).start()
+    wait_arrived(lab, send("you@nopolicy-notls.test"))
+    assert 'route old: tls = "none" goes below tls-floor = "encrypt"' in relay.cli("check").stderr
+
+
 def test_delivery_on_hold_takes_mail_and_keeps_it(lab, make_relay):
     relay = make_relay(delivery="hold").start()
     message = send("you@good.test")

@@ -202,6 +202,36 @@ static void a_relayhost_is_noted_like_a_route(void **state)
     free(s);
 }
 
+static void what_goes_below_the_floor_is_noted(void **state)
+{
+    struct settings *s = settings_of("tls-floor = \"verify\"; relayhost = \"[h.example]\";"
+                                     "routes = ( { name = \"a\"; next-hop = \"[i.example]\"; },"
+                                     " { name = \"b\"; next-hop = \"[i.example]\";"
+                                     " tls = \"none\"; } );");
+
+    (void)state;
+    route_check_policies(s, on_said, NULL);
+    char *got = text_said();
+    assert_non_null(strstr(got, "route b: tls = \"none\" goes below tls-floor = \"verify\""));
+    assert_null(strstr(got, "route a"));
+    assert_null(strstr(got, "relayhost"));
+    free(got);
+    free(s);
+}
+
+static void a_relayhost_below_the_floor_is_noted(void **state)
+{
+    struct settings *s =
+        settings_of("tls-floor = \"encrypt\"; relayhost = \"[h.example]\"; tls-level = \"none\";");
+
+    (void)state;
+    route_check_policies(s, on_said, NULL);
+    char *got = text_said();
+    assert_non_null(strstr(got, "tls-level = \"none\" goes below tls-floor = \"encrypt\""));
+    free(got);
+    free(s);
+}
+
 static void assert_name(const char *spec, const char *name, bool by_mx)
 {
     struct span found;
@@ -236,6 +266,8 @@ int main(void)
              listeners_are_known_by_name_address_or_as_local),
         TEST("users in routes are known by their file, by a certificate, or not known here",
              users_are_known_by_their_file_or_certificate),
+        TEST("what goes below tls-floor is noted", what_goes_below_the_floor_is_noted),
+        TEST("a relayhost below tls-floor is noted", a_relayhost_below_the_floor_is_noted),
         TEST("a route behind one for all mail is warned of",
              a_route_behind_one_for_all_mail_is_warned_of),
         TEST("each route that weakens a policy is noted, and no other",

@@ -691,6 +691,7 @@ static void whatever_is_set_survives_writing_and_reading(void **state)
         random_text(s->tlsrpt_organization, SETTINGS_NAME_SIZE, "", "ab \"\\\\'%/*#");
         s->log_level = (enum log_level)random_below(4);
         s->tls_level = (enum relayhost_tls)random_below(3);
+        s->tls_floor = (enum site_tls)random_below(3);
         s->delivery = (enum delivery_mode)random_below(2);
         random_listeners(s);
         random_networks(&s->mx_allow);

@@ -2,7 +2,9 @@
 #include "tests/support/test.h"
 
 #include "queue/deliver/target.h"
+#include "queue/deliver/verdict.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -312,6 +314,78 @@ static void a_listed_certificate_or_key_is_known(void **state)
     free(settings);
 }
 
+static enum route_tls level_under(const char *floor, const char *more, const char *hop,
+                                  bool *out_is_floor)
+{
+    char text[300];
+    snprintf(text, sizeof(text), "tls-floor = \"%s\"; %s", floor, more);
+    struct settings *settings = settings_of(text);
+    unsigned count;
+
+    assert_int_equal(targets_of_hop(settings, span_of(hop), targets, &count), TARGETS_FOUND);
+    *out_is_floor = targets[0].is_floor;
+    free(settings);
+    return targets[0].tls;
+}
+
+/* What a setting says, and what becomes of it under each floor: may, encrypt, verify. */
+static void the_floor_raises_all_but_none(void **state)
+{
+    static const struct {
+        const char *more, *hop;
+        enum route_tls levels[3];
+    } rows[] = {
+        { "", "example.net", { ROUTE_TLS_MAY, ROUTE_TLS_ENCRYPT, ROUTE_TLS_VERIFY } },
+        { "", "[192.0.2.1]", { ROUTE_TLS_MAY, ROUTE_TLS_ENCRYPT, ROUTE_TLS_VERIFY } },
+        { "relayhost = \"[h.test]\";",
+          "relayhost",
+          { ROUTE_TLS_MAY, ROUTE_TLS_ENCRYPT, ROUTE_TLS_VERIFY } },
+        { "relayhost = \"[h.test]\"; tls-level = \"encrypt\";",
+          "relayhost",
+          { ROUTE_TLS_ENCRYPT, ROUTE_TLS_ENCRYPT, ROUTE_TLS_VERIFY } },
+        { "relayhost = \"[h.test]\"; tls-level = \"none\";",
+          "relayhost",
+          { ROUTE_TLS_NONE, ROUTE_TLS_NONE, ROUTE_TLS_NONE } },
+        { "routes = ( { name = \"r\"; next-hop = \"[h.test]\"; } );",
+          "route:r",
+          { ROUTE_TLS_MAY, ROUTE_TLS_ENCRYPT, ROUTE_TLS_VERIFY } },
+        { "routes = ( { name = \"r\"; next-hop = \"[h.test]\"; tls = \"none\"; } );",
+          "route:r",
+          { ROUTE_TLS_NONE, ROUTE_TLS_NONE, ROUTE_TLS_NONE } },
+        { "routes = ( { name = \"r\"; next-hop = \"[h.test]\"; tls = \"dane\"; } );",
+          "route:r",
+          { ROUTE_TLS_DANE, ROUTE_TLS_DANE, ROUTE_TLS_DANE } },
+        { "routes = ( { name = \"r\"; next-hop = \"mx\"; } );",
+          "route:r/example.net",
+          { ROUTE_TLS_MAY, ROUTE_TLS_ENCRYPT, ROUTE_TLS_VERIFY } },
+    };
+    static const char *const floors[] = { "may", "encrypt", "verify" };
+    bool is_floor;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (int f = 0; f < 3; f++) {
+            assert_int_equal(level_under(floors[f], rows[i].more, rows[i].hop, &is_floor),
+                             rows[i].levels[f]);
+            assert_int_equal(is_floor, rows[i].levels[f] != rows[i].levels[0]);
+        }
+}
+
+static void the_words_tell_whose_demand_it_is(void **state)
+{
+    char words[VERDICT_WORDS_SIZE];
+    struct target t = { .tls = ROUTE_TLS_VERIFY, .is_floor = true };
+
+    (void)state;
+    verdict_of_level(&t, "mx.example", "certificate expired", "", words);
+    assert_non_null(strstr(words, "tls-floor of this relay asks for a certificate for the host's "
+                                  "name for all mail, but mx.example does not give it: "
+                                  "certificate expired; whoever runs"));
+    t = (struct target){ .tls = ROUTE_TLS_ENCRYPT, .is_chosen = true };
+    verdict_of_level(&t, "h.test", "no STARTTLS offered", "", words);
+    assert_non_null(strstr(words, "tls-level encrypt asks for TLS, but relayhost h.test"));
+}
+
 #define T(title, function)                                                                         \
     {                                                                                              \
         title, function, NULL, NULL, NULL                                                          \
@@ -328,6 +402,8 @@ int main(void)
         T("a relayhost without brackets is a policy domain of its own",
           relayhost_without_brackets_is_a_domain),
         T("tls-level is the route's", level_of_the_relayhost_is_the_routes),
+        T("tls-floor raises whatever is not \"none\"", the_floor_raises_all_but_none),
+        T("the words of a refusal tell whose demand it is", the_words_tell_whose_demand_it_is),
         T("bad ports are refused", bad_ports_are_refused),
         T("a route leads to all its hosts, each with its own policy domain (RFC 8461 s.3.4)",
           a_route_leads_to_all_its_hosts),
