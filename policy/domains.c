@@ -26,6 +26,7 @@ struct domain_asker {
 };
 
 static void on_known(void *ctx);
+static void on_early(void *ctx);
 
 /* ---- the domains we know of --------------------------------------------------------------- */
 
@@ -34,6 +35,7 @@ static void domain_free(struct domain *domain)
     map_remove(domain->domains->by_name, span_of(domain->name));
     list_remove(&domain->in_idle);
     loop_task_cancel(&domain->known);
+    loop_task_cancel(&domain->early);
     resolver_cancel(&domain->query);
     sts_fetch_cancel(&domain->fetch);
     sts_entry_clear(&domain->entry);
@@ -57,6 +59,7 @@ static struct domain *domain_new(struct domains *domains, struct span name)
     list_init(&domain->in_idle);
     list_init(&domain->askers);
     loop_task_init(&domain->known, on_known, domain);
+    loop_task_init(&domain->early, on_early, domain);
     ensure(span_to_string(name, domain->name, sizeof(domain->name)));
     map_put(domains->by_name, name, domain);
     return domain;
@@ -177,10 +180,9 @@ static void take_failure(const struct domain *domain, struct sts_situation *s)
     s->failed_ago_ms = loop_now(domain->domains->loop) - failure->at_ms;
 }
 
-struct sts_situation domain_situation(const struct domain *domain)
+static struct sts_situation situation_for(const struct domain *domain, enum policy_wish wish)
 {
     const struct sts_entry *entry = &domain->entry;
-    enum policy_wish wish = strongest_wish(domain);
     struct sts_situation s = {
         .cached = entry->policy != NULL,
         .cached_id = entry->id,
@@ -197,6 +199,11 @@ struct sts_situation domain_situation(const struct domain *domain)
     }
     take_failure(domain, &s);
     return s;
+}
+
+struct sts_situation domain_situation(const struct domain *domain)
+{
+    return situation_for(domain, strongest_wish(domain));
 }
 
 /* ---- the end of a question ---------------------------------------------------------------- */
@@ -234,11 +241,19 @@ static void note_use(struct domain *domain)
     keep(domain);
 }
 
-static void give(struct domain *domain, const struct policy_answer *answer)
+/* To those who wish for no more than that; who hears of it may ask again at once. */
+static void give(struct domain *domain, const struct policy_answer *answer, enum policy_wish most)
 {
+    struct domain_asker *each;
     struct list askers;
     list_init(&askers);
-    list_splice(&askers, &domain->askers);
+    LIST_EACH(each, &domain->askers, struct domain_asker, in_domain)
+    {
+        if (each->wish > most)
+            continue;
+        list_remove(&each->in_domain);
+        list_append(&askers, &each->in_domain);
+    }
     while (!list_empty(&askers)) {
         struct domain_asker *asker = LIST_FIRST(&askers, struct domain_asker, in_domain);
         list_remove(&asker->in_domain);
@@ -287,10 +302,30 @@ static void answer(struct domain *domain, enum sts_step step)
     memset(&domain->entry, 0, sizeof(domain->entry));
     a.entry = step == STS_STEP_USE ? &entry : NULL;
     domain->refreshing = false;
-    give(domain, &a);
+    give(domain, &a, WISH_FORCED);
     sts_entry_clear(&entry);
     if (list_empty(&domain->askers) && !domain_is_under_way(domain))
         become_idle(domain);
+}
+
+/* While it is fetched: does that matter to somebody who only wants what binds now (s.3.3)? */
+static bool cached_will_do(const struct domain *domain)
+{
+    struct sts_situation s = situation_for(domain, WISH_CURRENT);
+    return domain->fetch && sts_refresh_step(&s) == STS_STEP_USE;
+}
+
+/* Mail does not wait for a policy host that is slow to refresh what is cached. */
+static void on_early(void *ctx)
+{
+    struct domain *domain = ctx;
+    struct policy_answer a = { .state = POLICY_PRESENT, .fetch_result = TLS_RESULT_SUCCESS };
+    if (!cached_will_do(domain))
+        return; /* the fetch ended meanwhile, and all are answered */
+    explain(domain, STS_STEP_USE, &a);
+    note_use(domain);
+    a.entry = &domain->entry;
+    give(domain, &a, WISH_CURRENT);
 }
 
 /* ---- fetching ----------------------------------------------------------------------------- */
@@ -396,6 +431,8 @@ static void consider(struct domain *domain)
     if (step == STS_STEP_FETCH) {
         domain->domains->counts.fetches++;
         domain->fetch = sts_fetch_start(domain->domains->fetcher, domain->name, on_fetched, domain);
+        if (cached_will_do(domain))
+            loop_defer(domain->domains->loop, &domain->early);
         return;
     }
     if (domain->refreshing)
@@ -465,6 +502,8 @@ struct domain_asker *domain_ask(struct domains *domains, struct span name, enum 
     asker->ctx = ctx;
     list_append(&domain->askers, &asker->in_domain);
     domain_begin(domain);
+    if (wish == WISH_CURRENT && cached_will_do(domain))
+        loop_defer(domains->loop, &domain->early);
     return asker;
 }
 

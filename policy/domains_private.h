@@ -37,6 +37,7 @@ struct domain {
     struct list askers;
     bool refreshing;        /* in the background: nobody may be asking */
     struct loop_task known; /* the lookup's answer is known already */
+    struct loop_task early; /* what is cached will do for some who ask while it is fetched */
     struct resolver_query *query;
     struct sts_fetch *fetch;
     struct sts_entry entry; /* as cached, while something is under way */

@@ -631,6 +631,39 @@ static void what_dns_said_is_kept_for_its_ttl(void **state)
     assert_int_equal(fetches, 1);
 }
 
+static void mail_does_not_wait_for_a_slow_refresh_of_what_is_cached(void **state)
+{
+    struct world *world = *state;
+    cache_holds(world, DAY_MS);
+    domains_refresh_due(world->domains);
+    ask(world, WISH_CURRENT); /* before its record was looked up, */
+    txt_is("v=STSv1; id=A1;");
+    ask(world, WISH_CURRENT); /* and while its file is fetched */
+    ask(world, WISH_FRESH);
+    assert_int_equal(world->answers, 0); /* never from within */
+    turn(world);
+    assert_int_equal(world->answers, 2);
+    assert_enforced(world, "A1");
+    fetch_gives(NONE);
+    assert_int_equal(world->answers, 3);
+    assert_int_equal(world->mode, STS_NONE);
+    assert_int_equal(fetches, 1);
+}
+
+static void mail_waits_for_the_policy_of_a_new_id(void **state)
+{
+    struct world *world = *state;
+    cache_holds(world, DAY_MS);
+    domains_refresh_due(world->domains);
+    txt_is("v=STSv1; id=B2;");
+    ask(world, WISH_CURRENT);
+    turn(world);
+    assert_int_equal(world->answers, 0);
+    fetch_fails();
+    assert_int_equal(world->answers, 1);
+    assert_enforced(world, "A1");
+}
+
 /* ---- what an administrator hears of ------------------------------------------------------------
  */
 
@@ -781,6 +814,9 @@ int main(void)
         STORY("ids that take turns are fetched once each in five minutes",
               ids_that_take_turns_are_fetched_once_each),
         STORY("what DNS said is kept for its TTL", what_dns_said_is_kept_for_its_ttl),
+        STORY("mail does not wait for a slow refresh of what is cached",
+              mail_does_not_wait_for_a_slow_refresh_of_what_is_cached),
+        STORY("mail waits for the policy of a new id", mail_waits_for_the_policy_of_a_new_id),
         STORY("a failing refresh is an alarm until one succeeds, over restarts",
               a_failing_refresh_is_an_alarm_until_one_succeeds),
         STORY("a record that is gone is an alarm until it is back",

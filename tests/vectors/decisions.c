@@ -8,6 +8,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/mail/domain.h"
+#include "policy/alarms.h"
 #include "policy/domains.h"
 #include "tests/vectors/fake_net.h"
 
@@ -362,12 +363,15 @@ static json_t *close_scene(struct scene *scene)
     return got;
 }
 
-/* Did the administrator hear of it: is anything wrong with the policy from now on? */
+/* Does status tell of it from now on? */
 static void look_for_alarm(struct scene *scene)
 {
-    bool failed = json_array_size(json_object_get(scene->got, "report")) > 0;
+    struct json *status = json_new_object();
 
-    json_object_set_new(scene->got, "alert_administrator", json_boolean(failed));
+    alarms_show(domains_alarms(scene->domains), scene->now_ms, status);
+    bool has_alarm = json_count(json_get(status, "alarms")) > 0;
+    json_object_set_new(scene->got, "alert_administrator", json_boolean(has_alarm));
+    json_free(&status);
 }
 
 json_t *judge_decision(const json_t *given)
