@@ -6,7 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/base/settings_table.h"
-#include "lib/mail/next_hop.h"
+#include "lib/mail/routing.h"
 #include "queue/control_changes.h"
 #include "queue/control_lists.h"
 #include "queue/exceptions.h"
@@ -156,6 +156,12 @@ static bool is_name_like(struct span name)
     return true;
 }
 
+static struct error *no_next_hop(void)
+{
+    return error_new(ERROR_PERMANENT,
+                     "that is no next hop; \"waxseal queue summary\" shows their names");
+}
+
 static struct error *read_hop_name(const struct role_request *request, char hop[HOP_NAME_MAX + 1])
 {
     struct span name = role_request_argument(request, "hop");
@@ -163,9 +169,33 @@ static struct error *read_hop_name(const struct role_request *request, char hop[
 
     if (name.len > HOP_NAME_MAX || !next_hop_parse(name, &parts) || !is_name_like(name) ||
         !span_to_string(name, hop, HOP_NAME_MAX + 1))
-        return error_new(ERROR_PERMANENT,
-                         "that is no next hop; \"waxseal queue summary\" shows their names");
+        return no_next_hop();
     return NULL;
+}
+
+/* Could mail wait under this name?  What is suspended in vain would go on unnoticed. */
+static bool is_in_use(const struct settings *settings, const struct next_hop *hop)
+{
+    const struct route_settings *route = routing_route(settings, hop->route);
+
+    if (hop->kind == NEXT_HOP_RELAYHOST)
+        return settings->relayhost[0] != '\0';
+    if (hop->kind == NEXT_HOP_ROUTE)
+        return route && route->to != ROUTE_TO_MX;
+    return hop->kind != NEXT_HOP_ROUTE_DOMAIN || (route && route->to == ROUTE_TO_MX);
+}
+
+static struct error *read_hop_to_suspend(const struct control *control,
+                                         const struct role_request *request,
+                                         char hop[HOP_NAME_MAX + 1])
+{
+    struct span name = role_request_argument(request, "hop");
+    struct next_hop parts;
+
+    if (!is_name_like(name) || !next_hop_read(name, hop))
+        return no_next_hop();
+    ensure(next_hop_parse(span_of(hop), &parts));
+    return is_in_use(role_settings(control->role), &parts) ? NULL : no_next_hop();
 }
 
 /* "for" 2h, "until" a number of UTC milliseconds; neither: until it is resumed. */
@@ -207,7 +237,8 @@ static struct error *read_suspend(const struct role_request *request, struct sus
 static void change_suspension(struct control *control, struct role_request *request, bool suspend)
 {
     struct suspending *s = memory_new(sizeof(*s));
-    struct error *err = read_hop_name(request, s->suspend.hop);
+    struct error *err = suspend ? read_hop_to_suspend(control, request, s->suspend.hop)
+                                : read_hop_name(request, s->suspend.hop);
 
     if (!err && suspend)
         err = read_suspend(request, s);

@@ -4,6 +4,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "lib/mail/next_hop.h"
 #include "queue/host_list.h"
 #include "queue/store_read.h"
 #include "queue/store_summary.h"
@@ -278,6 +279,14 @@ void control_summary(struct control *control, struct role_request *request)
     list(control, request, &hops);
 }
 
+/* As somebody writes it; what is no name of a host stays as it is, and is found with nobody. */
+static struct span host_name(const struct role_request *request, char room[HOP_NAME_MAX + 1])
+{
+    struct span name = role_request_argument(request, "host");
+
+    return next_hop_read(name, room) ? span_of(room) : name;
+}
+
 /* Of one name: as a page that is the last, or as an array. */
 static void answer_host(struct control *control, struct role_request *request, struct span name)
 {
@@ -297,17 +306,19 @@ static void answer_host(struct control *control, struct role_request *request, s
 
 void control_hosts(struct control *control, struct role_request *request)
 {
-    struct span name = role_request_argument(request, "host");
+    char room[HOP_NAME_MAX + 1];
 
-    if (name.data)
-        answer_host(control, request, name);
+    if (role_request_argument(request, "host").data)
+        answer_host(control, request, host_name(request, room));
     else
         list(control, request, &hosts);
 }
 
 void control_forget_host(struct control *control, struct role_request *request)
 {
-    if (!hosts_forget(control->hosts, role_request_argument(request, "host"))) {
+    char room[HOP_NAME_MAX + 1];
+
+    if (!hosts_forget(control->hosts, host_name(request, room))) {
         role_reply_failed(&request, "nothing was learned of a host or next hop of that name");
         return;
     }

@@ -264,6 +264,15 @@ static bool parse_time(const char *text, int64_t *out_utc_ms)
     return false;
 }
 
+static void tell_hop(const struct invocation *i, const struct json *result)
+{
+    const struct json *hop = json_get(result, "suspended");
+
+    printf("%s: ", verb_of(i));
+    print_safe(json_text(hop ? hop : json_get(result, "resumed")), stdout);
+    putchar('\n');
+}
+
 static struct error *change_hop(const struct invocation *i, const char *run_dir)
 {
     const char *until = command_value(i, "--until");
@@ -285,7 +294,7 @@ static struct error *change_hop(const struct invocation *i, const char *run_dir)
     if (!err && i->json)
         print_json(result, stdout);
     else if (!err)
-        printf("%s: %s\n", verb_of(i), i->operand);
+        tell_hop(i, result);
     json_free(&result);
     return err;
 }

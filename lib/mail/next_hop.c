@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "lib/mail/address.h"
+
 #define RELAYHOST SPAN("relayhost")
 #define ROUTE SPAN("route:")
 #define SPEC SPAN("to:")
@@ -50,6 +52,34 @@ bool next_hop_parse(struct span name, struct next_hop *out)
         return settings_relayhost_is_valid(out->target);
     }
     return domain_is_fit(name);
+}
+
+/* A domain or an address literal, as it is in mailboxes. */
+static bool read_domain(struct span text, struct address *out)
+{
+    bool has_dot = text.len > 0 && text.data[text.len - 1] == '.';
+    char mailbox[ADDRESS_MAX + 1];
+    int len = snprintf(mailbox, sizeof(mailbox), "a@" SPAN_FMT,
+                       SPAN_ARG(span_first(text, text.len - has_dot)));
+
+    return len >= 0 && (size_t)len < sizeof(mailbox) &&
+           address_parse_utf8(span_of(mailbox), out) == ADDRESS_FINE;
+}
+
+bool next_hop_read(struct span text, char name[HOP_NAME_MAX + 1])
+{
+    bool is_plain = span_equal(text, RELAYHOST) || span_starts_with(text, SPEC);
+    size_t at = span_starts_with(text, ROUTE) ? span_find(text, '/') + 1 : 0; /* of its domain */
+    struct address mailbox = { .domain = "" };
+    struct next_hop hop;
+
+    if (is_plain || at > text.len)
+        at = text.len;
+    else if (!read_domain(span_from(text, at), &mailbox))
+        return false;
+    int len = snprintf(name, HOP_NAME_MAX + 1, SPAN_FMT "%s", SPAN_ARG(span_first(text, at)),
+                       mailbox.domain);
+    return len >= 0 && len <= HOP_NAME_MAX && next_hop_parse(span_of(name), &hop);
 }
 
 bool next_hop_format(const struct next_hop *hop, char name[HOP_NAME_MAX + 1])

@@ -40,6 +40,10 @@ struct next_hop {
 /* Takes a name apart, which lends the parts; false: it is none. */
 bool next_hop_parse(struct span name, struct next_hop *out);
 
+/* The name that somebody means who writes its domain in capitals, with a final dot or in letters
+ * beyond ASCII; false: it is no next hop. */
+bool next_hop_read(struct span text, char name[HOP_NAME_MAX + 1]);
+
 /* The name of its parts; false: they are too long. */
 bool next_hop_format(const struct next_hop *hop, char name[HOP_NAME_MAX + 1]);
 

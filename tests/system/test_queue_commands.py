@@ -63,6 +63,7 @@ NONSENSE = [
     ["suspend", "nopolicy.test"], ["suspend", "nopolicy.test", "--reason", "x", "--for", "soon"],
     ["suspend", "nopolicy.test", "--reason", "x", "--until", "2020-01-01"],
     ["suspend", "no hop", "--reason", "x"], ["resume", "nopolicy.test"],
+    ["suspend", "route:nowhere", "--reason", "x"], ["suspend", "relayhost", "--reason", "x"],
 ]
 
 
@@ -219,7 +220,8 @@ def test_an_interrupted_hold_stops_between_slices_and_says_how_far_it_came(make_
 
 def test_a_suspended_hop_is_not_tried_until_it_is_resumed(lab, make_relay):
     relay = make_relay().start()
-    relay.cli("queue", "suspend", "nopolicy.test", "--reason", "they move house")
+    said = relay.cli("queue", "suspend", "NoPolicy.TEST.", "--reason", "they move house").stdout
+    assert said == "suspend: nopolicy.test\n"
     message = send("you@nopolicy.test")
     wait_arrived(lab, send("me@good.test"))
     relay.stop()

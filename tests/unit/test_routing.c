@@ -69,6 +69,43 @@ static void what_is_no_hop_is_refused(void **state)
     assert_true(next_hop_parse((struct span){ text, NEXT_HOP_DOMAIN_MAX }, &hop));
 }
 
+static void assert_read(const char *text, const char *name)
+{
+    char got[HOP_NAME_MAX + 1];
+
+    if (next_hop_read(span_of(text), got) != (name != NULL))
+        fail_msg("\"%s\" was %s", text, name ? "refused" : "taken");
+    if (name)
+        assert_string_equal(got, name);
+}
+
+static void what_somebody_writes_is_the_hop_that_he_means(void **state)
+{
+    char text[HOP_NAME_MAX + 2];
+
+    (void)state;
+    assert_read("example.net", "example.net");
+    assert_read("Example.NET.", "example.net");
+    assert_read("b\u00fccher.example", "xn--bcher-kva.example");
+    assert_read("[IPv6:2001:DB8:0::1]", "[IPv6:2001:db8::1]");
+    assert_read("[192.0.2.1]", "[192.0.2.1]");
+    assert_read("route:a/Example.NET", "route:a/example.net");
+    assert_read("route:a", "route:a");
+    assert_read("relayhost", "relayhost");
+    assert_read("to:[MX.example]:26", "to:[MX.example]:26");
+    assert_read("", NULL);
+    assert_read(".", NULL);
+    assert_read("a b", NULL);
+    assert_read("a_b.example", NULL);
+    assert_read("route:a/", NULL);
+    assert_read("route:a b", NULL);
+    assert_read("to:", NULL);
+    assert_read("[192.0.2.1", NULL);
+    memset(text, 'a', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    assert_read(text, NULL);
+}
+
 static void the_longest_name_fits_and_a_longer_one_does_not(void **state)
 {
     char domain[HOP_NAME_MAX + 1], name[HOP_NAME_MAX + 1];
@@ -243,6 +280,8 @@ int main(void)
         TEST("each form of a hop's name is told from the others, and written back as it was",
              each_form_of_a_hop_is_told_from_the_others),
         TEST("what is no name of a hop is refused", what_is_no_hop_is_refused),
+        TEST("what somebody writes is the hop that he means",
+             what_somebody_writes_is_the_hop_that_he_means),
         TEST("the longest name of a hop fits, and a longer one is refused",
              the_longest_name_fits_and_a_longer_one_does_not),
         TEST("a route's recipients are matched exactly, or below a domain",
