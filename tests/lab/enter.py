@@ -80,7 +80,8 @@ def set_up_network(folder):
     networks = (f"{table.V4_MX}.0/24", f"{table.V4_WEB}.0/24", f"{table.V6}::/64")
     batch([*link("lab0"), f"link set net0 netns {internet.pid}", "link set lo up",
            *(f"addr add {host_prefix(a)} dev lab0" for a in ours), *link_up("lab0", "fe80::1"),
-           *(f"addr add {a}/32 dev lo" for a in (*table.CLIENT_SERVERS.values(), *table.USER_SERVERS.values())),
+           *(f"addr add {a}/32 dev lo" for a in (*table.CLIENT_SERVERS.values(), *table.USER_SERVERS.values(),
+                                                 *table.OWN_SERVERS.values())),
            *(f"route add {n} dev lab0" for n in networks),
            *(f"neigh add {a} lladdr 02:00:00:00:00:99 dev lab0" for a in table.SILENT),
            *(f"route add unreachable {a}/32" for a in table.UNREACHABLE)])

@@ -93,7 +93,8 @@ def missing():
 class Peer:
     """One instance of one program: an mx, a client with the relay as its smarthost, or a user of it.
 
-    A user logs in on the relay's port 587, after STARTTLS, and verifies its certificate.
+    A user logs in on the relay's port 587, after STARTTLS, and verifies its certificate.  One that is
+    its "own" master delivers mail itself and asks the relay for nothing but policies, by a socketmap.
     """
 
     def __init__(self, lab_folder, program, role, authority_files=None):
@@ -105,7 +106,7 @@ class Peer:
         self.host = f"mx.{self.domain}" if role == "mx" else f"{program}.sender.test"
         self.files = authority_files
         self.addresses = table.MX_ADDRESSES[f"mx.{self.domain}"] if role == "mx" \
-            else [(table.USER_SERVERS if role == "user" else table.CLIENT_SERVERS)[program]]
+            else [{"user": table.USER_SERVERS, "own": table.OWN_SERVERS}.get(role, table.CLIENT_SERVERS)[program]]
         self.service = Service(lab_folder, self.name, ["sh", f"{self.folder}/start.sh"],
                                answers(self.addresses[0], 25), internet=role == "mx")
 
@@ -189,8 +190,7 @@ smtpd_sasl_path = private/auth
 default_transport = virtual
 relayhost =
 """ if mx else f"""
-relayhost = [{host}]:{port}
-{self._postfix_login() if self.role == "user" else "smtp_tls_security_level = none"}
+{self._postfix_way(host, port)}
 minimal_backoff_time = 2s
 maximal_backoff_time = 4s
 queue_run_delay = 2s
@@ -265,6 +265,18 @@ postlog unix-dgram n - n - 1 postlogd
     def _write_dovecot(self):
         """Whoever knows the password may log in at 587 by PLAIN or SCRAM, at 465 by PLAIN alone."""
         return self._put("etc/dovecot.conf", USERS_OF_POSTFIX.format(folder=self.folder, password=table.PASSWORD))
+
+    def _postfix_way(self, host, port):
+        """Where mail leaves to, and how sure that is: what docs/socketmap.md tells for role "own"."""
+        if self.role == "own":
+            return f"""relayhost =
+smtp_tls_security_level = may
+smtp_dns_support_level = dnssec
+smtp_tls_CAfile = {self.lab_folder}/ca/ca.pem
+smtp_tls_policy_maps = socketmap:inet:127.0.0.1:8461:QUERY
+smtp_tls_loglevel = 1"""
+        tls = self._postfix_login() if self.role == "user" else "smtp_tls_security_level = none"
+        return f"relayhost = [{host}]:{port}\n{tls}"
 
     def _postfix_login(self):
         self._put("etc/postfix/passwords", f"[{table.RELAY_NAME}]:587 {table.USER}:{table.PASSWORD}\n")
@@ -383,6 +395,16 @@ login:
 """
 
     # ------------------------------------------------------------ what tests ask
+
+    def log(self):
+        """What a Postfix has logged."""
+        with open(f"{self.folder}/log/mail.log", encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def run(self, *words):
+        """One of its commands, in its own mount namespace; the finished process."""
+        argv = ["unshare", "-m", "sh", "-c", self._mounts() + 'exec "$@"', "sh", *words]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
 
     def inbox(self):
         """The messages that arrived, as bytes, oldest first."""
