@@ -138,6 +138,16 @@ static const struct json *policy_of(const struct json *found, const struct json 
     return NULL;
 }
 
+static void tell_exception(const struct json *exception, FILE *out)
+{
+    if (!exception)
+        return;
+    tell("  exception: ", exception, "allow", "", out);
+    tell(" until ", exception, "until", "", out);
+    fprintf(out, ", days left: %" PRId64, json_number(json_get(exception, "days_left")));
+    tell(": ", exception, "reason", "\n", out);
+}
+
 static void tell_policy(const struct json *found, const struct json *hop, FILE *out)
 {
     const struct json *policy = policy_of(found, hop);
@@ -146,6 +156,7 @@ static void tell_policy(const struct json *found, const struct json *hop, FILE *
     tell(", id ", hop, "policy_id", "", out);
     tell(", until ", hop, "policy_expires", "", out);
     fputc('\n', out);
+    tell_exception(json_get(hop, "exception"), out);
     if (!policy)
         return;
     if (json_kind_of(json_get(policy, "cached")) == JSON_KIND_OBJECT)
@@ -217,6 +228,7 @@ static void tell_report(const struct json *report, FILE *out)
         return;
     }
     tell("    in TLS reports: ", report, "policy_type", "", out);
+    tell(" of ", report, "policy_domain", "", out);
     tell(", ", report, "result", "\n", out);
 }
 

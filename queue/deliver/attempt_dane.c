@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "queue/deliver/relief.h"
 #include "queue/deliver/report.h"
 #include "queue/deliver/verdict.h"
 
@@ -44,14 +45,6 @@ struct tlsa_names attempt_tlsa_names(const struct attempt *a)
 
 /* --- a lookup that failed */
 
-/* RFC 8689 s.4.2.2: the sender said that no policy is to stop the message. */
-static bool goes_all_the_same(const struct attempt *a)
-{
-    struct sts_facts f = attempt_facts_now(a);
-
-    return f.relief == RELIEF_FULL && !f.require_tls && f.route != ROUTE_TLS_DANE;
-}
-
 static void report_failed(struct attempt *a)
 {
     a->decision = (struct sts_decision){ .counted_under = POLICY_SOURCE_DANE,
@@ -64,12 +57,13 @@ static void report_failed(struct attempt *a)
 bool attempt_stops_without_tlsa(struct attempt *a, const struct host_answer *answer)
 {
     struct outcome o = outcome_of_addresses(ADDRESSES_TEMPFAIL);
+    struct sts_facts f = attempt_facts_now(a);
     char words[VERDICT_WORDS_SIZE];
 
     if (!answer->tlsa_failed)
         return false;
     report_failed(a);
-    a->tlsa_failed = goes_all_the_same(a);
+    a->tlsa_failed = relief_without_tlsa(&f);
     if (a->tlsa_failed)
         return false;
     verdict_of_tlsa_failure(answer->reason, words);

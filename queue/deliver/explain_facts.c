@@ -1,5 +1,7 @@
 #include "queue/deliver/explain_facts.h"
 
+#include "queue/deliver/relief.h"
+
 const char *explain_mx(const struct explain_facts *f)
 {
     return f->plan->route.candidates[f->candidate].name;
@@ -7,8 +9,8 @@ const char *explain_mx(const struct explain_facts *f)
 
 bool explain_is_open(const struct explain_facts *f)
 {
-    return f->is_known && f->addresses.verdict == ADDRESSES_FOUND && !f->tlsa_failed &&
-           f->decision.deliver;
+    return f->is_known && f->addresses.verdict == ADDRESSES_FOUND &&
+           (!f->tlsa_failed || relief_without_tlsa(&f->facts)) && f->decision.deliver;
 }
 
 bool explain_is_usable(const struct explain_facts *f)

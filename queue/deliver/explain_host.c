@@ -7,6 +7,7 @@
 #include "lib/base/memory.h"
 #include "queue/deliver/level.h"
 #include "queue/deliver/race.h"
+#include "queue/deliver/relief.h"
 
 enum { SLOT_MS = 10 * SECOND_MS, SESSION_MS = MINUTE_MS, CONNECTS_MAX = 6 };
 
@@ -266,6 +267,7 @@ static void on_known(struct explain_host *host)
     f->is_known = true;
     f->facts = plan_facts(f->plan, f->candidate);
     f->facts.tlsa = f->worth;
+    f->facts.relief = relief_of_target(&f->plan->target, clock_utc_ms()).kind;
     f->decision = sts_decide_candidate(f->facts);
     if (explain_is_open(f) && !host->is_offline)
         ask_for_slot(host);

@@ -4,6 +4,7 @@
 #include "lib/ipc/channel.h"
 #include "queue/deliver/explain_words.h"
 #include "queue/deliver/level.h"
+#include "queue/deliver/relief.h"
 
 static void add_time(struct json *object, const char *key, int64_t utc_ms)
 {
@@ -34,6 +35,20 @@ static const char *const routes[] = {
     [ROUTE_LOOP] = "loop",   [ROUTE_NO_HOST] = "no usable name",   [ROUTE_TEMPFAIL] = "unknown",
 };
 
+static void add_exception(struct json *object, const struct target *target)
+{
+    int64_t now_ms = clock_utc_ms();
+    const struct exception_settings *exception = relief_of_target(target, now_ms).exception;
+
+    if (!exception)
+        return;
+    struct json *shown = json_add_object(object, "exception");
+    json_add_string(shown, "allow", exception_allow_name(exception->allow));
+    json_add_string(shown, "reason", exception->reason);
+    add_time(shown, "until", exception_end_ms(exception));
+    json_add_number(shown, "days_left", exception_days_left(exception, now_ms));
+}
+
 static void add_policy(struct json *object, const struct plan *plan)
 {
     const Ipc__Policy *policy = plan_policy(plan);
@@ -55,6 +70,7 @@ void explain_json_hop(struct json *object, const struct plan *plan)
         json_add_bool(object, "mx_dnssec", plan->route.secure);
     }
     add_policy(object, plan);
+    add_exception(object, &plan->target);
     explain_hop_problems(plan, add_problem, json_add_array(object, "problems"));
 }
 
@@ -95,7 +111,16 @@ static void add_tlsa(struct json *object, const struct explain_facts *f)
     }
 }
 
-static void add_report(struct json *object, const struct sts_decision *decision)
+/* Whose policy it is: the base domain of TLSA records, else the recipient's (RFC 8460 s.4.4). */
+static const char *policy_domain(const struct explain_facts *f, const struct sts_decision *decision)
+{
+    if (decision->counted_under != POLICY_SOURCE_DANE)
+        return f->plan->target.name;
+    return f->tlsa ? f->tlsa->base : explain_mx(f);
+}
+
+static void add_report(struct json *object, const struct explain_facts *f,
+                       const struct sts_decision *decision)
 {
     static const char *const types[] = {
         [POLICY_SOURCE_NONE] = "no-policy-found",
@@ -106,6 +131,7 @@ static void add_report(struct json *object, const struct sts_decision *decision)
 
     json_add_bool(report, "counted", decision->report);
     json_add_string(report, "policy_type", types[decision->counted_under]);
+    json_add_string(report, "policy_domain", policy_domain(f, decision));
     json_add_string(report, "result", tls_result_name(decision->result));
     json_add_string(report, "reason", decision->reason);
 }
@@ -157,16 +183,22 @@ static void add_contact(struct json *object, const struct explain_facts *f)
         [CONTACT_FAILED] = "failed",
         [CONTACT_JUDGED] = "session",
     };
+    const struct sts_decision tlsa_failed = { .report = true,
+                                              .counted_under = POLICY_SOURCE_DANE,
+                                              .result = TLS_RESULT_DNSSEC_INVALID,
+                                              .reason = "TLSA records not known" };
 
     json_add_string(object, "contact", contacts[f->contact]);
     if (f->said[0] != '\0')
         json_add_string(object, "said", f->said);
     if (f->contact == CONTACT_JUDGED)
         add_session(object, f);
-    if (f->contact == CONTACT_JUDGED)
-        add_report(object, &f->judged);
+    if (f->tlsa_failed)
+        add_report(object, f, &tlsa_failed);
+    else if (f->contact == CONTACT_JUDGED)
+        add_report(object, f, &f->judged);
     else if (!f->decision.deliver && f->decision.report)
-        add_report(object, &f->decision);
+        add_report(object, f, &f->decision);
 }
 
 void explain_json_host(struct json *array, const struct explain_facts *f)

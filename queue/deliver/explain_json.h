@@ -1,6 +1,7 @@
 /*
  * explain_json - what `waxseal explain` found out, as the JSON that the command prints
- * (docs/man/waxseal.8).  Called by explain.  Pure.
+ * (docs/man/waxseal.8).  Called by explain.  Pure, but for
+ * the day of an exception.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_EXPLAIN_JSON_H
 #define WAXSEAL_QUEUE_DELIVER_EXPLAIN_JSON_H

@@ -7,15 +7,21 @@ static enum policy_relief kind_of(const struct exception_settings *exception)
     return exception->allow == EXCEPTION_CLEAR ? RELIEF_FULL : RELIEF_UNVERIFIED;
 }
 
-struct job_relief relief_of(const struct job *job, const struct target *target, int64_t now_utc_ms)
+struct job_relief relief_of_target(const struct target *target, int64_t now_utc_ms)
 {
     const struct exception_settings *exception = target->exception;
-    struct job_relief relief = { .kind = RELIEF_NONE };
+
+    if (exception && exception_is_in_force(exception, now_utc_ms))
+        return (struct job_relief){ .kind = kind_of(exception), .exception = exception };
+    return (struct job_relief){ .kind = RELIEF_NONE };
+}
+
+struct job_relief relief_of(const struct job *job, const struct target *target, int64_t now_utc_ms)
+{
+    struct job_relief relief = relief_of_target(target, now_utc_ms);
 
     if (job_requires_tls(job))
-        return relief;
-    if (exception && exception_is_in_force(exception, now_utc_ms))
-        relief = (struct job_relief){ .kind = kind_of(exception), .exception = exception };
+        return (struct job_relief){ .kind = RELIEF_NONE };
     if (job_says_tls_required_no(job) && relief.kind != RELIEF_FULL)
         relief = (struct job_relief){ .kind = RELIEF_FULL };
     return relief;
@@ -35,4 +41,9 @@ bool relief_is_needed(struct sts_facts facts, const struct pool_key *session)
     strcpy(needs.domain, session->domain);
     strcpy(needs.chooser, session->chooser);
     return !without.deliver || !pool_key_serves(session, &needs);
+}
+
+bool relief_without_tlsa(const struct sts_facts *facts)
+{
+    return facts->relief == RELIEF_FULL && !facts->require_tls && facts->route != ROUTE_TLS_DANE;
 }

@@ -1,6 +1,7 @@
 /*
  * relief - what lets a job go although the policy of its target is not met: an exception of the
- * administrator, or "TLS-Required: No" in the message (RFC 8689 s.3).  Called by lane and attempt.
+ * administrator, or "TLS-Required: No" in the message (RFC 8689 s.3).  Called by lane, attempt and
+ * explain.
  * Pure.  What it comes to is decided in policy/decide; here is whether there is one.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_RELIEF_H
@@ -15,6 +16,11 @@
  * the exception where they allow the same.
  */
 struct job_relief relief_of(const struct job *job, const struct target *target, int64_t now_utc_ms);
+/* That of the target alone, whatever the message. */
+struct job_relief relief_of_target(const struct target *target, int64_t now_utc_ms);
+
+/* Does mail go although nobody knows whether there are TLSA records (RFC 8689 s.4.2.2)? */
+bool relief_without_tlsa(const struct sts_facts *facts);
 
 /*
  * Would mail not go over a session that it may go over, were it not for the relief?  `facts` are

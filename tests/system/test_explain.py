@@ -47,7 +47,8 @@ def test_a_good_domain_is_told_from_its_records_to_its_certificate(lab, shared_r
     session = host["session"]
     assert (host["level_wanted"], session["level"]) == ("verified", "verified")
     assert session["certificate"]["verify_result"] == "ok" and len(session["certificate"]["key_sha256"]) == 64
-    assert host["report"] == {"counted": True, "policy_type": "sts", "result": "success", "reason": ""}
+    assert host["report"] == {"counted": True, "policy_type": "sts", "policy_domain": "good.test", "result": "success",
+                              "reason": ""}
     got = wait_until(lambda: lab.sessions(host="mx.good.test", since=begin), 5, "the session at the MX")
     assert len(got) == 1
     said = [c.split()[0].upper() for c in got[0]["commands"]]
@@ -61,7 +62,7 @@ def test_the_text_says_the_same_to_people(lab, shared_relay):
                   "published now: TXT record valid, id 20260101T000000; mode enforce, mx mx.good.test, max_age 604800\n",
                   "TLS reports: v=TLSRPTv1; rua=mailto:reports@good.test", "mx.good.test, preference 10",
                   "wanted: verified", "session with [", "certificate: subject CN=mx.good.test",
-                  "in TLS reports: sts, success", "\ndeliverable securely: "):
+                  "in TLS reports: sts of good.test, success", "\ndeliverable securely: "):
         assert words in text, text
 
 
@@ -174,6 +175,17 @@ def test_routes_count_and_may_ask_for_the_sender(lab, make_relay):
     status, found = explain(relay, "nopolicy.test", "--sender", "bob@sender.test")
     assert status == SECURE and found["route"] == "partner"
     assert hosts_of(found)[0]["mx"] == "mx.good.test"
+
+
+def test_an_exception_is_told_with_its_end(lab, make_relay):
+    relay = make_relay(exception=({"domain": "expired.test", "allow": "unverified", "reason": "their new CA",
+                                   "until": f"{time.gmtime().tm_year + 1}-12-31"},)).start()
+    status, found = explain(relay, "expired.test")
+    assert status == DELIVERABLE and hosts_of(found)[0]["usable"]
+    shown = found["hops"][0]["exception"]
+    assert (shown["allow"], shown["reason"]) == ("unverified", "their new CA") and shown["days_left"] > 360
+    assert hosts_of(found)[0]["level_wanted"] == "encrypted"
+    assert "exception: unverified until " in told(relay, "expired.test")
 
 
 # ------------------------------------------------------------ what cannot be explained

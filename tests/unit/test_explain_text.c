@@ -77,7 +77,8 @@ static void policy_is_told_as_it_binds_as_cached_and_as_published(void **state)
 {
     const char *found =
         "{\"hops\":[{\"name\":\"b.test\",\"kind\":\"domain\",\"mx\":\"found\",\"mx_dnssec\":true,"
-        "\"policy\":\"sts enforce\",\"policy_id\":\"7\",\"policy_expires\":\"T9\"}],"
+        "\"policy\":\"sts enforce\",\"policy_id\":\"7\",\"policy_expires\":\"T9\",\"exception\":"
+        "{\"allow\":\"clear\",\"until\":\"T5\",\"days_left\":2,\"reason\":\"why\"}}],"
         "\"policies\":[{\"domain\":\"b.test\",\"cached\":{\"mode\":\"enforce\",\"id\":\"7\","
         "\"fetched\":\"T1\",\"expires\":\"T9\",\"next_refresh\":\"T2\",\"alarms\":[{\"alarm\":"
         "\"weakened\","
@@ -88,7 +89,8 @@ static void policy_is_told_as_it_binds_as_cached_and_as_published(void **state)
 
     (void)state;
     assert_tells(found, "b.test, MX records with DNSSEC\n"
-                        "  policy that binds: sts enforce, id 7, until T9\n");
+                        "  policy that binds: sts enforce, id 7, until T9\n"
+                        "  exception: clear until T5, days left: 2: why\n");
     assert_tells(found,
                  "  cached: mode enforce, id 7, fetched T1, until T9, next refresh T2\n"
                  "  alarm: weakened since T0, days left: 3: mode\n"
@@ -137,7 +139,8 @@ static void host_is_told_from_its_addresses_to_its_level(void **state)
         "\"version\":\"TLSv1.3\",\"cipher\":\"X\",\"group\":\"x25519\",\"level\":\"dane\","
         "\"certificate\":{\"subject\":\"CN=mx\",\"names\":\"mx.example.net\",\"issuer\":\"CN=CA\","
         "\"expires\":\"T9\",\"verify_result\":\"ok\",\"key_sha256\":\"0a\"}},"
-        "\"report\":{\"counted\":true,\"policy_type\":\"tlsa\",\"result\":\"success\"}");
+        "\"report\":{\"counted\":true,\"policy_type\":\"tlsa\",\"policy_domain\":\"mx.example."
+        "net\",\"result\":\"success\"}");
 
     (void)state;
     assert_tells(found, "\n  mx.example.net, preference 10\n"
@@ -148,7 +151,7 @@ static void host_is_told_from_its_addresses_to_its_level(void **state)
                         "      certificate: subject CN=mx; names mx.example.net; issuer CN=CA; "
                         "expires T9; ok\n"
                         "      its key: sha256 0a\n"
-                        "    in TLS reports: tlsa, success\n");
+                        "    in TLS reports: tlsa of mx.example.net, success\n");
 }
 
 static void host_that_does_not_do_says_what_is_wrong_and_who_mends_it(void **state)

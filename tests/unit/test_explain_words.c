@@ -1,5 +1,6 @@
 #include "tests/support/test.h"
 
+#include "lib/base/clock.h"
 #include "lib/ipc/channel.h"
 #include "queue/deliver/explain_json.h"
 #include "queue/deliver/explain_words.h"
@@ -405,6 +406,41 @@ static void json_has_what_was_found_out(void **state)
     json_free(&hosts);
 }
 
+static void hop_with_an_exception_shows_it_until_its_end(void **state)
+{
+    struct exception_settings exception = { .allow = EXCEPTION_UNVERIFIED, .reason = "why" };
+    struct json *hop = json_new_object(), *later = json_new_object();
+
+    (void)state;
+    plan.target.exception = &exception;
+    exception.last_day_utc_ms = clock_utc_ms() - 2 * DAY_MS;
+    explain_json_hop(later, &plan);
+    assert_null(json_get(later, "exception"));
+    exception.last_day_utc_ms = clock_utc_ms() + DAY_MS;
+    explain_json_hop(hop, &plan);
+    assert_string_equal(text_at(json_get(hop, "exception"), "allow"), "unverified");
+    assert_string_equal(text_at(json_get(hop, "exception"), "reason"), "why");
+    json_free(&hop);
+    json_free(&later);
+}
+
+static void host_whose_tlsa_records_are_not_known_is_reported_so(void **state)
+{
+    struct json *hosts = json_new_array();
+    struct explain_facts f = found_host();
+
+    (void)state;
+    f.tlsa_failed = true;
+    explain_json_host(hosts, &f);
+    const struct json *report = json_get(json_item(hosts, 0), "report");
+    assert_string_equal(text_at(report, "result"), "dnssec-invalid");
+    assert_string_equal(text_at(report, "policy_domain"), "mx.example.net");
+    assert_false(json_bool(json_get(json_item(hosts, 0), "usable")));
+    f.facts.relief = RELIEF_FULL;
+    assert_true(explain_is_open(&f));
+    json_free(&hosts);
+}
+
 #define T(title, function)                                                                         \
     {                                                                                              \
         title, function, begin, NULL, NULL                                                         \
@@ -436,6 +472,10 @@ int main(void)
         T("mail is secure where no host gets it unproved",
           mail_is_secure_where_no_host_gets_it_unproved),
         T("the JSON has what was found out", json_has_what_was_found_out),
+        T("a next hop with an exception shows it, until its end",
+          hop_with_an_exception_shows_it_until_its_end),
+        T("a host whose TLSA records are not known is reported so",
+          host_whose_tlsa_records_are_not_known_is_reported_so),
     };
 
     return cmocka_run_group_tests_name("explain_words", tests, NULL, NULL);

@@ -124,6 +124,35 @@ static void a_relief_is_needed_where_the_session_is_less_than_the_policy_asks(vo
     assert_false(relief_is_needed(f, &clear)); /* there is none */
 }
 
+static void without_an_answer_about_tlsa_mail_goes_by_full_relief_alone(void **state)
+{
+    struct sts_facts f = { .relief = RELIEF_FULL };
+
+    (void)state;
+    assert_true(relief_without_tlsa(&f));
+    f.route = ROUTE_TLS_DANE;
+    assert_false(relief_without_tlsa(&f));
+    f.route = ROUTE_TLS_VERIFY;
+    assert_true(relief_without_tlsa(&f));
+    f.require_tls = true;
+    assert_false(relief_without_tlsa(&f));
+    f = (struct sts_facts){ .relief = RELIEF_UNVERIFIED };
+    assert_false(relief_without_tlsa(&f));
+}
+
+static void a_target_has_its_exception_whatever_the_message(void **state)
+{
+    struct exception_settings clear = exception_that(EXCEPTION_CLEAR);
+    struct target target = { .name = "example.net" };
+
+    (void)state;
+    assert_int_equal(relief_of_target(&target, NOW_MS).kind, RELIEF_NONE);
+    target.exception = &clear;
+    assert_int_equal(relief_of_target(&target, NOW_MS).kind, RELIEF_FULL);
+    assert_ptr_equal(relief_of_target(&target, NOW_MS).exception, &clear);
+    assert_int_equal(relief_of_target(&target, exception_end_ms(&clear)).kind, RELIEF_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +170,10 @@ int main(void)
           of_two_the_one_that_allows_more_counts, NULL, NULL, NULL },
         { "a relief is needed where the session is less than the policy asks for",
           a_relief_is_needed_where_the_session_is_less_than_the_policy_asks, NULL, NULL, NULL },
+        { "where nobody knows of TLSA records mail goes by full relief alone",
+          without_an_answer_about_tlsa_mail_goes_by_full_relief_alone, NULL, NULL, NULL },
+        { "a target has its exception, whatever the message",
+          a_target_has_its_exception_whatever_the_message, NULL, NULL, NULL },
     };
     return cmocka_run_group_tests_name("relief", tests, NULL, NULL);
 }
