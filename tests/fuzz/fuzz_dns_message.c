@@ -2,7 +2,6 @@
 #include "lib/base/error.h"
 #include "lib/mail/dns_message.h"
 #include "lib/mail/route.h"
-#include "queue/deliver/tlsa_set.h"
 
 #include <string.h>
 
@@ -52,11 +51,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ensure((answer.outcome == DNS_TEMPFAIL) == (answer.reason[0] != '\0'));
     ensure(answer.cname_steps <= CNAME_STEPS_MAX && answer.count <= DNS_RECORDS_MAX);
     check_records(&answer, type);
-    if (type == DNS_TLSA) {
-        struct tlsa_set set = { .count = 0 };
-        ensure((tlsa_set_take(&set, &answer) == NULL) == (set.count > 0));
-        tlsa_set_clear(&set);
-    }
     if (type == DNS_MX)
         check_route(&answer);
     dns_answer_clear(&answer);

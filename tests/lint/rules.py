@@ -8,21 +8,25 @@ import os
 import re
 import sys
 
-PAGES = {"docs/smtp.md": ("SRV",), "docs/delivery.md": ("CLI", "DSN", "MSG", "DNS")}
+PAGES = {"docs/smtp.md": ("SRV",), "docs/delivery.md": ("CLI", "DSN", "MSG", "DNS"),
+         "docs/policy.md": ("DANE", "STS")}
 RULES = {
     "SRV": "1-14 20-36 40-52 60-70 80-88 95-101 110-117 120-124 130-132",
     "CLI": "1-18 20-26 30-42 50-62 70 80-86 90-95 100-109 115-117 120-127 130-135 140-141 150-152 160",
     "DSN": "1-9 15-22 30-32 40-46 50-54 60-68 70-72 80-85 90-91 95",
     "MSG": "1-4 10-16 20-24 30-32 35-36 40-43 50-59 65-67 75-78",
+    "DANE": "1-6 10-17 20-27 30-37 40-44 50-54 60-68 70-78 80-91 95-99 110",
+    "STS": "1-7 10-22 30-42 60-70 80-93 100-112 120-129 140-145 150-153 160-164 170 180-184",
     "DNS": "1-8 10-17 20-28 30-34 40-54 60-63 70-75 80-82",
 }
-KINDS = ("dialogue", "unit", "system", "fault", "fuzz")
+KINDS = ("dialogue", "unit", "system", "fault", "fuzz", "vectors")
 PLACES = {
     "dialogue": ("tests/dialogue/smtpd-{}.smtp", "tests/dialogue/{}.smtp"),
     "unit": ("tests/unit/test_{}.c",),
     "system": ("tests/system/test_{}.py",),
     "fault": ("tests/fault/{}.py",),
     "fuzz": ("tests/fuzz/fuzz_{}.c",),
+    "vectors": ("tests/vectors/{}.json",),
 }
 
 
