@@ -110,6 +110,9 @@ static void add_candidate(struct json *array, const Ipc__Candidate *candidate)
         json_add_bool(object, "resumed", true);
     add_if_known(object, "level_wanted", candidate->level_wanted);
     add_if_known(object, "level", candidate->level);
+    add_if_known(object, "tlsa_base", candidate->tlsa_base);
+    add_if_known(object, "tlsa", candidate->tlsa);
+    add_if_known(object, "tlsa_record", candidate->tlsa_record);
     add_if_known(object, "auth", candidate->auth);
     add_if_known(object, "next_hop", candidate->next_hop);
     add_bytes(object, "reply", candidate->reply);

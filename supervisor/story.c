@@ -143,6 +143,16 @@ static void tell_tls(const struct json *candidate, FILE *out)
     tell("  its key: sha256 ", candidate, "key_sha256", "", out);
 }
 
+static void tell_tlsa(const struct json *candidate, FILE *out)
+{
+    if (!has_text(candidate, "tlsa_base"))
+        return;
+    begin_line(out);
+    tell("  TLSA records of ", candidate, "tlsa_base", ": ", out);
+    tell("", candidate, "tlsa", "", out);
+    tell("; the certificate fits ", candidate, "tlsa_record", "", out);
+}
+
 static void tell_candidates(const struct json *decision, FILE *out)
 {
     const struct json *candidates = json_get(decision, "candidates");
@@ -154,6 +164,7 @@ static void tell_candidates(const struct json *decision, FILE *out)
         tell(" [", candidate, "address", "]", out);
         tell(": ", candidate, "verdict", "", out);
         tell_tls(candidate, out);
+        tell_tlsa(candidate, out);
     }
 }
 

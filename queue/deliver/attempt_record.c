@@ -8,6 +8,14 @@ struct job_candidate *attempt_line(struct attempt *a)
     return &a->job->candidates[a->line];
 }
 
+static void line_tlsa(struct attempt *a, struct job_candidate *line)
+{
+    if (!a->tlsa)
+        return;
+    line->tlsa_base = job_keep(a->job, span_of(a->tlsa->base));
+    line->tlsa = tlsa_set_worth(a->tlsa) == TLSA_USABLE ? "usable" : "unusable";
+}
+
 struct job_candidate *attempt_add_line(struct attempt *a, const char *verdict)
 {
     struct job_candidate *line = job_add_candidate(a->job, attempt_mx(a));
@@ -17,6 +25,7 @@ struct job_candidate *attempt_add_line(struct attempt *a, const char *verdict)
 
     a->line = a->job->candidate_count - 1;
     line->verdict = verdict;
+    line_tlsa(a, line);
     return line;
 }
 
@@ -38,6 +47,7 @@ static void line_certificate(struct attempt *a, struct job_candidate *line,
     line->issuer = job_keep(a->job, span_of(tls->issuer));
     line->certificate_expires_utc_ms = tls->not_after_utc_ms;
     line->key_sha256 = job_keep(a->job, span_of(tls->key_sha256));
+    line->tlsa_record = job_keep(a->job, span_of(tls->tlsa));
     line->verify_result = job_keep(a->job, span_of(level_verify_word(tls)));
 }
 

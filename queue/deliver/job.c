@@ -215,7 +215,10 @@ struct job_candidate *job_add_candidate(struct job *job, const char *mx)
                                          .verify_result = "",
                                          .subject = "",
                                          .names = "",
-                                         .issuer = "" };
+                                         .issuer = "",
+                                         .tlsa_base = "",
+                                         .tlsa = "",
+                                         .tlsa_record = "" };
     return candidate;
 }
 
@@ -276,6 +279,9 @@ static void fill_candidate(Ipc__Candidate *m, const struct job_candidate *c)
     m->certificate_subject = text_bytes(c->subject);
     m->certificate_names = text_bytes(c->names);
     m->certificate_issuer = text_bytes(c->issuer);
+    m->tlsa_base = text_bytes(c->tlsa_base);
+    m->tlsa = text_bytes(c->tlsa);
+    m->tlsa_record = text_bytes(c->tlsa_record);
 }
 
 /* One piece of memory for all messages of an outcome. */

@@ -49,6 +49,9 @@ struct job_candidate {
     const char *subject;       /* of the certificate, and so on */
     const char *names;
     const char *issuer;
+    const char *tlsa_base;   /* where TLSA records stand that bind, */
+    const char *tlsa;        /* what they are worth: "usable", "unusable", */
+    const char *tlsa_record; /* and which one the certificate fits: "3 1 1" */
     int64_t certificate_expires_utc_ms;
     bool resumed; /* the TLS session */
 };

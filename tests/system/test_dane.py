@@ -6,6 +6,7 @@ import pytest
 from client import send
 from test_next_hops import digest_of
 from test_policy import arrived, wait_arrived
+from test_requiretls import Lenient
 
 ZEROS = 64 * "0"
 SELF_SIGNED = "mx.nopolicy-selfsigned.test"
@@ -58,6 +59,8 @@ def test_a_certificate_that_fits_will_do_whatever_else_is_wrong_with_it(lab, sha
     event = shared_relay.wait_delivery(f"dane@{domain}", "delivered")
     assert event["sts"] == "dane" and event["level"] == "dane" and event["wanted"] == "dane", policy
     assert got["host"] == host == got["sni"] and got["tls"] in ("TLSv1.2", "TLSv1.3")
+    told = shared_relay.cli("trace", event["qid"]).stdout
+    assert "policy: dane" in told and f"TLSA records of {host}: usable; the certificate fits 3 1 1" in told, told
 
 
 @pytest.mark.parametrize("domain", ["nopolicy.test", "good.test"])
@@ -162,6 +165,20 @@ def test_a_host_with_records_is_not_preferred_to_a_better_one_without(lab, share
     publish(records(SELF_SIGNED), "TLSA", fitting(SELF_SIGNED))
     assert wait_arrived(lab, send("you@order.test"))["host"] == "mx.nopolicy.test"
     assert shared_relay.wait_delivery("you@order.test", "delivered")["level"] != "dane"
+
+
+def test_no_record_stops_a_message_whose_sender_wants_it_to_go(lab, shared_relay, publish):
+    """TLS-Required: No (RFC 8689 section 4.2.2): neither records that do not fit, nor DNS that cannot say."""
+    publish(records("mx.nopolicy.test"), "CNAME", "any.servfail.test.")
+    publish(records(SELF_SIGNED), "TLSA", "3 1 1 " + ZEROS)
+    lab.mx(SELF_SIGNED)
+    for domain in ("nopolicy.test", "nopolicy-selfsigned.test"):
+        got = wait_arrived(lab, send(f"must-go@{domain}", message=Lenient()), 30)
+        event = shared_relay.wait_delivery(f"must-go@{domain}", "delivered")
+        assert got["tls"] and event["level"] != "dane"
+        waits = send(f"may-wait@{domain}")
+        shared_relay.wait_delivery(f"may-wait@{domain}", "deferred", 30)
+        assert not arrived(lab, waits), "over the session that was open for the other"
 
 
 # ------------------------------------------------------------ sessions

@@ -201,6 +201,9 @@ static void check_decision(const Ipc__Decision *decision)
     assert_text(candidate->certificate_issuer, "CN=CA");
     assert_text(candidate->key_sha256, "0102");
     assert_text(candidate->verify_result, "ok");
+    assert_text(candidate->tlsa_base, "base.example.net");
+    assert_text(candidate->tlsa, "usable");
+    assert_text(candidate->tlsa_record, "3 1 1");
     assert_text(candidate->reply, "250 ok");
     assert_text(candidate->group, "x25519");
     assert_text(candidate->auth, "PLAIN");
@@ -249,6 +252,9 @@ static void outcome_says_all_to_the_queue(void **state)
         .issuer = "CN=CA",
         .key_sha256 = "0102",
         .verify_result = "ok",
+        .tlsa_base = "base.example.net",
+        .tlsa = "usable",
+        .tlsa_record = "3 1 1",
         .reply = "250 ok",
         .group = "x25519",
         .auth = "PLAIN",

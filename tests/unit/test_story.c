@@ -99,6 +99,30 @@ static void an_attempt_says_why_it_went_so(void **state)
     assert_tells(trace, "it is their turn");
 }
 
+static void tlsa_records_are_told_of_where_they_bind(void **state)
+{
+    static const struct {
+        const char *candidate, *words;
+    } rows[] = {
+        { "\"tlsa_base\":\"mx1\",\"tlsa\":\"usable\",\"tlsa_record\":\"3 1 1\"",
+          "fine\n        TLSA records of mx1: usable; the certificate fits 3 1 1\n" },
+        { "\"tlsa_base\":\"mx1\",\"tlsa\":\"unusable\"",
+          "fine\n        TLSA records of mx1: unusable\n" },
+        { "\"tlsa\":\"\"", "fine\n" },
+    };
+    char events[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        snprintf(
+            events, sizeof(events),
+            ",\"events\":[{\"event\":\"attempt\",\"decision\":{\"candidates\":[{\"mx\":\"mx1\","
+            "\"verdict\":\"fine\",%s}]}}]",
+            rows[i].candidate);
+        assert_tells(waits("deferred", events), rows[i].words);
+    }
+}
+
 static void level_is_told_and_what_was_wanted_where_it_differs(void **state)
 {
     static const struct {
@@ -204,6 +228,7 @@ int main(void)
         TEST("the beginning says who handed it in, and how",
              the_beginning_says_who_handed_it_in_and_how),
         TEST("an attempt says why it went so", an_attempt_says_why_it_went_so),
+        TEST("TLSA records are told of where they bind", tlsa_records_are_told_of_where_they_bind),
         TEST("a session's level is told, and what was wanted where it differs",
              level_is_told_and_what_was_wanted_where_it_differs),
         TEST("an attempt says why its policy need not be met, and whether that mattered",
