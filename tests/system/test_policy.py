@@ -20,7 +20,7 @@ def wait_arrived(lab, message, seconds=10):
 # ------------------------------------------------------------ enforce, and it can be met
 
 @pytest.mark.parametrize("domain", ["good.test", "wildcard.test", "wildcard-cert.test", "tls12.test",
-                                    "implicit.test", "insecure.test"])
+                                    "implicit.test", "insecure.test", "txt-cname.test"])
 def test_mail_under_an_enforced_policy_arrives_over_verified_tls(lab, shared_relay, domain):
     message = send(f"you@{domain}")
     got = wait_arrived(lab, message)
