@@ -55,6 +55,8 @@ static void answer(struct question *q, const struct sts_fetched *fetched)
     if (q->cached.policy) {
         struct json *cached = entry_json(&q->cached, clock_utc_ms());
         json_add(object, "cached", &cached);
+        json_add_number(object, "cached_age_s",
+                        (clock_utc_ms() - q->cached.fetched_utc_ms) / SECOND_MS);
     } else {
         json_add_null(object, "cached");
     }

@@ -116,11 +116,28 @@ static void tell_alarm(const struct json *alarm, FILE *out)
     fputc('\n', out);
 }
 
-static void tell_cached(const struct json *cached, FILE *out)
+/* In the greatest unit that there is one of. */
+static void tell_age(int64_t seconds, FILE *out)
 {
+    static const struct {
+        int64_t seconds;
+        const char *name;
+    } units[] = { { 86400, "days" }, { 3600, "hours" }, { 60, "minutes" }, { 1, "seconds" } };
+    size_t i = 0;
+
+    while (units[i].seconds > 1 && seconds < 2 * units[i].seconds)
+        i++;
+    fprintf(out, " (%" PRId64 " %s ago)", seconds / units[i].seconds, units[i].name);
+}
+
+static void tell_cached(const struct json *policy, FILE *out)
+{
+    const struct json *cached = json_get(policy, "cached");
+
     tell("  cached: mode ", cached, "mode", "", out);
     tell(", id ", cached, "id", "", out);
     tell(", fetched ", cached, "fetched", "", out);
+    tell_age(json_number(json_get(policy, "cached_age_s")), out);
     tell(is_true(cached, "expired") ? ", lapsed " : ", until ", cached, "expires", "", out);
     tell(", next refresh ", cached, "next_refresh", "\n", out);
     for (size_t i = 0; i < json_count(json_get(cached, "alarms")); i++)
@@ -160,7 +177,7 @@ static void tell_policy(const struct json *found, const struct json *hop, FILE *
     if (!policy)
         return;
     if (json_kind_of(json_get(policy, "cached")) == JSON_KIND_OBJECT)
-        tell_cached(json_get(policy, "cached"), out);
+        tell_cached(policy, out);
     tell_published(json_get(policy, "published"), out);
     tell_problems("  ", policy, out);
 }
@@ -277,17 +294,19 @@ int explain_status(const struct json *found)
     return is_text(found, "deliverable", "yes") ? STATUS_DELIVERABLE : STATUS_NOWHERE;
 }
 
+static const char *verdict_words(int status)
+{
+    if (status == STATUS_SECURE)
+        return "deliverable securely: nothing goes but to a host that has proved itself";
+    if (status == STATUS_DELIVERABLE)
+        return "deliverable, but whoever stands in between may read it: nobody says that the host "
+               "has to prove itself";
+    return "not deliverable now";
+}
+
 static void tell_verdict(const struct json *found, FILE *out)
 {
-    static const char *const words[] = {
-        [STATUS_SECURE] = "deliverable securely: nothing goes but to a host that has proved itself",
-        [STATUS_DELIVERABLE] =
-            "deliverable, but whoever stands in between may read it: nobody says "
-            "that the host has to prove itself",
-        [STATUS_NOWHERE] = "not deliverable now",
-    };
-
-    fprintf(out, "\n%s%s\n", words[explain_status(found)],
+    fprintf(out, "\n%s%s\n", verdict_words(explain_status(found)),
             is_true(found, "offline") ? " (no host was contacted)" : "");
 }
 

@@ -175,9 +175,8 @@ static void say_tlsa(const struct explain_facts *f, explain_problem_fn *say, voi
     char what[WHAT_SIZE], who[WHO_SIZE];
 
     if (f->tlsa_failed)
-        snprintf(what, sizeof(what),
-                 "the TLSA records of %s are not known, so it counts as out of reach: %s",
-                 explain_mx(f), f->tlsa_reason);
+        snprintf(what, sizeof(what), "%s, so it counts as one that cannot be reached",
+                 f->tlsa_reason);
     else if (f->worth == TLSA_UNUSABLE)
         snprintf(what, sizeof(what), "%s has TLSA records, but none that SMTP can use",
                  explain_mx(f));

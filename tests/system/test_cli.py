@@ -13,7 +13,7 @@ from test_policy import arrived, wait_arrived
 
 @pytest.mark.parametrize("words", [
     [], ["run"], ["check"], ["version"], ["status"], ["queue"], ["queue", "list"], ["queue", "show"],
-    ["queue", "retry"], ["policy"], ["policy", "list"], ["policy", "show"], ["policy", "refresh"], ["policy", "drop"],
+    ["queue", "retry"], ["explain"], ["policy"], ["policy", "list"], ["policy", "show"], ["policy", "refresh"], ["policy", "drop"],
     ["policy", "export"], ["policy", "import"], ["tlsrpt"],
     ["tlsrpt", "report"]])
 def test_every_command_has_a_help(words):

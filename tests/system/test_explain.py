@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from client import send
 from services import wait_until
+from test_dane import SELF_SIGNED, ZEROS, fitting, fixture_publish, fixture_tlsa, records  # noqa: F401
 
 SECURE, DELIVERABLE, NOWHERE, NOT_KNOWN = 0, 1, 2, 3
 
@@ -186,6 +187,49 @@ def test_an_exception_is_told_with_its_end(lab, make_relay):
     assert (shown["allow"], shown["reason"]) == ("unverified", "their new CA") and shown["days_left"] > 360
     assert hosts_of(found)[0]["level_wanted"] == "encrypted"
     assert "exception: unverified until " in told(relay, "expired.test")
+
+
+# ------------------------------------------------------------ DANE
+
+def test_tlsa_records_that_fit_are_told_with_their_host(lab, shared_relay, tlsa):
+    tlsa(SELF_SIGNED, fitting(SELF_SIGNED))
+    status, found = explain(shared_relay, "nopolicy-selfsigned.test")
+    host = hosts_of(found)[0]
+    assert status == SECURE and problems_of(found) == ""
+    assert host["tlsa"] == {"worth": "usable", "base": SELF_SIGNED, "records": [fitting(SELF_SIGNED)]}
+    assert (host["level_wanted"], host["session"]["level"]) == ("dane", "dane")
+    assert host["report"] == {"counted": True, "policy_type": "tlsa", "policy_domain": SELF_SIGNED,
+                              "result": "success", "reason": ""}
+
+
+def test_tlsa_records_that_do_not_do_are_told_with_what_they_come_to(lab, shared_relay, tlsa, publish):
+    tlsa(SELF_SIGNED, "3 1 1 " + ZEROS)
+    status, found = explain(shared_relay, "nopolicy-selfsigned.test")
+    assert status == NOWHERE
+    assert f"the certificate of {SELF_SIGNED} fits none of its TLSA records" in problems_of(found)
+    tlsa(SELF_SIGNED, "1 1 1 " + ZEROS)
+    status, found = explain(shared_relay, "nopolicy-selfsigned.test")
+    host = hosts_of(found)[0]
+    assert status == DELIVERABLE and host["tlsa"]["worth"] == "unusable"
+    assert (host["level_wanted"], host["session"]["level"]) == ("encrypted", "encrypted")
+    assert "none that SMTP can use" in problems_of(found)
+    publish(records("mx.nopolicy.test"), "CNAME", "any.servfail.test.")
+    status, found = explain(shared_relay, "nopolicy.test")
+    host = hosts_of(found)[0]
+    assert status == NOWHERE and host["tlsa"]["worth"] == "unknown" and host["contact"] == "none"
+    assert host["report"]["result"] == "dnssec-invalid"
+    assert "so it counts as one that cannot be reached -> the administrator of mx.nopolicy.test" in problems_of(found)
+
+
+def test_that_dane_is_off_is_said_with_the_reason(lab, make_relay):
+    blind = lab.dns.start_blind("127.0.0.1", 5399)
+    try:
+        relay = make_relay(resolvers=["127.0.0.1:5399"]).start()
+        status, found = explain(relay, "nopolicy.test", "--offline")
+        assert status == DELIVERABLE and found["dnssec"]["state"] == "off"
+        assert "so that DANE is off: " in told(relay, "nopolicy.test", "--offline")
+    finally:
+        blind.stop()
 
 
 # ------------------------------------------------------------ what cannot be explained

@@ -79,7 +79,8 @@ static void policy_is_told_as_it_binds_as_cached_and_as_published(void **state)
         "{\"hops\":[{\"name\":\"b.test\",\"kind\":\"domain\",\"mx\":\"found\",\"mx_dnssec\":true,"
         "\"policy\":\"sts enforce\",\"policy_id\":\"7\",\"policy_expires\":\"T9\",\"exception\":"
         "{\"allow\":\"clear\",\"until\":\"T5\",\"days_left\":2,\"reason\":\"why\"}}],"
-        "\"policies\":[{\"domain\":\"b.test\",\"cached\":{\"mode\":\"enforce\",\"id\":\"7\","
+        "\"policies\":[{\"domain\":\"b.test\",\"cached_age_s\":7300,\"cached\":{\"mode\":"
+        "\"enforce\",\"id\":\"7\","
         "\"fetched\":\"T1\",\"expires\":\"T9\",\"next_refresh\":\"T2\",\"alarms\":[{\"alarm\":"
         "\"weakened\","
         "\"since\":\"T0\",\"days_left\":3,\"detail\":\"mode\"}]},"
@@ -91,12 +92,12 @@ static void policy_is_told_as_it_binds_as_cached_and_as_published(void **state)
     assert_tells(found, "b.test, MX records with DNSSEC\n"
                         "  policy that binds: sts enforce, id 7, until T9\n"
                         "  exception: clear until T5, days left: 2: why\n");
-    assert_tells(found,
-                 "  cached: mode enforce, id 7, fetched T1, until T9, next refresh T2\n"
-                 "  alarm: weakened since T0, days left: 3: mode\n"
-                 "  published now: TXT record valid, id 8; mode testing, mx *.b.test c.test, "
-                 "max_age 86400\n"
-                 "  wrong: odd\n         to be mended by them\n");
+    assert_tells(
+        found, "  cached: mode enforce, id 7, fetched T1 (2 hours ago), until T9, next refresh T2\n"
+               "  alarm: weakened since T0, days left: 3: mode\n"
+               "  published now: TXT record valid, id 8; mode testing, mx *.b.test c.test, "
+               "max_age 86400\n"
+               "  wrong: odd\n         to be mended by them\n");
 }
 
 static void what_is_not_published_or_cannot_be_fetched_is_said(void **state)
@@ -110,12 +111,27 @@ static void what_is_not_published_or_cannot_be_fetched_is_said(void **state)
              head);
     assert_tells(text, "b.test, MX records without DNSSEC\n");
     assert_tells(text, "published now: no MTA-STS policy\n");
-    snprintf(text, sizeof(text),
-             "%s\"cached\":{\"mode\":\"none\",\"expired\":true,\"expires\":\"T0\","
-             "\"next_refresh\":\"T1\"},\"published\":{\"txt\":\"valid\","
-             "\"fetch\":\"sts-policy-fetch-error\"}}]}",
-             head);
-    assert_tells(text, "cached: mode none, lapsed T0, next refresh T1\n");
+    static const struct {
+        int age_s;
+        const char *words;
+    } ages[] = { { 5, "5 seconds" },
+                 { 120, "2 minutes" },
+                 { 7199, "119 minutes" },
+                 { 86400, "24 hours" },
+                 { 200000, "2 days" } };
+    for (size_t n = 0; n < sizeof(ages) / sizeof(ages[0]); n++) {
+        char words[128];
+        snprintf(
+            text, sizeof(text),
+            "%s\"cached_age_s\":%d,\"cached\":{\"mode\":\"none\",\"expired\":true,\"fetched\":"
+            "\"T\",\"expires\":\"T0\",\"next_refresh\":\"T1\"},\"published\":{\"txt\":\"valid\","
+            "\"fetch\":\"sts-policy-fetch-error\"}}]}",
+            head, ages[n].age_s);
+        snprintf(words, sizeof(words),
+                 "cached: mode none, fetched T (%s ago), lapsed T0, next refresh T1\n",
+                 ages[n].words);
+        assert_tells(text, words);
+    }
     assert_tells(text, "published now: TXT record valid; sts-policy-fetch-error\n");
 }
 

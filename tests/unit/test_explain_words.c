@@ -215,8 +215,9 @@ static void addresses_and_tlsa_records_that_are_not_had_are_told(void **state)
     f = found_host();
     f.tlsa_failed = true;
     strcpy(f.tlsa_reason, "SERVFAIL");
-    assert_non_null(strstr(host_words(&f), "counts as out of reach: SERVFAIL -> the administrator "
-                                           "of mx.example.net"));
+    assert_non_null(strstr(
+        host_words(&f), "SERVFAIL, so it counts as one that cannot be reached -> the administrator "
+                        "of mx.example.net"));
     assert_false(explain_is_open(&f));
     f = found_host();
     f.worth = TLSA_UNUSABLE;
