@@ -191,10 +191,13 @@ static void take_row(struct writing *writing, struct host_state *state)
     list_remove(&state->changed);
 }
 
-void host_keep_now(struct host_keep *keep)
+static bool has_changed(const struct host_keep *keep)
 {
-    if (!keep->changed || list_empty(keep->changed) || keep->writings > 0)
-        return;
+    return keep->changed && !list_empty(keep->changed);
+}
+
+static void write_some(struct host_keep *keep)
+{
     loop_timer_cancel(keep->timer);
     keep->written_ms = loop_now(keep->loop);
     struct writing *writing = writing_new(keep, ROWS_AT_ONCE);
@@ -203,9 +206,18 @@ void host_keep_now(struct host_keep *keep)
     writing_begin(writing);
 }
 
+void host_keep_now(struct host_keep *keep)
+{
+    while (has_changed(keep))
+        write_some(keep);
+}
+
 static void on_timer(void *ctx)
 {
-    host_keep_now(ctx);
+    struct host_keep *keep = ctx;
+
+    if (has_changed(keep) && keep->writings == 0)
+        write_some(keep);
 }
 
 /* Something else is committed now. */
@@ -214,7 +226,7 @@ static void on_company(void *ctx)
     struct host_keep *keep = ctx;
 
     if (loop_now(keep->loop) - keep->written_ms >= BETWEEN_MS)
-        host_keep_now(keep);
+        on_timer(keep);
 }
 
 void host_keep_soon(struct host_keep *keep, struct list *changed)

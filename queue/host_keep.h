@@ -20,7 +20,7 @@ bool host_keep_load(struct host_keep *keep, struct host_state *state);
 /* There is something in the list of what has changed, which stays the caller's.  It is written with
  * what is committed next, once a second at most, or alone after ten. */
 void host_keep_soon(struct host_keep *keep, struct list *changed);
-/* Writes it now; for the end of the role. */
+/* Writes all of it now; for the end of the role. */
 void host_keep_now(struct host_keep *keep);
 /* Takes one from disk: an operator says that it is wrong. */
 void host_keep_drop(struct host_keep *keep, enum host_kind kind, struct span name);
