@@ -40,6 +40,7 @@ struct run {
     struct job_loader jobs;
     int64_t now_ms;
     unsigned given;
+    bool hop_rests;     /* that is visited */
     bool suspect_waits; /* of the hop that is visited: for a worker that has nothing else */
 };
 

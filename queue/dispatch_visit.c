@@ -127,6 +127,14 @@ static void correct_wake(struct dispatch *d, struct hop *hop)
     committer_add(d->parts.committer, &correcting->correct.operation);
 }
 
+/* When the first of those that were seen is due. */
+static void look_again(struct run *run, struct hop *hop)
+{
+    hop->look_again_ms = run->walk.next_ms;
+    if (hop->look_again_ms < run->d->look_again_ms)
+        run->d->look_again_ms = hop->look_again_ms;
+}
+
 /* Nothing of this hop can be leased now. */
 static void nothing_due(struct run *run, struct hop *hop)
 {
@@ -134,9 +142,7 @@ static void nothing_due(struct run *run, struct hop *hop)
 
     if (hop->leases == 0 && !hop->correcting && !run->suspect_waits)
         correct_wake(d, hop);
-    hop->look_again_ms = run->walk.next_ms;
-    if (hop->look_again_ms < d->look_again_ms)
-        d->look_again_ms = hop->look_again_ms;
+    look_again(run, hop);
 }
 
 /* How many its rate lets go; when that is none it has its turn again when there is one. */
@@ -165,7 +171,8 @@ static void rebuild_if_damaged(struct run *run, struct hop *hop, const struct re
     error_free(&err);
 }
 
-/* How many more jobs a hop may have; 0: none now.  What may turn out silent is tried with few. */
+/* How many more jobs a hop may have; 0: none now.  What may turn out silent is tried with few, and
+ * one that rests has but what no rest concerns. */
 static unsigned hop_allowance(struct run *run, struct hop *hop)
 {
     struct record_key key = key_of_hop(hop_name(hop));
@@ -175,9 +182,9 @@ static unsigned hop_allowance(struct run *run, struct hop *hop)
 
     if (!record)
         rebuild_if_damaged(run, hop, &key);
-    if (!record || hop->failing > 0 || record->suspended_until_utc_ms > run->now_ms ||
-        record->operator_until_utc_ms > run->now_ms)
+    if (!record || hop->failing > 0 || record->operator_until_utc_ms > run->now_ms)
         return 0;
+    run->hop_rests = record->suspended_until_utc_ms > run->now_ms;
     unsigned most = hop->most_jobs;
     hop->is_failing = record->failures > 0;
     enum hop_standing standing = standing_of(hop);
@@ -255,6 +262,24 @@ static struct error *visit_jobs(struct run *run, struct hop *hop, unsigned most,
     return NULL;
 }
 
+/* What a policy makes rest is nothing to mail that goes although the policy is not met. */
+static struct error *visit_resting(struct run *run, struct hop *hop, enum visit *out_visit)
+{
+    struct worker_slot *slot = choose_slot(run, hop);
+    struct due_group group;
+    bool found = false;
+    struct error *err = slot ? due_walk_lenient(&run->walk, hop, &group, &found) : NULL;
+
+    if (found) {
+        hop->has_mark = false;
+        start_job(run, hop, slot, &group);
+        *out_visit = VISIT_AGAIN;
+    } else {
+        look_again(run, hop);
+    }
+    return err;
+}
+
 /* ---- a hop whose route ends its mail: no worker is needed ------------------------------------ */
 
 static void end_job(struct run *run, struct hop *hop, const struct due_group *group)
@@ -317,7 +342,8 @@ struct error *dispatch_visit(struct run *run, struct hop *hop, enum visit *out_v
     hop->most_jobs = dispatch_jobs_of(&run->d->limits, route_of(run, hop));
     if (routes_end(route_of(run, hop))) {
         run->walk.next_ms = INT64_MAX;
-        return hop_allowance(run, hop) > 0 ? visit_end(run, hop, out_visit) : NULL;
+        return hop_allowance(run, hop) > 0 && !run->hop_rests ? visit_end(run, hop, out_visit)
+                                                              : NULL;
     }
     if (hop->overdue)
         return visit_overdue(run, hop, out_visit);
@@ -329,6 +355,8 @@ struct error *dispatch_visit(struct run *run, struct hop *hop, enum visit *out_v
         return NULL;
     run->walk.next_ms = INT64_MAX;
     run->suspect_waits = false;
+    if (run->hop_rests)
+        return visit_resting(run, hop, out_visit);
     struct error *err = visit_suspect(run, hop);
     unsigned most = err ? 0 : hop_allowance(run, hop);
     return most > 0 ? visit_jobs(run, hop, most, out_visit) : err;

@@ -2,7 +2,7 @@
 
 /* Each fourth turn has retries before new mail, and each sixteenth goes from the last to the first:
  * nobody starves. */
-enum { RETRY_TURN = 4, LOW_TURN = 16, WALKED_CLASSES = 4 };
+enum { RETRY_TURN = 4, LOW_TURN = 16, WALKED_CLASSES = 5 };
 
 /* A position: a row of the hop, or the end of its rows. */
 struct position {
@@ -140,9 +140,9 @@ static struct error *next_in_order(struct due_walk *walk, struct hop *hop, struc
                                    bool *out_found)
 {
     static const enum due_class orders[3][WALKED_CLASSES] = {
-        { DUE_URGENT, DUE_FIRST, DUE_RETRY, DUE_LOW },
-        { DUE_URGENT, DUE_RETRY, DUE_FIRST, DUE_LOW },
-        { DUE_LOW, DUE_RETRY, DUE_FIRST, DUE_URGENT },
+        { DUE_URGENT, DUE_FIRST, DUE_LENIENT, DUE_RETRY, DUE_LOW },
+        { DUE_URGENT, DUE_LENIENT, DUE_RETRY, DUE_FIRST, DUE_LOW },
+        { DUE_LOW, DUE_RETRY, DUE_LENIENT, DUE_FIRST, DUE_URGENT },
     };
     bool is_low = hop->turn % LOW_TURN == LOW_TURN - 1;
     const enum due_class *order =
@@ -193,6 +193,12 @@ struct error *due_walk_from(struct due_walk *walk, const struct hop *hop, struct
     }
     *out_found = !err && out->count > 0;
     return err;
+}
+
+struct error *due_walk_lenient(struct due_walk *walk, struct hop *hop, struct due_group *out,
+                               bool *out_found)
+{
+    return next_of_class(walk, hop, DUE_LENIENT, out, out_found);
 }
 
 struct error *due_walk_suspect(struct due_walk *walk, struct hop *hop, struct due_group *out,

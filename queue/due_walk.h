@@ -31,7 +31,9 @@ struct error *due_walk_next(struct due_walk *walk, struct hop *hop, struct due_g
  * and nothing of the hop's turns. */
 struct error *due_walk_from(struct due_walk *walk, const struct hop *hop, struct due *from,
                             struct due_group *out, bool *out_found) MUST_CHECK;
-/* The same for what must be tried alone. */
+/* The same of one class: for what goes though the hop rests; for what must be tried alone. */
+struct error *due_walk_lenient(struct due_walk *walk, struct hop *hop, struct due_group *out,
+                               bool *out_found) MUST_CHECK;
 struct error *due_walk_suspect(struct due_walk *walk, struct hop *hop, struct due_group *out,
                                bool *out_found) MUST_CHECK;
 

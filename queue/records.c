@@ -98,10 +98,12 @@ bool key_read_part(struct span key, uint64_t *out_id, uint32_t *out_part)
     return true;
 }
 
-enum due_class due_class_of(int32_t priority, bool was_tried)
+enum due_class due_class_of(const Ipc__Envelope *envelope, bool was_tried)
 {
-    if (priority != 0)
-        return priority > 0 ? DUE_URGENT : DUE_LOW;
+    if (envelope->priority != 0)
+        return envelope->priority > 0 ? DUE_URGENT : DUE_LOW;
+    if (envelope->tls_required_no && !envelope->requiretls) /* RFC 8689 s.3, s.4.1 */
+        return DUE_LENIENT;
     return was_tried ? DUE_RETRY : DUE_FIRST;
 }
 

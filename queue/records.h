@@ -8,6 +8,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/base/span.h"
+#include "lib/ipc/envelope.pb-c.h"
 #include "lib/mail/next_hop.h"
 
 #include <protobuf-c/protobuf-c.h>
@@ -63,9 +64,17 @@ struct record_key key_of_note(uint64_t id, uint32_t number, uint32_t serial);
 bool key_read_note(struct span key, uint64_t *out_id, uint32_t *out_number, uint32_t *out_serial);
 
 /* due */
-enum due_class { DUE_URGENT, DUE_FIRST, DUE_RETRY, DUE_SUSPECT, DUE_LOW, DUE_CLASSES };
-/* Priority comes before "first attempt or retry" (design.md section 3). */
-enum due_class due_class_of(int32_t priority, bool was_tried);
+enum due_class {
+    DUE_URGENT,
+    DUE_FIRST,
+    DUE_RETRY,
+    DUE_SUSPECT,
+    DUE_LOW,
+    DUE_LENIENT, /* with TLS-Required: No: does not rest where a policy stops other mail */
+    DUE_CLASSES
+};
+/* Priority comes before all, "first attempt or retry" last (design.md section 3). */
+enum due_class due_class_of(const Ipc__Envelope *envelope, bool was_tried);
 struct due {
     struct span hop;
     enum due_class due_class;

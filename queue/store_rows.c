@@ -128,7 +128,7 @@ static struct error *put_recipient(struct store_txn *txn, const struct new_messa
     struct routing_facts facts = routes_facts(envelope, &record);
     schedule_route(txn->schedule, &facts, &routing);
     return recipient_move(txn, message->id, recipient->number, &record, span_of(routing.hop),
-                          due_class_of(message->envelope->priority, false), txn->now_ms);
+                          due_class_of(envelope, false), txn->now_ms);
 }
 
 static struct error *put_recipients(struct store_txn *txn, const struct new_message *message,
@@ -183,8 +183,7 @@ static struct error *restore_recipient(struct store_txn *txn, uint64_t id,
     copy.last_lease = 0;
     schedule_route(txn->schedule, &facts, &routing);
     return recipient_move(txn, id, copy.recipient->number, &copy, span_of(routing.hop),
-                          due_class_of(message->envelope->priority, recipient->attempts > 0),
-                          due_ms);
+                          due_class_of(message->envelope, recipient->attempts > 0), due_ms);
 }
 
 struct error *message_restore(struct store_txn *txn, uint64_t id, Queue__MessageRecord *message,

@@ -169,9 +169,8 @@ static struct error *join_all_delayed(struct settling *s)
 /* What took a worker down twice is tried alone from then on. */
 static enum due_class retry_class(const struct settling *s)
 {
-    return s->message->deaths >= SUSPECT_DEATHS
-               ? DUE_SUSPECT
-               : due_class_of(s->message->envelope->priority, true);
+    return s->message->deaths >= SUSPECT_DEATHS ? DUE_SUSPECT
+                                                : due_class_of(s->message->envelope, true);
 }
 
 static struct error *wait_until(struct settling *s, Queue__RecipientRecord *recipient,
@@ -263,6 +262,14 @@ static struct error *settle_results(struct settling *s)
     return err;
 }
 
+/* It went with TLS-Required: No where a policy stops all other mail (RFC 8689 s.3). */
+static bool went_by_its_header(const struct settling *s)
+{
+    const Ipc__Decision *decision = s->settle->outcome->decision;
+
+    return decision && decision->relief_needed && decision->relief_domain.len == 0;
+}
+
 /* A success after a rest: what the hop kept waiting may go. */
 static struct error *revive_hop(struct settling *s)
 {
@@ -274,7 +281,7 @@ static struct error *settle_hop(struct settling *s)
     if (!s->hop.data)
         return NULL;
     if (s->hop_was_reached)
-        return revive_hop(s);
+        return went_by_its_header(s) ? NULL : revive_hop(s);
     return s->settle->outcome->hop_failed ? hops_fail(s->txn, s->hop, dice_of(s)) : NULL;
 }
 

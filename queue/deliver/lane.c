@@ -231,6 +231,8 @@ void lane_hop_failed(struct lane *lane, const struct job *tried)
     {
         if (job->last_attempt && !job->begun)
             continue; /* it is to be tried before it ends */
+        if (job_says_tls_required_no(job) && !job_says_tls_required_no(tried))
+            continue; /* what a policy stops says nothing about it */
         if (lane->plans)
             job_take_plan(job, &lane->plans->items[0]);
         list_remove(&job->others);

@@ -366,7 +366,8 @@ static void send_more(void *ctx)
         s->left -= len;
     }
     if (s->left == 0)
-        queue_accept_end(s->accept, (struct queue_content){ .size = 0 });
+        queue_accept_end(s->accept,
+                         (struct queue_content){ .tls_required_no = s->rig->tls_required_no });
 }
 
 static void on_room(void *ctx)

@@ -49,6 +49,7 @@ struct queue_rig {
     bool answers_itself;
     Ipc__ResultKind kind;
     /* accepts */
+    bool tls_required_no; /* of the messages handed in from now on */
     unsigned done_count;
     enum accept_outcome outcomes[RIG_ACCEPTS_MAX];
     uint64_t ids[RIG_ACCEPTS_MAX];

@@ -236,6 +236,19 @@ def test_other_mail_for_the_same_host_stays_held_to_the_policy(lab, make_relay):
     assert not arrived(lab, second)
 
 
+def test_tls_required_no_goes_while_the_policy_keeps_other_mail_waiting(lab, make_relay):
+    """Its next hop rests then, but not for such a message; the others go on waiting."""
+    relay = make_relay().start()
+    others = [send(f"waits{n}@notls.test") for n in range(3)]
+    relay.wait_delivery("waits0@notls.test", "deferred")
+    wait_until(lambda: relay.cli_json("queue", "summary")[0]["state"] == "resting", 5, "a rest")
+    for n in range(2):
+        wait_arrived(lab, send(f"no{n}@notls.test", message=Lenient()))
+        assert relay.wait_delivery(f"no{n}@notls.test", "delivered")["needed"] == "yes"
+    relay.wait_queue(3)
+    assert not any(arrived(lab, message) for message in others)
+
+
 def test_tls_required_no_waits_for_no_policy_that_dns_does_not_tell(lab, shared_relay):
     wait_arrived(lab, send("no@txt-servfail.test", message=Lenient()), 20)
     event = shared_relay.wait_delivery("no@txt-servfail.test", "delivered")

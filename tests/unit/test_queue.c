@@ -328,6 +328,29 @@ static void a_resting_hop_is_woken_by_the_operator(void **state)
     assert_true(job->job->attempts <= 1);
 }
 
+/* RFC 8689 s.3: what a policy makes wait says nothing about it. */
+static void tls_required_no_goes_while_its_hop_rests(void **state)
+{
+    (void)state;
+    rig_attach_worker(&rig, 10, NULL, 0);
+    send_and_wait(100);
+    rig_outcome(&rig, next_job(), IPC__RESULT_KIND__DEFERRED, "4.7.5", "not in policy", true);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    send_and_wait(100); /* waits for the hop, now and in the end */
+    rig.tls_required_no = true;
+    for (unsigned n = 2; n < 4; n++) {
+        uint64_t id = send_and_wait(100);
+        const struct rig_job *job = next_job();
+        assert_int_equal(job->id, id);
+        assert_true(job->job->envelope->tls_required_no);
+        rig_outcome(&rig, job, IPC__RESULT_KIND__DEFERRED, "4.2.1", "450 later", false);
+        assert_true(rig_wait(&rig, &rig.ack_count, n));
+    }
+    rig_idle(&rig, 200);
+    assert_int_equal(rig.job_count, 3);
+    rig.tls_required_no = false;
+}
+
 static void delivery_hold_accepts_and_delivers_nothing(void **state)
 {
     (void)state;
@@ -927,6 +950,8 @@ int main(void)
         TEST("a failed message comes back to its sender as a notification",
              a_failed_message_comes_back_as_a_notification),
         TEST("a hop that rests is woken by the operator", a_resting_hop_is_woken_by_the_operator),
+        TEST("TLS-Required: No goes while its hop rests, and the others wait on",
+             tls_required_no_goes_while_its_hop_rests),
         TEST("delivery = hold accepts and delivers nothing",
              delivery_hold_accepts_and_delivers_nothing),
         TEST("mail in the queue moves to a relayhost that is set later",

@@ -53,10 +53,24 @@ static void due_keys_sort_by_hop_class_bucket_time(void **state)
     assert_before(a_due("a.test", DUE_FIRST, 9, 900), a_due("a.test", DUE_RETRY, 0, 0));
     assert_before(a_due("a.test", DUE_FIRST, 255, 900), a_due("a.test", DUE_FIRST, 256, 0));
     assert_before(a_due("a.test", DUE_FIRST, 1, 255), a_due("a.test", DUE_FIRST, 1, 256));
-    assert_int_equal(due_class_of(0, false), DUE_FIRST);
-    assert_int_equal(due_class_of(0, true), DUE_RETRY);
-    assert_int_equal(due_class_of(1, true), DUE_URGENT);
-    assert_int_equal(due_class_of(-1, false), DUE_LOW);
+}
+
+static void the_class_of_mail_is_by_its_priority_its_header_and_its_tries(void **state)
+{
+    Ipc__Envelope envelope = IPC__ENVELOPE__INIT;
+
+    (void)state;
+    assert_int_equal(due_class_of(&envelope, false), DUE_FIRST);
+    assert_int_equal(due_class_of(&envelope, true), DUE_RETRY);
+    envelope.tls_required_no = true;
+    assert_int_equal(due_class_of(&envelope, false), DUE_LENIENT);
+    assert_int_equal(due_class_of(&envelope, true), DUE_LENIENT);
+    envelope.requiretls = true;
+    assert_int_equal(due_class_of(&envelope, false), DUE_FIRST);
+    envelope.priority = 1;
+    assert_int_equal(due_class_of(&envelope, true), DUE_URGENT);
+    envelope.priority = -1;
+    assert_int_equal(due_class_of(&envelope, false), DUE_LOW);
 }
 
 static void a_hop_that_begins_like_another_stays_apart(void **state)
@@ -194,6 +208,8 @@ int main(void)
         { "a row of due reads back as it was written", due_keys_round_trip, NULL, NULL, NULL },
         { "rows of due sort by hop, class, sender and time", due_keys_sort_by_hop_class_bucket_time,
           NULL, NULL, NULL },
+        { "the class of mail is by its priority, its header and its tries",
+          the_class_of_mail_is_by_its_priority_its_header_and_its_tries, NULL, NULL, NULL },
         { "a hop whose name begins another's keeps its rows together",
           a_hop_that_begins_like_another_stays_apart, NULL, NULL, NULL },
         { "rows of wake sort by time", wake_keys_sort_by_time, NULL, NULL, NULL },

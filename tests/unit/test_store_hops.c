@@ -143,7 +143,8 @@ static void settle(uint64_t id, Ipc__ResultKind kind, const char *status)
     settle_clear(&settle);
 }
 
-static void settle_with_hop_failed(uint64_t id, bool hop_failed, const char *status)
+static void settle_with_decision(uint64_t id, bool hop_failed, const char *status,
+                                 Ipc__Decision *decision)
 {
     static uint64_t lease = 1000000;
     Ipc__Outcome outcome = IPC__OUTCOME__INIT;
@@ -156,6 +157,7 @@ static void settle_with_hop_failed(uint64_t id, bool hop_failed, const char *sta
     outcome.lease = ++lease;
     outcome.id = id;
     outcome.hop_failed = hop_failed;
+    outcome.decision = decision;
     outcome.results = results;
     outcome.n_results = 1;
     size_t len = ipc__outcome__pack(&outcome, packed);
@@ -163,6 +165,11 @@ static void settle_with_hop_failed(uint64_t id, bool hop_failed, const char *sta
     settle_prepare(&settle);
     assert_int_equal(store_rig_commit(&rig, &settle.operation), OPERATION_COMMITTED);
     settle_clear(&settle);
+}
+
+static void settle_with_hop_failed(uint64_t id, bool hop_failed, const char *status)
+{
+    settle_with_decision(id, hop_failed, status, NULL);
 }
 
 static void pull_in_all(void)
@@ -491,6 +498,21 @@ static void a_hop_that_fails_is_counted_until_it_works(void **state)
     assert_int_equal(count_of("deferred_hops"), 0);
 }
 
+static void what_went_thanks_to_its_header_revives_no_hop(void **state)
+{
+    Ipc__Decision by_header = IPC__DECISION__INIT, by_exception = IPC__DECISION__INIT;
+
+    (void)state;
+    by_header.relief_needed = by_exception.relief_needed = true;
+    by_exception.relief_domain = bytes_of_span(SPAN("example.net"));
+    accept_for("bob@example.net");
+    settle_with_hop_failed(accept_for("bob@example.net"), true, "4.7.5");
+    settle_with_decision(accept_for("bob@example.net"), false, "2.0.0", &by_header);
+    assert_int_equal(count_of("deferred_hops"), 1);
+    settle_with_decision(accept_for("bob@example.net"), false, "2.0.0", &by_exception);
+    assert_int_equal(count_of("deferred_hops"), 0);
+}
+
 static void a_retry_of_all_lets_no_hop_count_as_failing(void **state)
 {
     (void)state;
@@ -526,6 +548,8 @@ int main(void)
         TEST("counts say how much there is", counts_say_how_much_there_is),
         TEST("a hop that fails is counted until it works or has no mail",
              a_hop_that_fails_is_counted_until_it_works),
+        TEST("what went thanks to its header alone revives no hop",
+             what_went_thanks_to_its_header_revives_no_hop),
         TEST("a retry of all lets no hop count as failing",
              a_retry_of_all_lets_no_hop_count_as_failing),
     };
