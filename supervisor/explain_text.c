@@ -276,6 +276,9 @@ static void tell_hop(const struct json *found, const struct json *hop, FILE *out
         fputs(is_true(hop, "mx_dnssec") ? ", MX records with DNSSEC"
                                         : ", MX records without DNSSEC",
               out);
+    if (json_number(json_get(hop, "mx_left_out")) > 0)
+        fprintf(out, "; %" PRId64 " more hosts, which mail never goes to",
+                json_number(json_get(hop, "mx_left_out")));
     fputc('\n', out);
     if (is_text(hop, "kind", "domain"))
         tell_policy(found, hop, out);

@@ -26,6 +26,7 @@ struct route {
     enum route_verdict verdict;
     struct mx_candidate candidates[MX_NAMES_MAX]; /* best first */
     unsigned count;
+    unsigned left_out;             /* further names, no better than these */
     bool secure;                   /* the MX answer was, also when it said that there is none */
     char expanded[DOMAIN_MAX + 1]; /* where the domain is an alias: the end of it; else "" */
     char reason[128];              /* for people */

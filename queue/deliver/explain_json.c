@@ -68,6 +68,7 @@ void explain_json_hop(struct json *object, const struct plan *plan)
     if (plan->target.kind == TARGET_DOMAIN) {
         json_add_string(object, "mx", routes[plan->route.verdict]);
         json_add_bool(object, "mx_dnssec", plan->route.secure);
+        json_add_number(object, "mx_left_out", plan->route.left_out);
     }
     add_policy(object, plan);
     add_exception(object, &plan->target);

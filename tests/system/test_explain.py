@@ -117,6 +117,14 @@ def test_a_wildcard_that_covers_one_label_is_explained(lab, shared_relay):
     assert "the policy's pattern *.test covers one label; mx.also-good.test has 2" in problems_of(found)
 
 
+def test_of_very_many_mx_hosts_those_that_mail_goes_to_are_told(lab, shared_relay, publish):
+    publish("many.test", "MX", *(f"{n} mx{n}.many.test." for n in range(1, 400)))
+    status, found = explain(shared_relay, "many.test")
+    assert status == NOWHERE and found["hops"][0]["mx_left_out"] == 379
+    assert [host["mx"] for host in hosts_of(found)] == [f"mx{n}.many.test" for n in range(1, 21)]
+    assert "; 379 more hosts, which mail never goes to\n" in told(shared_relay, "many.test")
+
+
 # ------------------------------------------------------------ the policy, cached and published
 
 def test_what_is_cached_and_what_is_published_are_told_apart(lab, shared_relay):

@@ -123,6 +123,7 @@ static void twenty_names_are_used_the_best_ones(void **state)
     }
     r = route_of(&m);
     assert_int_equal(r.count, MX_NAMES_MAX);
+    assert_int_equal(r.left_out, RECORDS - MX_NAMES_MAX);
     assert_string_equal(r.candidates[0].name, "m1.test");
     assert_string_equal(r.candidates[MX_NAMES_MAX - 1].name, "m20.test");
 }
