@@ -220,6 +220,7 @@ static void tell_certificate(const struct json *certificate, FILE *out)
     tell("; expires ", certificate, "expires", "", out);
     tell("; ", certificate, "verify_result", "\n", out);
     tell("      its key: sha256 ", certificate, "key_sha256", "\n", out);
+    tell("      it fits TLSA record ", certificate, "tlsa_record", "\n", out);
 }
 
 static void tell_session(const struct json *session, FILE *out)

@@ -147,6 +147,8 @@ static void add_certificate(struct json *object, const struct tls_session *s)
     add_time(certificate, "expires", s->not_after_utc_ms);
     json_add_string(certificate, "key_sha256", s->key_sha256);
     json_add_string(certificate, "verify_result", level_verify_word(s));
+    if (s->tlsa[0] != '\0')
+        json_add_string(certificate, "tlsa_record", s->tlsa);
 }
 
 static const char *tls_words(enum session_tls tls)

@@ -1,10 +1,11 @@
 """waxseal explain: what would happen to mail for somebody now, why, and who mends what is wrong."""
 import json
+import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from client import send
+from relay import BINARY
 from services import wait_until
 from test_dane import SELF_SIGNED, ZEROS, fitting, fixture_publish, fixture_tlsa, records  # noqa: F401
 
@@ -118,11 +119,11 @@ def test_a_wildcard_that_covers_one_label_is_explained(lab, shared_relay):
 
 
 def test_of_very_many_mx_hosts_those_that_mail_goes_to_are_told(lab, shared_relay, publish):
-    publish("many.test", "MX", *(f"{n} mx{n}.many.test." for n in range(1, 400)))
+    publish("many.test", "MX", *(f"{n} mx{n}.many.test." for n in range(1, 26)))
     status, found = explain(shared_relay, "many.test")
-    assert status == NOWHERE and found["hops"][0]["mx_left_out"] == 379
+    assert status == NOWHERE and found["hops"][0]["mx_left_out"] == 5
     assert [host["mx"] for host in hosts_of(found)] == [f"mx{n}.many.test" for n in range(1, 21)]
-    assert "; 379 more hosts, which mail never goes to\n" in told(shared_relay, "many.test")
+    assert "; 5 more hosts, which mail never goes to\n" in told(shared_relay, "many.test")
 
 
 # ------------------------------------------------------------ the policy, cached and published
@@ -152,16 +153,24 @@ def test_offline_contacts_no_host(lab, shared_relay):
     assert not lab.sessions(host="mx.expired.test", since=begin)
 
 
-def test_mail_goes_on_while_much_is_explained(lab, shared_relay):
-    with ThreadPoolExecutor() as pool:
-        explains = [pool.submit(explain, shared_relay, "mx-dropped.test") for _ in range(4)]
-        time.sleep(0.5)
-        done = shared_relay.cli("explain", "good.test", check=False)
+def test_mail_goes_on_while_much_is_explained(lab, make_relay):
+    relay = make_relay().start()
+    waiting = [subprocess.Popen([BINARY, "explain", "mx-dropped.test", "--config", relay.configuration])
+               for _ in range(4)]
+    try:
+        done = wait_until(lambda: refused(relay), 5, "as many explained as may be")
         message = send("you@good.test")
         wait_until(lambda: lab.messages(id=message.id), 5, "the message at the MX")
-    for status, found in (one.result() for one in explains):
-        assert status == NOWHERE and "no session with mx.mx-dropped.test" in problems_of(found)
-    assert done.returncode == NOT_KNOWN and "explained already" in done.stderr, "no more than four at a time"
+        assert all(one.poll() is None for one in waiting) and "explained already" in done.stderr
+    finally:
+        for one in waiting:
+            one.kill()
+            one.wait()
+
+
+def refused(relay):
+    done = relay.cli("explain", "none.test", check=False)
+    return done if done.returncode == NOT_KNOWN else None
 
 
 def test_the_way_by_a_relayhost_is_explained(lab, make_relay):
@@ -206,6 +215,7 @@ def test_tlsa_records_that_fit_are_told_with_their_host(lab, shared_relay, tlsa)
     assert status == SECURE and problems_of(found) == ""
     assert host["tlsa"] == {"worth": "usable", "base": SELF_SIGNED, "records": [fitting(SELF_SIGNED)]}
     assert (host["level_wanted"], host["session"]["level"]) == ("dane", "dane")
+    assert host["session"]["certificate"]["tlsa_record"] == "3 1 1"
     assert host["report"] == {"counted": True, "policy_type": "tlsa", "policy_domain": SELF_SIGNED,
                               "result": "success", "reason": ""}
 

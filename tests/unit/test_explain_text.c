@@ -154,7 +154,8 @@ static void host_is_told_from_its_addresses_to_its_level(void **state)
         "\"level_wanted\":\"dane\",\"session\":{\"address\":\"192.0.2.1\",\"tls\":\"on\","
         "\"version\":\"TLSv1.3\",\"cipher\":\"X\",\"group\":\"x25519\",\"level\":\"dane\","
         "\"certificate\":{\"subject\":\"CN=mx\",\"names\":\"mx.example.net\",\"issuer\":\"CN=CA\","
-        "\"expires\":\"T9\",\"verify_result\":\"ok\",\"key_sha256\":\"0a\"}},"
+        "\"expires\":\"T9\",\"verify_result\":\"ok\",\"key_sha256\":\"0a\",\"tlsa_record\":\"3 1 "
+        "1\"}},"
         "\"report\":{\"counted\":true,\"policy_type\":\"tlsa\",\"policy_domain\":\"mx.example."
         "net\",\"result\":\"success\"}");
 
@@ -166,7 +167,7 @@ static void host_is_told_from_its_addresses_to_its_level(void **state)
                         "    session with [192.0.2.1]: TLSv1.3 X x25519 (dane)\n"
                         "      certificate: subject CN=mx; names mx.example.net; issuer CN=CA; "
                         "expires T9; ok\n"
-                        "      its key: sha256 0a\n"
+                        "      its key: sha256 0a\n      it fits TLSA record 3 1 1\n"
                         "    in TLS reports: tlsa of mx.example.net, success\n");
 }
 
