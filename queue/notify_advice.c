@@ -120,6 +120,12 @@ static const struct row rows[] = {
                       " there.", EITHER, READ, CLASS_POLICY } },
 };
 
+/* Where no policy of the recipient's domain asks for so much. */
+static const struct row of_own_levels[] = {
+    { "7.5", LOCAL, { "No connection to the recipient's mail servers was as secure as this mail"
+                      " system is set up to ask for.", OURS, ASK_OURS, CLASS_POLICY } },
+};
+
 /* Of a host that a setting of ours names. */
 static const struct row of_named_hosts[] = {
     { "4.", LOCAL, { "This mail system could not reach the mail server that it is set up to hand"
@@ -163,6 +169,18 @@ static bool goes_to_named_host(const Queue__RecipientRecord *record)
             hop.kind == NEXT_HOP_SPEC);
 }
 
+/* Does nobody but a setting of ours ask for a level of security? */
+static bool has_own_level(const Ipc__Decision *decision)
+{
+    if (!decision || (!span_equal(span_of_bytes(decision->policy), SPAN("none")) &&
+                      !span_equal(span_of_bytes(decision->policy), SPAN("sts testing"))))
+        return false;
+    for (size_t i = 0; i < decision->n_candidates; i++)
+        if (decision->candidates[i]->tlsa_base.len > 0)
+            return false;
+    return true;
+}
+
 const struct advice *advice_of(const struct notify_recipient *recipient)
 {
     const Ipc__Result *result = recipient->result;
@@ -176,6 +194,8 @@ const struct advice *advice_of(const struct notify_recipient *recipient)
     status = span_from(status, 2);
     if (goes_to_named_host(recipient->record))
         advice = find_row(of_named_hosts, COUNT(of_named_hosts), status, result);
+    else if (has_own_level(recipient->decision))
+        advice = find_row(of_own_levels, COUNT(of_own_levels), status, result);
     if (!advice)
         advice = find_row(rows, COUNT(rows), status, result);
     return advice ? advice : &refused;

@@ -57,7 +57,7 @@ static const struct row {
     { "5.6.9", true, "no headers with letters beyond ASCII", THEIRS, "without such letters", 0 },
     { "5.7.1", true, "takes it for spam", EITHER, "server's words", CLASS_POLICY },
     { "5.7.0", true, "takes it for spam", EITHER, "server's words", CLASS_POLICY },
-    { "5.7.5", false, "as secure as it has to be", THEIRS, "by other means", CLASS_POLICY },
+    { "5.7.5", false, "is set up to ask for", OURS, "administrator", CLASS_POLICY },
     { "5.7.5", true, "takes it for spam", EITHER, "server's words", CLASS_POLICY },
     { "5.7.8", true, "could not log in", OURS, "administrator", CLASS_POLICY },
     { "5.7.10", false, "Encryption that the message asked for", EITHER, "REQUIRETLS",
@@ -113,6 +113,25 @@ static void of_a_host_that_a_setting_names_it_is_our_side(void **state)
         f->record.next_hop = text_bytes(domains[i]);
         tells(f, THEIRS);
     }
+}
+
+static void who_asks_for_security_is_who_mends_it(void **state)
+{
+    static const char *const policies[] = { "sts enforce", "dane" };
+    struct notify_rig *f = *state;
+    f->result.status = text_bytes("4.7.5");
+    f->result.remote = false;
+    for (size_t i = 0; i < 2; i++) {
+        f->decision.policy = text_bytes(policies[i]);
+        tells(f, "as secure as it has to be.");
+        tells(f, THEIRS);
+    }
+    f->decision.policy = text_bytes("sts testing"); /* which binds nobody */
+    tells(f, OURS);
+    f->candidate.tlsa_base = text_bytes("mx1.example.net");
+    tells(f, THEIRS);
+    f->failed.decision = NULL; /* it is not known who did */
+    tells(f, THEIRS);
 }
 
 static void a_route_or_an_operator_counts_before_the_status(void **state)
@@ -461,6 +480,7 @@ int main(void)
              each_class_of_cause_has_its_words),
         TEST("of a host that a setting names it is our side",
              of_a_host_that_a_setting_names_it_is_our_side),
+        TEST("who asks for security is who mends it", who_asks_for_security_is_who_mends_it),
         TEST("a route's or an operator's doing counts before the status",
              a_route_or_an_operator_counts_before_the_status),
         TEST("successes are of no class for the postmaster", successes_are_of_no_class),
