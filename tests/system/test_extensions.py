@@ -23,6 +23,13 @@ def said(lab, host=HOST):
     return [c.encode("latin-1").decode() for s in lab.sessions(host=host) for c in s["commands"]]
 
 
+def secure_client(lab):
+    c = Client()
+    c.ehlo()
+    c.starttls(lab.ca_file)
+    return c
+
+
 def hand_in(message, mail, *rcpts, client=None):
     """One message, its commands said as they are given."""
     c = client or Client()

@@ -3,7 +3,7 @@ import pytest
 from client import Client, Message, send
 from services import wait_until
 from test_bounces import wait_bounce
-from test_extensions import HOST, hand_in, said
+from test_extensions import HOST, hand_in, said, secure_client
 from test_listeners import with_tls
 from test_policy import arrived, wait_arrived
 from test_sendmail import run_sendmail
@@ -18,13 +18,6 @@ def fixture_secure_relay(lab, make_relay):
     """A relay with STARTTLS."""
     return make_relay(retry_first="2s", listeners=(
         with_tls(lab, address="127.0.0.1:25", **{"relay-from": ["127.0.0.0/8"]}),)).start()
-
-
-def secure_client(lab):
-    c = Client()
-    c.ehlo()
-    c.starttls(lab.ca_file)
-    return c
 
 
 def hand_in_required(lab, sender, *recipients):
