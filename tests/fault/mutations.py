@@ -128,7 +128,8 @@ MUTATIONS = (
              "static void require_tls(struct sts_decision *d, struct sts_facts f)\n{\n    f.tls = SESSION_TLS_ON, "
              "f.floor = TLS_FLOOR_STRICT, f.cert = CERT_OK;\n", ("unit/decide", ATTACKED)),
     Mutation(2, "a session of less assurance carries mail that needs more", "queue/deliver/pool_key.c",
-             "if (has->assurance < needs->assurance)", "if (false)", ("unit/pool_key",)),
+             "    if (needs->only_by_tlsa || has->assurance < needs->assurance)", "    if (needs->only_by_tlsa)",
+             ("unit/pool_key",)),
     Mutation(2, "mail that needs a verified session rides on any with TLS", "queue/deliver/pool_key.c",
              "    if (decision->must_verify) {\n        key.assurance", "    if (false) {\n        key.assurance",
              ("unit/pool_key", LEVELS)),
