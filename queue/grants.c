@@ -37,7 +37,7 @@ void grants_clear(struct grants *grants)
 }
 
 void grants_add(void *ctx, struct slot_holder *holder, uint64_t number, unsigned host,
-                unsigned others)
+                unsigned others, Ipc__HostTls tls)
 {
     struct grants *grants = (struct grants *)holder;
 
@@ -51,5 +51,6 @@ void grants_add(void *ctx, struct slot_holder *holder, uint64_t number, unsigned
     grant->number = number;
     grant->host = host;
     grant->others = others;
+    grant->tls = tls;
     loop_defer(grants->loop, &grants->task);
 }

@@ -24,6 +24,6 @@ void grants_clear(struct grants *grants);
 
 /* A hosts_granted_fn. */
 void grants_add(void *ctx, struct slot_holder *holder, uint64_t number, unsigned host,
-                unsigned others);
+                unsigned others, Ipc__HostTls tls);
 
 #endif

@@ -28,6 +28,14 @@ static size_t count_waiting(const struct host_state *state)
     return count;
 }
 
+static void add_tls(struct json *row, const struct host_state *state)
+{
+    Ipc__HostTls tls = host_state_tls(state, clock_utc_ms());
+
+    json_add_string(row, "tls", host_tls_name(tls));
+    add_time(row, "tls_expires", tls ? state->tls_until_ms : 0);
+}
+
 static void add_row(struct hosts *hosts, const struct host_state *state, struct json *array)
 {
     const struct host_limit *limit = &state->limit;
@@ -46,6 +54,7 @@ static void add_row(struct hosts *hosts, const struct host_state *state, struct 
     add_time(row, "rests_until", learned ? limit->probe_ms : 0);
     add_time(row, "trouble_at", limit->trouble_ms);
     add_time(row, "expires", host_limit_expiry(limit));
+    add_tls(row, state);
     json_add_string(row, "trouble", state->words[0] ? state->words : NULL);
 }
 
@@ -58,7 +67,8 @@ struct kept {
 
 static bool is_worth_a_row(const struct host_state *state)
 {
-    return state->limit.is_learned || state->open > 0 || !list_empty(&state->waiting);
+    return state->limit.is_learned || host_state_tls(state, clock_utc_ms()) || state->open > 0 ||
+           !list_empty(&state->waiting);
 }
 
 static int compare_keys(const struct record_key *a, const struct record_key *b)

@@ -149,6 +149,18 @@ struct host_state *host_states_next(const struct host_states *states, size_t *cu
     return map_next(states->by_key, cursor, NULL);
 }
 
+Ipc__HostTls host_state_tls(const struct host_state *state, int64_t now_utc_ms)
+{
+    return now_utc_ms < state->tls_until_ms ? state->tls : IPC__HOST_TLS__HOST_TLS_NOTHING;
+}
+
+const char *host_tls_name(Ipc__HostTls tls)
+{
+    if (tls == IPC__HOST_TLS__HOST_TLS_LEGACY)
+        return "legacy";
+    return tls == IPC__HOST_TLS__HOST_TLS_CLASSIC ? "classic" : NULL;
+}
+
 size_t host_states_count(const struct host_states *states)
 {
     return map_count(states->by_key);

@@ -9,16 +9,22 @@
 
 #include "lib/base/list.h"
 #include "lib/base/map.h"
+#include "lib/ipc/queue.pb-c.h"
 #include "queue/host_limit.h"
 #include "queue/records.h"
 
-enum { HOST_WORDS_SIZE = 200 };
+enum {
+    HOST_WORDS_SIZE = 200,
+    HOST_TLS_KEPT_MS = 24 * 60 * 60 * 1000, /* what was learned of TLS is tried out anew then */
+};
 
 struct host_state {
     enum host_kind kind;
     char name[HOP_NAME_MAX + 1];
     struct host_limit limit;
     char words[HOST_WORDS_SIZE]; /* of the last trouble */
+    Ipc__HostTls tls;            /* what was learned of its TLS, until ... */
+    int64_t tls_until_ms;        /* ... then, in UTC; not kept on disk */
     unsigned open;               /* slots that were granted */
     unsigned standing;           /* of these, connections that are fit for mail */
     struct list slots;           /* those granted, the oldest first */
@@ -46,6 +52,11 @@ void host_states_settle(struct host_states *states, struct host_state *state);
 void host_states_change(struct host_states *states, struct host_state *state);
 /* Those to be written; each is taken out of the list by who writes it. */
 struct list *host_states_changed(struct host_states *states);
+
+/* What was learned of its TLS and still holds. */
+Ipc__HostTls host_state_tls(const struct host_state *state, int64_t now_utc_ms);
+/* "classic", "legacy"; NULL: nothing, or nothing that we know. */
+const char *host_tls_name(Ipc__HostTls tls);
 
 /* Each in turn, as map_next; none may come or go meanwhile. */
 struct host_state *host_states_next(const struct host_states *states, size_t *cursor);

@@ -177,7 +177,8 @@ static bool try_grant(struct hosts *hosts, struct slot *slot, int64_t now_ms)
             continue;
         unsigned others = host->standing;
         take(hosts, slot, host);
-        hosts->events->granted(hosts->ctx, slot->holder, slot->number, i, others);
+        hosts->events->granted(hosts->ctx, slot->holder, slot->number, i, others,
+                               host_state_tls(host, now_ms));
         return true;
     }
     return false;
@@ -339,6 +340,27 @@ static void note_refusal(struct hosts *hosts, struct slot *slot, struct span wor
         log_refusal(host);
 }
 
+static void log_lesson(const struct host_state *host)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "host-tls-learned");
+    log_string(&line, "host", host->name);
+    log_string(&line, "tls", host_tls_name(host->tls));
+    log_end(&line);
+}
+
+/* It holds from now on; whoever knew it before does not say it again. */
+static void on_lesson(const struct slot *slot, const Ipc__SlotLesson *lesson)
+{
+    if (!slot || !slot->host || lesson->tls == IPC__HOST_TLS__HOST_TLS_NOTHING ||
+        !host_tls_name(lesson->tls))
+        return;
+    slot->host->tls = lesson->tls;
+    slot->host->tls_until_ms = clock_utc_ms() + HOST_TLS_KEPT_MS;
+    log_lesson(slot->host);
+}
+
 static void on_back(struct hosts *hosts, struct slot *slot, const Ipc__SlotBack *back)
 {
     if (!slot)
@@ -355,6 +377,8 @@ const char *hosts_report(struct hosts *hosts, struct slot_holder *holder,
 
     for (size_t i = 0; i < report->n_standing; i++)
         on_standing(hosts, map_get_number(holder->slots, report->standing[i]));
+    for (size_t i = 0; i < report->n_lessons; i++)
+        on_lesson(map_get_number(holder->slots, report->lessons[i]->number), report->lessons[i]);
     for (size_t i = 0; i < report->n_backs; i++)
         on_back(hosts, map_get_number(holder->slots, report->backs[i]->number), report->backs[i]);
     for (size_t i = 0; i < report->n_asks && !wrong; i++)
@@ -458,7 +482,7 @@ static bool forget_state(struct hosts *hosts, enum host_kind kind, struct span n
         return false;
     if (!state && !host_keep_load(hosts->keep, &known))
         return false;
-    if (state && !state->limit.is_learned)
+    if (state && !state->limit.is_learned && state->tls == IPC__HOST_TLS__HOST_TLS_NOTHING)
         return false;
     host_keep_drop(hosts->keep, kind, name);
     if (!state)
@@ -467,6 +491,7 @@ static bool forget_state(struct hosts *hosts, enum host_kind kind, struct span n
     host_limit_stood(&state->limit, hosts_cap(hosts, state), state->standing, false,
                      clock_utc_ms());
     state->words[0] = '\0';
+    state->tls = IPC__HOST_TLS__HOST_TLS_NOTHING;
     serve(hosts, state);
     return true;
 }

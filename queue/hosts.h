@@ -20,9 +20,12 @@ struct slot_holder {
 };
 void slot_holder_init(struct slot_holder *holder);
 
-/* A slot is granted: the `host`-th of those asked for, where `others` connections stand. */
+/*
+ * A slot is granted: the `host`-th of those asked for, where `others` connections stand and of
+ * which `tls` was learned.
+ */
 typedef void hosts_granted_fn(void *ctx, struct slot_holder *holder, uint64_t number, unsigned host,
-                              unsigned others);
+                              unsigned others, Ipc__HostTls tls);
 /* How many connections a next hop may have at most. */
 typedef unsigned hosts_hop_cap_fn(void *ctx, struct span hop);
 

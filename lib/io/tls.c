@@ -1,4 +1,5 @@
 #include "lib/io/tls.h"
+#include "lib/io/tls_groups.h"
 #include "lib/io/tls_openssl.h"
 
 #include "lib/base/memory.h"
@@ -199,15 +200,55 @@ void tls_context_wrap(SSL_CTX *ctx, struct tls_context **out_context)
     *out_context = context;
 }
 
-struct error *tls_client_context_new(struct tls_trust *trust, enum tls_floor floor,
-                                     struct tls_context **out_context)
+/* Hybrid groups came with OpenSSL 3.5, or come from a provider: what is there shows at run time. */
+static bool group_is_known(const char *name)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    char list[TLS_GROUPS_SIZE];
+
+    ensure(ctx && span_to_string(span_of(name), list, sizeof(list)));
+    bool is_known = SSL_CTX_set1_groups_list(ctx, list) == 1;
+    SSL_CTX_free(ctx);
+    ERR_clear_error();
+    return is_known;
+}
+
+bool tls_hellos_differ(void)
+{
+    char list[TLS_GROUPS_SIZE];
+
+    return tls_groups_full(group_is_known, list) > 0;
+}
+
+static void client_context(struct tls_trust *trust, enum tls_floor floor, char *group_list,
+                           struct tls_context **out_context)
 {
     SSL_CTX *ctx = tls_context_bare(TLS_client_method(), &floors[floor]);
 
+    ensure(SSL_CTX_set1_groups_list(ctx, group_list) == 1);
     SSL_CTX_set1_cert_store(ctx, trust->store);
     tls_resumption_allow(ctx);
     ensure(SSL_CTX_dane_enable(ctx) > 0); /* for sessions that ask for it */
     tls_context_wrap(ctx, out_context);
+}
+
+struct error *tls_client_context_new(struct tls_trust *trust, enum tls_floor floor,
+                                     struct tls_context **out_context)
+{
+    char list[TLS_GROUPS_SIZE];
+
+    tls_groups_full(group_is_known, list);
+    client_context(trust, floor, list, out_context);
+    return NULL;
+}
+
+struct error *tls_classic_context_new(struct tls_trust *trust, enum tls_floor floor,
+                                      struct tls_context **out_context)
+{
+    char list[TLS_GROUPS_SIZE];
+
+    tls_groups_classic(list);
+    client_context(trust, floor, list, out_context);
     return NULL;
 }
 

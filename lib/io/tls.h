@@ -27,11 +27,24 @@ enum tls_floor {
     TLS_FLOOR_LEGACY,        /* TLS 1.0, level 0: better than clear text, where nothing binds */
 };
 
+/* What a client's hello offers: the ladder of design.md section 11 tries them in this order. */
+enum tls_hello {
+    TLS_HELLO_FULL,    /* hybrid groups, too, where the library has them; never as a key share */
+    TLS_HELLO_CLASSIC, /* few groups, none of them hybrid */
+};
+enum { TLS_HELLOS = TLS_HELLO_CLASSIC + 1 };
+/* Is there anything that the full one has more, with this library? */
+bool tls_hellos_differ(void);
+
 /* A context: what many sessions share; counted, and gone when its last session ends. */
 struct tls_context;
 struct tls_context *tls_context_keep(struct tls_context *context); /* NULL: NULL */
+/* A client's, with the full hello. */
 struct error *tls_client_context_new(struct tls_trust *trust, enum tls_floor floor,
                                      struct tls_context **out_context) MUST_CHECK;
+/* The same with the classic hello. */
+struct error *tls_classic_context_new(struct tls_trust *trust, enum tls_floor floor,
+                                      struct tls_context **out_context) MUST_CHECK;
 void tls_context_free(struct tls_context **context);
 
 /* What came of the checks of the peer's certificate (rfc/tls-rpt.md RPT-32). */

@@ -285,6 +285,7 @@ static int64_t session_life_ms(const struct attempt *a)
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count)
 {
     struct worker *worker = attempt_worker(a);
+    const struct rung *rung = &a->rung;
     const struct target *target = &a->plan->target;
     const char *mx = attempt_mx(a);
     bool by_tlsa = a->decision.by_tlsa;
@@ -292,12 +293,12 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
                                   .mx = mx,
                                   .no_chunking = a->no_chunking,
                                   .mx_is_valid =
-                                      a->decision.mx_is_valid && a->floor == TLS_FLOOR_STRICT,
-                                  .context = a->use_tls ? worker->contexts[a->floor] : NULL,
+                                      a->decision.mx_is_valid && rung->floor == TLS_FLOOR_STRICT,
+                                  .context = worker_context(worker, rung),
                                   .past = a->in_full || by_tlsa ? NULL : worker->past,
                                   .tlsa = by_tlsa ? a->tlsa : NULL,
                                   .tlsa_names = attempt_tlsa_names(a),
-                                  .key.floor = a->floor,
+                                  .key.floor = rung->floor,
                                   .filter = worker_filter(worker, target),
                                   .waits = &worker->waits,
                                   .messages_max = worker->settings->connection_messages,
@@ -412,8 +413,7 @@ void attempt_walk(struct attempt *a)
         if (a->address_count > 0 && may_connect && !has_slot(a))
             return;
         if (a->address_count > 0 && may_connect) {
-            a->floor = a->decision.floor;
-            a->use_tls = a->decision.use_tls;
+            a->rung = ladder_begin(&a->decision, host_slot_lesson(a->session->slot));
             a->failed_before = a->in_full = false;
             attempt_connect(a, a->addresses, a->address_count);
             return;

@@ -62,13 +62,13 @@ static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
     struct sts_facts f = attempt_facts_now(a);
 
     f.tls = facts->tls;
-    f.floor = a->floor;
+    f.floor = a->rung.floor;
     f.cert = facts->session.cert;
     f.failed_before = a->failed_before;
     f.is_listed = target_lists(&a->plan->target, &facts->session);
     a->decision = sts_decide_session(f);
     a->is_judged = true;
-    session_describe(a->session, attempt_mx(a), a->floor, a->trust_generation);
+    session_describe(a->session, attempt_mx(a), a->rung.floor, a->trust_generation);
     a->session->level = level_reached(&a->decision, &f);
     target_chooser(&a->plan->target, a->session->key.chooser);
     attempt_mark_session(a, facts);
@@ -85,6 +85,8 @@ static bool on_judge(void *ctx, struct dialogue *d)
     struct attempt *a = ctx;
 
     judge_session(a, dialogue_facts(d));
+    if (dialogue_facts(d)->tls == SESSION_TLS_ON)
+        host_slot_learned(a->session->slot, ladder_lesson(&a->rung));
     return a->decision.deliver;
 }
 
@@ -106,8 +108,8 @@ static bool connect_again(struct attempt *a, enum session_tls how, const struct 
     if (!attempt_may_connect(a))
         return false;
     if (how == SESSION_TLS_REFUSED && a->decision.clear_allowed)
-        a->use_tls = false;
-    else if (how == SESSION_TLS_REFUSED || !sts_decide_again(&a->decision, &a->floor, &a->use_tls))
+        a->rung.use_tls = false;
+    else if (how == SESSION_TLS_REFUSED || !ladder_lower(&a->rung, &a->decision))
         return false;
     a->failed_before = true;
     attempt_connect(a, address, 1);
@@ -127,6 +129,19 @@ static bool connect_in_full(struct attempt *a, const struct dialogue_facts *fact
     return true;
 }
 
+/* Or over what our hello offers: the same once more, with less of that; nothing is judged yet. */
+static bool connect_saying_less(struct attempt *a, const struct dialogue_facts *facts)
+{
+    struct ip_address address = facts->remote.address;
+
+    if (facts->tls != SESSION_TLS_FAILED || !attempt_may_connect(a) ||
+        !ladder_say_less(&a->rung, attempt_worker(a)->hellos_differ))
+        return false;
+    a->session->dialogue = NULL; /* it frees itself */
+    attempt_connect(a, &address, 1);
+    return true;
+}
+
 static void without_tls(struct attempt *a, const struct dialogue_facts *facts,
                         const struct dialogue_end *end)
 {
@@ -134,7 +149,7 @@ static void without_tls(struct attempt *a, const struct dialogue_facts *facts,
     enum session_tls how = facts->tls;
     char detail[VERDICT_WORDS_SIZE / 2];
 
-    if (connect_in_full(a, facts))
+    if (connect_in_full(a, facts) || connect_saying_less(a, facts))
         return;
     judge_session(a, facts);
     a->session->dialogue = NULL; /* it frees itself */
@@ -193,8 +208,7 @@ void attempt_join(struct attempt *a, struct session *session)
             break;
     attempt_take_tlsa(a, session->tlsa, "");
     a->decision = sts_decide_candidate(attempt_facts_now(a)); /* should it connect to it again */
-    a->floor = a->decision.floor;
-    a->use_tls = a->decision.use_tls;
+    a->rung = ladder_begin(&a->decision, LESSON_NONE);
     note_relief(a);
     attempt_add_line(a, "");
     attempt_line_session(a);

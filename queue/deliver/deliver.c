@@ -354,24 +354,43 @@ static void on_drain(void *ctx, int64_t wait_ms)
 
 /* --- files handed over */
 
+static void free_contexts(struct tls_context *contexts[TLS_FLOORS][TLS_HELLOS])
+{
+    for (int floor = 0; floor < TLS_FLOORS; floor++)
+        for (int hello = 0; hello < TLS_HELLOS; hello++)
+            tls_context_free(&contexts[floor][hello]);
+}
+
+static struct error *make_contexts(struct tls_trust *trust,
+                                   struct tls_context *out[TLS_FLOORS][TLS_HELLOS])
+{
+    struct error *err = NULL;
+
+    for (int floor = 0; floor < TLS_FLOORS && !err; floor++) {
+        err = tls_client_context_new(trust, (enum tls_floor)floor, &out[floor][TLS_HELLO_FULL]);
+        if (!err)
+            err = tls_classic_context_new(trust, (enum tls_floor)floor,
+                                          &out[floor][TLS_HELLO_CLASSIC]);
+    }
+    return err;
+}
+
 static struct error *load_trust(struct deliver *self)
 {
-    struct tls_context *fresh[TLS_FLOORS] = { NULL };
+    struct tls_context *fresh[TLS_FLOORS][TLS_HELLOS] = { { NULL } };
     struct tls_trust *trust = NULL;
     struct error *err = tls_trust_new(role_content(self->role, CONTENT_CA_BUNDLE, 0), &trust);
 
-    for (int floor = 0; floor < TLS_FLOORS && !err; floor++)
-        err = tls_client_context_new(trust, (enum tls_floor)floor, &fresh[floor]);
-    for (int floor = 0; floor < TLS_FLOORS; floor++) {
-        struct tls_context **old = err ? &fresh[floor] : &self->worker.contexts[floor];
-        tls_context_free(old);
-        if (!err)
-            self->worker.contexts[floor] = fresh[floor];
-    }
+    if (!err)
+        err = make_contexts(trust, fresh);
     if (err) {
+        free_contexts(fresh);
         tls_trust_free(&trust);
         return error_wrap(err, "trusted certificates");
     }
+    free_contexts(self->worker.contexts);
+    memcpy(self->worker.contexts, fresh, sizeof(fresh));
+    self->worker.hellos_differ = tls_hellos_differ();
     tls_trust_free(&self->trust);
     self->trust = trust;
     resumption_clear(self->worker.past);

@@ -35,8 +35,7 @@ struct explain_host {
     struct race *race;
     struct dialogue *dialogue;
     struct loop_task end;
-    enum tls_floor floor;
-    bool use_tls;
+    struct rung rung;
     unsigned connects;
     void (*done)(void *ctx);
     void *ctx;
@@ -96,7 +95,7 @@ static struct sts_decision judge(struct explain_host *host, const struct dialogu
     struct explain_facts *f = &host->f;
 
     f->facts.tls = facts->tls;
-    f->facts.floor = host->floor;
+    f->facts.floor = host->rung.floor;
     f->facts.cert = facts->session.cert;
     f->facts.is_listed = target_lists(&f->plan->target, &facts->session);
     struct sts_decision decision = sts_decide_session(f->facts);
@@ -129,9 +128,8 @@ static void on_ready(void *ctx, struct dialogue *d)
 static bool goes_lower(struct explain_host *host, const struct sts_decision *decision)
 {
     if (host->f.facts.tls == SESSION_TLS_REFUSED && decision->clear_allowed)
-        host->use_tls = false;
-    else if (host->f.facts.tls == SESSION_TLS_REFUSED ||
-             !sts_decide_again(decision, &host->floor, &host->use_tls))
+        host->rung.use_tls = false;
+    else if (host->f.facts.tls == SESSION_TLS_REFUSED || !ladder_lower(&host->rung, decision))
         return false;
     host->f.facts.failed_before = true;
     return host->connects < CONNECTS_MAX;
@@ -141,8 +139,14 @@ static void without_tls(struct explain_host *host, const struct dialogue_facts *
                         const struct dialogue_end *end)
 {
     struct ip_address address = facts->remote.address;
-    struct sts_decision decision = judge(host, facts);
+    struct sts_decision decision;
 
+    if (facts->tls == SESSION_TLS_FAILED && host->connects < CONNECTS_MAX &&
+        ladder_say_less(&host->rung, host->worker->hellos_differ)) {
+        begin(host, &address, 1);
+        return;
+    }
+    decision = judge(host, facts);
     host->f.may_go = false;
     snprintf(host->f.said, sizeof(host->f.said), SPAN_FMT, SPAN_ARG(end->words));
     if (goes_lower(host, &decision))
@@ -218,7 +222,7 @@ static void begin(struct explain_host *host, const struct ip_address *addresses,
                                   .tlsa_names =
                                       tlsa_names_of(target->name, host->f.plan->route.expanded,
                                                     host->f.facts.mx_is_sure),
-                                  .context = host->use_tls ? worker->contexts[host->floor] : NULL,
+                                  .context = worker_context(worker, &host->rung),
                                   .filter = worker_filter(worker, target),
                                   .waits = &waits,
                                   .messages_max = 1,
@@ -238,6 +242,7 @@ static void on_slot(void *ctx)
     struct explain_host *host = ctx;
 
     loop_timer_free(&host->slot_wait);
+    host->rung = ladder_begin(&host->f.decision, host_slot_lesson(host->slot));
     begin(host, host->f.addresses.list, host->f.addresses.count);
 }
 
@@ -250,8 +255,6 @@ static void ask_for_slot(struct explain_host *host)
 {
     struct slot_hosts hosts = { .count = 0 };
 
-    host->floor = host->f.decision.floor;
-    host->use_tls = host->f.decision.use_tls;
     slot_hosts_add(&hosts, explain_mx(&host->f));
     host->slot = host_slot_ask(host->worker->slots, host->hop, &hosts, on_slot, host);
     host->slot_wait = loop_timer_new(host->worker->loop, on_slot_late, host);

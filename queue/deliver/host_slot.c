@@ -24,7 +24,9 @@ struct host_slot {
     unsigned chosen;
     unsigned others;
     bool is_granted;
-    bool is_asked; /* the queue knows of it */
+    bool is_asked;      /* the queue knows of it */
+    enum lesson lesson; /* known of the host */
+    bool lesson_is_new; /* and to be said */
     bool stands;
     bool stands_said;
     bool is_over; /* given back: only the report still needs it */
@@ -51,6 +53,7 @@ struct report {
     Ipc__SlotReport message;
     Ipc__SlotBack *backs;
     Ipc__SlotAsk *asks;
+    Ipc__SlotLesson *lessons;
     ProtobufCBinaryData *hosts;
     size_t hosts_count;
 };
@@ -62,8 +65,10 @@ static void report_init(struct report *r, size_t most)
     r->message.standing = memory_new_array(most, sizeof(uint64_t));
     r->message.backs = memory_new_array(most, sizeof(Ipc__SlotBack *));
     r->message.asks = memory_new_array(most, sizeof(Ipc__SlotAsk *));
+    r->message.lessons = memory_new_array(most, sizeof(Ipc__SlotLesson *));
     r->backs = memory_new_array(most, sizeof(Ipc__SlotBack));
     r->asks = memory_new_array(most, sizeof(Ipc__SlotAsk));
+    r->lessons = memory_new_array(most, sizeof(Ipc__SlotLesson));
     r->hosts = memory_new_array(most * SLOT_HOSTS_MAX, sizeof(ProtobufCBinaryData));
 }
 
@@ -72,8 +77,10 @@ static void report_clear(struct report *r)
     free(r->message.standing);
     free(r->message.backs);
     free(r->message.asks);
+    free(r->message.lessons);
     free(r->backs);
     free(r->asks);
+    free(r->lessons);
     free(r->hosts);
 }
 
@@ -102,8 +109,20 @@ static void report_ask(struct report *r, const struct host_slot *slot)
     r->message.asks[r->message.n_asks++] = ask;
 }
 
+static void report_lesson(struct report *r, const struct host_slot *slot)
+{
+    Ipc__SlotLesson *lesson = &r->lessons[r->message.n_lessons];
+
+    ipc__slot_lesson__init(lesson);
+    lesson->number = slot->number;
+    lesson->tls = (Ipc__HostTls)slot->lesson;
+    r->message.lessons[r->message.n_lessons++] = lesson;
+}
+
 static void report_slot(struct report *r, const struct host_slot *slot)
 {
+    if (slot->lesson_is_new)
+        report_lesson(r, slot);
     if (slot->stands && !slot->stands_said)
         r->message.standing[r->message.n_standing++] = slot->number;
     if (slot->is_over)
@@ -127,6 +146,7 @@ static void said(struct host_slots *slots, unsigned count, bool was_sent)
         struct host_slot *slot = LIST_FIRST(&slots->said, struct host_slot, said);
         list_remove(&slot->said);
         slot->stands_said = slot->stands;
+        slot->lesson_is_new = slot->lesson_is_new && !was_sent;
         slot->is_asked = slot->is_asked || was_sent;
         if (slot->is_over)
             slot_destroy(slot);
@@ -252,6 +272,8 @@ static void take(struct host_slots *slots, const Ipc__SlotGrant *grant)
     slot->is_granted = true;
     slot->chosen = grant->host;
     slot->others = grant->others;
+    slot->lesson =
+        grant->tls <= IPC__HOST_TLS__HOST_TLS_LEGACY ? (enum lesson)grant->tls : LESSON_NONE;
     slot->granted(slot->ctx);
 }
 
@@ -327,6 +349,20 @@ bool host_slot_is_for(const struct host_slot *slot, const char *host)
 bool host_slot_has_others(const struct host_slot *slot)
 {
     return slot->others > 0;
+}
+
+enum lesson host_slot_lesson(const struct host_slot *slot)
+{
+    return slot ? slot->lesson : LESSON_NONE;
+}
+
+void host_slot_learned(struct host_slot *slot, enum lesson lesson)
+{
+    if (!slot || lesson == LESSON_NONE || lesson == slot->lesson)
+        return;
+    slot->lesson = lesson;
+    slot->lesson_is_new = true;
+    say(slot);
 }
 
 void host_slot_stands(struct host_slot *slot)

@@ -12,6 +12,7 @@
 #include "lib/base/span.h"
 #include "lib/io/loop.h"
 #include "lib/ipc/queue.pb-c.h"
+#include "queue/deliver/ladder.h"
 
 struct host_slots;
 struct host_slot;
@@ -49,11 +50,15 @@ void host_slot_free(struct host_slot **slot);
 const char *host_slot_host(const struct host_slot *slot);
 /* Is it leave to connect to this host?  Accepts NULL. */
 bool host_slot_is_for(const struct host_slot *slot, const char *host);
+/* What was learned of its TLS before it was granted; accepts NULL. */
+enum lesson host_slot_lesson(const struct host_slot *slot);
 /* Did connections to that host stand when it was granted? */
 bool host_slot_has_others(const struct host_slot *slot);
 
-/* What came of the connection; both accept NULL. */
+/* What came of the connection; all accept NULL. */
 void host_slot_stands(struct host_slot *slot);
+/* What is learned of its TLS; what was known before is not said again. */
+void host_slot_learned(struct host_slot *slot, enum lesson lesson);
 void host_slot_refused(struct host_slot *slot, struct span words);
 
 #endif

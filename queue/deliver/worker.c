@@ -14,6 +14,11 @@ enum {
     FILES_PER_PARKED = 4,        /* of the descriptors we may have */
 };
 
+struct tls_context *worker_context(const struct worker *worker, const struct rung *rung)
+{
+    return rung->use_tls ? worker->contexts[rung->floor][rung->hello] : NULL;
+}
+
 bool worker_has_seat(struct worker *worker)
 {
     unsigned seats = worker->settings->deliver_connections;

@@ -15,6 +15,7 @@
 #include "queue/deliver/dialogue.h"
 #include "queue/deliver/host_slot.h"
 #include "queue/deliver/job.h"
+#include "queue/deliver/ladder.h"
 #include "queue/deliver/login.h"
 #include "queue/deliver/target.h"
 #include "queue/deliver/resumption.h"
@@ -30,7 +31,8 @@ struct worker {
     struct resolver_proof *proof; /* that it validates */
     struct policy_client *policies;
     struct tlsrpt_client *reports;
-    struct tls_context *contexts[TLS_FLOORS];
+    struct tls_context *contexts[TLS_FLOORS][TLS_HELLOS];
+    bool hellos_differ; /* with this TLS library */
     uint64_t trust_generation;
     struct resumption *past; /* TLS sessions to resume */
     struct unreachable *unreachable;
@@ -86,6 +88,9 @@ void worker_serve_starving(struct worker *worker);
  * and what the route lets through besides.
  */
 struct address_filter worker_filter(struct worker *worker, const struct target *target);
+
+/* The context of a rung; NULL: without TLS. */
+struct tls_context *worker_context(const struct worker *worker, const struct rung *rung);
 
 /* What the route of a target says of how to connect, to greet and to log in. */
 void worker_plan_route(const struct worker *worker, const struct target *target,

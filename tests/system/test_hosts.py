@@ -48,6 +48,32 @@ def test_mail_refused_for_now_at_mail_is_a_reason(lab, shared_relay):
     shared_relay.cli("hosts", "forget", "mx.also-good.test")
 
 
+def test_a_host_of_the_past_is_met_at_its_level_the_next_time_and_only_where_nothing_binds(lab, make_relay):
+    """One handshake fails, and teaches; a route that verifies is not led down by it."""
+    host = "mx.nopolicy-tls10.test"
+    relay = make_relay(log_level="debug", connection_idle="1s", retry_first="2s", routes=(
+        {"name": "strict", "recipients": ["strict.hops.test"], "next-hop": f"[{host}]", "tls": "verify"},)).start()
+
+    def versions():
+        """Of the sessions so far; "" for those whose handshake failed."""
+        return [e["version"] for e in relay.events("session", mx=host)]
+    wait_arrived(lab, send("you@nopolicy-tls10.test"))
+    assert versions() == ["", "TLSv1"]
+    assert relay.wait_event("host-tls-learned", host=host)["tls"] == "legacy"
+    row = host_row(relay, host)
+    assert row["tls"] == "legacy" and row["tls_expires"] > relay.events()[-1].time
+    lab.mx(host)        # its sessions end
+    wait_arrived(lab, send("you@nopolicy-tls10.test"))
+    assert versions() == ["", "TLSv1", "TLSv1"]
+    send("you@strict.hops.test")
+    relay.wait_delivery("you@strict.hops.test", "deferred")
+    assert versions()[-1] == ""
+    assert relay.cli_json("hosts", "forget", host) == {"forgotten": True}
+    lab.mx(host)
+    wait_arrived(lab, send("you@nopolicy-tls10.test"))
+    assert versions()[-2:] == ["", "TLSv1"]
+
+
 def test_mail_is_handed_out_at_the_rate_that_is_set(lab, make_relay):
     relay = make_relay(hop_rate="120/1m")
     relay.start()

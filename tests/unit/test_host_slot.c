@@ -31,6 +31,9 @@ static bool on_send(void *ctx, const Ipc__SlotReport *report)
         add(report->backs[i]->refused ? "refused" : "back", report->backs[i]->number);
     for (size_t i = 0; i < report->n_asks; i++)
         add("ask", report->asks[i]->number);
+    for (size_t i = 0; i < report->n_lessons; i++)
+        add(report->lessons[i]->tls == IPC__HOST_TLS__HOST_TLS_LEGACY ? "legacy" : "classic",
+            report->lessons[i]->number);
     strcat(said, "; ");
     return true;
 }
@@ -82,6 +85,8 @@ static struct host_slot *ask(void)
     return host_slot_ask(slots, "example.net", &hosts, on_granted, NULL);
 }
 
+static unsigned known_tls; /* of the hosts that are granted */
+
 static void grant(uint64_t number, uint32_t host)
 {
     Ipc__SlotGrants grants = IPC__SLOT_GRANTS__INIT;
@@ -90,6 +95,7 @@ static void grant(uint64_t number, uint32_t host)
     one.number = number;
     one.host = host;
     one.others = 3;
+    one.tls = (Ipc__HostTls)known_tls;
     grants.grants = list;
     grants.n_grants = 1;
     host_slots_take(slots, &grants);
@@ -151,6 +157,58 @@ static void a_granted_slot_is_for_one_host(void **state)
     assert_false(host_slot_is_for(a, "mx1.example.net"));
     assert_true(host_slot_has_others(a));
     host_slot_free(&a);
+}
+
+static void what_is_learned_of_tls_is_said_once_and_comes_with_a_grant(void **state)
+{
+    (void)state;
+    struct host_slot *a = ask();
+    assert_int_equal(host_slot_lesson(NULL), LESSON_NONE);
+    turn();
+    grant(1, 1);
+    assert_int_equal(host_slot_lesson(a), LESSON_NONE);
+    said[0] = '\0';
+    host_slot_learned(a, LESSON_NONE);
+    host_slot_learned(NULL, LESSON_LEGACY);
+    turn();
+    assert_string_equal(said, "");
+    queue_is_away = true; /* what it does not hear is said later */
+    host_slot_learned(a, LESSON_LEGACY);
+    turn();
+    queue_is_away = false;
+    host_slot_stands(a);
+    turn();
+    assert_string_equal(said, "stands1 legacy1 ; ");
+    host_slot_learned(a, LESSON_LEGACY);
+    turn();
+    assert_string_equal(said, "stands1 legacy1 ; ");
+    host_slot_free(&a);
+    turn();
+}
+
+static void a_lesson_known_to_the_queue_is_not_said_again(void **state)
+{
+    (void)state;
+    struct host_slot *a = ask();
+    struct host_slot *b = ask();
+    turn();
+    known_tls = IPC__HOST_TLS__HOST_TLS_CLASSIC;
+    grant(1, 0);
+    known_tls = 77; /* of a newer queue */
+    grant(2, 0);
+    known_tls = 0;
+    assert_int_equal(host_slot_lesson(a), LESSON_CLASSIC);
+    assert_int_equal(host_slot_lesson(b), LESSON_NONE);
+    said[0] = '\0';
+    host_slot_learned(a, LESSON_CLASSIC);
+    turn();
+    assert_string_equal(said, "");
+    host_slot_learned(a, LESSON_LEGACY);
+    host_slot_free(&a);
+    turn();
+    assert_string_equal(said, "back1 legacy1 ; ");
+    host_slot_free(&b);
+    turn();
 }
 
 static void grants_that_make_no_sense_are_none(void **state)
@@ -275,6 +333,10 @@ int main(void)
         TEST("asks of one turn go together", asks_of_one_turn_go_together),
         TEST("an ask that nobody heard is taken back without a word",
              an_ask_that_nobody_heard_is_taken_back_without_a_word),
+        TEST("what is learned of TLS is said once, and comes with a grant",
+             what_is_learned_of_tls_is_said_once_and_comes_with_a_grant),
+        TEST("a lesson that the queue knows is not said again",
+             a_lesson_known_to_the_queue_is_not_said_again),
         TEST("a granted slot is for one host", a_granted_slot_is_for_one_host),
         TEST("grants that make no sense are none", grants_that_make_no_sense_are_none),
         TEST("what came of it is said", what_came_of_it_is_said),

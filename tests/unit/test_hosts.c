@@ -11,6 +11,7 @@
 #include "lib/base/memory.h"
 #include "lib/ipc/frames.h"
 #include "lib/ipc/role.h"
+#include "queue/host_states.h"
 #include "lib/ipc/supervisor.pb-c.h"
 #include "queue/slots.h"
 
@@ -25,6 +26,7 @@ static struct worker {
     unsigned granted;
     int host[NUMBERS_MAX]; /* of each slot, as granted; -1: it was not */
     unsigned others[NUMBERS_MAX];
+    unsigned tls[NUMBERS_MAX];
 } workers[WORKERS];
 
 static void on_frame(void *ctx, struct channel_frame *frame)
@@ -37,6 +39,7 @@ static void on_frame(void *ctx, struct channel_frame *frame)
             assert_true(grants->grants[i]->number < NUMBERS_MAX);
             worker->host[grants->grants[i]->number] = (int)grants->grants[i]->host;
             worker->others[grants->grants[i]->number] = grants->grants[i]->others;
+            worker->tls[grants->grants[i]->number] = grants->grants[i]->tls;
             worker->granted++;
         }
         ipc__slot_grants__free_unpacked(grants, NULL);
@@ -118,6 +121,18 @@ static void stands(unsigned which, uint64_t number)
     Ipc__SlotReport report = IPC__SLOT_REPORT__INIT;
     report.standing = &number;
     report.n_standing = 1;
+    channel_send(workers[which].channel, FRAME_SLOT_REPORT, &report.base, nothing);
+}
+
+static void teaches(unsigned which, uint64_t number, unsigned tls)
+{
+    Ipc__SlotReport report = IPC__SLOT_REPORT__INIT;
+    Ipc__SlotLesson lesson = IPC__SLOT_LESSON__INIT;
+    Ipc__SlotLesson *lessons[] = { &lesson };
+    lesson.number = number;
+    lesson.tls = (Ipc__HostTls)tls;
+    report.lessons = lessons;
+    report.n_lessons = 1;
     channel_send(workers[which].channel, FRAME_SLOT_REPORT, &report.base, nothing);
 }
 
@@ -372,6 +387,52 @@ static void hosts_shows_what_is_open_and_what_was_learned(void **state)
     assert_int_equal(number_of("nobody.test", "open"), -1);
 }
 
+/* What hosts shows of a host's TLS is this word. */
+static bool shows_tls(const char *word)
+{
+    struct json *rows;
+    assert_null(json_parse(rig_ask(&rig, "hosts", "host", "mx.example.net"), &rows));
+    const struct json *row = json_item(rows, 0);
+    bool is_shown = span_equal(json_text(json_get(row, "tls")), span_of(word));
+    assert_int_equal(json_kind_of(json_get(row, "tls_expires")) == JSON_KIND_NULL, word[0] == '\0');
+    json_free(&rows);
+    return is_shown;
+}
+
+static void what_one_worker_learned_of_tls_all_know_until_it_is_forgotten(void **state)
+{
+    (void)state;
+    ask(0, 1, "example.net", "mx.example.net");
+    assert_true(is_granted(0, 1));
+    assert_int_equal(workers[0].tls[1], IPC__HOST_TLS__HOST_TLS_NOTHING);
+    teaches(0, 1, 77); /* of a newer worker, or a captured one */
+    teaches(0, 9, IPC__HOST_TLS__HOST_TLS_LEGACY);
+    rig_idle(&rig, 50);
+    assert_true(shows_tls(""));
+    teaches(0, 1, IPC__HOST_TLS__HOST_TLS_LEGACY);
+    give_back(0, 1, NULL);
+    rig_idle(&rig, 50);
+    assert_true(shows_tls("legacy"));
+    ask(1, 1, "example.org", "mx.example.net");
+    assert_true(is_granted(1, 1));
+    assert_int_equal(workers[1].tls[1], IPC__HOST_TLS__HOST_TLS_LEGACY);
+    rig_ask(&rig, "hosts forget", "host", "mx.example.net");
+    assert_false(rig.answer_failed);
+    assert_true(shows_tls(""));
+    ask(0, 2, "example.net", "mx.example.net");
+    assert_true(is_granted(0, 2));
+    assert_int_equal(workers[0].tls[2], IPC__HOST_TLS__HOST_TLS_NOTHING);
+}
+
+static void what_was_learned_of_tls_is_over_after_a_day(void **state)
+{
+    struct host_state host = { .tls = IPC__HOST_TLS__HOST_TLS_LEGACY, .tls_until_ms = 1000 };
+    (void)state;
+    assert_int_equal(host_state_tls(&host, 999), IPC__HOST_TLS__HOST_TLS_LEGACY);
+    assert_int_equal(host_state_tls(&host, 1000), IPC__HOST_TLS__HOST_TLS_NOTHING);
+    assert_string_equal(host_tls_name(IPC__HOST_TLS__HOST_TLS_CLASSIC), "classic");
+}
+
 static void hosts_comes_in_pages_too(void **state)
 {
     struct json *page;
@@ -514,6 +575,10 @@ int main(void)
         TEST("what was learned outlives the queue", what_was_learned_outlives_the_queue),
         TEST("hosts shows what is open and what was learned",
              hosts_shows_what_is_open_and_what_was_learned),
+        TEST("what one worker learned of a host's TLS all know, until it is forgotten",
+             what_one_worker_learned_of_tls_all_know_until_it_is_forgotten),
+        TEST("what was learned of TLS is over after a day",
+             what_was_learned_of_tls_is_over_after_a_day),
         TEST("hosts comes in pages, too", hosts_comes_in_pages_too),
         TEST("what was learned is on disk with the next commit, and outlives a kill",
              what_was_learned_is_on_disk_with_the_next_commit),
