@@ -18,7 +18,7 @@ enum {
     OPENINGS_MAX = 3,    /* starts that may die while they read before the database is blamed */
     RESERVE_BYTES = 4 * 1024 * 1024, /* of disk, so that policies can change while it is full */
 };
-#define MAP_BYTES ((uint64_t)4 << 30) /* address space */
+#define MAP_BYTES ((uint64_t)16 << 30) /* address space; more than STS_POLICIES_MAX can fill */
 
 static const char *const tables[TABLE_COUNT] = { "meta", "policy", "due", "failed" };
 static const char export_name[] = "export";
@@ -161,12 +161,31 @@ struct error *sts_cache_load(struct sts_cache *cache, struct span domain,
     return err ? error_wrap(err, "policy cache: " SPAN_FMT, SPAN_ARG(domain)) : NULL;
 }
 
+/* Is there room for one more?  Strangers choose domains; those that are kept are renewed always. */
+static struct error *txn_find_room(struct kv_txn *txn, struct span domain, bool *out_room)
+{
+    struct span value;
+    uint64_t count = 0;
+    struct error *err = kv_get(txn, TABLE_POLICY, domain, &value);
+    if (!err && !value.data)
+        err = kv_count(txn, TABLE_POLICY, &count);
+    *out_room = count < STS_POLICIES_MAX;
+    return err;
+}
+
 struct error *sts_cache_store(struct sts_cache *cache, const struct sts_entry *entry)
 {
     struct kv_txn *txn = NULL;
+    bool has_room = true;
     struct error *err = kv_begin_write(cache->kv, &txn);
     if (!err)
-        err = sts_end_write(cache, &txn, txn_store(txn, entry));
+        err = txn_find_room(txn, span_of(entry->domain), &has_room);
+    if (!err && !has_room)
+        err = error_new(ERROR_LOCAL, "%d policies are kept already", STS_POLICIES_MAX);
+    if (txn)
+        err = sts_end_write(cache, &txn, err ? err : txn_store(txn, entry));
+    if (!has_room)
+        cache->trouble = KV_FULL;
     return err ? error_wrap(err, "policy cache: store %s", entry->domain) : NULL;
 }
 
@@ -408,7 +427,7 @@ static struct error *refill_one(void *ctx, struct span record)
 {
     struct refill *refill = ctx;
     struct sts_entry entry;
-    if (!sts_entry_unpack(record, &entry))
+    if (refill->count >= STS_POLICIES_MAX || !sts_entry_unpack(record, &entry))
         return NULL;
     struct error *err = txn_store(refill->txn, &entry);
     sts_entry_clear(&entry);

@@ -97,11 +97,12 @@ static void tell_left(const struct import *import, const struct json *result)
 static struct error *import_line(struct import *import, const char *line)
 {
     const struct client_argument more = { "entry", line };
+    struct asking asking = import->asking;
     struct json *result = NULL;
 
-    import->asking.more = &more;
-    import->asking.more_count = 1;
-    struct error *err = asking_json(&import->asking, &result);
+    asking.more = &more;
+    asking.more_count = 1;
+    struct error *err = asking_json(&asking, &result);
     if (err)
         return error_wrap(err, "line %" PRIu64, import->line);
     if (json_bool(json_get(result, "imported"))) {

@@ -91,6 +91,7 @@ enum {
     STS_FETCH_MS = 60 * 1000,         /* RFC 8461 s.3.3 */
     STS_MAX_AGE_MAX = 31557600,       /* RFC 8461 s.3.2 */
     STS_MX_MAX = 512,                 /* patterns of one policy; more are left out */
+    STS_POLICIES_MAX = 100000,        /* kept; then no policy of another domain is */
     STS_FETCHES_MAX = 200,            /* design.md section 5 */
     STS_FETCHES_PER_ADDRESS = 4,      /* design.md section 5 */
     RUA_MAX = 10,                     /* table */

@@ -20,6 +20,7 @@ class Mutation:
 
 
 POLICY, STORE, DAYS = (f"tests/system/test_{n}.py::test_" for n in ("policy", "policy_store", "days"))
+COMMANDS = "tests/system/test_policy_commands.py::test_"
 CLIENTS, LIFE, CLI = (f"tests/system/test_{n}.py::test_" for n in ("clients", "life", "cli"))
 HOPS = "tests/system/test_next_hops.py::test_"
 SUPERVISOR = "tests/system/test_supervisor.py::test_"
@@ -85,9 +86,19 @@ MUTATIONS = (
     Mutation(2, "a full disk ends the policy role", "policy/domains.c",
              "if (!sts_cache_is_full(domains->cache)) {", "if (true) {", ("unit/domains",)),
     Mutation(2, "policies are forgotten at a restart", "policy/domains.c",
-             "    written(domain->domains, sts_cache_store(domain->domains->cache, entry));",
-             "    (void)domain;\n    (void)entry;",
+             "    domains_written(domains, sts_cache_store(domains->cache, entry));",
+             "    (void)entry;",
              ("unit/domains", f"{POLICY}a_cached_policy_survives_a_restart_with_policy_host_and_dns_down")),
+    Mutation(2, "nobody hears of a refresh that fails", "policy/domains_trouble.c",
+             "        trouble->failing_utc_ms = s.now_utc_ms;", "        trouble->failing_utc_ms = 0;",
+             ("unit/domains", "vectors/sts_decisions",
+              f"{COMMANDS}a_failing_refresh_is_in_status_with_the_days_left")),
+    Mutation(2, "an import makes a policy live longer", "policy/entry_json.c",
+             "    return utc_ms < now ? utc_ms : now;", "    return now;",
+             ("unit/entry_json", f"{COMMANDS}exported_policies_protect_where_they_are_imported")),
+    Mutation(2, "a dropped policy comes back with its refresh", "policy/domains_background.c",
+             "    sts_entry_clear(&domain->entry);\n    if (!domain_is_under_way", "    if (!domain_is_under_way",
+             ("unit/domains",)),
     Mutation(2, "a damaged record is believed", "policy/sts_cache.c",
              "return sum == sts_checksum(domain, record) ? record :", "return sum != 1 ? record :",
              ("unit/sts_cache",)),

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "lib/io/kv.h"
+#include "policy/sts_export.h"
 
 static const char body[] = "version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 604800\n";
 
@@ -361,6 +362,45 @@ static void policies_are_walked_in_order_from_any_of_them_on(void **state)
     sts_cache_close(&cache);
 }
 
+/* Records as an export has them, of one more domain than are kept. */
+static void export_one_too_many(const char *folder)
+{
+    struct sts_entry entry = { .id = "A1", .fetched_utc_ms = 1 };
+    struct sts_export *export = NULL;
+    assert_int_equal(sts_policy_parse(span_of(body), &entry.policy), STS_POLICY_FINE);
+    must(sts_export_open(folder, "export", &export));
+    for (int i = 0; i <= STS_POLICIES_MAX; i++) {
+        size_t len;
+        sprintf(entry.domain, "d%d.example", i);
+        char *record = sts_entry_pack(&entry, &len);
+        must(sts_export_add(export, (struct span){ record, len }));
+        free(record);
+    }
+    must(sts_export_finish(&export));
+    sts_entry_clear(&entry);
+}
+
+static void so_many_policies_are_kept_and_no_more(void **state)
+{
+    struct sts_entry entry = { .domain = "late.example", .id = "A1" };
+    uint64_t count;
+    export_one_too_many(*state);
+    struct sts_cache *cache = opened(*state);
+    must(sts_cache_count(cache, &count));
+    assert_int_equal(count, STS_POLICIES_MAX);
+    assert_int_equal(sts_policy_parse(span_of(body), &entry.policy), STS_POLICY_FINE);
+    struct error *err = sts_cache_store(cache, &entry);
+    assert_non_null(err);
+    assert_true(sts_cache_is_full(cache)); /* nothing is broken */
+    error_free(&err);
+    sts_entry_clear(&entry);
+    store(cache, "d7.example", 5); /* one of those is renewed */
+    must(sts_cache_remove(cache, SPAN("d8.example")));
+    store(cache, "late.example", 5);
+    assert_true(is_kept(cache, "late.example"));
+    sts_cache_close(&cache);
+}
+
 static void what_is_wrong_with_a_policy_is_kept_with_it(void **state)
 {
     struct sts_cache *cache = opened(*state);
@@ -411,6 +451,8 @@ int main(void)
         STORY("a damaged failure is left out", a_damaged_failure_is_left_out),
         STORY("policies are walked in order, from any of them on",
               policies_are_walked_in_order_from_any_of_them_on),
+        STORY("a hundred thousand policies are kept, and no more",
+              so_many_policies_are_kept_and_no_more),
         STORY("what is wrong with a policy is kept with it",
               what_is_wrong_with_a_policy_is_kept_with_it),
     };
