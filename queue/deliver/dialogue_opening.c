@@ -110,8 +110,8 @@ void dialogue_begin_tls(struct dialogue *d)
 
     stream_secure_client(d->stream, d->plan.context, tlsa ? tlsa->base : d->mx); /* DANE-70 */
     if (tlsa)
-        d->tlsa_in_force = stream_expect_tlsa(d->stream, &d->plan.tlsa_names, tlsa->records,
-                                              tlsa->usable_count);
+        d->tlsa_in_force =
+            stream_expect_tlsa(d->stream, &d->plan.tlsa_names, tlsa->records, tlsa->usable_count);
     else
         offer_the_past(d);
 }
