@@ -70,6 +70,20 @@ struct listing {
     size_t reply_bytes; /* which may be many */
 };
 
+/* "held": why its message is; null when it is not. */
+static void add_why_held(struct reading *r, struct json *row, const struct waiting *waiting)
+{
+    struct record_key key = key_of_id(waiting->at.id);
+    const Queue__HeldRecord *held = NULL;
+
+    if (waiting->state == WAITING_HELD)
+        held = reading_record(r, TABLE_HELD, &key, &queue__held_record__descriptor);
+    if (held)
+        add_bytes(row, "held", held->reason);
+    else
+        json_add_null(row, "held");
+}
+
 static void list_row(void *ctx, struct reading *r, const struct waiting *waiting)
 {
     struct listing *listing = ctx;
@@ -86,6 +100,7 @@ static void list_row(void *ctx, struct reading *r, const struct waiting *waiting
     json_add_number(row, "size", (int64_t)message->size);
     json_add_number(row, "age", (r->now_ms - message->accepted_utc_ms) / SECOND_MS);
     json_add_string(row, "state", state_text(waiting, is_suspended));
+    add_why_held(r, row, waiting);
     if (waiting->recipient->last_result)
         listing->reply_bytes += waiting->recipient->last_result->reply.len;
     if (listing->reply_bytes > REPLY_BYTES_MAX)

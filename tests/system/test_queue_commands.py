@@ -105,7 +105,7 @@ def test_hold_and_release(lab, make_relay):
     relay.wait_delivery("free@nopolicy.test", "delivered")
     relay.stop()
     relay.start()
-    assert [row["state"] for row in rows(relay, "--reply", "looks ODD")] == ["held"]
+    assert [(row["state"], row["held"]) for row in rows(relay, "--reply", "looks ODD")] == [("held", "looks odd")]
     assert rows(relay, "--reply", "looks even") == []
     assert change(relay, "release", "--state", "held")["changed"] == 1
     relay.wait_delivery("held@nopolicy.test", "delivered")
