@@ -336,6 +336,11 @@ MUTATIONS = (
              ("unit/process",)),
 
     # 6. It can explain itself.
+    Mutation(6, "explain calls mail secure that goes to whomever", "queue/deliver/explain_facts.c",
+             "return !f->decision.lower_allowed;", "return f->is_known;", ("unit/explain_words",)),
+    Mutation(6, "explain offers mail a host that the policy does not name", "queue/deliver/explain_facts.c",
+             "relief_without_tlsa(&f->facts)) && f->decision.deliver;", "relief_without_tlsa(&f->facts));",
+             ("unit/explain_words",)),
     Mutation(6, "the record lacks the policy's id", "queue/deliver/job.c",
              "decision->policy_id = text_bytes(job->policy_id);", "", ("unit/job",), quick=True),
     Mutation(6, "the record lacks the policy's expiry", "queue/deliver/job.c",

@@ -185,6 +185,9 @@ def test_the_way_by_a_relayhost_is_explained(lab, make_relay):
 def test_routes_count_and_may_ask_for_the_sender(lab, make_relay):
     relay = make_relay(routes=(
         {"name": "refused", "recipients": ["no.test"], "next-hop": "error 5.7.1 not from here"},
+        {"name": "two", "recipients": ["two.test"],
+         "next-hop": ["[mx.good.test] priority 10", "[198.51.100.254] priority 20"]},
+        {"name": "void", "senders": ["<>"], "next-hop": "discard"},
         {"name": "partner", "senders": ["sender.test"], "next-hop": "[mx.good.test]", "tls": "verify"})).start()
     status, found = explain(relay, "ada@no.test")
     assert status == NOWHERE and found["ends"] == "error" and "5.7.1" in found["text"]
@@ -193,6 +196,12 @@ def test_routes_count_and_may_ask_for_the_sender(lab, make_relay):
     status, found = explain(relay, "nopolicy.test", "--sender", "bob@sender.test")
     assert status == SECURE and found["route"] == "partner"
     assert hosts_of(found)[0]["mx"] == "mx.good.test"
+    status, found = explain(relay, "nopolicy.test", "--sender", "<>")
+    assert status == NOWHERE and found["ends"] == "discard"
+    assert "which throws it away" in told(relay, "nopolicy.test", "--sender", "<>")
+    status, found = explain(relay, "two.test")
+    assert status == DELIVERABLE and [hop["name"] for hop in found["hops"]] == ["mx.good.test", "198.51.100.254"]
+    assert [host["usable"] for host in hosts_of(found)] == [True, False]
 
 
 def test_an_exception_is_told_with_its_end(lab, make_relay):

@@ -231,8 +231,10 @@ static void host_that_the_policy_does_not_name_is_told_under_any_mode_but_none(v
     struct explain_facts f = found_host();
     assert_non_null(strstr(host_words(&f), "does not name mx.example.net, but *.example.org -> the "
                                            "postmaster of example.net"));
+    assert_false(explain_is_open(&f));
     policy.mode = IPC__POLICY_MODE__MODE_TESTING;
     f = found_host();
+    assert_true(explain_is_open(&f));
     assert_non_null(strstr(host_words(&f), "does not name mx.example.net"));
     policy.mode = IPC__POLICY_MODE__MODE_NONE;
     f = found_host();
