@@ -18,8 +18,7 @@ struct inquiries {
     struct map *under_way; /* by their keys */
     struct kept_answers *kept;
     struct patience *patience;
-    enum socketmap_dane dane;
-    int64_t unknown_wait_ms;
+    const struct settings *settings;
 };
 
 /* Map, port and domain as text: who asks the same gets the same. */
@@ -96,9 +95,28 @@ static void tell(struct inquiry **inquiry, struct span answer)
     }
 }
 
+static void shorten(struct inquiry *inquiry, int64_t ms)
+{
+    if (ms < inquiry->kept_ms)
+        inquiry->kept_ms = ms;
+}
+
+/* Looked up at the end: settings may have changed meanwhile. */
+static void look_for_exception(struct inquiry *inquiry)
+{
+    const struct exception_settings *exception =
+        settings_exception(inquiry->inquiries->settings, span_of(inquiry->question.domain));
+    int64_t now = clock_utc_ms();
+    if (!exception || !exception_is_in_force(exception, now))
+        return;
+    inquiry->facts.exception = exception;
+    shorten(inquiry, exception_end_ms(exception) - now);
+}
+
 static void conclude(struct inquiry *inquiry)
 {
     struct buf answer;
+    look_for_exception(inquiry);
     buf_init(&answer, SOCKETMAP_REPLY_MAX);
     enum postfix_answer_kind kind = postfix_answer(&inquiry->question, &inquiry->facts, &answer);
     keep(inquiry, kind, buf_span(&answer));
@@ -114,12 +132,6 @@ static void conclude_if_whole(struct inquiry *inquiry)
 
 /* ---- what is found out -------------------------------------------------------------------- */
 
-static void shorten(struct inquiry *inquiry, int64_t ms)
-{
-    if (ms < inquiry->kept_ms)
-        inquiry->kept_ms = ms;
-}
-
 /* The policy is lent to us for this call, and the hosts may still be looked at: we keep a copy. */
 static void copy_policy(struct inquiry *inquiry, const struct sts_entry *entry)
 {
@@ -127,6 +139,11 @@ static void copy_policy(struct inquiry *inquiry, const struct sts_entry *entry)
     ensure(sts_policy_parse(text, &inquiry->policy) == STS_POLICY_FINE);
     inquiry->facts.policy = inquiry->policy;
     shorten(inquiry, sts_entry_expires(entry) - clock_utc_ms());
+}
+
+static int64_t unknown_wait_ms(const struct inquiries *inquiries)
+{
+    return (int64_t)inquiries->settings->policy_unknown_wait_s * SECOND_MS;
 }
 
 static void on_policy(void *ctx, const struct policy_answer *answer)
@@ -141,7 +158,7 @@ static void on_policy(void *ctx, const struct policy_answer *answer)
         patience_restore(all->patience, domain);
     inquiry->facts.sts_is_known =
         answer->state != POLICY_UNKNOWN ||
-        patience_is_over(all->patience, domain, loop_now(all->loop), all->unknown_wait_ms);
+        patience_is_over(all->patience, domain, loop_now(all->loop), unknown_wait_ms(all));
     conclude_if_whole(inquiry);
 }
 
@@ -174,7 +191,7 @@ static struct inquiry *inquiry_new(struct inquiries *inquiries, const char *key,
     inquiry->inquiries = inquiries;
     inquiry->question = *question;
     inquiry->kept_ms = SOCKETMAP_KEPT_MS;
-    inquiry->facts.level = inquiries->dane;
+    inquiry->facts.level = inquiries->settings->socketmap_dane;
     list_init(&inquiry->inquirers);
     ensure(span_to_string(span_of(key), inquiry->key, sizeof(inquiry->key)));
     map_put(inquiries->under_way, span_of(key), inquiry);
@@ -187,7 +204,7 @@ static void begin(struct inquiry *inquiry)
 {
     struct inquiries *all = inquiry->inquiries;
     const struct postfix_question *question = &inquiry->question;
-    if (question->map != POSTFIX_MAP_STS && all->dane != SOCKETMAP_DANE_OFF)
+    if (question->map != POSTFIX_MAP_STS && inquiry->facts.level != SOCKETMAP_DANE_OFF)
         inquiry->survey = dane_survey_start(all->loop, all->resolver, question->domain,
                                             question->port, on_survey, inquiry);
     inquiry->asking =
@@ -263,8 +280,7 @@ struct inquiries *inquiries_new(struct loop *loop, struct domains *domains,
 
 void inquiries_settings(struct inquiries *inquiries, const struct settings *settings)
 {
-    inquiries->dane = settings->socketmap_dane;
-    inquiries->unknown_wait_ms = (int64_t)settings->policy_unknown_wait_s * SECOND_MS;
+    inquiries->settings = settings;
     kept_answers_forget_all(inquiries->kept);
 }
 

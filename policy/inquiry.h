@@ -18,7 +18,7 @@ struct inquiries *inquiries_new(struct loop *loop, struct domains *domains,
                                 struct resolver *resolver);
 void inquiries_free(struct inquiries **inquiries);
 
-/* What holds from now on: at the start, and when settings or resolver have changed. */
+/* What holds from now on, lent: at the start, and when settings or resolver have changed. */
 void inquiries_settings(struct inquiries *inquiries, const struct settings *settings);
 
 /* An answer that is known already, lent until the next call; false: it has to be asked for. */

@@ -161,6 +161,20 @@ static struct span level_of_dane(const struct postfix_facts *facts, bool enforce
     return SPAN("OK dane");
 }
 
+/* Of an exception that allows clear text: what the asker does with all other mail is good enough.
+ */
+static bool is_let_go(const struct postfix_facts *facts)
+{
+    return facts->exception && facts->exception->allow == EXCEPTION_CLEAR;
+}
+
+/* sendmail knows no such level: the policy holds its mail as before. */
+static bool is_let_go_encrypted(const struct postfix_question *question,
+                                const struct postfix_facts *facts)
+{
+    return facts->exception && question->map != POSTFIX_MAP_STS;
+}
+
 enum postfix_answer_kind postfix_answer(const struct postfix_question *question,
                                         const struct postfix_facts *facts, struct buf *out)
 {
@@ -168,6 +182,10 @@ enum postfix_answer_kind postfix_answer(const struct postfix_question *question,
     bool by_dane = question->map != POSTFIX_MAP_STS && facts->level != SOCKETMAP_DANE_OFF;
     enum postfix_dane dane = by_dane ? facts->dane : POSTFIX_DANE_NONE;
 
+    if (is_let_go(facts))
+        return say(out, POSTFIX_ANSWER_NOT_FOUND, SPAN("NOTFOUND "));
+    if ((dane == POSTFIX_DANE_ALL || enforces) && is_let_go_encrypted(question, facts))
+        return say(out, POSTFIX_ANSWER_FOUND, SPAN("OK encrypt"));
     if (dane == POSTFIX_DANE_ALL)
         return say(out, POSTFIX_ANSWER_FOUND, level_of_dane(facts, enforces));
     if (dane == POSTFIX_DANE_UNREACHABLE)

@@ -44,9 +44,10 @@ enum postfix_dane {
 
 struct postfix_facts {
     enum postfix_dane dane;
-    bool sts_is_known;               /* else nobody knows for now what binds */
-    const struct sts_policy *policy; /* what binds; NULL: nothing */
-    enum socketmap_dane level;       /* what the administrator wants of DANE */
+    bool sts_is_known;                          /* else nobody knows for now what binds */
+    const struct sts_policy *policy;            /* what binds; NULL: nothing */
+    enum socketmap_dane level;                  /* what the administrator wants of DANE */
+    const struct exception_settings *exception; /* for the domain, and in force; NULL: none */
 };
 
 /* How long the answer may be told to others who ask the same. */

@@ -277,6 +277,25 @@ static void without_patience_what_is_unknown_is_as_none(void **state)
     assert_string_equal(world.answer, "NOTFOUND ");
 }
 
+static void an_exception_of_the_administrator_is_heeded(void **state)
+{
+    struct exception_settings *exception = &world.settings->exceptions[0];
+    (void)state;
+    world.settings->exception_count = 1;
+    strcpy(exception->domain, "example.com");
+    exception->last_day_utc_ms = clock_utc_ms() - clock_utc_ms() % DAY_MS;
+    ask(&question);
+    dane_is(POSTFIX_DANE_NONE);
+    policy_is_enforced();
+    assert_string_equal(world.answer, "OK encrypt");
+    exception->last_day_utc_ms -= DAY_MS;
+    inquiries_settings(world.inquiries, world.settings);
+    ask(&question);
+    dane_is(POSTFIX_DANE_NONE);
+    policy_is_enforced();
+    assert_string_equal(world.answer, SECURE);
+}
+
 static unsigned asked_again;
 
 static void on_answer_ask_again(void *ctx, struct span answer)
@@ -368,6 +387,8 @@ int main(void)
         TEST("trouble is not kept", trouble_is_not_kept),
         TEST("without patience what is unknown is as none",
              without_patience_what_is_unknown_is_as_none),
+        TEST("an exception of the administrator is heeded until its end",
+             an_exception_of_the_administrator_is_heeded),
         TEST("who hears of it may ask at once", who_hears_of_it_may_ask_at_once),
         TEST("who has gone is not told, and the answer is kept",
              who_has_gone_is_not_told_and_the_answer_is_kept),

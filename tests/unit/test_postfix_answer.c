@@ -317,6 +317,38 @@ static void without_mx_records_an_enforced_policy_still_holds(void **state)
     assert_says("QUERY", facts, "TEMP the MX records cannot be looked up");
 }
 
+static void an_exception_takes_the_power_to_hold_mail(void **state)
+{
+    struct exception_settings exception = { .allow = EXCEPTION_UNVERIFIED };
+    struct postfix_facts facts = facts_with(EXAMPLE("enforce"));
+    (void)state;
+    facts.exception = &exception;
+    assert_says("QUERY", facts, "OK encrypt");
+    assert_says("QUERYwithTLSRPT", facts, "OK encrypt");
+    assert_says("sts", facts, SECURE);
+    facts = facts_with(EXAMPLE("testing"));
+    facts.exception = &exception;
+    assert_says("QUERY", facts, "NOTFOUND ");
+    facts.dane = POSTFIX_DANE_ALL;
+    assert_says("QUERY", facts, "OK encrypt");
+    facts.dane = POSTFIX_DANE_NONE;
+    facts.sts_is_known = false;
+    assert_says("QUERY", facts, "TEMP the policy cannot be found out");
+}
+
+static void one_that_allows_clear_text_leaves_it_to_the_asker(void **state)
+{
+    struct exception_settings exception = { .allow = EXCEPTION_CLEAR };
+    struct postfix_facts facts = facts_with(EXAMPLE("enforce"));
+    (void)state;
+    facts.exception = &exception;
+    assert_says("QUERY", facts, "NOTFOUND ");
+    assert_says("sts", facts, "NOTFOUND ");
+    facts.dane = POSTFIX_DANE_UNREACHABLE;
+    facts.sts_is_known = false;
+    assert_says("QUERY", facts, "NOTFOUND ");
+}
+
 /* Whatever came to be in the cache: the reading of policies is not what this stands on. */
 static struct postfix_facts facts_with_text(const char *text)
 {
@@ -461,6 +493,10 @@ int main(void)
              hosts_of_which_no_tlsa_lookup_ends_get_nothing),
         TEST("without MX records an enforced policy still holds",
              without_mx_records_an_enforced_policy_still_holds),
+        TEST("an exception takes from a policy its power to hold mail",
+             an_exception_takes_the_power_to_hold_mail),
+        TEST("one that allows clear text leaves it to the asker",
+             one_that_allows_clear_text_leaves_it_to_the_asker),
         TEST("no line of a policy can end its attribute (MAP-67)",
              no_line_of_a_policy_can_end_its_attribute),
         TEST("a line over 512 bytes is left out (MAP-67)", a_line_over_512_bytes_is_left_out),
