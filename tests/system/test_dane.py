@@ -7,6 +7,7 @@ from client import send
 from test_next_hops import digest_of
 from test_policy import arrived, wait_arrived
 from test_requiretls import Lenient
+from test_sessions import sessions_end
 
 ZEROS = 64 * "0"
 SELF_SIGNED = "mx.nopolicy-selfsigned.test"
@@ -182,6 +183,17 @@ def test_no_record_stops_a_message_whose_sender_wants_it_to_go(lab, shared_relay
 
 
 # ------------------------------------------------------------ sessions
+
+def test_what_records_judge_resumes_no_tls_session_and_is_never_resumed(lab, make_relay, publish):
+    host, fits = "mx.nopolicy.test", fitting("mx.nopolicy.test")
+    make_relay(connection_idle="1s").start()
+    since, resumed = time.time(), []
+    for n, data in enumerate(((), (), (fits,), (fits,)), 1):
+        publish(records(host), "TLSA", *data)
+        resumed.append(wait_arrived(lab, send("you@nopolicy.test"))["resumed"])
+        sessions_end(lab, host, since, n)
+    assert resumed == [False, True, False, False]
+
 
 def test_mail_of_a_signed_and_of_an_unsigned_domain_shares_no_session(lab, make_relay, publish):
     """What TLSA records judged says nothing of a domain whose MX anybody may have made up."""

@@ -63,6 +63,13 @@ static void where_only_one_family_is_an_alias_its_end_counts(void **state)
     host_security_of(&a, &aaaa, &s);
     assert_true(s.is_alias);
     assert_string_equal(s.expanded, EXPANDED);
+    host_security_of(&aaaa, &a, &s);
+    assert_true(s.is_alias);
+    assert_string_equal(s.expanded, EXPANDED);
+    a = found(true, "in2.host.test", 1); /* each has its own: one of them */
+    host_security_of(&aaaa, &a, &s);
+    assert_true(s.is_alias);
+    assert_string_equal(s.expanded, EXPANDED);
 }
 
 /* --- the walk */
