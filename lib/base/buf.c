@@ -64,11 +64,10 @@ char *buf_reserve(struct buf *b, size_t want, size_t *out_room)
 
     if (len > b->cap || want > b->cap - len)
         return NULL;
-    if (b->size - b->end < want) {
-        buf_pack(b);
-        if (b->size - b->end < want)
-            buf_grow(b, len + want);
-    }
+    if (b->size - b->end < want && (b->start >= len || want > b->cap - b->end))
+        buf_pack(b); /* no more is moved than was consumed: else much would be, often */
+    if (b->size - b->end < want)
+        buf_grow(b, b->end + want);
     *out_room = b->size - b->end;
     return b->base + b->end;
 }

@@ -122,7 +122,7 @@ bool content_arrived(struct content *content, uint32_t chunk, bool damaged, stru
     if (damaged || content->damaged) {
         content->damaged = true;
     } else {
-        struct chunk *kept = memory_new(sizeof(*kept) + body.len);
+        struct chunk *kept = memory_resize(NULL, sizeof(*kept) + body.len);
         kept->len = body.len;
         if (body.len > 0)
             memcpy(kept->bytes, body.data, body.len);

@@ -1,5 +1,7 @@
 #include "tests/support/test.h"
 
+#include <string.h>
+
 #include "lib/base/buf.h"
 
 static void what_is_appended_comes_out_in_order(void **state)
@@ -45,6 +47,28 @@ static void a_huge_wish_does_not_overflow(void **state)
     buf_clear(&b);
 }
 
+/* A long queue of which little goes at a time is not moved as a whole each time. */
+static void what_is_held_is_moved_seldom(void **state)
+{
+    struct buf b;
+    unsigned moved = 0;
+    size_t room;
+    (void)state;
+    buf_init(&b, 1 << 20);
+    assert_non_null(buf_reserve(&b, 10000, &room));
+    memset(b.base, 'x', 10000);
+    buf_commit(&b, 10000);
+    for (int i = 0; i < 100000; i++) {
+        size_t start = b.start;
+        assert_true(buf_append(&b, SPAN("ten bytes.")));
+        moved += b.start < start;
+        buf_consume(&b, 10);
+    }
+    assert_in_range(moved, 1, 100);
+    assert_in_range(b.size, 10010, 65536);
+    buf_clear(&b);
+}
+
 static void many_rounds_keep_the_memory_small(void **state)
 {
     struct buf b;
@@ -63,9 +87,11 @@ static void many_rounds_keep_the_memory_small(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        { "buf: what is appended comes out in order", what_is_appended_comes_out_in_order, 0, 0, 0 },
+        { "buf: what is appended comes out in order", what_is_appended_comes_out_in_order, 0, 0,
+          0 },
         { "buf: nothing goes beyond the cap", nothing_goes_beyond_the_cap, 0, 0, 0 },
         { "buf: a huge wish does not overflow", a_huge_wish_does_not_overflow, 0, 0, 0 },
+        { "buf: what is held is moved seldom", what_is_held_is_moved_seldom, 0, 0, 0 },
         { "buf: many rounds keep the memory small", many_rounds_keep_the_memory_small, 0, 0, 0 },
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
