@@ -148,7 +148,12 @@ static void a_policy_crosses_as_it_is(void **state)
     static char text[] = "version: STSv1";
     static char first[] = "mx.example.net", second[] = "*.example.net";
     static char *patterns[] = { first, second };
-    struct sts_policy policy = { STS_ENFORCE, 2, patterns, 2, text, sizeof(text) - 1 };
+    struct sts_policy policy = { .mode = STS_ENFORCE,
+                                 .max_age_s = 2,
+                                 .mx = patterns,
+                                 .mx_count = 2,
+                                 .text = text,
+                                 .text_len = sizeof(text) - 1 };
     struct sts_entry entry = { .policy = &policy, .id = "A1", .fetched_utc_ms = 1000 };
     const struct policy_answer answer = { POLICY_PRESENT, &entry, TLS_RESULT_SUCCESS, "" };
     (void)state;
