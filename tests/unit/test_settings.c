@@ -354,6 +354,29 @@ static void unix_sockets_that_cannot_be_are_refused(void **state)
     buf_clear(&text);
 }
 
+static void other_mail_systems_ask_where_the_internet_does_not_reach(void **state)
+{
+    static const char *const sockets[] = { "127.0.0.1:8461", "[::1]:8461", "10.0.0.5:1", "",
+                                           "unix:/var/spool/postfix/private/policy" };
+    static const char *const refused[] = { "192.88.98.1:8461", "[2600::1]:8461", "0.0.0.0:8461",
+                                           "[::]:8461",        "127.0.0.1",      "127.0.0.1:0",
+                                           "localhost:8461",   "unix:policy",    "unix:",
+                                           "unix:/run/",       "/run/policy",    "127.0.0.1:x" };
+    char text[200];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+        snprintf(text, sizeof(text), "socketmap = \"%s\";", sockets[i]);
+        struct settings *s = settings_of(text);
+        assert_string_equal(s->socketmap, sockets[i]);
+        free(s);
+    }
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        snprintf(text, sizeof(text), "socketmap = \"%s\";", refused[i]);
+        assert_says(text, "socketmap cannot be");
+    }
+}
+
 static void lists_of_a_listener_that_do_not_fit_are_refused(void **state)
 {
 #define ENTRY(members) "listeners = ( { address = \"127.0.0.1:25\"; " members " } );"
@@ -770,6 +793,8 @@ int main(void)
              a_listener_may_have_several_addresses_and_certificates),
         TEST("a listener may have a Unix socket", a_listener_may_have_a_unix_socket),
         TEST("Unix sockets that cannot be are refused", unix_sockets_that_cannot_be_are_refused),
+        TEST("other mail systems ask where the internet does not reach",
+             other_mail_systems_ask_where_the_internet_does_not_reach),
         TEST("lists of a listener that do not fit are refused",
              lists_of_a_listener_that_do_not_fit_are_refused),
         TEST("certificates of clients need TLS", certificates_of_clients_need_tls),
