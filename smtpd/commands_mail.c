@@ -5,6 +5,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/memory.h"
 #include "lib/mail/command.h"
+#include "lib/mail/rewrite.h"
 #include "smtpd/access.h"
 #include "smtpd/recipients.h"
 #include "smtpd/shares.h"
@@ -103,7 +104,7 @@ static void begin_envelope(struct conversation *talk, const struct mail_command 
     memcpy(envelope->user, talk->user, sizeof(envelope->user));
     envelope->from_stranger = access_is_stranger(&facts);
     envelope->reverse_path = mail->reverse_path;
-    recipients_rewrite(talk->settings, &envelope->reverse_path);
+    rewrite_path(&talk->settings->rewrites, &envelope->reverse_path);
     envelope->body = mail->body;
     envelope->smtputf8 = mail->smtputf8;
     envelope->requiretls = mail->requiretls;
@@ -147,7 +148,7 @@ static enum reply_id ask_for(struct conversation *talk, const struct address *pa
     conversation_forget_probe(talk);
     talk->probe = memory_new(sizeof(*talk->probe));
     *talk->probe = *path;
-    recipients_rewrite(talk->settings, talk->probe); /* as it would go out */
+    rewrite_path(&talk->settings->rewrites, talk->probe); /* as it would go out */
     return REPLY_ASK;
 }
 

@@ -5,16 +5,6 @@
 #include "lib/mail/rewrite.h"
 #include "lib/mail/routing.h"
 
-void recipients_rewrite(const struct settings *settings, struct address *path)
-{
-    char text[ADDRESS_MAX + 1];
-    struct address fresh;
-
-    if (rewrite_address(&settings->rewrites, span_of(path->text), text) &&
-        address_parse_utf8(span_of(text), &fresh) == ADDRESS_FINE)
-        *path = fresh;
-}
-
 bool recipients_find_postmaster(const struct settings *settings, struct address *out)
 {
     char text[sizeof("postmaster@") + SETTINGS_NAME_SIZE];
@@ -37,7 +27,7 @@ static void look_for_refusal(void *ctx, const struct address *target)
     struct address path = *target;
     struct routing routing;
 
-    recipients_rewrite(refusal->settings, &path);
+    rewrite_path(&refusal->settings->rewrites, &path);
     const struct routing_facts facts = {
         .domain = span_of(path.domain),
         .sender_domain = span_of(refusal->envelope->reverse_path.domain),
@@ -96,7 +86,7 @@ static void add_target(void *ctx, const struct address *target)
     struct addition *addition = ctx;
     struct address path = *target;
 
-    recipients_rewrite(addition->settings, &path);
+    rewrite_path(&addition->settings->rewrites, &path);
     addition->fits = addition->fits && addition->envelope->recipient_count < addition->most &&
                      add_one(addition, &path, false);
 }

@@ -10,9 +10,6 @@
 #include "lib/mail/aliases.h"
 #include "lib/mail/command.h"
 
-/* An address of the table of rewrites becomes what the table says. */
-void recipients_rewrite(const struct settings *settings, struct address *path);
-
 /* The mailbox behind our postmaster: the one set, or postmaster at our own name; false: neither. */
 bool recipients_find_postmaster(const struct settings *settings, struct address *out);
 

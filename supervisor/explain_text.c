@@ -74,6 +74,7 @@ static void tell_dnssec(const struct json *dnssec, FILE *out)
 static void tell_beginning(const struct json *found, FILE *out)
 {
     tell("Mail for ", found, "address", "", out);
+    tell(", which becomes ", found, "rewritten", ",", out);
     tell(" goes by route ", found, "route", "", out);
     if (is_text(found, "ends", "error")) {
         tell(", which refuses it: ", found, "text", "\n", out);

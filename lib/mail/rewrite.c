@@ -51,3 +51,13 @@ bool rewrite_address(const struct rewrite_list *rewrites, struct span address,
     memcpy(room + kept, row->to, len + 1);
     return true;
 }
+
+void rewrite_path(const struct rewrite_list *rewrites, struct address *path)
+{
+    char text[ADDRESS_MAX + 1];
+    struct address fresh;
+
+    if (rewrite_address(rewrites, span_of(path->text), text) &&
+        address_parse_utf8(span_of(text), &fresh) == ADDRESS_FINE)
+        *path = fresh;
+}

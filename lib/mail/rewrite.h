@@ -9,6 +9,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/base/settings.h"
+#include "lib/mail/address.h"
 
 /* "ada@example.net" with a domain: the row that fits, or NULL.  `*out_is_domain`: only the domain
  * changes. */
@@ -18,5 +19,8 @@ const struct rewrite *rewrite_find(const struct rewrite_list *rewrites, struct s
 /* The address as the table has it; false, and `room` unset, when it stays or would be too long. */
 bool rewrite_address(const struct rewrite_list *rewrites, struct span address,
                      char room[ADDRESS_MAX + 1]);
+
+/* The same for a path: it stays, too, where the table makes no address of it. */
+void rewrite_path(const struct rewrite_list *rewrites, struct address *path);
 
 #endif

@@ -2,12 +2,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "lib/io/resolver_proof.h"
 #include "lib/ipc/role.h"
-#include "lib/mail/address.h"
+#include "lib/mail/rewrite.h"
 #include "lib/mail/routing.h"
 #include "queue/deliver/explain_host.h"
 #include "queue/deliver/explain_json.h"
@@ -40,6 +41,7 @@ struct explain {
     struct role_request *request;
     bool is_offline;
     struct address address; /* of a domain that of its postmaster */
+    struct address written; /* before the table `rewrite` */
     bool is_domain;
     struct routing routing;
     enum target_verdict leads;
@@ -106,13 +108,12 @@ static void add_hops(struct json *answer, struct explain *e)
 static enum explain_verdict verdict_of(const struct explain *e)
 {
     const struct explain_facts *facts[EXPLAIN_HOSTS_MAX];
-    bool must_wait = true;
+    unsigned count = 0;
 
     for (unsigned i = 0; i < e->host_count; i++)
-        facts[i] = explain_host_facts(e->hosts[i]);
-    for (unsigned p = 0; p < e->plans->count; p++)
-        must_wait = must_wait && plan_must_wait(&e->plans->items[p], false);
-    return must_wait ? EXPLAIN_NOWHERE : explain_verdict_of(facts, e->host_count);
+        if (plan_is_open(explain_host_facts(e->hosts[i])->plan, false))
+            facts[count++] = explain_host_facts(e->hosts[i]);
+    return explain_verdict_of(facts, count);
 }
 
 static struct json *begin_answer(const struct explain *e)
@@ -120,7 +121,9 @@ static struct json *begin_answer(const struct explain *e)
     struct json *dnssec = resolver_proof_json(e->explains->worker->proof);
     struct json *answer = json_new_object();
 
-    json_add_string(answer, "address", e->is_domain ? e->address.domain : e->address.text);
+    json_add_string(answer, "address", e->is_domain ? e->written.domain : e->written.text);
+    if (strcmp(e->written.text, e->address.text) != 0)
+        json_add_string(answer, "rewritten", e->address.text);
     json_add_string(answer, "domain", e->address.domain);
     json_add_string(answer, "next_hop", e->routing.hop);
     json_add_string(answer, "route", e->routing.route ? e->routing.route->name : NULL);
@@ -285,6 +288,16 @@ static bool take_sender(struct span text, const struct settings *settings, struc
     return take_address(text, out);
 }
 
+/* As where it came in would have it. */
+static void rewrite(struct explain *e, struct address *sender)
+{
+    const struct rewrite_list *rewrites = &e->explains->worker->settings->rewrites;
+
+    e->written = e->address;
+    rewrite_path(rewrites, &e->address);
+    rewrite_path(rewrites, sender);
+}
+
 static void choose_route(struct explain *e, const struct address *sender)
 {
     const struct routing_facts facts = { .domain = span_of(e->address.domain),
@@ -356,6 +369,7 @@ void explain_control(struct explains *explains, struct role_request **request)
         refuse(e, "the sender is neither a mailbox, nor a domain, nor <>");
         return;
     }
+    rewrite(e, &sender);
     choose_route(e, &sender);
     begin(e);
 }

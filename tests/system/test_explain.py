@@ -215,6 +215,14 @@ def test_an_exception_is_told_with_its_end(lab, make_relay):
     assert "exception: unverified until " in told(relay, "expired.test")
 
 
+def test_what_the_table_rewrite_makes_of_an_address_is_what_counts(lab, make_relay):
+    relay = make_relay(rewrite=["internal -> nopolicy.test"]).start()
+    status, found = explain(relay, "ada@internal", "--offline")
+    assert status == DELIVERABLE and found["next_hop"] == "nopolicy.test"
+    assert (found["address"], found["rewritten"]) == ("ada@internal", "ada@nopolicy.test")
+    assert "Mail for ada@internal, which becomes ada@nopolicy.test, goes to" in told(relay, "ada@internal", "--offline")
+
+
 # ------------------------------------------------------------ DANE
 
 def test_tlsa_records_that_fit_are_told_with_their_host(lab, shared_relay, tlsa):

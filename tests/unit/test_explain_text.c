@@ -62,6 +62,8 @@ static void beginning_says_where_mail_goes(void **state)
     (void)state;
     assert_tells("{\"address\":\"a@b.test\",\"next_hop\":\"b.test\",\"dnssec\":{\"state\":\"on\"}}",
                  "Mail for a@b.test goes to b.test\n");
+    assert_tells("{\"address\":\"a@b.test\",\"rewritten\":\"c@d.test\",\"next_hop\":\"d.test\"}",
+                 "Mail for a@b.test, which becomes c@d.test, goes to d.test\n");
     assert_tells("{\"address\":\"a@b.test\",\"route\":\"r\",\"next_hop\":\"route:r\"}",
                  "goes by route r, to route:r\nDNSSEC cannot be judged, so that DANE is off\n");
     assert_tells("{\"dnssec\":{\"state\":\"off\",\"reason\":\"no AD\"}}",

@@ -79,6 +79,28 @@ static void a_row_tells_whether_only_the_domain_changes(void **state)
     assert_true(is_domain);
 }
 
+static void path_becomes_what_the_table_makes_of_it(void **state)
+{
+    struct rewrite_list table = { .count = 2 };
+    struct address path;
+
+    (void)state;
+    strcpy(table.items[0].from, "internal");
+    strcpy(table.items[0].to, "example.net");
+    strcpy(table.items[1].from, "odd");
+    strcpy(table.items[1].to, "-");
+    assert_int_equal(address_parse(SPAN("Ada@internal"), &path), ADDRESS_FINE);
+    rewrite_path(&table, &path);
+    assert_string_equal(path.text, "Ada@example.net");
+    assert_string_equal(path.domain, "example.net");
+    assert_int_equal(address_parse(SPAN("ada@odd"), &path), ADDRESS_FINE);
+    rewrite_path(&table, &path);
+    assert_string_equal(path.domain, "odd");
+    assert_int_equal(address_parse(SPAN("ada@example.org"), &path), ADDRESS_FINE);
+    rewrite_path(&table, &path);
+    assert_string_equal(path.text, "ada@example.org");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +114,8 @@ int main(void)
         { "what would be too long stays", what_would_be_too_long_stays, NULL, NULL, NULL },
         { "a row tells whether only the domain changes",
           a_row_tells_whether_only_the_domain_changes, NULL, NULL, NULL },
+        { "a path becomes what the table makes of it, where that is an address",
+          path_becomes_what_the_table_makes_of_it, NULL, NULL, NULL },
     };
 
     return cmocka_run_group_tests_name("rewrite", tests, NULL, NULL);
