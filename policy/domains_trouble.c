@@ -23,6 +23,7 @@ static void tell_weakened(const struct sts_entry *newer, const struct sts_entry 
     log_string(&line, "mode", sts_mode_name(newer->policy->mode));
     log_number(&line, "max-age-before", older->policy->max_age_s);
     log_number(&line, "max-age", newer->policy->max_age_s);
+    log_string(&line, "mx-added", sts_policy_added_mx(newer->policy, older->policy));
     log_end(&line);
 }
 

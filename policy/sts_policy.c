@@ -247,6 +247,15 @@ static bool has_pattern(const struct sts_policy *policy, const char *pattern)
     return false;
 }
 
+const char *sts_policy_added_mx(const struct sts_policy *newer, const struct sts_policy *older)
+{
+    bool counts = newer->mode != STS_NONE && older->mode != STS_NONE;
+    for (unsigned i = 0; counts && i < newer->mx_count; i++)
+        if (!has_pattern(older, newer->mx[i]))
+            return newer->mx[i];
+    return "";
+}
+
 unsigned sts_policy_weakening(const struct sts_policy *newer, const struct sts_policy *older)
 {
     unsigned how = 0;
@@ -254,10 +263,7 @@ unsigned sts_policy_weakening(const struct sts_policy *newer, const struct sts_p
         how |= STS_WEAKER_MODE;
     if (newer->max_age_s < older->max_age_s)
         how |= STS_WEAKER_MAX_AGE;
-    if (newer->mode == STS_NONE || older->mode == STS_NONE)
-        return how; /* hosts are of no account */
-    for (unsigned i = 0; i < newer->mx_count; i++)
-        if (!has_pattern(older, newer->mx[i]))
-            how |= STS_WEAKER_MX;
+    if (sts_policy_added_mx(newer, older)[0] != '\0')
+        how |= STS_WEAKER_MX;
     return how;
 }

@@ -62,4 +62,7 @@ enum sts_weakening {
 };
 unsigned sts_policy_weakening(const struct sts_policy *newer, const struct sts_policy *older);
 
+/* The first such pattern, lent; "" for none, and where hosts are of no account. */
+const char *sts_policy_added_mx(const struct sts_policy *newer, const struct sts_policy *older);
+
 #endif

@@ -128,6 +128,7 @@ def test_a_record_that_is_gone_and_a_policy_that_asks_for_less_are_in_status(lab
         assert relay.wait_event("policy-record-gone", domain="good.test")["txt"] == "no_record"
         assert alarms(relay) == [("good.test", "record gone", ""),
                                  ("good.test", "weakened", "mode, max_age, mx")]
+        assert relay.wait_event("policy-weakened", domain="good.test")["mx-added"] == "*.good.test"
     finally:
         lab.web.restore("good.test")
         lab.dns.set_policy_id("good.test", "20260101T000000")

@@ -166,6 +166,7 @@ static void assert_weaker(const char *newer, const char *older, unsigned how)
     struct sts_policy *n = accepted(newer);
     struct sts_policy *o = accepted(older);
     assert_int_equal(sts_policy_weakening(n, o), how);
+    assert_string_equal(sts_policy_added_mx(n, o), how & STS_WEAKER_MX ? "c" : "");
     sts_policy_free(&n);
     sts_policy_free(&o);
 }
