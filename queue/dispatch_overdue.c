@@ -92,6 +92,15 @@ static bool is_too_old(const struct schedule_rules *rules, int64_t accepted_ms, 
            (!told && rules->delay_notice_ms > 0 && age_ms >= rules->delay_notice_ms);
 }
 
+/* After the clock was stepped back an attempt is no younger than now: nobody's time passed by that.
+ */
+static int64_t tried_at(const struct overdue_visit *visit, const struct hop *hop)
+{
+    int64_t now_ms = visit->jobs->now_ms;
+
+    return hop->overdue->tried_ms < now_ms ? hop->overdue->tried_ms : now_ms;
+}
+
 /* Without a look at each row: does it rest, and has it any that are so old? */
 static bool may_concern_some(const struct overdue_visit *visit, const struct hop *hop)
 {
@@ -107,7 +116,7 @@ static bool may_concern_some(const struct overdue_visit *visit, const struct hop
     if (ages.count == 0 || ages_rows(&ages) < record->waiting)
         return true; /* of some it is not known */
     return is_too_old(rules_of(visit, hop), (int64_t)ages.from[0] * MINUTE_MS, false,
-                      hop->overdue->tried_ms);
+                      tried_at(visit, hop));
 }
 
 static bool concerns(const struct overdue_visit *visit, const struct hop *hop,
@@ -121,7 +130,7 @@ static bool concerns(const struct overdue_visit *visit, const struct hop *hop,
                       visit->jobs->arena);
     return recipient && recipient->accepted_utc_ms > 0 &&
            is_too_old(rules_of(visit, hop), recipient->accepted_utc_ms, recipient->told_of_delay,
-                      hop->overdue->tried_ms);
+                      tried_at(visit, hop));
 }
 
 /* ---- a visit -------------------------------------------------------------------------------- */
@@ -132,7 +141,7 @@ static void settle_group(struct overdue_visit *visit, struct hop *hop,
     struct job_loader jobs = *visit->jobs;
     struct job_facts facts;
 
-    jobs.now_ms = hop->overdue->tried_ms; /* nothing ends but by an attempt made past its end */
+    jobs.now_ms = tried_at(visit, hop); /* nothing ends but by an attempt made past its end */
     if (!job_load(&jobs, hop, group, &facts))
         return;
     struct lease *lease = job_lease(&jobs, hop, group);

@@ -171,6 +171,16 @@ static void rebuild_if_damaged(struct run *run, struct hop *hop, const struct re
     error_free(&err);
 }
 
+/* New mail may have made its rest a short one: `wake` is scanned again when that ends. */
+static bool rests(struct run *run, const Queue__HopRecord *record)
+{
+    if (record->suspended_until_utc_ms <= run->now_ms)
+        return false;
+    if (record->suspended_until_utc_ms < run->d->look_again_ms)
+        run->d->look_again_ms = record->suspended_until_utc_ms;
+    return true;
+}
+
 /* How many more jobs a hop may have; 0: none now.  What may turn out silent is tried with few, and
  * one that rests has but what no rest concerns. */
 static unsigned hop_allowance(struct run *run, struct hop *hop)
@@ -184,7 +194,7 @@ static unsigned hop_allowance(struct run *run, struct hop *hop)
         rebuild_if_damaged(run, hop, &key);
     if (!record || hop->failing > 0 || record->operator_until_utc_ms > run->now_ms)
         return 0;
-    run->hop_rests = record->suspended_until_utc_ms > run->now_ms;
+    run->hop_rests = rests(run, record);
     unsigned most = hop->most_jobs;
     hop->is_failing = record->failures > 0;
     enum hop_standing standing = standing_of(hop);

@@ -55,6 +55,9 @@ bool schedule_is_last(const struct schedule_rules *rules, int64_t accepted_ms, i
 /* How long a next hop rests after so many failures in a row. */
 int64_t schedule_hop_rest(const struct schedule_rules *rules, unsigned failures, uint32_t dice);
 
+/* But no longer than this after DNS gave no answer, for mail that comes meanwhile. */
+enum { SCHEDULE_DNS_REST_MS = 30 * 1000 };
+
 /* The latest time that a due time set at `now_ms` can be: beyond it the clock was stepped back. */
 int64_t schedule_horizon(const struct schedule *schedule, int64_t now_ms);
 

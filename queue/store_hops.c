@@ -75,6 +75,7 @@ static void row_load(struct hop_row *row, const Queue__HopRecord *stored)
     row->record.failures = stored->failures;
     row->record.wake_utc_ms = stored->wake_utc_ms;
     row->record.counted_deferred = stored->counted_deferred;
+    row->record.dns_silent_utc_ms = stored->dns_silent_utc_ms;
     if (stored->operator_until_utc_ms != 0)
         set_suspension(row, stored->operator_until_utc_ms, span_of_bytes(stored->operator_reason),
                        stored->operator_by);
@@ -267,6 +268,15 @@ struct error *hops_flush(struct store_txn *txn)
     return err;
 }
 
+/* New mail waits at most so long behind DNS that was silent. */
+static void shorten_rest(struct hop_row *row, int64_t now_ms)
+{
+    int64_t until_ms = later(row->record.dns_silent_utc_ms + SCHEDULE_DNS_REST_MS, now_ms);
+
+    if (row->record.dns_silent_utc_ms > 0 && until_ms < row->record.suspended_until_utc_ms)
+        row->record.suspended_until_utc_ms = until_ms;
+}
+
 struct error *hops_add_due(struct store_txn *txn, const struct due *due, int64_t arrived_utc_ms)
 {
     struct hop_row *row;
@@ -278,6 +288,8 @@ struct error *hops_add_due(struct store_txn *txn, const struct due *due, int64_t
     if (row->record.waiting == 0 || due->utc_ms < row->record.earliest_utc_ms)
         row->record.earliest_utc_ms = due->utc_ms;
     row->record.waiting++;
+    if (due->utc_ms <= txn->now_ms)
+        shorten_rest(row, txn->now_ms);
     ages_add(&row->ages, arrived_utc_ms, txn->now_ms);
     return kv_put(txn->kv, TABLE_DUE, key_span(&key), SPAN(""));
 }
@@ -296,7 +308,7 @@ struct error *hops_remove_due(struct store_txn *txn, const struct due *due, int6
     return store_remove(txn, TABLE_DUE, &key);
 }
 
-struct error *hops_fail(struct store_txn *txn, struct span hop, uint32_t dice)
+struct error *hops_fail(struct store_txn *txn, struct span hop, bool dns_was_silent, uint32_t dice)
 {
     struct hop_row *row;
     struct error *err = row_of(txn, hop, &row);
@@ -305,6 +317,7 @@ struct error *hops_fail(struct store_txn *txn, struct span hop, uint32_t dice)
     if (err || row->record.suspended_until_utc_ms > txn->now_ms)
         return err;
     row->record.failures++;
+    row->record.dns_silent_utc_ms = dns_was_silent ? txn->now_ms : 0;
     row->record.suspended_until_utc_ms =
         txn->now_ms +
         schedule_hop_rest(schedule_rules_of(txn->schedule, hop), row->record.failures, dice);
@@ -322,6 +335,7 @@ struct error *hops_revive(struct store_txn *txn, struct span hop, bool *out_afte
     *out_after_rest = row->record.failures > 0 && row->record.suspended_until_utc_ms <= txn->now_ms;
     row->record.failures = 0;
     row->record.suspended_until_utc_ms = 0;
+    row->record.dns_silent_utc_ms = 0;
     return NULL;
 }
 

@@ -31,8 +31,12 @@ struct error *hops_remove_due(struct store_txn *txn, const struct due *due,
 struct error *hops_drop(struct store_txn *txn, struct span hop, uint64_t id,
                         uint32_t number) MUST_CHECK;
 
-/* An attempt found no candidate usable: the hop rests, unless it does so already. */
-struct error *hops_fail(struct store_txn *txn, struct span hop, uint32_t dice) MUST_CHECK;
+/*
+ * An attempt found no candidate usable: the hop rests, unless it does so already.  Where it was DNS
+ * that gave no answer, new mail makes the rest a short one: DNS may be back, for all hops at once.
+ */
+struct error *hops_fail(struct store_txn *txn, struct span hop, bool dns_was_silent,
+                        uint32_t dice) MUST_CHECK;
 /* The hop took mail, or an operator says so: it rests no more.  *out_after_rest: it had failed, and
  * its rest was over. */
 struct error *hops_revive(struct store_txn *txn, struct span hop, bool *out_after_rest) MUST_CHECK;

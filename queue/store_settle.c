@@ -39,6 +39,8 @@ static struct settled *note(struct settling *s, const Queue__RecipientRecord *re
 
     *settled = (struct settled){ .as = as, .result = result };
     settled->delay_ms = s->txn->now_ms - s->message->accepted_utc_ms;
+    if (settled->delay_ms < 0)
+        settled->delay_ms = 0; /* the clock was stepped back */
     span_to_string(span_of_bytes(recipient->recipient->forward_path->text), settled->recipient,
                    sizeof(settled->recipient));
     return settled;
@@ -276,13 +278,21 @@ static struct error *revive_hop(struct settling *s)
     return hops_revive(s->txn, s->hop, &s->settle->hop_revived);
 }
 
+static bool dns_was_silent(const Ipc__Outcome *outcome)
+{
+    return outcome->n_results > 0 &&
+           span_equal(span_of_bytes(outcome->results[0]->status), SPAN("4.4.3"));
+}
+
 static struct error *settle_hop(struct settling *s)
 {
     if (!s->hop.data)
         return NULL;
     if (s->hop_was_reached)
         return went_by_its_header(s) ? NULL : revive_hop(s);
-    return s->settle->outcome->hop_failed ? hops_fail(s->txn, s->hop, dice_of(s)) : NULL;
+    if (!s->settle->outcome->hop_failed)
+        return NULL;
+    return hops_fail(s->txn, s->hop, dns_was_silent(s->settle->outcome), dice_of(s));
 }
 
 /* ---- the operation ------------------------------------------------------------------------ */

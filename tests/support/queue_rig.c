@@ -308,7 +308,7 @@ void rig_outcome(struct queue_rig *rig, const struct rig_job *job, Ipc__ResultKi
         results[i].remote = true;
         pointers[i] = &results[i];
     }
-    decision.at_utc_ms = clock_utc_ms();
+    decision.at_utc_ms = clock_utc_ms() + rig->tried_ahead_ms;
     decision.policy = bytes_of_span(SPAN("none"));
     outcome.lease = job->lease;
     outcome.id = job->id;

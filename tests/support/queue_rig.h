@@ -53,6 +53,7 @@ struct queue_rig {
     unsigned done_count;
     enum accept_outcome outcomes[RIG_ACCEPTS_MAX];
     uint64_t ids[RIG_ACCEPTS_MAX];
+    int64_t tried_ahead_ms; /* of the clock when the worker tried: it was stepped back since */
 };
 
 void rig_open(struct queue_rig *rig);

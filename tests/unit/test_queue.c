@@ -639,6 +639,24 @@ static void a_message_whose_content_is_damaged_is_set_aside(void **state)
     store_close(&store);
 }
 
+/* The clock was a year ahead when it was made: nobody's time passed by that. */
+static void an_attempt_of_a_time_to_come_ends_no_mail(void **state)
+{
+    (void)state;
+    enum { COUNT = 5 };
+    restart("log-level = \"error\"; queue-lifetime = \"1h\"; retry-first = \"1m\";");
+    for (int i = 0; i < COUNT; i++)
+        send_and_wait(100);
+    rig_attach_worker(&rig, 1, NULL, 0);
+    const struct rig_job *job = next_job();
+    rig.tried_ahead_ms = 365 * DAY_MS;
+    rig_outcome(&rig, job, IPC__RESULT_KIND__DEFERRED, "4.4.1", "no host answers", true);
+    rig_idle(&rig, 1500);
+    rig.tried_ahead_ms = 0;
+    assert_int_equal(rig.job_count, 1); /* no notification */
+    assert_row_count(COUNT);
+}
+
 /* One attempt is made, and holds for all: nobody waits beyond his time behind a host that is down.
  */
 static void old_mail_of_a_hop_that_is_down_ends_with_one_attempt(void **state)
@@ -970,6 +988,8 @@ int main(void)
         TEST("a returned job goes before what came later",
              a_returned_job_goes_before_what_came_later),
         TEST("what a dead worker held goes first", what_a_dead_worker_held_goes_first),
+        TEST("an attempt of a time to come ends no mail",
+             an_attempt_of_a_time_to_come_ends_no_mail),
         TEST("old mail of a hop that is down ends with one attempt, not one attempt each",
              old_mail_of_a_hop_that_is_down_ends_with_one_attempt),
         TEST("a message damaged while it was leased is set aside, and its hop goes on",

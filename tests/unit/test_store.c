@@ -336,38 +336,66 @@ static Queue__HopRecord hop_record(const char *name)
     return copy;
 }
 
+/* No candidate of its next hop could be used, for that reason. */
+static void hop_fails(uint64_t id, const char *status)
+{
+    struct settle settle = store_rig_settle(&rig, id, 0, IPC__RESULT_KIND__RETURNED, status, false);
+    settle.outcome->results[0]->kind = IPC__RESULT_KIND__DEFERRED;
+    settle.outcome->hop_failed = true;
+    settle.outcome->lease = 999999;
+    store_rig_commit(&rig, &settle.operation);
+    settle_clear(&settle);
+}
+
 static void a_hop_that_failed_rests(void **state)
 {
     (void)state;
     uint64_t id = a_message();
     a_message();
-    struct settle settle = store_rig_settle(&rig, id, 0, IPC__RESULT_KIND__RETURNED, "", false);
-    settle.outcome->results[0]->kind = IPC__RESULT_KIND__DEFERRED;
-    settle.outcome->hop_failed = true;
-    settle.outcome->lease = 999999;
-    store_rig_commit(&rig, &settle.operation);
+    hop_fails(id, "4.4.1");
     Queue__HopRecord hop = hop_record("example.net");
     assert_int_equal(hop.failures, 1);
     assert_true(hop.suspended_until_utc_ms > clock_utc_ms() + 4 * MINUTE_MS);
     assert_int_equal(hop.wake_utc_ms, hop.suspended_until_utc_ms);
     assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 1);
-    settle_clear(&settle);
+}
+
+static void new_mail_waits_no_minute_behind_dns_that_was_silent(void **state)
+{
+    (void)state;
+    hop_fails(a_message(), "4.4.3");
+    assert_true(hop_record("example.net").suspended_until_utc_ms > clock_utc_ms() + 4 * MINUTE_MS);
+    a_message();
+    store_rig_reopen(&rig);
+    a_message(); /* makes it no longer */
+    Queue__HopRecord hop = hop_record("example.net");
+    assert_true(hop.suspended_until_utc_ms >
+                clock_utc_ms() + SCHEDULE_DNS_REST_MS - 10 * SECOND_MS);
+    assert_true(hop.suspended_until_utc_ms <= clock_utc_ms() + SCHEDULE_DNS_REST_MS);
+    assert_int_equal(hop.wake_utc_ms, hop.suspended_until_utc_ms);
+    assert_int_equal(hop.failures, 1);
+}
+
+static void new_mail_changes_nothing_about_a_rest_for_another_reason(void **state)
+{
+    (void)state;
+    hop_fails(a_message(), "4.4.1");
+    Queue__HopRecord before = hop_record("example.net");
+    a_message();
+    Queue__HopRecord hop = hop_record("example.net");
+    assert_int_equal(hop.suspended_until_utc_ms, before.suspended_until_utc_ms);
+    assert_int_equal(hop.dns_silent_utc_ms, 0);
 }
 
 static void a_retry_of_all_wakes_resting_hops(void **state)
 {
     (void)state;
-    uint64_t id = a_message();
-    struct settle settle = store_rig_settle(&rig, id, 0, IPC__RESULT_KIND__RETURNED, "", false);
-    settle.outcome->results[0]->kind = IPC__RESULT_KIND__DEFERRED;
-    settle.outcome->hop_failed = true;
-    settle.outcome->lease = 999999;
-    store_rig_commit(&rig, &settle.operation);
+    hop_fails(a_message(), "4.4.3");
     assert_int_equal(store_rig_change(&rig, CHANGE_RETRY, 0), 1);
     Queue__HopRecord hop = hop_record("example.net");
     assert_int_equal(hop.suspended_until_utc_ms, 0);
+    assert_int_equal(hop.dns_silent_utc_ms, 0);
     assert_true(hop.wake_utc_ms <= clock_utc_ms() + SECOND_MS);
-    settle_clear(&settle);
 }
 
 static void due_times_far_ahead_are_pulled_in(void **state)
@@ -649,6 +677,10 @@ int main(void)
         TEST("a message expires only after an attempt past its lifetime",
              a_message_expires_only_after_its_last_attempt),
         TEST("a hop of which no candidate could be used rests", a_hop_that_failed_rests),
+        TEST("new mail waits no minute behind DNS that was silent",
+             new_mail_waits_no_minute_behind_dns_that_was_silent),
+        TEST("new mail changes nothing about a rest for another reason",
+             new_mail_changes_nothing_about_a_rest_for_another_reason),
         TEST("a retry of all wakes resting hops", a_retry_of_all_wakes_resting_hops),
         TEST("due times beyond the longest wait are pulled in", due_times_far_ahead_are_pulled_in),
         TEST("a message moves when its route changes", a_message_moves_when_its_route_changes),
