@@ -27,6 +27,7 @@ SUPERVISOR = "tests/system/test_supervisor.py::test_"
 BOUNCES = "tests/system/test_bounces.py::test_"
 ATTACKED = "tests/system/test_attacks.py::test_nothing_leaves_in_clear_or_to_a_stranger_though[nothing_else]"
 RESUMED = "tests/system/test_attacks.py::test_a_tls_session_verified_for_one_name_is_not_resumed_for_another"
+OUTAGE = "tests/system/test_outage.py::test_"
 LEVELS = "tests/system/test_levels.py::test_no_mail_goes_over_a_session_made_for_another_name_or_for_less"
 
 MUTATIONS = (
@@ -242,7 +243,28 @@ MUTATIONS = (
     Mutation(2, "a session that one domain's name vouched for carries another's mail", "queue/deliver/pool_key.c",
              "           (has->domain[0] == '\\0' ||", "           (has->domain[0] != 1 ||", ("unit/pool_key",)),
 
+    Mutation(2, "a policy ends before its time", "policy/refresh.c",
+             "(int64_t)s->max_age_s * SECOND_MS;\n}", "(int64_t)s->max_age_s * (SECOND_MS - 1);\n}",
+             ("unit/refresh", f"{OUTAGE}a_policy_binds_to_the_second_of_its_life_and_no_longer")),
+    Mutation(2, "a policy outlives its time", "policy/refresh.c",
+             "(int64_t)s->max_age_s * SECOND_MS;\n}", "(int64_t)s->max_age_s * (SECOND_MS + 1);\n}",
+             ("unit/refresh", f"{OUTAGE}a_policy_binds_to_the_second_of_its_life_and_no_longer")),
+    Mutation(2, "a policy that seems to be of tomorrow does not bind", "policy/refresh.c",
+             "    return s->cached && s->now_utc_ms <=",
+             "    return s->cached && s->now_utc_ms >= s->fetched_utc_ms && s->now_utc_ms <=",
+             (f"{OUTAGE}a_clock_that_stepped_between_two_starts_weakens_no_policy",
+              f"{OUTAGE}a_clock_that_steps_while_the_relay_runs_weakens_no_policy")),
+    Mutation(2, "an id whose fetch failed is fetched at once again", "policy/refresh.c",
+             "s->failed_ago_ms < STS_BACKOFF_MS", "s->failed_ago_ms < 0",
+             ("unit/refresh", f"{OUTAGE}while_the_policy_host_fails_an_id_is_fetched_every_five_minutes_at_most")),
+
     # 3. No bounce for a policy at the first try.
+    Mutation(3, "new mail waits for hours behind DNS that was silent", "queue/store_hops.c",
+             "    if (due->utc_ms <= txn->now_ms)\n        shorten_rest(row, txn->now_ms);\n", "",
+             ("unit/store", f"{OUTAGE}thirty_days_without_dns_and_https_cost_no_policy_and_bounce_nothing_for_one")),
+    Mutation(3, "an attempt of a time to come ends mail", "queue/dispatch_overdue.c",
+             "    return hop->overdue->tried_ms < now_ms ? hop->overdue->tried_ms : now_ms;",
+             "    return now_ms ? hop->overdue->tried_ms : 0;", ("unit/queue",)),
     Mutation(3, "a policy mismatch is final at the first try", "queue/deliver/outcome.c",
              "struct outcome o = last_attempt ? outcome_make(OUTCOME_FAILED",
              "struct outcome o = !last_attempt ? outcome_make(OUTCOME_FAILED",
