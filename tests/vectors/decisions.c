@@ -76,7 +76,9 @@ static char *file_of(const json_t *policy)
 /* The next hop's domain: a smarthost's, else the recipient's (rfc/mta-sts.md section 1). */
 static void take_domain(struct scene *scene)
 {
-    struct span smart_host = text_of(json_object_get(scene->given, "smart_host"));
+    const json_t *given_host = json_object_get(scene->given, "smart_host");
+    const json_t *its_name = json_object_get(given_host, "host");
+    struct span smart_host = text_of(its_name ? its_name : given_host);
     struct span name = text_of(json_object_get(scene->given, "policy_domain"));
     struct span recipient = text_of(json_object_get(scene->given, "recipient"));
 

@@ -79,12 +79,28 @@ static struct sts_facts facts_of(const struct attempt *a, const json_t *mx)
     };
 }
 
+/* Where the certificate's names are given, they are matched as for the area cert_match. */
+static bool has_other_names(const json_t *mx)
+{
+    json_t *names = json_object_get(mx, "cert_names");
+
+    if (json_array_size(names) == 0)
+        return false;
+    json_t *given =
+        json_pack("{s:O, s:O}", "reference", json_object_get(mx, "host"), "san_dns", names);
+    json_t *got = judge_certificate(given);
+    bool match = json_is_true(json_object_get(got, "match"));
+    json_decref(given);
+    json_decref(got);
+    return !match;
+}
+
 static enum cert_verdict cert_of(const struct attempt *a, const json_t *mx)
 {
     if (worth_of(a, mx) == TLSA_USABLE)
         return has_tlsa(a, mx, "match") ? CERT_OK : CERT_NOT_TRUSTED;
     if (is_text(mx, "cert", "ok"))
-        return CERT_OK;
+        return has_other_names(mx) ? CERT_HOST_MISMATCH : CERT_OK;
     if (is_text(mx, "cert", "expired"))
         return CERT_EXPIRED;
     if (is_text(mx, "cert", "name_mismatch") || is_text(mx, "cert", "expired_and_name_mismatch"))
