@@ -72,7 +72,7 @@ def test_an_exception_for_clear_text_is_there_after_a_reload(lab, make_relay):
     relay.reload()
     relay.wait_event("reloaded")
     wait_until(lambda: rows(relay), 10, "the exception")
-    relay.cli("queue", "retry", "--all", "--yes")
+    relay.cli("queue", "retry", "--next-hop", "notls.test", "--yes")
     assert not wait_arrived(lab, message, 20)["tls"]
     event = relay.wait_delivery("you@notls.test", "delivered")
     assert (event["tls"], event["relief"], event["needed"]) == ("none", "clear", "yes")
