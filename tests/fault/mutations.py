@@ -28,6 +28,8 @@ BOUNCES = "tests/system/test_bounces.py::test_"
 ATTACKED = "tests/system/test_attacks.py::test_nothing_leaves_in_clear_or_to_a_stranger_though[nothing_else]"
 RESUMED = "tests/system/test_attacks.py::test_a_tls_session_verified_for_one_name_is_not_resumed_for_another"
 OUTAGE = "tests/system/test_outage.py::test_"
+BLIND_TO_TLSA = ("tests/system/test_attacks.py::test_nothing_leaves_in_clear_or_to_a_stranger_though"
+                 "[tlsa_records_cannot_be_looked_up]")
 LEVELS = "tests/system/test_levels.py::test_no_mail_goes_over_a_session_made_for_another_name_or_for_less"
 
 MUTATIONS = (
@@ -232,7 +234,7 @@ MUTATIONS = (
              "(bytes[0] != USAGE_TA && bytes[0] != USAGE_EE)", "false", ("unit/tlsa", "unit/tls_dane")),
     Mutation(2, "DNS that cannot say whether there are TLSA records counts as none", "lib/mail/tlsa_walk.c",
              "    if (answer->outcome == DNS_TEMPFAIL) { /* DANE-12 */", "    if (false) {",
-             ("unit/tlsa_walk", "vectors/dane",
+             ("unit/tlsa_walk", "vectors/dane", BLIND_TO_TLSA,
               f"{HOPS}dane_trusts_an_authority_of_the_records_for_the_right_name_and_waits_for_dns")),
     Mutation(2, "TLSA records of a host that an insecure MX record named are believed", "lib/mail/tlsa_walk.c",
              "    if (!name_is_sure) {", "    if (!name_is_sure && !security) {", ("unit/tlsa_walk",)),
@@ -240,7 +242,7 @@ MUTATIONS = (
              "} else if (answer->outcome == DNS_ANSWER && answer->secure) {", "} else if (answer->outcome == DNS_ANSWER) {",
              ("unit/tlsa_walk", "vectors/dane")),
     Mutation(2, "a session that our authorities judged carries mail that TLSA records bind", "queue/deliver/pool_key.c",
-             "    if (has->is_sure != needs->is_sure)", "    if (false)", ("unit/pool_key",)),
+             "    if (has->is_sure != needs->is_sure)", "    if (false)", ("unit/pool_key", LEVELS)),
     Mutation(2, "a session that one domain's name vouched for carries another's mail", "queue/deliver/pool_key.c",
              "           (has->domain[0] == '\\0' ||", "           (has->domain[0] != 1 ||", ("unit/pool_key",)),
 

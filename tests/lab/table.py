@@ -261,14 +261,18 @@ ATTACKED = [attacked(a, g) for a in (*attacks.ATTACKS, attacks.CALM) for g in at
            policy_text="version: STSv1\nmode: none\nmax_age: 31557600\n"),
 ]
 
-# Three names of one host with one certificate, which is good for the first two of them.
+# Four names of one host with one certificate, which is good for the first two of them.
 LEVELS = ("plain", "none", "testing", "enforce")
 SHARED = [
     domain(f"{level}{n}.shared.test", f"level {level} at the host's name mx{n}", "" if level == "plain" else level,
            {"name": f"mx{n}.shared.test", "families": "6", "shares": "" if n == 1 else "mx1.shared.test",
             "certificate": "pair", "tickets": True, "script": {"extensions": attacks.EXTENSIONS}},
            txt="v=STSv1; id=shared;" if level != "plain" else "", tlsrpt="")
-    for n in (1, 2, 3) for level in LEVELS
+    for n in (1, 2, 3, 4) for level in LEVELS
+] + [
+    domain(f"unsure-{level}4.insecure.test", "is not signed; its MX is the fourth of those names", mode,
+           {"name": "mx4.shared.test", "families": "6", "shares": "mx1.shared.test"}, txt=txt, tlsrpt="")
+    for level, mode, txt in (("plain", "", ""), ("enforce", "enforce", "v=STSv1; id=unsure;"))
 ]
 
 DOMAINS = {d.name: d for d in SECURITY + POLICY_HOSTS + ROUTES + REPLIES + PEERS + HOSTILE + ATTACKED + SHARED}

@@ -1,7 +1,8 @@
 """Mail of every level over hosts that share address and certificate: none over a session made for less.
 
-One host has three names; its certificate is good for the first two.  To each name go domains without a policy, with one
-of each mode, by routes of each level, and with REQUIRETLS.  Judged by what the host itself saw: under which name each
+One host has four names; its certificate is good for the first two, and the fourth has TLSA records for its key.  To each
+name go domains without a policy, with one of each mode, by routes of each level, and with REQUIRETLS; to the fourth, too,
+domains that are not signed, whose mail its TLSA records do not concern.  Judged by what the host itself saw: under which name each
 session began and, where it was resumed, the one before it (tests/lab/tickets.py), and with whose mail.
 """
 import collections
@@ -19,10 +20,12 @@ HOST = "mx1.shared.test"
 BY_POLICY = ("plain", "none", "testing", "enforce")
 BY_ROUTE = ("clear", "encrypt", "verify", "fingerprint")
 WITH_REQUIRETLS = ("required-plain", "required-enforce")
-BINDING = ("enforce", "verify", *WITH_REQUIRETLS)           # the certificate has to be good for the name
+UNSURE = ("unsure-plain", "unsure-enforce")      # to the fourth name only
+BINDING = ("enforce", "verify", "unsure-enforce", *WITH_REQUIRETLS)           # the certificate has to be good for the name
 VERIFYING = (*BINDING, "testing")                           # it is looked at, and TLS is strict
 IN_CLEAR = ("clear",)
 GOOD_NAMES = (1, 2)
+DANE_NAME = 4
 
 
 def routes():
@@ -31,12 +34,13 @@ def routes():
            "fingerprint": {"tls": "fingerprint", "tls-fingerprints": [digest_of(HOST, "key-sha256")]}}
     return tuple({"name": f"{level}{n}", "recipients": [f"{level}{n}.routed.test"],
                   "next-hop": f"[mx{n}.shared.test]", **words}
-                 for level, words in tls.items() for n in (1, 2, 3))
+                 for level, words in tls.items() for n in (1, 2, 3, DANE_NAME))
 
 
 def recipient(level, n, number):
     """The address to which mail of that level goes; its local part tells the level to who reads the host's log."""
-    domain = f"{level.split('-')[-1]}{n}.{'routed' if level in BY_ROUTE else 'shared'}.test"
+    zone = "insecure" if level in UNSURE else "routed" if level in BY_ROUTE else "shared"
+    domain = f"{level.removeprefix('required-')}{n}.{zone}.test"
     return f"{level}_{n}_{number}@{domain}"
 
 
@@ -72,13 +76,24 @@ class Mailer:
 
 def choose(dice):
     """A level and a name; where mail has to wait, it is less of it."""
-    level = dice.choice(BY_POLICY + BY_ROUTE + WITH_REQUIRETLS)
-    n = dice.choice((1, 1, 1, 1, 2, 2, 2, 2, 3)) if level in BINDING else dice.choice((1, 2, 3))
-    return level, n
+    level = dice.choice(BY_POLICY + BY_ROUTE + WITH_REQUIRETLS + UNSURE)
+    if level in UNSURE:
+        return level, DANE_NAME
+    if level == "verify":
+        return level, dice.choice((1, 1, 1, 1, 2, 2, 2, 2, 3))
+    return level, dice.choice((1, 1, 1, 1, 2, 2, 2, 2, 3, 4, 4)) if level in BINDING else dice.choice((1, 2, 3, 4))
+
+
+def by_dane(level, n):
+    return n == DANE_NAME and level not in UNSURE
 
 
 def goes(level, n):
-    return level not in BINDING or n in GOOD_NAMES
+    return by_dane(level, n) or level not in BINDING or n in GOOD_NAMES
+
+
+def binds(level, n):
+    return level in BINDING or by_dane(level, n)
 
 
 class Judge:
@@ -101,14 +116,16 @@ class Judge:
 
     def check(self, level, n, m):
         assert m["host"] == HOST
-        if level in IN_CLEAR:
+        if level in IN_CLEAR and not binds(level, n):
             assert m["tls"] is None, m
             return
         assert m["tls"] in ("TLSv1.2", "TLSv1.3") and m["sni"] == f"mx{n}.shared.test", m
         assert not m["resumed"] or m["ticket_of"], "it is known which session goes on here"
         for begun_level, begun_n in self.ancestry(m["number"]):
             assert begun_n == n, (m, "a session that began under another name")
-            if level in BINDING:
+            if by_dane(level, n):
+                assert by_dane(begun_level, begun_n), (m, f"a session that began with {begun_level} mail")
+            elif binds(level, n):
                 assert begun_level in VERIFYING, (m, f"a session that began with {begun_level} mail")
             if "fingerprint" in (level, begun_level):
                 assert level == begun_level, (m, f"a session that began with {begun_level} mail")
@@ -145,12 +162,14 @@ def log_agrees(relay):
     for event in relay.events("delivery", rcpt=re.compile("_")):
         level, n = of_recipient(event["rcpt"])
         if event["outcome"] == "delivered":
-            assert goes(level, n) and (level not in BINDING or event["tls"] == "verified"), event.text
+            assert goes(level, n) and (event["tls"] == "verified" or not binds(level, n)), event.text
+            assert event["level"] == "dane" or not by_dane(level, n), event.text
         else:
             assert not goes(level, n), event.text
 
 
 def run(lab, make_relay, count, seconds):
+    lab.dns.set(f"_25._tcp.mx{DANE_NAME}.shared.test", "TLSA", "3 1 1 " + digest_of(HOST, "key-sha256").split(":")[1])
     relay = make_relay(connection_messages=7, routes=routes(), listeners=(
         with_tls(lab, address="127.0.0.1:25", **{"relay-from": ["127.0.0.0/8"]}),)).start()
     judge = deliveries(lab, relay, count, seconds)
