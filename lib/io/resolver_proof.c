@@ -95,6 +95,14 @@ enum proof_verdict resolver_proof_judge(const struct proof_facts *facts, const c
     return PROOF_HOLDS;
 }
 
+enum resolver_standing resolver_proof_standing(enum resolver_standing before,
+                                               enum proof_verdict verdict)
+{
+    if (verdict == PROOF_IS_OPEN) /* what was shown before stays shown */
+        return before == RESOLVER_PROVEN ? RESOLVER_PROVEN : RESOLVER_IN_DOUBT;
+    return verdict == PROOF_HOLDS ? RESOLVER_PROVEN : RESOLVER_UNPROVEN;
+}
+
 /* ---- what comes of it --------------------------------------------------------------------- */
 
 static void tell(struct resolver_proof *proof)
@@ -110,32 +118,18 @@ static void tell(struct resolver_proof *proof)
     log_end(&line);
 }
 
-static enum resolver_standing standing_of(enum proof_state state, bool is_shown)
-{
-    if (state == STATE_ON)
-        return RESOLVER_PROVEN;
-    return is_shown ? RESOLVER_UNPROVEN : RESOLVER_IN_DOUBT;
-}
-
 /* Said when it changes, and again from time to time as long as it is off. */
-static void take_state(struct resolver_proof *proof, enum proof_state state, bool is_shown)
+static void take(struct resolver_proof *proof, enum resolver_standing standing)
 {
+    enum proof_state state = standing == RESOLVER_PROVEN ? STATE_ON : STATE_OFF;
     bool is_news = state != proof->state;
     if (is_news) {
         proof->state = state;
         proof->since_utc_ms = clock_utc_ms();
     }
-    resolver_set_standing(proof->resolver, standing_of(state, is_shown));
+    resolver_set_standing(proof->resolver, standing);
     if (is_news || (state == STATE_OFF && loop_now(proof->loop) - proof->told_ms >= NEXT_MS))
         tell(proof);
-}
-
-/* What was shown before stays shown. */
-static void take_open(struct resolver_proof *proof)
-{
-    take_state(proof, proof->state == STATE_ON ? STATE_ON : STATE_OFF, false);
-    loop_timer_start(proof->next, proof->again_ms);
-    proof->again_ms = 2 * proof->again_ms < AGAIN_MAX_MS ? 2 * proof->again_ms : AGAIN_MAX_MS;
 }
 
 static bool is_under_way(const struct resolver_proof *proof)
@@ -143,18 +137,25 @@ static bool is_under_way(const struct resolver_proof *proof)
     return proof->root.query || proof->denial.query || proof->bogus.query;
 }
 
+static int64_t next_wait(struct resolver_proof *proof, enum proof_verdict verdict)
+{
+    int64_t wait_ms = proof->again_ms;
+    if (verdict != PROOF_IS_OPEN) {
+        proof->again_ms = AGAIN_FIRST_MS;
+        return NEXT_MS;
+    }
+    proof->again_ms = 2 * wait_ms < AGAIN_MAX_MS ? 2 * wait_ms : AGAIN_MAX_MS;
+    return wait_ms;
+}
+
 static void conclude(struct resolver_proof *proof)
 {
     enum proof_verdict verdict = resolver_proof_judge(&proof->facts, &proof->reason);
+    enum resolver_standing before = proof->state == STATE_ON ? RESOLVER_PROVEN : RESOLVER_UNPROVEN;
     loop_timer_cancel(proof->patience);
     proof->checked_utc_ms = clock_utc_ms();
-    if (verdict == PROOF_IS_OPEN) {
-        take_open(proof);
-        return;
-    }
-    proof->again_ms = AGAIN_FIRST_MS;
-    take_state(proof, verdict == PROOF_HOLDS ? STATE_ON : STATE_OFF, true);
-    loop_timer_start(proof->next, NEXT_MS);
+    take(proof, resolver_proof_standing(before, verdict));
+    loop_timer_start(proof->next, next_wait(proof, verdict));
 }
 
 /* ---- a proof ------------------------------------------------------------------------------ */
@@ -218,7 +219,7 @@ static void on_patience_ended(void *ctx)
 {
     struct resolver_proof *proof = ctx;
     proof->reason = "the resolver takes too long to show that it validates";
-    take_state(proof, STATE_OFF, false);
+    take(proof, RESOLVER_IN_DOUBT);
 }
 
 static void cancel(struct resolver_proof *proof)
@@ -241,7 +242,7 @@ void resolver_proof_start(struct resolver_proof *proof, const char *bogus_name)
     proof->again_ms = AGAIN_FIRST_MS;
     if (!resolver_is_trusted(proof->resolver)) {
         proof->reason = "the resolver is not on this machine: its word on DNSSEC is not trusted";
-        take_state(proof, STATE_OFF, true);
+        take(proof, RESOLVER_UNPROVEN);
         return;
     }
     resolver_set_standing(proof->resolver, RESOLVER_ON_PROOF);
@@ -278,6 +279,11 @@ void resolver_proof_free(struct resolver_proof **proof)
 }
 
 /* ---- for operators ------------------------------------------------------------------------ */
+
+const char *resolver_proof_trouble(const struct resolver_proof *proof)
+{
+    return proof->state == STATE_ON ? "" : proof->reason;
+}
 
 static void add_time(struct json *object, const char *key, int64_t utc_ms)
 {

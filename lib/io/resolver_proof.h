@@ -18,6 +18,9 @@ void resolver_proof_free(struct resolver_proof **proof);
 /* At the beginning, and when servers or settings have changed.  `bogus_name`: copied; "": none. */
 void resolver_proof_start(struct resolver_proof *proof, const char *bogus_name);
 
+/* Why no answer is secure; "" while answers may be.  Static. */
+const char *resolver_proof_trouble(const struct resolver_proof *proof);
+
 /* For operators: state ("on", "off", "starting"), reason (null when on), since, checked. */
 struct json *resolver_proof_json(const struct resolver_proof *proof);
 
@@ -35,5 +38,8 @@ struct proof_facts {
 };
 /* *out_reason is static, and "" when it holds.  Pure. */
 enum proof_verdict resolver_proof_judge(const struct proof_facts *facts, const char **out_reason);
+/* What stands then.  Pure. */
+enum resolver_standing resolver_proof_standing(enum resolver_standing before,
+                                               enum proof_verdict verdict);
 
 #endif

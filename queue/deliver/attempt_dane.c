@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "lib/io/resolver_proof.h"
 #include "queue/deliver/relief.h"
 #include "queue/deliver/report.h"
 #include "queue/deliver/verdict.h"
@@ -23,7 +24,12 @@ struct sts_facts attempt_facts_now(const struct attempt *a)
 
 const char *attempt_dane_trouble(const struct attempt *a)
 {
-    return a->plan->target.tls == ROUTE_TLS_DANE ? a->tlsa_trouble : "";
+    const char *no_dnssec = resolver_proof_trouble(attempt_worker(a)->proof);
+
+    if (a->plan->target.tls != ROUTE_TLS_DANE)
+        return "";
+    return no_dnssec[0] != '\0' && a->plan->target.kind != TARGET_ADDRESS ? no_dnssec
+                                                                          : a->tlsa_trouble;
 }
 
 void attempt_take_tlsa(struct attempt *a, const struct tlsa_set *tlsa, const char *trouble)

@@ -87,6 +87,15 @@ static void trouble_shows_nothing(void **state)
     expect(facts, PROOF_FAILS, "DNSKEY comes without AD");
 }
 
+static void what_was_shown_stays_until_the_contrary_is(void **state)
+{
+    (void)state;
+    assert_int_equal(resolver_proof_standing(RESOLVER_PROVEN, PROOF_IS_OPEN), RESOLVER_PROVEN);
+    assert_int_equal(resolver_proof_standing(RESOLVER_UNPROVEN, PROOF_IS_OPEN), RESOLVER_IN_DOUBT);
+    assert_int_equal(resolver_proof_standing(RESOLVER_PROVEN, PROOF_FAILS), RESOLVER_UNPROVEN);
+    assert_int_equal(resolver_proof_standing(RESOLVER_UNPROVEN, PROOF_HOLDS), RESOLVER_PROVEN);
+}
+
 /* ---- with a resolver ------------------------------------------------------------------------ */
 
 enum {
@@ -176,6 +185,8 @@ static void expect_state(const struct world *world, const char *state, const cha
     struct span said = json_text(json_get(shown, "reason"));
     if (reason)
         assert_non_null(memmem(said.data, said.len, reason, strlen(reason)));
+    assert_string_equal(resolver_proof_trouble(world->proof)[0] == '\0' ? "on" : "off",
+                        strcmp(state, "on") == 0 ? "on" : "off");
     json_free(&shown);
 }
 
@@ -297,6 +308,8 @@ int main(void)
         T("a proof fails when the answers are made up", a_proof_fails_when_the_answers_are_made_up),
         T("a proof fails when the bogus name resolves", a_proof_fails_when_the_bogus_name_resolves),
         T("trouble shows nothing", trouble_shows_nothing),
+        T("what was shown stays until the contrary is shown",
+          what_was_shown_stays_until_the_contrary_is),
         STORY("the first question waits for the proof, and is answered securely",
               the_first_question_waits_for_the_proof_and_is_answered_securely),
         STORY("a resolver that does not validate makes nothing secure",
