@@ -108,6 +108,21 @@ def test_policies_are_fetched_again_daily_whatever_became_of_their_record(lab, m
     assert {"sts-policy-fetch-error", "starttls-not-supported"} <= kinds
 
 
+def test_status_counts_the_days_down_and_what_nobody_uses_is_forgotten(lab, make_relay, gone):
+    relay = make_relay().start()
+    known(relay, "tls12.test")
+    gone.file("tls12.test")
+    at(relay, "+3d")
+    wait_until(lambda: relay.cli_json("status")["policy"]["alarms"], TICK, "an alarm")
+    alarm = relay.cli_json("status")["policy"]["alarms"][0]
+    assert (alarm["domain"], alarm["alarm"], alarm["days_left"]) == ("tls12.test", "refresh fails", 3)
+    assert alarm["since"].startswith(day_of(3))
+    fetches = lab.web.fetches("tls12.test")
+    at(relay, "+32d")       # of 31 without any mail
+    wait_until(lambda: relay.cli_json("policy", "list") == [], TICK, "the policy to be forgotten")
+    assert relay.cli_json("status")["policy"]["alarms"] == [] and lab.web.fetches("tls12.test") == fetches
+
+
 def test_a_policy_of_a_short_life_is_renewed_before_it_ends(lab, make_relay):
     relay = make_relay().start()
     lab.web.publish("good.test", "version: STSv1\nmode: enforce\nmx: mx.good.test\n"
