@@ -7,6 +7,8 @@
 #include "lib/io/tls_dane.h"
 #include "lib/mail/tlsa_walk.h"
 
+const char host_lookup_off[] = "DNSSEC is off at this relay, waxseal status says why";
+
 struct host_lookup {
     struct resolver *resolver;
     struct address_query *addresses; /* one of the two at a time */
@@ -89,11 +91,10 @@ static void on_addresses(void *ctx, const struct addresses *found)
 
     lookup->addresses = NULL;
     lookup->found = *found;
-    if (found->verdict == ADDRESSES_FOUND)
+    lookup->walk = (struct tlsa_walk){ .question = TLSA_ASK_NOTHING, .reason = host_lookup_off };
+    if (found->verdict == ADDRESSES_FOUND && resolver_has_dnssec(lookup->resolver))
         tlsa_walk_start(&lookup->walk, lookup->host, lookup->port, lookup->name_is_sure,
                         &found->security);
-    else
-        lookup->walk.question = TLSA_ASK_NOTHING;
     lookup_step(lookup);
 }
 

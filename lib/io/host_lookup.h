@@ -35,6 +35,9 @@ struct host_answer {
     const char *reason;
 };
 
+/* The reason where nothing can be secure: DNSSEC is off (lib/io/resolver_proof). */
+extern const char host_lookup_off[];
+
 /* `answer` and all in it is lent. */
 typedef void host_lookup_done_fn(void *ctx, const struct host_answer *answer);
 

@@ -271,6 +271,11 @@ bool resolver_is_trusted(const struct resolver *resolver)
     return resolver->trusted;
 }
 
+bool resolver_has_dnssec(const struct resolver *resolver)
+{
+    return resolver->trusted && resolver->standing != RESOLVER_UNPROVEN;
+}
+
 void resolver_cancel(struct resolver_query **query)
 {
     struct resolver_query *q = *query;

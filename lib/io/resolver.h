@@ -44,6 +44,8 @@ typedef void resolver_proof_wanted_fn(void *ctx);
 void resolver_on_proof_wanted(struct resolver *resolver, resolver_proof_wanted_fn *wanted,
                               void *ctx);
 bool resolver_is_trusted(const struct resolver *resolver);
+/* Can any answer be secure just now?  Trusted, and not known to fail the proof. */
+bool resolver_has_dnssec(const struct resolver *resolver);
 
 /* `answer` is lent.  An outcome always comes: TEMPFAIL at the latest after RESOLVER_DEADLINE_MS. */
 typedef void resolver_done_fn(void *ctx, const struct dns_answer *answer);

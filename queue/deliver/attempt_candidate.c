@@ -137,15 +137,23 @@ static void look_up(struct attempt *a, const struct address_filter *filter)
     a->lookup = host_lookup_start(worker->loop, worker->resolver, &question, on_host, a);
 }
 
+/* Why no TLSA records are asked for, where none are. */
+static const char *unasked_words(const struct attempt *a)
+{
+    if (a->plan->target.kind == TARGET_ADDRESS)
+        return "it has no name to look them up for";
+    return resolver_has_dnssec(attempt_worker(a)->resolver)
+               ? "the MX records of the next hop are not secured by DNSSEC"
+               : host_lookup_off;
+}
+
 bool attempt_open_candidate(struct attempt *a)
 {
     struct address_filter filter = worker_filter(attempt_worker(a), &a->plan->target);
     bool is_address = a->plan->target.kind == TARGET_ADDRESS;
 
     a->candidate = a->order[a->next++];
-    attempt_take_tlsa(a, NULL,
-                      is_address ? "it has no name to look them up for"
-                                 : "the MX records of the next hop are not secured by DNSSEC");
+    attempt_take_tlsa(a, NULL, unasked_words(a));
     if (is_unmet_anyway(a))
         return false;
     if (is_address)

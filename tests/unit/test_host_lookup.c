@@ -326,6 +326,10 @@ static void a_resolver_that_has_proved_nothing_makes_nothing_secure(void **state
     ask(w, "plain.test");
     assert_int_equal(w->verdict, ADDRESSES_FOUND);
     assert_int_equal(w->worth, TLSA_NOT_APPLICABLE);
+    assert_non_null(strstr(w->reason, "DNSSEC is off"));
+    ask(w, "lost.test"); /* not even whether the alias is secure, which DNS could not say */
+    assert_int_equal(w->verdict, ADDRESSES_FOUND);
+    assert_false(w->failed);
     assert_asked(w, "");
 }
 
