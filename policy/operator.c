@@ -22,6 +22,7 @@ enum {
 struct asked {
     struct sts_cache *cache;
     struct domains *domains;
+    const struct socketmap *socketmap;
     char domain[DOMAIN_MAX + 1]; /* of the verbs that are about one */
 };
 
@@ -251,6 +252,7 @@ static void import(const struct asked *asked, struct role_request **request)
 static void counts(const struct asked *asked, struct role_request **request)
 {
     struct domains_counts since_start = domains_counts(asked->domains);
+    struct socketmap_counts others = socketmap_counts(asked->socketmap);
     struct json *object = json_new_object();
     uint64_t cached = 0;
     struct error *err = sts_cache_count(asked->cache, &cached);
@@ -259,6 +261,8 @@ static void counts(const struct asked *asked, struct role_request **request)
     json_add_number(object, "lookups", (int64_t)since_start.lookups);
     json_add_number(object, "fetches", (int64_t)since_start.fetches);
     json_add_number(object, "fetches_failed", (int64_t)since_start.fetches_failed);
+    json_add_number(object, "socketmap_connections", others.connections);
+    json_add_number(object, "socketmap_answers", (int64_t)others.answers);
     alarms_show(domains_alarms(asked->domains), clock_utc_ms(), object);
     role_reply_json(request, &object);
 }
@@ -298,9 +302,9 @@ static const struct verb *verb_of(const struct role_request *request)
 }
 
 void operator_control(struct sts_cache *cache, struct domains *domains,
-                      struct role_request **request)
+                      const struct socketmap *socketmap, struct role_request **request)
 {
-    struct asked asked = { .cache = cache, .domains = domains };
+    struct asked asked = { .cache = cache, .domains = domains, .socketmap = socketmap };
     const struct verb *verb = verb_of(*request);
     if (!verb)
         role_reply_failed(request, "the policy role knows no such request");

@@ -5,12 +5,12 @@
 #ifndef WAXSEAL_POLICY_OPERATOR_H
 #define WAXSEAL_POLICY_OPERATOR_H
 
-#include "policy/domains.h"
+#include "policy/socketmap.h"
 
 struct role_request;
 
 /* Takes the request, and answers it now or when the fetch has ended. */
 void operator_control(struct sts_cache *cache, struct domains *domains,
-                      struct role_request **request);
+                      const struct socketmap *socketmap, struct role_request **request);
 
 #endif

@@ -170,7 +170,7 @@ static void on_control(void *ctx, struct role_request *request)
     else if (span_equal(role_request_verb(request), SPAN("policy explain")))
         explain_policy(&tools, &request);
     else
-        operator_control(self->cache, self->domains, &request);
+        operator_control(self->cache, self->domains, self->socketmap, &request);
 }
 
 /* ---- in the background -------------------------------------------------------------------- */

@@ -23,6 +23,7 @@ struct socketmap {
     struct loop_timer *rest;
     struct list clients; /* the longest idle first */
     unsigned client_count;
+    uint64_t answers;
     int64_t complained_ms; /* the next time at the earliest */
 };
 
@@ -90,6 +91,7 @@ static void write_answer(struct client *client, struct span answer)
 
     buf_init(&framed, SOCKETMAP_REPLY_MAX + 16);
     ensure(netstring_write(answer, &framed));
+    client->socketmap->answers++;
     stream_write(client->stream, buf_span(&framed));
     buf_clear(&framed);
     note_activity(client);
@@ -272,6 +274,11 @@ void socketmap_stop(struct socketmap *socketmap)
     close_socket(socketmap);
     while (!list_empty(&socketmap->clients))
         client_free(LIST_FIRST(&socketmap->clients, struct client, in_socketmap));
+}
+
+struct socketmap_counts socketmap_counts(const struct socketmap *socketmap)
+{
+    return (struct socketmap_counts){ socketmap->client_count, socketmap->answers };
 }
 
 struct socketmap *socketmap_new(struct loop *loop, struct inquiries *inquiries)

@@ -18,6 +18,12 @@ void socketmap_free(struct socketmap **socketmap);
 
 /* Takes a listening socket, in place of the one before. */
 void socketmap_listen(struct socketmap *socketmap, int fd);
+struct socketmap_counts {
+    unsigned connections; /* now */
+    uint64_t answers;     /* since the start */
+};
+struct socketmap_counts socketmap_counts(const struct socketmap *socketmap);
+
 /* No more: closes the socket and all connections. */
 void socketmap_stop(struct socketmap *socketmap);
 

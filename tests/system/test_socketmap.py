@@ -199,6 +199,16 @@ def test_more_connections_than_are_kept_cost_the_longest_idle_one(lab, make_rela
     assert ask("good.test") == GOOD
 
 
+def test_status_counts_who_asks_and_what_they_were_told(lab, make_relay):
+    relay = make_relay().start()
+    with Asker() as one, Asker() as other:
+        for asker in (one, one, other):
+            assert asker.ask("good.test") == GOOD
+        counts = relay.cli_json("status")["policy"]
+        assert (counts["socketmap_connections"], counts["socketmap_answers"]) == (2, 3)
+    assert "socketmap_answers: 3" in relay.cli("status").stdout
+
+
 # ------------------------------------------------------------ where it listens
 
 def test_a_default_that_something_else_has_is_passed_over_and_a_choice_is_not(lab, make_relay):
