@@ -119,24 +119,63 @@ static bool write_candidate(const Ipc__Candidate *candidate, struct buf *out)
            notify_clean(out, certificate, NAME_SHOWN_MAX) && buf_append(out, SPAN("\r\n"));
 }
 
+static bool write_candidates(const Ipc__Decision *decision, struct buf *out)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < decision->n_candidates && i < CANDIDATES_SHOWN_MAX && ok; i++)
+        ok = write_candidate(decision->candidates[i], out);
+    return ok;
+}
+
+static bool write_sts(const Ipc__Decision *decision, struct buf *out)
+{
+    return buf_append(out, SPAN("  The recipient's domain publishes a security policy (MTA-STS, "
+                                "mode enforce,\r\n  id ")) &&
+           notify_clean(out, span_of_bytes(decision->policy_id), NAME_SHOWN_MAX) &&
+           buf_append(out, SPAN(") that allows only the servers it names, with valid\r\n"
+                                "  certificates.  What was found:\r\n")) &&
+           write_candidates(decision, out) &&
+           buf_append(out, SPAN("  If the servers do not satisfy that policy, the recipient's "
+                                "administrator has\r\n  to mend servers or policy.\r\n"));
+}
+
+static bool write_dane(const Ipc__Decision *decision, struct buf *out)
+{
+    return buf_append(out, SPAN("  DNS says, signed, how the recipient's servers are to be known "
+                                "(TLSA records,\r\n  DANE).  What was found:\r\n")) &&
+           write_candidates(decision, out) &&
+           buf_append(out, SPAN("  If the servers do not fit these records, their administrator "
+                                "has to mend servers\r\n  or records.\r\n"));
+}
+
+/* Where records can be used MTA-STS has no say (RFC 8461 s.2); else it has, where it is enforced.
+ */
+static bool binds_by_tlsa(const Ipc__Decision *decision)
+{
+    bool is_enforced = span_equal(span_of_bytes(decision->policy), SPAN("sts enforce"));
+
+    for (size_t i = 0; i < decision->n_candidates; i++) {
+        const Ipc__Candidate *candidate = decision->candidates[i];
+        if (candidate->tlsa_base.len > 0 &&
+            (!is_enforced || span_equal(span_of_bytes(candidate->tlsa), SPAN("usable"))))
+            return true;
+    }
+    return false;
+}
+
 /* Mail that a policy held back: which policy, which servers, who can mend it. */
 static bool write_policy(const struct notify_recipient *recipient, struct buf *out)
 {
     const Ipc__Decision *decision = recipient->decision;
 
-    if (recipient->result->remote || !decision ||
-        !span_equal(span_of_bytes(decision->policy), SPAN("sts enforce")))
+    if (recipient->result->remote || !decision)
         return true;
-    bool ok = buf_append(out, SPAN("  The recipient's domain publishes a security policy (MTA-STS, "
-                                   "mode enforce,\r\n  id ")) &&
-              notify_clean(out, span_of_bytes(decision->policy_id), NAME_SHOWN_MAX) &&
-              buf_append(out, SPAN(") that allows only the servers it names, with valid\r\n"
-                                   "  certificates.  What was found:\r\n"));
-    for (size_t i = 0; i < decision->n_candidates && i < CANDIDATES_SHOWN_MAX && ok; i++)
-        ok = write_candidate(decision->candidates[i], out);
-    return ok &&
-           buf_append(out, SPAN("  If the servers do not satisfy that policy, the recipient's "
-                                "administrator has\r\n  to mend servers or policy.\r\n"));
+    if (binds_by_tlsa(decision))
+        return write_dane(decision, out);
+    if (span_equal(span_of_bytes(decision->policy), SPAN("sts enforce")))
+        return write_sts(decision, out);
+    return true;
 }
 
 /* ---- one story, of one recipient or of several ---------------------------------------------- */

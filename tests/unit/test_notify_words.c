@@ -464,6 +464,18 @@ static void a_policy_that_is_not_the_cause_is_not_named(void **state)
     says(f, "MTA-STS");
     f->decision.policy = text_bytes("sts testing");
     says_not(f, "MTA-STS");
+    says_not(f, "DANE");
+    f->candidate.tlsa_base = text_bytes("mx1.example.net");
+    f->candidate.tlsa = text_bytes("unusable");
+    tells(f, "how the recipient's servers are to be known (TLSA records, DANE).");
+    f->decision.policy = text_bytes("sts enforce");
+    says_not(f, "DANE");
+    f->candidate.tlsa = text_bytes("usable");
+    says_not(f, "MTA-STS");
+    tells(f, "how the recipient's servers are to be known (TLSA records, DANE).");
+    tells(f, "their administrator has to mend servers or records.");
+    f->result.remote = true;
+    says_not(f, "DANE");
     f->failed.decision = NULL;
     says_not(f, "MTA-STS");
 }
