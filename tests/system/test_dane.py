@@ -4,6 +4,7 @@ import time
 
 import pytest
 from client import send
+from test_bounces import wait_bounce
 from test_next_hops import digest_of
 from test_policy import arrived, wait_arrived
 from test_requiretls import Lenient
@@ -76,6 +77,17 @@ def test_a_certificate_that_does_not_fit_is_not_rescued_by_authorities_nor_by_mt
     assert not arrived(lab, message) and nothing_was_said(lab, host, since)
     tlsa(host, fitting(host))
     wait_arrived(lab, message)
+
+
+def test_what_never_fits_bounces_at_the_end_of_its_life_and_no_sooner(lab, make_relay, tlsa):
+    make_relay(retry_first="1s", retry_max="2s", queue_lifetime="4s").start()
+    tlsa("mx.nopolicy.test", "3 1 1 " + ZEROS)
+    began, message = time.time(), send("you@nopolicy.test", sender="undane@sender.test")
+    _, report = wait_bounce(lab, "undane@sender.test", 20)
+    assert time.time() - began > 3 and not arrived(lab, message)
+    words = " ".join(next(report.iter_parts()).get_content().split())
+    assert "how the recipient's servers are to be known (TLSA records, DANE)" in words
+    assert "their administrator has to mend servers or records" in words
 
 
 def test_without_tls_no_mail_goes_to_a_host_with_records(lab, shared_relay, tlsa):
