@@ -68,18 +68,19 @@ static bool take_next_plan(struct attempt *a)
     return false;
 }
 
-/* Where the job went on before, or the first host that can be used at all: there is one. */
+/*
+ * Where the job went on before, or the first host behind that can be used at all.  There may be
+ * none: the plans can be newer than the position, and a policy not known any more.
+ */
 void attempt_begin_at(struct attempt *a, unsigned position)
 {
     unsigned place = position / MX_NAMES_MAX;
 
     attempt_take_plan(a, place < a->plans->count ? place : a->plans->count - 1);
-    if (place >= a->plans->count)
-        a->next = a->plan->route.count; /* all have been tried */
-    else if (is_open(a))
+    if (place < a->plans->count && is_open(a))
         a->next = position % MX_NAMES_MAX;
-    else
-        take_next_plan(a);
+    else if (place >= a->plans->count || !take_next_plan(a))
+        a->next = a->order_count; /* none is left */
 }
 
 struct attempt *attempt_new(struct lane *lane, struct job *job)
