@@ -291,6 +291,17 @@ static void explain(const struct domain *domain, enum sts_step step, struct poli
     a->fetch_reason = last_failure(domain, &s)->reason;
 }
 
+/* It lapsed, and just now its domain was asked once more in vain (design.md section 4). */
+static void forget_unused(struct domain *domain)
+{
+    const struct sts_entry *entry = &domain->entry;
+    if (!entry->policy || sts_refresh_wanted(clock_utc_ms(), entry->used_utc_ms))
+        return;
+    alarms_forget(domain->domains->alarms, domain->name);
+    domains_written(domain->domains,
+                    sts_cache_remove(domain->domains->cache, span_of(domain->name)));
+}
+
 /* `step` is any but STS_STEP_FETCH. */
 static void answer(struct domain *domain, enum sts_step step)
 {
@@ -298,6 +309,8 @@ static void answer(struct domain *domain, enum sts_step step)
     explain(domain, step, &a);
     if (step == STS_STEP_USE)
         note_use(domain);
+    else if (step == STS_STEP_NO_POLICY && domain->refreshing)
+        forget_unused(domain);
     struct sts_entry entry = domain->entry; /* who hears of it may ask again at once */
     memset(&domain->entry, 0, sizeof(domain->entry));
     a.entry = step == STS_STEP_USE ? &entry : NULL;

@@ -1,44 +1,39 @@
 /* Refreshes that are due by themselves, and what an operator does to the cache. */
 #include "policy/domains_private.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "lib/base/clock.h"
-#include "lib/base/log.h"
+#include "lib/base/memory.h"
 
 enum {
     REFRESHES_AT_ONCE = 50, /* of the STS_FETCHES_MAX, so that mail never waits for them */
-    DUE_AT_ONCE = 16,
+    DUE_LOOKED_AT = 2 * REFRESHES_AT_ONCE, /* half of them may be under way already */
 };
 
 /* ---- refreshes ---------------------------------------------------------------------------- */
 
-/* One that nobody used in a month lapses and is then forgotten; true when there is nothing to
- * fetch. */
+/* One that nobody used in a month is left to lapse, and then asked for once more. */
 static bool let_lapse(struct domains *domains, struct sts_entry *entry, int64_t now)
 {
-    if (sts_refresh_wanted(now, entry->used_utc_ms))
+    if (sts_refresh_wanted(now, entry->used_utc_ms) || sts_entry_expires(entry) < now)
         return false;
-    if (sts_entry_expires(entry) < now) {
-        alarms_forget(domains->alarms, entry->domain);
-        domains_written(domains, sts_cache_remove(domains->cache, span_of(entry->domain)));
-    } else {
-        entry->refresh_utc_ms = now + DAY_MS;
-        domains_keep(domains, entry);
-    }
+    entry->refresh_utc_ms = now + DAY_MS;
+    domains_keep(domains, entry);
     return true;
 }
 
-static void refresh(struct domains *domains, const char *name, int64_t now)
+/* False when it is under way already. */
+static bool refresh(struct domains *domains, const char *name, int64_t now)
 {
     struct sts_entry entry;
     struct domain *domain = map_get(domains->by_name, span_of(name));
     if (domain && domain->refreshing)
-        return;
+        return false;
     struct error *err = sts_cache_load(domains->cache, span_of(name), &entry);
     if (err) {
         domains_broken(domains, err);
-        return;
+        return true;
     }
     if (entry.policy && !let_lapse(domains, &entry, now)) {
         domain = domains_take_up(domains, span_of(name));
@@ -46,18 +41,23 @@ static void refresh(struct domains *domains, const char *name, int64_t now)
         domain_begin(domain);
     }
     sts_entry_clear(&entry);
+    return true;
 }
 
-static unsigned refresh_those(struct domains *domains, struct sts_span_of_time when, int64_t now)
+/* As many as there is room for, which becomes less; false when none is due then. */
+static bool refresh_those(struct domains *domains, struct sts_span_of_time when, int64_t now,
+                          unsigned *room)
 {
-    char due[DUE_AT_ONCE][DOMAIN_MAX + 1];
+    char(*due)[DOMAIN_MAX + 1] = memory_new_array(DUE_LOOKED_AT, sizeof(*due));
     unsigned count = 0;
-    struct error *err = sts_cache_due(domains->cache, when, DUE_AT_ONCE, due, &count);
+    struct error *err = sts_cache_due(domains->cache, when, DUE_LOOKED_AT, due, &count);
     if (err)
         domains_broken(domains, err);
-    for (unsigned i = 0; i < count; i++)
-        refresh(domains, due[i], now);
-    return count;
+    for (unsigned i = 0; i<count && * room> 0; i++)
+        if (refresh(domains, due[i], now))
+            (*room)--;
+    free(due);
+    return count > 0;
 }
 
 /* No refresh is ever put off for longer than a day: what is, was by a clock that was ahead. */
@@ -66,11 +66,12 @@ void domains_refresh_due(struct domains *domains)
     int64_t now = clock_utc_ms();
     struct sts_span_of_time past = { 0, now };
     struct sts_span_of_time too_far = { now + 2 * DAY_MS, INT64_MAX };
-    if (sts_fetcher_busy(domains->fetcher) >= REFRESHES_AT_ONCE)
-        return;
-    refresh_those(domains, past, now);
-    if (domains->pull_in)
-        domains->pull_in = refresh_those(domains, too_far, now) > 0;
+    unsigned busy = sts_fetcher_busy(domains->fetcher);
+    unsigned room = busy < REFRESHES_AT_ONCE ? REFRESHES_AT_ONCE - busy : 0;
+    if (room > 0)
+        refresh_those(domains, past, now, &room);
+    if (room > 0 && domains->pull_in)
+        domains->pull_in = refresh_those(domains, too_far, now, &room);
 }
 
 /* ---- the operator ------------------------------------------------------------------------- */
