@@ -314,6 +314,8 @@ static void answer(struct domain *domain, enum sts_step step)
     struct sts_entry entry = domain->entry; /* who hears of it may ask again at once */
     memset(&domain->entry, 0, sizeof(domain->entry));
     a.entry = step == STS_STEP_USE ? &entry : NULL;
+    if (domain->refreshing)
+        domain->domains->refreshing--;
     domain->refreshing = false;
     give(domain, &a, WISH_FORCED);
     sts_entry_clear(&entry);

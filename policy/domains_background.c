@@ -38,6 +38,7 @@ static bool refresh(struct domains *domains, const char *name, int64_t now)
     if (entry.policy && !let_lapse(domains, &entry, now)) {
         domain = domains_take_up(domains, span_of(name));
         domain->refreshing = true;
+        domains->refreshing++;
         domain_begin(domain);
     }
     sts_entry_clear(&entry);
@@ -66,10 +67,8 @@ void domains_refresh_due(struct domains *domains)
     int64_t now = clock_utc_ms();
     struct sts_span_of_time past = { 0, now };
     struct sts_span_of_time too_far = { now + 2 * DAY_MS, INT64_MAX };
-    unsigned busy = sts_fetcher_busy(domains->fetcher);
-    unsigned room = busy < REFRESHES_AT_ONCE ? REFRESHES_AT_ONCE - busy : 0;
-    if (room > 0)
-        refresh_those(domains, past, now, &room);
+    unsigned room = REFRESHES_AT_ONCE - domains->refreshing;
+    refresh_those(domains, past, now, &room);
     if (room > 0 && domains->pull_in)
         domains->pull_in = refresh_those(domains, too_far, now, &room);
 }

@@ -25,8 +25,9 @@ struct domains {
     struct map *by_name;
     struct list idle; /* the longest idle first */
     unsigned idle_count;
-    unsigned clock; /* how often it was set */
-    bool pull_in;   /* refreshes may be due too late, by a clock that was ahead */
+    unsigned clock;      /* how often it was set */
+    bool pull_in;        /* refreshes may be due too late, by a clock that was ahead */
+    unsigned refreshing; /* how many domains are, in the background */
     struct domains_counts counts;
 };
 

@@ -360,11 +360,3 @@ void sts_fetcher_allow(struct sts_fetcher *fetcher, const struct network_list *a
 {
     fetcher->allow = allow;
 }
-
-unsigned sts_fetcher_busy(const struct sts_fetcher *fetcher)
-{
-    unsigned count = 0;
-    for (const struct list *at = fetcher->begun.next; at != &fetcher->begun; at = at->next)
-        count++;
-    return count;
-}

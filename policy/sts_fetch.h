@@ -32,9 +32,6 @@ void sts_fetcher_free(struct sts_fetcher **fetcher);
 /* The networks that the address filter lets through; lent until the next call. */
 void sts_fetcher_allow(struct sts_fetcher *fetcher, const struct network_list *allow);
 
-/* How many fetches have begun and not ended. */
-unsigned sts_fetcher_busy(const struct sts_fetcher *fetcher);
-
 /* `done` is called exactly once, from the loop, within STS_FETCH_MS, unless cancelled. */
 typedef void sts_fetch_done_fn(void *ctx, struct sts_fetched *fetched);
 struct sts_fetch *sts_fetch_start(struct sts_fetcher *fetcher, const char *domain,

@@ -83,12 +83,6 @@ void sts_fetch_cancel(struct sts_fetch **fetch)
     *fetch = NULL;
 }
 
-unsigned sts_fetcher_busy(const struct sts_fetcher *fetcher)
-{
-    (void)fetcher;
-    return fetching != NULL;
-}
-
 /* ---- a disk that is full when it is told to be --------------------------------------------------
  */
 
