@@ -27,7 +27,7 @@ static const Ipc__Candidate *candidate_of(const Ipc__Decision *decision)
     if (!decision || decision->n_candidates == 0)
         return NULL;
     for (size_t i = 0; i < decision->n_candidates; i++)
-        if (span_equal(span_of_bytes(decision->candidates[i]->verdict), SPAN("delivered")))
+        if (span_starts_with(span_of_bytes(decision->candidates[i]->verdict), SPAN("delivered")))
             return decision->candidates[i];
     return decision->candidates[decision->n_candidates - 1];
 }

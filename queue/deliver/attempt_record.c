@@ -3,6 +3,8 @@
 #include "queue/deliver/level.h"
 #include "queue/deliver/verdict.h"
 
+#include <stdio.h>
+
 struct job_candidate *attempt_line(struct attempt *a)
 {
     return &a->job->candidates[a->line];
@@ -106,6 +108,26 @@ void attempt_settle_policy(struct attempt *a, const char *detail)
     attempt_settle(a, &o, span_of(words), false);
 }
 
+/* The record is one for all recipients, whose results need not be the same. */
+static bool all_fared(const struct job *job, enum outcome_kind kind)
+{
+    for (unsigned i = 0; i < job->envelope.recipient_count; i++)
+        if (job->results[i].is_given && job->results[i].kind != kind)
+            return false;
+    return true;
+}
+
+static const char *line_verdict(struct attempt *a, enum stage stage, enum outcome_kind kind)
+{
+    const char *verdict = verdict_of_end(stage, kind);
+    char words[VERDICT_WORDS_SIZE];
+
+    if (all_fared(a->job, kind))
+        return verdict;
+    snprintf(words, sizeof(words), "%s for some recipients", verdict);
+    return job_keep(a->job, span_of(words));
+}
+
 void attempt_line_result(struct attempt *a, enum stage stage)
 {
     const struct job_result *best = &a->job->results[0];
@@ -115,6 +137,6 @@ void attempt_line_result(struct attempt *a, enum stage stage)
             best = &a->job->results[i];
     if (!best->is_given)
         return;
-    attempt_line(a)->verdict = verdict_of_end(stage, best->kind);
+    attempt_line(a)->verdict = line_verdict(a, stage, best->kind);
     attempt_line(a)->reply = best->reply;
 }

@@ -55,6 +55,19 @@ def test_each_attempt_is_kept_and_what_operators_did(lab, make_relay):
     assert f'by message {relay.wait_event("bounce")["notification"]}' in relay.cli("trace", message).stdout
 
 
+def test_a_host_that_took_it_for_one_recipient_did_not_deliver_it_to_another(lab, make_relay):
+    relay = make_relay().start()
+    send(["you@nopolicy.test", "refuse.1@nopolicy.test"], sender="ada@nopolicy.test")
+    message = relay.wait_delivery("refuse.1@nopolicy.test", "failed")["qid"]
+    assert relay.wait_delivery("you@nopolicy.test", "delivered")["mx"] == "mx.nopolicy.test"
+    for recipient in relay.cli_json("trace", message)["recipients"]:
+        end = recipient["events"][-1] if recipient["events"][-1]["event"] == "end" else recipient["events"][0]
+        assert end["decision"]["candidates"][-1]["verdict"] == "delivered for some recipients", recipient
+    send(["me@nopolicy.test", "us@nopolicy.test"])
+    message = relay.wait_delivery("us@nopolicy.test", "delivered")["qid"]
+    assert "for some recipients" not in relay.cli("trace", message).stdout
+
+
 def test_of_many_attempts_the_first_and_the_last_are_kept(lab, make_relay):
     relay = make_relay(retry_first="1h").start()
     send("you@mail-451.test")
