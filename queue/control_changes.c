@@ -54,6 +54,7 @@ struct task {
     int64_t bytes;
     int64_t delivering;
     int64_t held;
+    int64_t suspended; /* of those that are to be tried again */
     int64_t damaged;
     int64_t changed;
 };
@@ -142,6 +143,8 @@ static struct json *answer_of(const struct task *task)
     json_add_number(answer, "bytes", task->bytes);
     json_add_number(answer, "delivering", task->delivering);
     json_add_number(answer, "held", task->held);
+    if (!task->is_count && task->change.kind == CHANGE_RETRY)
+        json_add_number(answer, "suspended", task->suspended);
     json_add_number(answer, "damaged", task->damaged);
     return answer;
 }
@@ -208,10 +211,11 @@ static void on_found(void *ctx, struct reading *r, const struct waiting *waiting
 {
     struct task *task = ctx;
 
-    (void)r;
     count_row(task, waiting);
     if (!waiting->message && task->change.kind != CHANGE_REMOVE)
         return; /* what cannot be read can only be removed */
+    if (task->change.kind == CHANGE_RETRY && waiting_is_suspended(r, waiting))
+        task->suspended++;
     if (waiting->state == WAITING_DELIVERING)
         ask_back(task, waiting->at);
     else

@@ -92,16 +92,21 @@ static struct filter_facts facts_of(const struct walking *w, const struct waitin
     return facts;
 }
 
-/* As lists show it.  Looked up for those alone who ask for states. */
-static enum waiting_state shown_state(struct walking *w, const struct waiting *waiting)
+bool waiting_is_suspended(struct reading *r, const struct waiting *waiting)
 {
     struct record_key key = key_of_hop(span_of_bytes(waiting->recipient->next_hop));
     const Queue__HopRecord *hop;
 
     if (waiting->state == WAITING_HELD || waiting->state == WAITING_DELIVERING)
-        return waiting->state;
-    hop = reading_record(&w->r, TABLE_HOP, &key, &queue__hop_record__descriptor);
-    return hop && hop->operator_until_utc_ms > w->r.now_ms ? WAITING_SUSPENDED : waiting->state;
+        return false;
+    hop = reading_record(r, TABLE_HOP, &key, &queue__hop_record__descriptor);
+    return hop && hop->operator_until_utc_ms > r->now_ms;
+}
+
+/* As lists show it.  Looked up for those alone who ask for states. */
+static enum waiting_state shown_state(struct walking *w, const struct waiting *waiting)
+{
+    return waiting_is_suspended(&w->r, waiting) ? WAITING_SUSPENDED : waiting->state;
 }
 
 /* Why its message is held; looked up for those alone who ask why mail waits. */

@@ -114,6 +114,15 @@ static void on_piece(void *ctx, struct span piece)
     }
 }
 
+/* Due they are, but nothing goes there. */
+static void tell_suspended(int64_t count)
+{
+    if (count == 0)
+        return;
+    print_amount(count, "recipient", stdout);
+    puts(" not tried yet: the next hop is suspended; waxseal queue resume lets mail go there");
+}
+
 static void tell_result(const struct invocation *i, const struct json *result)
 {
     int64_t delivering = json_number(json_get(result, "delivering"));
@@ -137,6 +146,7 @@ static void tell_result(const struct invocation *i, const struct json *result)
         print_amount(held, "recipient", stdout);
         puts(" left as they were: held; waxseal queue release tries them");
     }
+    tell_suspended(json_number(json_get(result, "suspended")));
     if (damaged > 0 && strcmp(verb_of(i), "remove") != 0) {
         print_amount(damaged, "recipient", stdout);
         puts(" left as they were: damaged; waxseal queue remove throws them away");

@@ -233,9 +233,12 @@ def test_a_suspended_hop_is_not_tried_until_it_is_resumed(lab, make_relay):
     assert (hop["state"], hop["suspended_until"]) == ("suspended", "resumed")
     told = relay.cli_json("status")["queue"]["suspended"]
     assert [(h["next_hop"], h["suspended_reason"]) for h in told] == [("nopolicy.test", "they move house")]
+    assert change(relay, "retry", "--all")["suspended"] == 1
+    assert "1 recipient not tried yet: the next hop is suspended" in relay.cli("queue", "retry", "--all", "--yes").stdout
     relay.cli("queue", "resume", "nopolicy.test")
     wait_arrived(lab, message)
     assert relay.cli_json("status")["queue"]["suspended"] == []
+    assert change(relay, "retry", "--all").get("suspended", 0) == 0
 
 
 def test_a_suspension_ends_by_itself(lab, make_relay):
