@@ -27,6 +27,7 @@ SUPERVISOR = "tests/system/test_supervisor.py::test_"
 BOUNCES = "tests/system/test_bounces.py::test_"
 ATTACKED = "tests/system/test_attacks.py::test_nothing_leaves_in_clear_or_to_a_stranger_though[nothing_else]"
 RESUMED = "tests/system/test_attacks.py::test_a_tls_session_verified_for_one_name_is_not_resumed_for_another"
+ROW = "tests/system/test_decisions.py::test_mail_fares_as_the_row_says"
 OUTAGE = "tests/system/test_outage.py::test_"
 BLIND_TO_TLSA = ("tests/system/test_attacks.py::test_nothing_leaves_in_clear_or_to_a_stranger_though"
                  "[tlsa_records_cannot_be_looked_up]")
@@ -125,7 +126,7 @@ MUTATIONS = (
              ("unit/precedence",)),
     Mutation(2, "TLSA records that cannot be used let mail go in clear", "policy/decide.c",
              "    return (f.tlsa == TLSA_UNUSABLE && relief_of(f) != RELIEF_FULL) ||",
-             "    return", ("unit/precedence",)),
+             "    return", ("unit/precedence", f"{ROW}[P11]")),
     Mutation(2, "an exception lifts what a message with REQUIRETLS asks for", "policy/decide.c",
              "return f.require_tls ? RELIEF_NONE : f.relief;", "return f.relief;", ("unit/precedence",)),
     Mutation(2, "an exception holds behind its end", "lib/base/settings_exceptions.c",

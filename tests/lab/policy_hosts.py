@@ -33,6 +33,10 @@ def body_of(domain):
     return text
 
 
+def listening(address):
+    return f"[{address}]" if ":" in address else address
+
+
 def nginx_configuration(domains, addresses, authority, folder):
     servers = []
     for d in domains:
@@ -43,7 +47,7 @@ def nginx_configuration(domains, addresses, authority, folder):
             policy=f"{folder}/policies/{d.name}")
         servers.append(f"""
     server {{
-        listen {addresses[d.name]}:443 ssl;
+        listen {listening(addresses[d.name])}:443 ssl;
         server_name mta-sts.{d.name};
         ssl_certificate {certificate};
         ssl_certificate_key {key};
@@ -127,6 +131,7 @@ def start_odd(domains, addresses, authority):
     for d in domains:
         if d.mode and d.policy_host in ODD:
             context = certificates.server_context(*authority.issue(f"mta-sts.{d.name}"))
-            listener = socket.create_server((addresses[d.name], 443), backlog=64)
+            family = socket.AF_INET6 if ":" in addresses[d.name] else socket.AF_INET
+            listener = socket.create_server((addresses[d.name], 443), family=family, backlog=64)
             threading.Thread(target=_accept, args=(listener, context, ODD[d.policy_host],
                                                    body_of(d).encode()), daemon=True).start()

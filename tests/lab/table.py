@@ -6,10 +6,12 @@ A domain describes itself by its name, and `says` tells in half a sentence what 
 from dataclasses import dataclass, field
 
 import attacks
+import decisions
 import hostile_mx
 
 V4_MX = "198.51.100"        # MX hosts and the relay's clients
-V4_WEB = "203.0.113"        # policy hosts
+V4_WEB = "203.0.113"        # policy hosts, as far as there is room
+V4_WEB_HOSTS = 200
 V6 = "2001:db8:1"           # both, where they have IPv6
 RELAY_ADDRESS = f"{V4_MX}.250"      # the relay's own address; it is in DNS as relay.test
 CLIENT_ADDRESS = f"{V4_MX}.251"     # a client that is not on loopback
@@ -261,6 +263,18 @@ ATTACKED = [attacked(a, g) for a in (*attacks.ATTACKS, attacks.CALM) for g in at
            policy_text="version: STSv1\nmode: none\nmax_age: 31557600\n"),
 ]
 
+def decided(case):
+    """A row of the decision tables."""
+    host = dict(case.host)
+    script = {k: host.pop(k) for k in ("starttls", "handshake") if k in host}
+    mx = {"name": case.mx, "families": "6", "script": {"extensions": decisions.EXTENSIONS, **script}, **host}
+    return domain(case.name, f"plays {case.rows} of the decision tables", case.mode, mx,
+                  patterns=() if case.listed else (f"mail.{case.name}",),
+                  txt="v=STSv1; id=rows;" if case.mode else "")
+
+
+DECIDED = [decided(case) for case in decisions.CASES]
+
 # Four names of one host with one certificate, which is good for the first two of them.
 LEVELS = ("plain", "none", "testing", "enforce")
 SHARED = [
@@ -275,7 +289,7 @@ SHARED = [
     for level, mode, txt in (("plain", "", ""), ("enforce", "enforce", "v=STSv1; id=unsure;"))
 ]
 
-DOMAINS = {d.name: d for d in SECURITY + POLICY_HOSTS + ROUTES + REPLIES + PEERS + HOSTILE + ATTACKED + SHARED}
+DOMAINS = {d.name: d for d in SECURITY + POLICY_HOSTS + ROUTES + REPLIES + PEERS + HOSTILE + ATTACKED + DECIDED + SHARED}
 
 
 def _addresses():
@@ -288,12 +302,12 @@ def _addresses():
             if h.address or h.shares:
                 hosts[h.name] = [h.address] if h.address else hosts[h.shares]
                 continue
-            number += 1
+            number = 256 if number == 249 else number + 1    # what is between is not theirs
             hosts[h.name] = ([f"{V4_MX}.{number}"] if "4" in h.families else []) + \
                             ([f"{V6}::{number:x}"] if "6" in h.families else [])
     web = {}
     for number, d in enumerate([d for d in DOMAINS.values() if d.mode], 1):
-        web[d.name] = f"{V4_WEB}.{number}"
+        web[d.name] = f"{V4_WEB}.{number}" if number <= V4_WEB_HOSTS else f"{V6}::1:{number:x}"
     return hosts, web
 
 
