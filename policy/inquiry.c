@@ -135,8 +135,7 @@ static void conclude_if_whole(struct inquiry *inquiry)
 /* The policy is lent to us for this call, and the hosts may still be looked at: we keep a copy. */
 static void copy_policy(struct inquiry *inquiry, const struct sts_entry *entry)
 {
-    struct span text = { entry->policy->text, entry->policy->text_len };
-    ensure(sts_policy_parse(text, &inquiry->policy) == STS_POLICY_FINE);
+    inquiry->policy = sts_policy_copy(entry->policy);
     inquiry->facts.policy = inquiry->policy;
     shorten(inquiry, sts_entry_expires(entry) - clock_utc_ms());
 }

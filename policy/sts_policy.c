@@ -226,6 +226,17 @@ enum sts_policy_fault sts_policy_parse(struct span body, struct sts_policy **out
     return STS_POLICY_FINE;
 }
 
+struct sts_policy *sts_policy_copy(const struct sts_policy *policy)
+{
+    struct sts_policy *copy = memory_new(sizeof(*copy));
+    *copy = *policy;
+    copy->mx = memory_new_array(policy->mx_count + 1, sizeof(copy->mx[0]));
+    for (unsigned i = 0; i < policy->mx_count; i++)
+        copy->mx[i] = memory_copy_text(policy->mx[i]);
+    copy->text = memory_copy_span((struct span){ policy->text, policy->text_len });
+    return copy;
+}
+
 void sts_policy_free(struct sts_policy **policy)
 {
     struct sts_policy *p = *policy;

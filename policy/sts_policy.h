@@ -48,6 +48,8 @@ enum sts_policy_fault sts_policy_check_http(int status, struct span content_type
 
 /* Parses a body; *out_policy is written only for STS_POLICY_FINE. */
 enum sts_policy_fault sts_policy_parse(struct span body, struct sts_policy **out_policy);
+/* Another one that is the same, whether or not its text would still be taken. */
+struct sts_policy *sts_policy_copy(const struct sts_policy *policy);
 void sts_policy_free(struct sts_policy **policy);
 
 /* "none", "testing", "enforce", and back. */
