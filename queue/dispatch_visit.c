@@ -277,17 +277,18 @@ static struct error *visit_resting(struct run *run, struct hop *hop, enum visit 
 {
     struct worker_slot *slot = choose_slot(run, hop);
     struct due_group group;
-    bool found = false;
-    struct error *err = slot ? due_walk_lenient(&run->walk, hop, &group, &found) : NULL;
+    bool found;
+    struct error *err = due_walk_lenient(&run->walk, hop, &group, &found);
 
-    if (found) {
-        hop->has_mark = false;
-        start_job(run, hop, slot, &group);
-        *out_visit = VISIT_AGAIN;
-    } else {
+    if (err || !found) {
         look_again(run, hop);
+        return err;
     }
-    return err;
+    hop->has_mark = false;
+    *out_visit = slot ? VISIT_AGAIN : VISIT_NO_SLOT;
+    if (slot)
+        start_job(run, hop, slot, &group);
+    return NULL;
 }
 
 /* ---- a hop whose route ends its mail: no worker is needed ------------------------------------ */

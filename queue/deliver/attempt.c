@@ -5,6 +5,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "queue/deliver/relief.h"
 #include "queue/deliver/verdict.h"
 
 const char *attempt_mx(const struct attempt *a)
@@ -54,7 +55,7 @@ unsigned attempt_position(const struct attempt *a)
 
 static bool is_open(const struct attempt *a)
 {
-    return plan_is_open(a->plan, job_may_skip_policy(a->job));
+    return relief_plan_is_open(a->job, a->plan, clock_utc_ms());
 }
 
 /* The next host of the route, when all candidates of this one are tried; false: there is none. */

@@ -186,7 +186,7 @@ static struct job *on_next(void *ctx, struct dialogue *d)
 static bool find_candidate(struct attempt *a, unsigned place, const struct pool_key *key)
 {
     attempt_take_plan(a, place);
-    if (!plan_is_open(a->plan, job_may_skip_policy(a->job)) ||
+    if (!relief_plan_is_open(a->job, a->plan, clock_utc_ms()) ||
         a->plan->target.port != key->remote.port)
         return false;
     while (a->next < a->plan->route.count) {

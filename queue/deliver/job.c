@@ -81,7 +81,7 @@ bool job_says_tls_required_no(const struct job *job)
 
 bool job_may_skip_policy(const struct job *job)
 {
-    return (job->skip_policy || job_says_tls_required_no(job)) && !job_requires_tls(job);
+    return job->skip_policy && !job_requires_tls(job);
 }
 
 static struct job_words *words_room(struct job *job, size_t len)

@@ -117,8 +117,7 @@ void job_free(struct job **job);
 bool job_requires_tls(const struct job *job);
 /* Does its header say "TLS-Required: No", and count (RFC 8689 s.3, s.4.1)? */
 bool job_says_tls_required_no(const struct job *job);
-/* May it go without a policy that could not be found out in time?  With that header it never waits.
- */
+/* May it go without a policy that could not be found out in time? */
 bool job_may_skip_policy(const struct job *job);
 
 /* Keeps a copy of a text as long as the job lives. */

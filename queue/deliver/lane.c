@@ -205,7 +205,7 @@ static void give_back_unknown(struct lane *lane, struct job *job, const struct p
 /* Do the plans alone say what becomes of the job?  Null MX comes before any policy (STS-110). */
 static bool is_settled_by_plan(struct lane *lane, struct job *job)
 {
-    const struct plan *open = plans_open(lane->plans, job_may_skip_policy(job));
+    const struct plan *open = relief_open_plan(job, lane->plans, clock_utc_ms());
     const struct plan *first = &lane->plans->items[0];
 
     if (open) /* the attempt takes it, whenever it begins */
@@ -361,7 +361,7 @@ static struct session *lane_idle_session(struct lane *lane, const struct job *jo
     target_order(lane->targets, plans->count, job->lease, order);
     for (unsigned n = 0; n < plans->count && !session; n++) {
         const struct plan *plan = &plans->items[order[n]];
-        if (!plan_is_open(plan, job_may_skip_policy(job)))
+        if (!relief_plan_is_open(job, plan, clock_utc_ms()))
             continue;
         if (n > 0 && plan->target.priority != priority)
             break;
@@ -491,7 +491,7 @@ static const struct plan *plan_of_session(struct lane *lane, const struct job *j
     for (unsigned n = 0; n < lane->plans->count; n++) {
         const struct plan *plan = &lane->plans->items[n];
         int i = candidate_of(plan, session->key.mx);
-        if (i >= 0 && plan_is_open(plan, job_may_skip_policy(job)) &&
+        if (i >= 0 && relief_plan_is_open(job, plan, clock_utc_ms()) &&
             attempt_needs(lane, job, plan, (unsigned)i, &needs) &&
             pool_key_serves(&session->key, &needs))
             return plan;

@@ -75,14 +75,6 @@ bool plan_is_open(const struct plan *plan, bool skip_policy)
     return plan->route.verdict == ROUTE_FOUND && !plan_must_wait(plan, skip_policy);
 }
 
-const struct plan *plans_open(const struct plans *plans, bool skip_policy)
-{
-    for (unsigned i = 0; i < plans->count; i++)
-        if (plan_is_open(&plans->items[i], skip_policy))
-            return &plans->items[i];
-    return NULL;
-}
-
 static bool is_listed(const Ipc__Policy *policy, const char *mx)
 {
     for (size_t i = 0; i < policy->n_mx; i++)

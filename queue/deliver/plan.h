@@ -35,8 +35,6 @@ struct plans *plans_keep(struct plans *plans);
 
 /* May a message go by it just now?  `skip_policy` as in plan_must_wait. */
 bool plan_is_open(const struct plan *plan, bool skip_policy);
-/* The first one that is open; NULL: none, and the first one says why. */
-const struct plan *plans_open(const struct plans *plans, bool skip_policy);
 
 /* The policy that speaks, or NULL. */
 const Ipc__Policy *plan_policy(const struct plan *plan);

@@ -27,6 +27,23 @@ struct job_relief relief_of(const struct job *job, const struct target *target, 
     return relief;
 }
 
+bool relief_plan_is_open(const struct job *job, const struct plan *plan, int64_t now_utc_ms)
+{
+    bool skips_policy =
+        job_may_skip_policy(job) || relief_of(job, &plan->target, now_utc_ms).kind == RELIEF_FULL;
+
+    return plan_is_open(plan, skips_policy);
+}
+
+const struct plan *relief_open_plan(const struct job *job, const struct plans *plans,
+                                    int64_t now_utc_ms)
+{
+    for (unsigned i = 0; i < plans->count; i++)
+        if (relief_plan_is_open(job, &plans->items[i], now_utc_ms))
+            return &plans->items[i];
+    return NULL;
+}
+
 bool relief_is_needed(struct sts_facts facts, const struct pool_key *session)
 {
     struct sts_decision without;

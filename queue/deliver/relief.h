@@ -1,13 +1,13 @@
 /*
  * relief - what lets a job go although the policy of its target is not met: an exception of the
  * administrator, or "TLS-Required: No" in the message (RFC 8689 s.3).  Called by lane, attempt and
- * explain.
- * Pure.  What it comes to is decided in policy/decide; here is whether there is one.
+ * explain.  Pure.  What it comes to is decided in policy/decide; here is whether there is one.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_RELIEF_H
 #define WAXSEAL_QUEUE_DELIVER_RELIEF_H
 
 #include "queue/deliver/job.h"
+#include "queue/deliver/plan.h"
 #include "queue/deliver/pool_key.h"
 #include "queue/deliver/target.h"
 
@@ -18,6 +18,15 @@
 struct job_relief relief_of(const struct job *job, const struct target *target, int64_t now_utc_ms);
 /* That of the target alone, whatever the message. */
 struct job_relief relief_of_target(const struct target *target, int64_t now_utc_ms);
+
+/*
+ * May the job go by a plan just now?  Where it need not meet the policy, even in clear, it does not
+ * wait until that is known either.
+ */
+bool relief_plan_is_open(const struct job *job, const struct plan *plan, int64_t now_utc_ms);
+/* The first that it may go by; NULL: none, and the first one says why. */
+const struct plan *relief_open_plan(const struct job *job, const struct plans *plans,
+                                    int64_t now_utc_ms);
 
 /* Does mail go although nobody knows whether there are TLSA records (RFC 8689 s.4.2.2)? */
 bool relief_without_tlsa(const struct sts_facts *facts);

@@ -78,6 +78,13 @@ def test_an_exception_for_clear_text_is_there_after_a_reload(lab, make_relay):
     assert (event["tls"], event["relief"], event["needed"]) == ("none", "clear", "yes")
 
 
+def test_an_exception_for_clear_text_waits_for_no_policy_that_dns_does_not_tell(lab, make_relay):
+    relay = make_relay(exception=(exception("txt-servfail.test", "clear"),)).start()
+    wait_arrived(lab, send("you@txt-servfail.test"), 20)
+    event = relay.wait_delivery("you@txt-servfail.test", "delivered")
+    assert (event["sts"], event["relief"]) == ("unknown", "clear")
+
+
 def test_an_exception_that_has_ended_is_as_none(lab, make_relay):
     relay = make_relay(retry_first="1h", exception=(exception("expired.test", "clear", -1),)).start()
     warning = relay.wait_event("exception-ends", domain="expired.test")

@@ -175,6 +175,24 @@ def test_a_notification_goes_without_requiretls_rather_than_not_at_all(lab, secu
     assert any(c.startswith("MAIL FROM:<>") and "REQUIRETLS" not in c for c in said(lab))
 
 
+def test_the_word_of_a_delay_has_headers_only_and_asks_for_requiretls_too(lab, make_relay):
+    """RFC 8689 section 5: of every notification about such a message, whatever RET asked for."""
+    lab.mx("mx.good.test", greeting="421 4.3.2 busy")
+    lab.mx("mx.also-good.test", extensions=REQUIRETLS)
+    make_relay(retry_first="1s", retry_max="1s", delay_notice_after="2s", listeners=(
+        with_tls(lab, address="127.0.0.1:25", **{"relay-from": ["127.0.0.0/8"]}),)).start()
+    with secure_client(lab) as c:
+        hand_in(Message(), "<waits@also-good.test> REQUIRETLS RET=FULL", "<late@good.test>", client=c)
+    got = wait_until(lambda: lab.messages(host="mx.also-good.test", recipients=["<waits@also-good.test>"]),
+                     15, "the notification")[0]
+    with open(got["file"], "rb") as f:
+        report = f.read()
+    assert b"\r\nAction: delayed\r\n" in report
+    assert b"\r\nContent-Type: text/rfc822-headers" in report and b"Content-Type: message/rfc822" not in report
+    assert any(c.startswith("MAIL FROM:<>") and " REQUIRETLS" in c
+               for c in said(lab, "mx.also-good.test"))
+
+
 # ------------------------------------------------------------ TLS-Required: No
 
 class Lenient(Message):

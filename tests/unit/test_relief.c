@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "queue/deliver/relief.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define NOW_MS INT64_C(1790000000000) /* in September 2026 */
@@ -36,7 +37,6 @@ static void a_header_that_says_no_relieves_its_message(void **state)
     (void)state;
     assert_int_equal(kind_with(&job, &target), RELIEF_FULL);
     assert_null(relief_of(&job, &target, NOW_MS).exception);
-    assert_true(job_may_skip_policy(&job));
 }
 
 static void requiretls_takes_the_headers_word_away(void **state)
@@ -93,6 +93,35 @@ static void of_two_the_one_that_allows_more_counts(void **state)
     assert_null(relief_of(&job, &target, NOW_MS).exception);
     target.exception = &clear;
     assert_ptr_equal(relief_of(&job, &target, NOW_MS).exception, &clear);
+}
+
+static void what_may_go_in_clear_waits_for_no_policy(void **state)
+{
+    struct exception_settings clear = exception_that(EXCEPTION_CLEAR);
+    struct exception_settings unverified = exception_that(EXCEPTION_UNVERIFIED);
+    Ipc__PolicyAnswer answer = IPC__POLICY_ANSWER__INIT;
+    struct plans *plans = calloc(1, sizeof(*plans) + sizeof(plans->items[0]));
+    struct plan *plan = &plans->items[0];
+    struct job job = { .lease = 1 };
+
+    (void)state;
+    plans->count = 1;
+    answer.state = IPC__POLICY_STATE__POLICY_NOT_KNOWN;
+    *plan = (struct plan){ .answer = &answer, .route.verdict = ROUTE_FOUND };
+    assert_null(relief_open_plan(&job, plans, NOW_MS));
+    job.skip_policy = true; /* it has waited for long */
+    assert_ptr_equal(relief_open_plan(&job, plans, NOW_MS), plan);
+    job = (struct job){ .envelope.tls_required_no = true };
+    assert_ptr_equal(relief_open_plan(&job, plans, NOW_MS), plan);
+    job = (struct job){ .lease = 1 };
+    plan->target.exception = &unverified;
+    assert_null(relief_open_plan(&job, plans, NOW_MS));
+    plan->target.exception = &clear;
+    assert_ptr_equal(relief_open_plan(&job, plans, NOW_MS), plan);
+    job.envelope.requiretls = true;
+    strcpy(job.envelope.reverse_path.text, "a@example.org");
+    assert_null(relief_open_plan(&job, plans, NOW_MS));
+    free(plans);
 }
 
 static struct pool_key session_that_is(enum session_tls tls, enum cert_verdict cert)
@@ -158,7 +187,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         { "mail as all mail has no relief from a policy", mail_as_all_mail_has_no_relief, NULL,
           NULL, NULL },
-        { "TLS-Required: No relieves its message, which waits for no policy (RFC 8689 s.3)",
+        { "what may go in clear waits for no policy that DNS does not tell; REQUIRETLS does",
+          what_may_go_in_clear_waits_for_no_policy, NULL, NULL, NULL },
+        { "TLS-Required: No relieves its message (RFC 8689 s.3)",
           a_header_that_says_no_relieves_its_message, NULL, NULL, NULL },
         { "REQUIRETLS takes the header's word away (RFC 8689 s.4.1)",
           requiretls_takes_the_headers_word_away, NULL, NULL, NULL },
