@@ -102,7 +102,7 @@ enum {
     SOCKETMAP_REPLY_MAX = 100000,      /* MAP-14 */
     SOCKETMAP_CLIENTS_MAX = 2000,      /* at a time; then the longest idle one leaves */
     SOCKETMAP_INQUIRIES_MAX = 4096,    /* questions looked up at a time */
-    SOCKETMAP_OUTPUT_MAX = 256 * 1024, /* answers not taken before we stop reading */
+    SOCKETMAP_OUTPUT_MAX = 64 * 1024,  /* answers not taken before we stop reading */
     SOCKETMAP_ANSWER_MS = 90 * 1000,   /* MAP-18; who asks waits 100 s */
     SOCKETMAP_IDLE_MS = 120 * 1000,    /* for a whole question, and for its answer to leave */
     SOCKETMAP_CLOSE_MS = 5 * 1000,     /* for the last answer to leave */

@@ -12,6 +12,74 @@
 #define ENFORCE "version: STSv1\nmode: enforce\nmx: mx.example.com\nmax_age: 604800\n"
 #define SECURE "OK secure match=mx.example.com servername=hostname"
 
+/* ---- a loop whose time is the test's ------------------------------------------------------ */
+
+struct loop {
+    int64_t now_ms;
+    struct list tasks;
+};
+struct loop_timer {
+    loop_timer_fn *on_due;
+    void *ctx;
+    int64_t wait_ms;
+};
+
+static struct loop fake = { .now_ms = 1000000 };
+static struct loop_timer *deadline; /* of the last inquiry */
+
+int64_t loop_now(const struct loop *unused)
+{
+    (void)unused;
+    return fake.now_ms;
+}
+
+struct loop_timer *loop_timer_new(struct loop *unused, loop_timer_fn *on_due, void *ctx)
+{
+    (void)unused;
+    deadline = memory_new(sizeof(*deadline));
+    deadline->on_due = on_due;
+    deadline->ctx = ctx;
+    return deadline;
+}
+
+void loop_timer_start(struct loop_timer *timer, int64_t wait_ms)
+{
+    timer->wait_ms = wait_ms;
+}
+
+void loop_timer_free(struct loop_timer **timer)
+{
+    free(*timer);
+    *timer = NULL;
+}
+
+void loop_task_init(struct loop_task *task, loop_task_fn *run, void *ctx)
+{
+    list_init(&task->waiting);
+    task->run = run;
+    task->ctx = ctx;
+}
+
+void loop_defer(struct loop *unused, struct loop_task *task)
+{
+    (void)unused;
+    list_append(&fake.tasks, &task->waiting);
+}
+
+void loop_task_cancel(struct loop_task *task)
+{
+    list_remove(&task->waiting);
+}
+
+static void end_of_turn(void)
+{
+    while (!list_empty(&fake.tasks)) {
+        struct loop_task *task = LIST_FIRST(&fake.tasks, struct loop_task, waiting);
+        list_remove(&task->waiting);
+        task->run(task->ctx);
+    }
+}
+
 /* ---- in place of domains and of the survey ------------------------------------------------ */
 
 static struct {
@@ -89,8 +157,6 @@ static void dane_is(enum postfix_dane dane)
 /* ---- the world ---------------------------------------------------------------------------- */
 
 static struct {
-    struct loop *loop;
-    struct loop_timer *stop;
     struct inquiries *inquiries;
     struct settings *settings;
     struct inquirer *inquirer;
@@ -108,22 +174,16 @@ static void on_answer(void *ctx, struct span answer)
     assert_true(span_to_string(answer, world.answer, sizeof(world.answer)));
 }
 
-static void on_stop(void *ctx)
-{
-    loop_stop(ctx);
-}
-
 static int begin(void **state)
 {
     (void)state;
     memset(&domains, 0, sizeof(domains));
     memset(&surveys, 0, sizeof(surveys));
     memset(&world, 0, sizeof(world));
-    world.loop = loop_new();
-    world.stop = loop_timer_new(world.loop, on_stop, world.loop);
+    list_init(&fake.tasks);
     world.settings = settings_new();
     settings_defaults(world.settings);
-    world.inquiries = inquiries_new(world.loop, NULL, NULL);
+    world.inquiries = inquiries_new(&fake, NULL, NULL);
     inquiries_settings(world.inquiries, world.settings);
     return 0;
 }
@@ -132,16 +192,8 @@ static int end(void **state)
 {
     (void)state;
     inquiries_free(&world.inquiries);
-    loop_timer_free(&world.stop);
-    loop_free(&world.loop);
     settings_free(&world.settings);
     return 0;
-}
-
-static void run(int64_t ms)
-{
-    loop_timer_start(world.stop, ms);
-    loop_run(world.loop);
 }
 
 static struct inquirer *ask(const struct postfix_question *asked)
@@ -168,6 +220,21 @@ static void policy_and_hosts_are_asked_at_once_and_both_waited_for(void **state)
     assert_int_equal(world.answers, 0);
     dane_is(POSTFIX_DANE_NONE);
     assert_int_equal(world.answers, 1);
+    assert_string_equal(world.answer, SECURE);
+}
+
+/* As it may be in a cache that another version has filled. */
+static void a_policy_binds_whose_text_this_version_would_not_take(void **state)
+{
+    struct sts_entry entry = { .fetched_utc_ms = clock_utc_ms() };
+    struct policy_answer answer = { .state = POLICY_PRESENT, .entry = &entry, .fetch_reason = "" };
+    (void)state;
+    assert_int_equal(sts_policy_parse(SPAN(ENFORCE), &entry.policy), STS_POLICY_FINE);
+    entry.policy->text[0] = '?';
+    ask(&question);
+    domains.done(domains.ctx, &answer);
+    sts_entry_clear(&entry);
+    dane_is(POSTFIX_DANE_NONE);
     assert_string_equal(world.answer, SECURE);
 }
 
@@ -237,6 +304,19 @@ static void an_answer_is_kept_for_others(void **state)
     policy_is_enforced();
     assert_true(inquiry_recall(world.inquiries, &question, &answer));
     assert_true(span_equal(answer, SPAN(SECURE)));
+    fake.now_ms += SOCKETMAP_KEPT_MS - 1;
+    assert_true(is_known(&question));
+    fake.now_ms += 1;
+    assert_false(is_known(&question));
+}
+
+static void new_settings_forget_the_answers(void **state)
+{
+    (void)state;
+    ask(&question);
+    dane_is(POSTFIX_DANE_NONE);
+    policy_is_enforced();
+    assert_true(is_known(&question));
     inquiries_settings(world.inquiries, world.settings);
     assert_false(is_known(&question));
 }
@@ -275,6 +355,58 @@ static void without_patience_what_is_unknown_is_as_none(void **state)
     dane_is(POSTFIX_DANE_NONE);
     policy_is(POLICY_UNKNOWN, NULL, 0);
     assert_string_equal(world.answer, "NOTFOUND ");
+}
+
+static void what_stays_unknown_is_as_none_when_mail_has_waited(void **state)
+{
+    (void)state;
+    for (int64_t waited = 0; waited <= HOUR_MS; waited += HOUR_MS / 4) {
+        ask(&question);
+        dane_is(POSTFIX_DANE_NONE);
+        policy_is(POLICY_UNKNOWN, NULL, 0);
+        assert_string_equal(world.answer,
+                            waited < HOUR_MS ? "TEMP the policy cannot be found out" : "NOTFOUND ");
+        fake.now_ms += HOUR_MS / 4;
+    }
+}
+
+static void what_was_known_meanwhile_waits_anew(void **state)
+{
+    (void)state;
+    ask(&question);
+    dane_is(POSTFIX_DANE_NONE);
+    policy_is(POLICY_UNKNOWN, NULL, 0);
+    fake.now_ms += HOUR_MS;
+    ask(&question);
+    surveys.done(surveys.ctx, POSTFIX_DANE_NONE, 0);
+    policy_is(POLICY_ABSENT, NULL, 0);
+    assert_string_equal(world.answer, "NOTFOUND ");
+    ask(&question);
+    dane_is(POSTFIX_DANE_NONE);
+    policy_is(POLICY_UNKNOWN, NULL, 0);
+    assert_string_equal(world.answer, "TEMP the policy cannot be found out");
+}
+
+static void what_is_not_known_in_time_is_not_known(void **state)
+{
+    (void)state;
+    ask(&question);
+    assert_int_equal(deadline->wait_ms, SOCKETMAP_ANSWER_MS);
+    dane_is(POSTFIX_DANE_NONE);
+    deadline->on_due(deadline->ctx);
+    assert_string_equal(world.answer, "TEMP the policy cannot be found out");
+    assert_int_equal(domains.cancelled, 1);
+    assert_false(is_known(&question));
+}
+
+static void in_time_an_enforced_policy_is_enough(void **state)
+{
+    (void)state;
+    ask(&question);
+    policy_is_enforced();
+    deadline->on_due(deadline->ctx);
+    assert_string_equal(world.answer, SECURE);
+    assert_int_equal(surveys.cancelled, 1);
 }
 
 static void an_exception_of_the_administrator_is_heeded(void **state)
@@ -347,7 +479,7 @@ static void only_so_much_is_under_way(void **state)
     struct inquirer *gone = ask(&question);
     inquiry_cancel(&gone);
     assert_int_equal(world.answers, 0);
-    run(1);
+    end_of_turn();
     assert_int_equal(world.answers, 1);
     assert_string_equal(world.answer, "TEMP too many questions are under way");
     ask(&many); /* one that is under way may be joined */
@@ -376,17 +508,26 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST("policy and hosts are asked at once, and both waited for",
              policy_and_hosts_are_asked_at_once_and_both_waited_for),
+        TEST("a policy binds whose text this version would not take",
+             a_policy_binds_whose_text_this_version_would_not_take),
         TEST("the other order is as good", the_other_order_is_as_good),
         TEST("however many ask, it is one inquiry (MAP-90)", however_many_ask_it_is_one_inquiry),
         TEST("another map or port is another inquiry", another_map_or_port_is_another_inquiry),
         TEST("sendmail costs no survey", sendmail_costs_no_survey),
         TEST("nor does anybody where DANE is off", nor_does_anybody_where_dane_is_off),
-        TEST("an answer is kept for others, until settings change", an_answer_is_kept_for_others),
+        TEST("an answer is kept for others for seconds", an_answer_is_kept_for_others),
+        TEST("new settings forget the answers", new_settings_forget_the_answers),
         TEST("no longer than the records and the policy live",
              no_longer_than_the_records_and_the_policy_live),
         TEST("trouble is not kept", trouble_is_not_kept),
         TEST("without patience what is unknown is as none",
              without_patience_what_is_unknown_is_as_none),
+        TEST("what stays unknown is as none when mail has waited (policy-unknown-wait)",
+             what_stays_unknown_is_as_none_when_mail_has_waited),
+        TEST("what was known meanwhile waits anew", what_was_known_meanwhile_waits_anew),
+        TEST("what is not known in time is not known (MAP-18)",
+             what_is_not_known_in_time_is_not_known),
+        TEST("in time an enforced policy is enough", in_time_an_enforced_policy_is_enough),
         TEST("an exception of the administrator is heeded until its end",
              an_exception_of_the_administrator_is_heeded),
         TEST("who hears of it may ask at once", who_hears_of_it_may_ask_at_once),
