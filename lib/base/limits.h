@@ -98,17 +98,17 @@ enum {
     RUA_PER_HOST_MAX = 2,             /* table */
 
     /* What other mail systems ask (rfc/socketmap-and-policy-maps.md) */
-    SOCKETMAP_REQUEST_MAX = 10000,     /* MAP-14 */
-    SOCKETMAP_REPLY_MAX = 100000,      /* MAP-14 */
-    SOCKETMAP_CLIENTS_MAX = 2000,      /* at a time; then the longest idle one leaves */
-    SOCKETMAP_INQUIRIES_MAX = 4096,    /* questions looked up at a time */
-    SOCKETMAP_OUTPUT_MAX = 64 * 1024,  /* answers not taken before we stop reading */
-    SOCKETMAP_ANSWER_MS = 90 * 1000,   /* MAP-18; who asks waits 100 s */
-    SOCKETMAP_IDLE_MS = 120 * 1000,    /* for a whole question, and for its answer to leave */
-    SOCKETMAP_CLOSE_MS = 5 * 1000,     /* for the last answer to leave */
-    SOCKETMAP_REST_MS = 100,           /* when descriptors have run out */
-    SOCKETMAP_KEPT_MS = 10 * 1000,     /* an answer is told to others who ask the same */
-    SOCKETMAP_KEPT_MAX = 10000,        /* such answers, */
+    SOCKETMAP_REQUEST_MAX = 10000,    /* MAP-14 */
+    SOCKETMAP_REPLY_MAX = 100000,     /* MAP-14 */
+    SOCKETMAP_CLIENTS_MAX = 2000,     /* at a time; then the longest idle one leaves */
+    SOCKETMAP_INQUIRIES_MAX = 4096,   /* questions looked up at a time */
+    SOCKETMAP_OUTPUT_MAX = 64 * 1024, /* answers not taken before we stop reading */
+    SOCKETMAP_ANSWER_MS = 90 * 1000,  /* MAP-18; who asks waits 100 s */
+    SOCKETMAP_IDLE_MS = 120 * 1000,   /* for a whole question, and for its answer to leave */
+    SOCKETMAP_CLOSE_MS = 5 * 1000,    /* for the last answer to leave */
+    SOCKETMAP_REST_MS = 100,          /* when descriptors have run out */
+    SOCKETMAP_KEPT_MS = 10 * 1000,    /* an answer is told to others who ask the same */
+    SOCKETMAP_KEPT_MAX = 10000,       /* such answers, */
     SOCKETMAP_KEPT_BYTES_MAX = 16 * 1024 * 1024, /* and what they and their keys take */
 
     /* Queue and the ways between the roles */
