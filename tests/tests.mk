@@ -89,7 +89,7 @@ system: $(BUILD)/waxseal $(PEERS)
 	@WAXSEAL=$(abspath $(BUILD)/waxseal) $(LAB) $(PYTHON) -m pytest -q -p no:cacheprovider $(STORIES)
 # The same in two halves, each in a lab of its own, for `make test`.
 HALF = $(patsubst %,tests/system/test_%.py,policy days routes queue policy_store peers transactions \
-    sendmail dovecot edge extensions bounces sessions next_hops queue_commands trace)
+    sendmail dovecot edge extensions bounces sessions next_hops queue_commands trace attacks levels outage)
 system-1:
 	@$(MAKE) --no-print-directory -s system STORIES="$(HALF)"
 system-2:
