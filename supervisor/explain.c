@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { EXIT_NOT_KNOWN = 3 };
+enum { EXIT_NOT_KNOWN = 3, WHAT_SIZE = 1024 };
 
 /* A second question, which the command line says nothing of. */
 static struct error *ask_policy(const struct asking *asking, const char *domain, struct json **out)
@@ -21,32 +21,54 @@ static struct error *ask_policy(const struct asking *asking, const char *domain,
     return asking_json(&policy, out);
 }
 
-/* What the role policy knows of each policy domain among the next hops. */
-static struct error *add_policies(const struct asking *asking, struct json *found)
+/* What a delivery worker found stands all the same. */
+static void add_unknown(struct json *policies, const char *domain, const struct error *err)
+{
+    struct json *policy = json_append_object(policies);
+    struct json *problem;
+    char what[WHAT_SIZE];
+
+    snprintf(what, sizeof(what), "it is not known what is cached and what is published: %s",
+             error_text(err));
+    json_add_string(policy, "domain", domain);
+    json_add_null(policy, "cached");
+    problem = json_append_object(json_add_array(policy, "problems"));
+    json_add_string(problem, "what", what);
+    json_add_string(problem, "who", "the administrator of this relay");
+}
+
+/* What the role policy knows of each policy domain among the next hops; if it does not answer for
+ * one, it is not waited for again. */
+static void add_policies(const struct asking *asking, struct json *found)
 {
     const struct json *hops = json_get(found, "hops");
     struct json *policies = json_add_array(found, "policies");
     struct error *err = NULL;
 
-    for (size_t i = 0; i < json_count(hops) && !err; i++) {
+    for (size_t i = 0; i < json_count(hops); i++) {
         const struct json *hop = json_item(hops, i);
         char domain[SETTINGS_NAME_SIZE];
         struct json *policy = NULL;
         if (!span_equal(json_text(json_get(hop, "kind")), SPAN("domain")) ||
             !span_to_string(json_text(json_get(hop, "name")), domain, sizeof(domain)))
             continue;
-        err = ask_policy(asking, domain, &policy);
         if (!err)
+            err = ask_policy(asking, domain, &policy);
+        if (err)
+            add_unknown(policies, domain, err);
+        else
             json_append(policies, &policy);
     }
-    return err;
+    error_free(&err);
 }
 
 static struct error *find_out(const struct asking *asking, struct json **out_found)
 {
     struct error *err = asking_json(asking, out_found);
 
-    return err ? err : add_policies(asking, *out_found);
+    if (!err)
+        add_policies(asking, *out_found);
+    return err;
 }
 
 int explain_run(const struct invocation *i)

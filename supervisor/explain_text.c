@@ -179,7 +179,8 @@ static void tell_policy(const struct json *found, const struct json *hop, FILE *
         return;
     if (json_kind_of(json_get(policy, "cached")) == JSON_KIND_OBJECT)
         tell_cached(policy, out);
-    tell_published(json_get(policy, "published"), out);
+    if (json_get(policy, "published"))
+        tell_published(json_get(policy, "published"), out);
     tell_problems("  ", policy, out);
 }
 

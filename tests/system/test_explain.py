@@ -265,6 +265,25 @@ def test_that_dane_is_off_is_said_with_the_reason(lab, make_relay):
 
 # ------------------------------------------------------------ what cannot be explained
 
+def test_a_role_policy_that_ends_meanwhile_takes_nothing_else_along(lab, make_relay):
+    relay = make_relay().start()
+    send("first@good.test")
+    relay.wait_delivery("first@good.test", "delivered")
+    silent = json.loads(relay.cli("policy", "export").stdout) | {"domain": "policy-silent.test"}
+    silent["policy"] = silent["policy"].replace("good.test", "policy-silent.test")
+    subprocess.run([BINARY, "policy", "import", "--config", relay.configuration], input=json.dumps(silent), text=True,
+                   capture_output=True, timeout=10, check=True)
+    with subprocess.Popen([BINARY, "explain", "policy-silent.test", "--offline", "--config", relay.configuration],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asking:
+        time.sleep(1.5)     # the worker has answered by then; the live policy is waited for
+        relay.kill_role("policy")
+        out, err = asking.communicate(timeout=30)
+    assert asking.returncode != NOT_KNOWN and err == "", err
+    assert "policy that binds: sts enforce" in out and "mx.policy-silent.test, preference 10" in out
+    assert "it is not known what is cached and what is published: the role that was to answer ended" in out
+    assert "to be mended by the administrator of this relay" in out and "published now" not in out
+
+
 def test_what_cannot_be_asked_or_answered_has_its_own_exit_status(lab, make_relay):
     relay = make_relay()
     done = relay.cli("explain", "good.test", check=False)

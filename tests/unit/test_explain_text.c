@@ -113,6 +113,10 @@ static void what_is_not_published_or_cannot_be_fetched_is_said(void **state)
              head);
     assert_tells(text, "b.test, MX records without DNSSEC\n");
     assert_tells(text, "published now: no MTA-STS policy\n");
+    snprintf(text, sizeof(text),
+             "%s\"cached\":null,\"problems\":[{\"what\":\"not known\",\"who\":\"us\"}]}]}", head);
+    assert_tells(text, "  wrong: not known\n         to be mended by us\n");
+    assert_null(strstr(told_text, "published now"));
     static const struct {
         int age_s;
         const char *words;
