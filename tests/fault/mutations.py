@@ -26,6 +26,7 @@ HOPS = "tests/system/test_next_hops.py::test_"
 SUPERVISOR = "tests/system/test_supervisor.py::test_"
 BOUNCES = "tests/system/test_bounces.py::test_"
 ATTACKED = "tests/system/test_attacks.py::test_nothing_leaves_in_clear_or_to_a_stranger_though[nothing_else]"
+LEARNED = "tests/system/test_attacks.py::test_what_mail_without_a_guard_learned_of_a_host_weakens_no_other_mail"
 RESUMED = "tests/system/test_attacks.py::test_a_tls_session_verified_for_one_name_is_not_resumed_for_another"
 ROW = "tests/system/test_decisions.py::test_mail_fares_as_the_row_says"
 OUTAGE = "tests/system/test_outage.py::test_"
@@ -276,7 +277,8 @@ MUTATIONS = (
              ("unit/resolver", "unit/resolver_proof")),
     Mutation(2, "what was learned of a host leads below what binds", "queue/deliver/ladder.c",
              "d->floor == TLS_FLOOR_OPPORTUNISTIC && d->legacy_allowed", "d->use_tls",
-             ("unit/ladder", "tests/system/test_hosts.py::test_a_host_of_the_past_is_met_at_its_level_the_next_time_and_"
+             ("unit/ladder", LEARNED,
+              "tests/system/test_hosts.py::test_a_host_of_the_past_is_met_at_its_level_the_next_time_and_"
               "only_where_nothing_binds")),
     Mutation(2, "mail without a route goes below the floor of all mail", "queue/deliver/target.c",
              "        raise_to_floor(&out[i], settings->tls_floor);\n", "",

@@ -225,3 +225,20 @@ def test_a_tls_session_verified_for_one_name_is_not_resumed_for_another(lab, mak
     assert [s["resumed"] for s in found] == [False, False, False, True, True]
     for session in found:
         assert session["ticket_of"] is None or names[session["ticket_of"]] == session["sni"], session
+
+
+# ------------------------------------------------------------ what lasts
+
+@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.name in ("broken", "downgraded")], ids=lambda a: a.name)
+def test_what_mail_without_a_guard_learned_of_a_host_weakens_no_other_mail(lab, make_relay, attack):
+    """The attack is on while mail without a policy goes there, and over when mail under enforce does."""
+    relay = make_relay().start()
+    lab.mx(attack.mx("sts"), **attack.host)
+    control = send(f"control@{attack.domain('plain')}")
+    wait_arrived(lab, control, 20)
+    control_is_robbed(lab, attack, control)
+    relay.wait_delivery(f"control@{attack.domain('plain')}", "delivered")
+    lab.mx_as_before()
+    got = wait_arrived(lab, send(f"enforce-after@{attack.domain('sts')}"))
+    assert relay.wait_delivery(f"enforce-after@{attack.domain('sts')}", "delivered")["level"] == "verified"
+    check_message(got)
