@@ -65,7 +65,8 @@ static void look_at_next(struct dane_survey *survey)
     const struct host_question question = {
         .host = survey->route.candidates[survey->at++].name,
         .port = survey->port,
-        .name_is_sure = true,
+        .name_is_sure = survey->route.secure,
+        .name_in_doubt = survey->route.in_doubt,
         .filter = &anybody,
     };
     survey->lookup = host_lookup_start(survey->loop, survey->resolver, &question, on_host, survey);
@@ -101,7 +102,8 @@ static void on_mx(void *ctx, const struct dns_answer *mx)
     route_from_mx(mx, span_of(survey->domain), NULL, 0, random_below, &survey->route);
     if (survey->route.verdict == ROUTE_TEMPFAIL)
         finish(survey, POSTFIX_DANE_UNKNOWN);
-    else if (survey->route.verdict != ROUTE_FOUND || !survey->route.secure)
+    else if (survey->route.verdict != ROUTE_FOUND ||
+             !(survey->route.secure || survey->route.in_doubt))
         finish(survey, POSTFIX_DANE_NONE);
     else
         look_at_next(survey);

@@ -16,6 +16,7 @@ struct host_lookup {
     char host[DOMAIN_MAX + 1];
     uint16_t port;
     bool name_is_sure;
+    bool in_doubt; /* something on the way so far (struct dns_answer) */
     struct addresses found;
     struct tlsa_walk walk;
     struct tlsa_set *tlsa;
@@ -71,16 +72,31 @@ static void lookup_step(struct host_lookup *lookup)
                                    type, on_records, lookup);
 }
 
+/* Nobody knows whether they bind, and who makes that so must not turn DANE off. */
+static void doubt_records(struct host_lookup *lookup)
+{
+    lookup->walk.failed = true;
+    snprintf(lookup->trouble, sizeof(lookup->trouble),
+             "it is not known whether the TLSA records of %s are secure: the resolver could not "
+             "show so far that it validates",
+             lookup->host);
+}
+
 static void on_records(void *ctx, const struct dns_answer *answer)
 {
     struct host_lookup *lookup = ctx;
+    struct dns_answer taken = *answer; /* what is in doubt may be secure, until the end */
 
     lookup->records = NULL;
-    tlsa_walk_take(&lookup->walk, answer);
+    taken.secure = answer->secure || answer->in_doubt;
+    tlsa_walk_take(&lookup->walk, &taken);
     if (lookup->walk.failed)
         snprintf(lookup->trouble, sizeof(lookup->trouble), "the %s of %s are not known: %s",
                  lookup->walk.reason, lookup->host, answer->reason);
-    if (lookup->walk.base)
+    lookup->in_doubt = lookup->in_doubt || answer->in_doubt;
+    if (lookup->walk.base && lookup->in_doubt)
+        doubt_records(lookup);
+    else if (lookup->walk.base)
         lookup->tlsa = tlsa_set_new(lookup->walk.base, answer, tls_dane_usable);
     lookup_step(lookup);
 }
@@ -88,13 +104,15 @@ static void on_records(void *ctx, const struct dns_answer *answer)
 static void on_addresses(void *ctx, const struct addresses *found)
 {
     struct host_lookup *lookup = ctx;
+    struct host_security security = found->security;
 
     lookup->addresses = NULL;
     lookup->found = *found;
+    lookup->in_doubt = lookup->in_doubt || security.in_doubt;
+    security.secure = security.secure || security.in_doubt;
     lookup->walk = (struct tlsa_walk){ .question = TLSA_ASK_NOTHING, .reason = host_lookup_off };
     if (found->verdict == ADDRESSES_FOUND && resolver_has_dnssec(lookup->resolver))
-        tlsa_walk_start(&lookup->walk, lookup->host, lookup->port, lookup->name_is_sure,
-                        &found->security);
+        tlsa_walk_start(&lookup->walk, lookup->host, lookup->port, lookup->name_is_sure, &security);
     lookup_step(lookup);
 }
 
@@ -106,7 +124,8 @@ struct host_lookup *host_lookup_start(struct loop *loop, struct resolver *resolv
 
     lookup->resolver = resolver;
     lookup->port = question->port;
-    lookup->name_is_sure = question->name_is_sure;
+    lookup->name_is_sure = question->name_is_sure || question->name_in_doubt;
+    lookup->in_doubt = question->name_in_doubt;
     lookup->done = done;
     lookup->ctx = ctx;
     snprintf(lookup->host, sizeof(lookup->host), "%s", question->host);

@@ -22,12 +22,16 @@ struct host_question {
      * the host.  Else no TLSA record is asked for.
      */
     bool name_is_sure;
+    bool name_in_doubt; /* nobody can say whether it was (struct route) */
     const struct address_filter *filter;
 };
 
 struct host_answer {
     const struct addresses *addresses; /* without one nothing below is known */
-    /* The TLSA records could not be known: as if the host could not be reached (DANE-12). */
+    /*
+     * The TLSA records could not be known: as if the host could not be reached (DANE-12).  Nor are
+     * those that have been found where something on the way to them is in doubt.
+     */
     bool tlsa_failed;
     enum tlsa_worth worth;
     const struct tlsa_set *tlsa; /* NULL with TLSA_NOT_APPLICABLE; tlsa_set_keep keeps it */

@@ -329,13 +329,17 @@ static bool others_remain(const struct resolver_query *query)
            choose_server(query->resolver, query->asked, &index);
 }
 
-/* Its AD did not count when it was asked for, and may count soon, or does by now. */
+/* Its AD did not count when it was asked for, and might have. */
+static bool stays_in_doubt(const struct resolver_query *query, struct span reply)
+{
+    return ((unsigned char)reply.data[3] & FLAG_AD) && !query->ad_counts &&
+           resolver_has_dnssec(query->resolver);
+}
+
+/* The same, and it may count soon, or does by now. */
 static bool is_in_doubt(const struct resolver_query *query, struct span reply)
 {
-    const struct resolver *resolver = query->resolver;
-    return ((unsigned char)reply.data[3] & FLAG_AD) && !query->ad_counts && resolver->trusted &&
-           resolver->standing != RESOLVER_UNPROVEN && resolver->proof_wanted &&
-           !query->was_in_doubt;
+    return stays_in_doubt(query, reply) && query->resolver->proof_wanted && !query->was_in_doubt;
 }
 
 /* It is put to the same server again, when a proof has come to something. */
@@ -376,6 +380,7 @@ static void query_replied(struct resolver_query *query, struct span reply)
         return;
     }
     dns_message_parse(reply, span_of(query->name), query->type, query->ad_counts, &query->answer);
+    query->answer.in_doubt = query->answer.outcome != DNS_TEMPFAIL && stays_in_doubt(query, reply);
     query->answered = true;
     query_step_soon(query);
 }

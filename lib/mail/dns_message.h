@@ -40,8 +40,9 @@ struct dns_record {
 
 struct dns_answer {
     enum dns_outcome outcome;
-    bool secure;  /* AD, from a trusted resolver */
-    uint32_t ttl; /* least of the chain and the records; for negatives from the SOA; seconds */
+    bool secure;   /* AD, from a trusted resolver that has shown that it validates */
+    bool in_doubt; /* AD, from one that could not show it so far: not secure, nor insecure */
+    uint32_t ttl;  /* least of the chain and the records; for negatives from the SOA; seconds */
     struct dns_record *records; /* of the type asked for, in the order they came */
     unsigned count;
     char canonical[DOMAIN_MAX + 1]; /* the name at the end of the CNAME chain */

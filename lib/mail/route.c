@@ -153,7 +153,8 @@ static void route_implicit(struct span domain, const struct dns_answer *mx,
 void route_from_mx(const struct dns_answer *mx, struct span domain, const char *const *own_names,
                    unsigned own_name_count, uint64_t (*shuffle)(uint64_t bound), struct route *out)
 {
-    *out = (struct route){ .verdict = ROUTE_TEMPFAIL, .secure = mx->secure };
+    *out =
+        (struct route){ .verdict = ROUTE_TEMPFAIL, .secure = mx->secure, .in_doubt = mx->in_doubt };
     if (mx->cname_steps > 0)
         snprintf(out->expanded, sizeof(out->expanded), "%s", mx->canonical);
     switch (mx->outcome) {

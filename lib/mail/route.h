@@ -28,6 +28,7 @@ struct route {
     unsigned count;
     unsigned left_out;             /* further names, no better than these */
     bool secure;                   /* the MX answer was, also when it said that there is none */
+    bool in_doubt;                 /* nobody can say whether it was (dns_answer) */
     char expanded[DOMAIN_MAX + 1]; /* where the domain is an alias: the end of it; else "" */
     char reason[128];              /* for people */
 };

@@ -12,6 +12,7 @@ static void take_answer(const struct dns_answer *answer, struct host_security *o
     if (answer->count == 0)
         return;
     out->secure = out->secure && answer->secure;
+    out->in_doubt = out->in_doubt && (answer->secure || answer->in_doubt);
     if (out->expanded[0] == '\0' || (!out->is_alias && answer->cname_steps > 0))
         snprintf(out->expanded, sizeof(out->expanded), "%s", answer->canonical);
     out->is_alias = out->is_alias || answer->cname_steps > 0;
@@ -20,9 +21,12 @@ static void take_answer(const struct dns_answer *answer, struct host_security *o
 void host_security_of(const struct dns_answer *a, const struct dns_answer *aaaa,
                       struct host_security *out)
 {
-    *out = (struct host_security){ .secure = a->count > 0 || aaaa->count > 0 };
+    bool is_found = a->count > 0 || aaaa->count > 0;
+
+    *out = (struct host_security){ .secure = is_found, .in_doubt = is_found };
     take_answer(a, out);
     take_answer(aaaa, out);
+    out->in_doubt = out->in_doubt && !out->secure;
 }
 
 /* --- the walk */

@@ -12,6 +12,7 @@
 /* How a host's addresses came. */
 struct host_security {
     bool secure;                   /* all that were found, and the whole way to them (DANE-33) */
+    bool in_doubt;                 /* the same, but that nobody can say of some whether they are */
     bool is_alias;                 /* the name asked for is not that of the addresses */
     char expanded[DOMAIN_MAX + 1]; /* that one */
 };

@@ -132,6 +132,7 @@ static void look_up(struct attempt *a, const struct address_filter *filter)
     struct host_question question = { .host = attempt_mx(a),
                                       .port = a->plan->target.port,
                                       .name_is_sure = attempt_asks_tlsa(a->plan, &f),
+                                      .name_in_doubt = a->plan->route.in_doubt,
                                       .filter = filter };
 
     a->lookup = host_lookup_start(worker->loop, worker->resolver, &question, on_host, a);

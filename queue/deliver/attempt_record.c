@@ -87,11 +87,20 @@ static bool is_of_tlsa(const struct attempt *a)
     return a->tlsa && (a->decision.by_tlsa || !a->decision.must_verify);
 }
 
+/* Whether DNSSEC makes the host's name one that REQUIRETLS takes may be known later. */
+static struct outcome outcome_of_unmet(const struct attempt *a)
+{
+    bool is_in_doubt = a->plan->route.in_doubt && !a->decision.mx_is_valid;
+
+    if (job_requires_tls(a->job) && (!is_in_doubt || a->job->last_attempt))
+        return outcome_of_unprotected();
+    return outcome_of_policy(a->job->last_attempt);
+}
+
 void attempt_settle_policy(struct attempt *a, const char *detail)
 {
     bool is_unprotected = job_requires_tls(a->job);
-    struct outcome o =
-        is_unprotected ? outcome_of_unprotected() : outcome_of_policy(a->job->last_attempt);
+    struct outcome o = outcome_of_unmet(a);
     char words[VERDICT_WORDS_SIZE];
 
     a->blames_hop = true;

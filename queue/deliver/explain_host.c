@@ -328,6 +328,7 @@ struct explain_host *explain_host_new(struct worker *worker, const struct explai
                                       .port = target->port,
                                       .name_is_sure =
                                           plan_facts(order->plan, order->candidate).mx_is_sure,
+                                      .name_in_doubt = order->plan->route.in_doubt,
                                       .filter = &filter };
     host->lookup = host_lookup_start(worker->loop, worker->resolver, &question, on_lookup, host);
     return host;

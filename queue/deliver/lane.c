@@ -334,6 +334,15 @@ static bool lane_has_slot(struct lane *lane, struct job *job)
     return false;
 }
 
+/*
+ * May it go by this plan over a session that is open?  Where nobody can say whether the MX records
+ * are secure, nobody can say whether TLSA records bind: each host is to be looked up.
+ */
+static bool may_share(const struct plan *plan, const struct job *job)
+{
+    return relief_plan_is_open(job, plan, clock_utc_ms()) && !plan->route.in_doubt;
+}
+
 /* An idle session with one of the plan's candidates that are to be tried first. */
 static struct session *idle_session_of(struct lane *lane, const struct job *job,
                                        const struct plan *plan)
@@ -361,7 +370,7 @@ static struct session *lane_idle_session(struct lane *lane, const struct job *jo
     target_order(lane->targets, plans->count, job->lease, order);
     for (unsigned n = 0; n < plans->count && !session; n++) {
         const struct plan *plan = &plans->items[order[n]];
-        if (!relief_plan_is_open(job, plan, clock_utc_ms()))
+        if (!may_share(plan, job))
             continue;
         if (n > 0 && plan->target.priority != priority)
             break;
@@ -491,8 +500,7 @@ static const struct plan *plan_of_session(struct lane *lane, const struct job *j
     for (unsigned n = 0; n < lane->plans->count; n++) {
         const struct plan *plan = &lane->plans->items[n];
         int i = candidate_of(plan, session->key.mx);
-        if (i >= 0 && relief_plan_is_open(job, plan, clock_utc_ms()) &&
-            attempt_needs(lane, job, plan, (unsigned)i, &needs) &&
+        if (i >= 0 && may_share(plan, job) && attempt_needs(lane, job, plan, (unsigned)i, &needs) &&
             pool_key_serves(&session->key, &needs))
             return plan;
     }

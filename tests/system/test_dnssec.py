@@ -1,11 +1,15 @@
 """What DNSSEC is worth: the resolver shows that it validates, or DANE is off, and says so."""
 import json
+import socket
+import threading
 
 import pytest
 from client import send
 from services import wait_until
+from test_listeners import with_tls
 from test_next_hops import digest_of, mail, to
 from test_policy import arrived, wait_arrived
+from test_requiretls import REQUIRETLS, hand_in_required
 
 HOST = "mx.nopolicy-selfsigned.test"
 
@@ -81,3 +85,43 @@ def test_a_resolver_that_comes_late_is_believed_from_its_first_answer_on(lab, ma
     wait_arrived(lab, mail("dane"))
     relay.wait_delivery("you@dane.hops.test", "delivered")
     assert relay.events("dnssec-proven") and not relay.events("delivery", outcome="deferred")
+
+
+class HalfDeaf(threading.Thread):
+    """The lab's resolver, of which somebody keeps what would show that it validates: names of one label."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", port))
+
+    def run(self):
+        while True:
+            query, back = self.socket.recvfrom(4096)
+            if query[12] and query[13 + query[12]] == 0:
+                self.socket.sendto(query[:2] + b"\x81\x82" + query[4:6] + 6 * b"\0" + query[12:13 + query[12] + 5], back)
+                continue
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.sendto(query, ("127.0.0.1", 53))
+                s.settimeout(5)
+                self.socket.sendto(s.recv(65535), back)
+
+
+def test_who_keeps_the_resolver_from_showing_that_it_validates_does_not_turn_dane_off(lab, make_relay, host_with_tlsa):
+    """What may be secure waits, and goes when that is known; all other mail goes."""
+    HalfDeaf(5398).start()
+    relay = make_relay(retry_first="2s", retry_max="4s", resolvers=["127.0.0.1:5398"], listeners=(
+        with_tls(lab, address="127.0.0.1:25", **{"relay-from": ["127.0.0.0/8"]}),)).start()
+    lab.mx("mx.nopolicy.test", extensions=REQUIRETLS)
+    message = send("you@nopolicy-selfsigned.test")
+    event = relay.wait_delivery("you@nopolicy-selfsigned.test", "deferred", 40)
+    assert event["status"] == "4.4.3" and "could not show so far that it validates" in event["reply"]
+    required = hand_in_required(lab, "in-doubt@sender.test", "you@nopolicy.test")
+    assert relay.wait_delivery("you@nopolicy.test", "deferred", 40)["status"] == "4.7.5"
+    wait_arrived(lab, send("me@nopolicy.test"), 40)
+    assert not arrived(lab, message) and not arrived(lab, required)
+    relay.write(resolvers=[])
+    relay.reload()
+    relay.cli("queue", "retry", "--all")
+    wait_arrived(lab, message, 20)
+    wait_arrived(lab, required, 20)

@@ -25,6 +25,7 @@ static char host_asked[DOMAIN_MAX + 1];
 static uint16_t port_asked;
 static unsigned hosts_asked;
 static unsigned cancelled;
+static bool in_doubt; /* what the host was asked about with */
 
 struct resolver_query *resolver_ask(struct resolver *resolver, struct span name, enum dns_type type,
                                     resolver_done_fn *done, void *ctx)
@@ -48,7 +49,8 @@ struct host_lookup *host_lookup_start(struct loop *loop, struct resolver *resolv
 {
     (void)loop;
     (void)resolver;
-    assert_true(question->name_is_sure);
+    assert_true(question->name_is_sure != question->name_in_doubt);
+    in_doubt = question->name_in_doubt;
     assert_true(span_to_string(span_of(question->host), host_asked, sizeof(host_asked)));
     port_asked = question->port;
     hosts_asked++;
@@ -114,6 +116,13 @@ static void mx_nothing(enum dns_outcome outcome, bool secure)
     mx_query.done(mx_query.ctx, &answer);
 }
 
+static void mx_implied_in_doubt(void)
+{
+    struct dns_answer answer = { .outcome = DNS_NODATA, .in_doubt = true, .ttl = 60 };
+    memcpy(answer.canonical, "example.com", sizeof("example.com"));
+    mx_query.done(mx_query.ctx, &answer);
+}
+
 enum host { USABLE, UNUSABLE, WITHOUT, FAILED, ADDRESS_FAILED, NO_ADDRESS };
 
 static void host_answer(enum host what)
@@ -153,6 +162,17 @@ static void every_host_is_looked_at_the_best_first(void **state)
     host_answer(USABLE);
     assert_told(POSTFIX_DANE_ALL);
     assert_int_equal(ttl_s, 300);
+}
+
+/* Their records then count as not known (lib/io/host_lookup). */
+static void hosts_are_looked_at_where_nobody_can_say_whether_dnssec_holds(void **state)
+{
+    (void)state;
+    mx_implied_in_doubt();
+    assert_int_equal(hosts_asked, 1);
+    assert_true(in_doubt);
+    host_answer(FAILED);
+    assert_told(POSTFIX_DANE_UNREACHABLE);
 }
 
 static void one_host_without_it_ends_the_survey(void **state)
@@ -273,6 +293,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST("every host is looked at, the best first", every_host_is_looked_at_the_best_first),
+        TEST("hosts are looked at where nobody can say whether DNSSEC holds",
+             hosts_are_looked_at_where_nobody_can_say_whether_dnssec_holds),
         TEST("one host without it ends the survey", one_host_without_it_ends_the_survey),
         TEST("records that cannot be used are as none", records_that_cannot_be_used_are_as_none),
         TEST("without secure MX records no host is asked for (RFC 7672 s.2.2.1)",

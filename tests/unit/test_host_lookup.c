@@ -333,6 +333,42 @@ static void a_resolver_that_has_proved_nothing_makes_nothing_secure(void **state
     assert_asked(w, "");
 }
 
+/* Whoever keeps the resolver from showing that it validates must not turn DANE off. */
+static void records_that_may_be_secure_make_the_host_one_that_cannot_be_reached(void **state)
+{
+    static const struct address_filter everything = { .allow_count = 0 };
+    struct world *w = *state;
+    struct host_question q = {
+        .host = "plain.test", .port = 25, .name_in_doubt = true, .filter = &everything
+    };
+
+    host_lookup_start(w->loop, w->resolver, &q, on_done, w);
+    loop_run(w->loop);
+    assert_true(w->failed);
+    assert_int_equal(w->worth, TLSA_NOT_APPLICABLE);
+    resolver_set_standing(w->resolver, RESOLVER_IN_DOUBT);
+    ask(w, "plain.test");
+    assert_true(w->failed);
+    assert_int_equal(w->worth, TLSA_NOT_APPLICABLE);
+    assert_non_null(strstr(w->reason, "could not show so far that it validates"));
+    ask_at(w, "plain.test", 25, false); /* the name of the host is anybody's choice */
+    assert_false(w->failed);
+    assert_asked(w, "_25._tcp.plain.test _25._tcp.plain.test ");
+}
+
+static void where_nothing_may_be_secure_a_doubt_stops_no_mail(void **state)
+{
+    struct world *w = *state;
+
+    resolver_set_standing(w->resolver, RESOLVER_IN_DOUBT);
+    ask(w, "none.test");
+    assert_int_equal(w->verdict, ADDRESSES_FOUND);
+    assert_false(w->failed);
+    ask(w, "half.test");
+    assert_int_equal(w->verdict, ADDRESSES_FOUND);
+    assert_false(w->failed);
+}
+
 static void a_lookup_taken_back_is_never_answered(void **state)
 {
     static const struct address_filter everything = { .allow_count = 0 };
@@ -367,6 +403,10 @@ int main(void)
         T("aliases are walked (RFC 7672 s.2.2.3)", aliases_are_walked),
         T("a resolver that has proved nothing makes nothing secure",
           a_resolver_that_has_proved_nothing_makes_nothing_secure),
+        T("records that may be secure make the host one that cannot be reached",
+          records_that_may_be_secure_make_the_host_one_that_cannot_be_reached),
+        T("where nothing may be secure a doubt stops no mail",
+          where_nothing_may_be_secure_a_doubt_stops_no_mail),
         T("a lookup taken back is never answered", a_lookup_taken_back_is_never_answered),
     };
 
