@@ -29,7 +29,8 @@ enum policy_relief {
 
 /*
  * What the route asks of TLS: `tls` of a route, `tls-level` of a relayhost, or `tls-floor` of all
- * mail where that is more; ROUTE_TLS_MAY for everybody else.  A floor: what a policy asks for besides holds, too.
+ * mail where that is more; ROUTE_TLS_MAY for everybody else.  A floor: what a policy asks for
+ * besides holds, too.
  */
 enum route_tls {
     ROUTE_TLS_MAY,

@@ -49,7 +49,7 @@ struct attempt {
     unsigned connects;
     int64_t until_ms;             /* of the loop: no further connection after it */
     struct sts_decision decision; /* how to connect; then, whether mail may go */
-    struct rung rung; /* of the ladder, that the connection is made on */
+    struct rung rung;             /* of the ladder, that the connection is made on */
     bool in_full;              /* no TLS session of before is offered: the host stumbled over one */
     uint64_t trust_generation; /* that the connection is made with */
     bool failed_before;        /* its handshake, at this address */
