@@ -76,7 +76,7 @@ static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
     attempt_add_line(a, a->decision.reason);
     attempt_line_session(a);
     log_session(a, facts);
-    if (a->decision.report)
+    if (a->decision.report && !a->tlsa_failed) /* that was counted, and other mail stops there */
         report_session(worker->reports, a->plan, attempt_mx(a), a->tlsa, &a->decision, facts);
 }
 

@@ -1,4 +1,5 @@
 """DANE: what a host's TLSA records say is what happens, with no setting for it (RFC 7672)."""
+import json
 import ssl
 import time
 
@@ -192,6 +193,18 @@ def test_no_record_stops_a_message_whose_sender_wants_it_to_go(lab, shared_relay
         waits = send(f"may-wait@{domain}")
         shared_relay.wait_delivery(f"may-wait@{domain}", "deferred", 30)
         assert not arrived(lab, waits), "over the session that was open for the other"
+
+
+def test_a_message_that_goes_although_dns_cannot_say_is_counted_once(lab, make_relay, publish):
+    """As it would be if it stayed: a failure of DNSSEC, and no session besides."""
+    relay = make_relay().start()
+    publish(records("mx.nopolicy.test"), "CNAME", "any.servfail.test.")
+    wait_arrived(lab, send("must-go@nopolicy.test", message=Lenient()), 30)
+    relay.stop()                        # what was counted is on disk then
+    relay.start()
+    report = json.loads(relay.cli("tlsrpt", "report", "nopolicy.test").stdout)
+    assert [(p["policy"]["policy-type"], p["summary"]["total-successful-session-count"],
+             p["summary"]["total-failure-session-count"]) for p in report["policies"]] == [("tlsa", 0, 1)], report
 
 
 # ------------------------------------------------------------ sessions
