@@ -14,6 +14,7 @@
 
 enum {
     ROUNDS_MAX = 4,                /* times that every server is asked */
+    PROOF_ROUNDS_MAX = 2,          /* the one that a proof is about */
     DOWN_FIRST_MS = 1 * SECOND_MS, /* a server that failed is asked last for so long, then longer */
     DOWN_MAX_MS = 30 * SECOND_MS,
     RCODE_SERVFAIL = 2,
@@ -27,6 +28,7 @@ struct server {
     struct resolver_channel *tcp;
     unsigned failures; /* in a row */
     int64_t down_until;
+    bool is_doubted; /* to validate, though others do */
 };
 
 struct resolver {
@@ -236,11 +238,13 @@ struct resolver_query *resolver_ask(struct resolver *resolver, struct span name,
     return query;
 }
 
-struct resolver_query *resolver_ask_for_proof(struct resolver *resolver, struct span name,
-                                              enum dns_type type, resolver_done_fn *done, void *ctx)
+struct resolver_query *resolver_ask_for_proof(struct resolver *resolver, unsigned server,
+                                              struct span name, enum dns_type type,
+                                              resolver_done_fn *done, void *ctx)
 {
     struct resolver_query *query = query_new(resolver, type, done, ctx);
     query->is_proof = true;
+    query->server = server;
     query_start(query, name, dns_name_is_valid(name) || span_equal(name, SPAN(".")));
     return query;
 }
@@ -259,6 +263,11 @@ void resolver_set_standing(struct resolver *resolver, enum resolver_standing sta
     }
 }
 
+void resolver_set_doubted(struct resolver *resolver, unsigned server, bool is_doubted)
+{
+    resolver->servers[server].is_doubted = is_doubted;
+}
+
 void resolver_on_proof_wanted(struct resolver *resolver, resolver_proof_wanted_fn *wanted,
                               void *ctx)
 {
@@ -269,6 +278,16 @@ void resolver_on_proof_wanted(struct resolver *resolver, resolver_proof_wanted_f
 bool resolver_is_trusted(const struct resolver *resolver)
 {
     return resolver->trusted;
+}
+
+unsigned resolver_server_count(const struct resolver *resolver)
+{
+    return resolver->server_count;
+}
+
+struct endpoint resolver_server(const struct resolver *resolver, unsigned server)
+{
+    return resolver->servers[server].endpoint;
 }
 
 bool resolver_has_dnssec(const struct resolver *resolver)
@@ -329,6 +348,14 @@ static bool others_remain(const struct resolver_query *query)
            choose_server(query->resolver, query->asked, &index);
 }
 
+static bool ad_counts_now(struct resolver_query *query)
+{
+    const struct resolver *resolver = query->resolver;
+    const struct server *server = server_of(query);
+    return resolver->trusted && server &&
+           (query->is_proof || (resolver->standing == RESOLVER_PROVEN && !server->is_doubted));
+}
+
 /* Its AD did not count when it was asked for, and might have. */
 static bool stays_in_doubt(const struct resolver_query *query, struct span reply)
 {
@@ -348,7 +375,7 @@ static void ask_once_more(struct resolver_query *query)
     struct resolver *resolver = query->resolver;
     query->was_in_doubt = true;
     query->asked &= ~(1U << query->server);
-    if (resolver->standing == RESOLVER_IN_DOUBT) {
+    if (resolver->standing != RESOLVER_ON_PROOF && !ad_counts_now(query)) {
         resolver_set_standing(resolver, RESOLVER_ON_PROOF);
         resolver->proof_wanted(resolver->proof_ctx);
     }
@@ -417,6 +444,8 @@ static void on_replied(void *ctx, enum channel_reply how, struct span reply)
 static bool query_next_server(struct resolver_query *query)
 {
     struct resolver *resolver = query->resolver;
+    if (query->is_proof)
+        return query->generation == resolver->generation && query->rounds++ < PROOF_ROUNDS_MAX;
     if (query->generation != resolver->generation) {
         query->generation = resolver->generation;
         query->asked = 0;
@@ -442,8 +471,7 @@ static void query_ask(struct resolver_query *query)
         query_end(query, DNS_TEMPFAIL, query->reason);
         return;
     }
-    query->ad_counts =
-        resolver->trusted && (query->is_proof || resolver->standing == RESOLVER_PROVEN);
+    query->ad_counts = ad_counts_now(query);
     struct error *err = channel_of(resolver, server_of(query), query->by_tcp, &channel);
     if (err) {
         query_blames_server(query, error_text(err));

@@ -27,7 +27,8 @@ struct error *resolver_servers(struct resolver *resolver, const struct endpoint 
 
 /*
  * What is known of the servers' validation; lib/io/resolver_proof finds it out and says it here.
- * Answers are secure from PROVEN and trusted ones alone.
+ * An answer is secure when it bears AD, the servers are trusted, the standing is PROVEN, and
+ * nothing is to be doubted of the server that gave it.
  */
 enum resolver_standing {
     RESOLVER_UNPROVEN, /* at the beginning, and again with other servers */
@@ -36,9 +37,12 @@ enum resolver_standing {
     RESOLVER_PROVEN,
 };
 void resolver_set_standing(struct resolver *resolver, enum resolver_standing standing);
+/* It has failed, or could show nothing yet. */
+void resolver_set_doubted(struct resolver *resolver, unsigned server, bool is_doubted);
 /*
- * In doubt, a question whose answer bears AD is called in: `wanted` begins a proof, the standing is
- * ON_PROOF until that has come to something, and the question is then asked once more.
+ * A question is called in whose answer bears AD in doubt, or from a server that is doubted:
+ * `wanted` begins a proof, the standing is ON_PROOF until that has come to something, and the
+ * question is then asked once more.
  */
 typedef void resolver_proof_wanted_fn(void *ctx);
 void resolver_on_proof_wanted(struct resolver *resolver, resolver_proof_wanted_fn *wanted,
@@ -46,6 +50,8 @@ void resolver_on_proof_wanted(struct resolver *resolver, resolver_proof_wanted_f
 bool resolver_is_trusted(const struct resolver *resolver);
 /* Can any answer be secure just now?  Trusted, and not known to fail the proof. */
 bool resolver_has_dnssec(const struct resolver *resolver);
+unsigned resolver_server_count(const struct resolver *resolver);
+struct endpoint resolver_server(const struct resolver *resolver, unsigned server);
 
 /* `answer` is lent.  An outcome always comes: TEMPFAIL at the latest after RESOLVER_DEADLINE_MS. */
 typedef void resolver_done_fn(void *ctx, const struct dns_answer *answer);
@@ -60,12 +66,12 @@ struct resolver_query *resolver_ask(struct resolver *resolver, struct span name,
                                     resolver_done_fn *done, void *ctx);
 void resolver_cancel(struct resolver_query **query);
 /*
- * The same for a proof: asked whatever the standing, secure by the AD of trusted servers alone.
- * The root may be asked for, too (".").
+ * The same for a proof: put to that server alone, whatever the standing, and secure by the AD of
+ * trusted servers alone.  The root may be asked for, too (".").
  */
-struct resolver_query *resolver_ask_for_proof(struct resolver *resolver, struct span name,
-                                              enum dns_type type, resolver_done_fn *done,
-                                              void *ctx);
+struct resolver_query *resolver_ask_for_proof(struct resolver *resolver, unsigned server,
+                                              struct span name, enum dns_type type,
+                                              resolver_done_fn *done, void *ctx);
 
 /* The servers named by a resolv.conf text; the first SETTINGS_RESOLVERS_MAX; pure. */
 unsigned resolver_servers_of(struct span resolv_conf, struct endpoint *out, unsigned max);

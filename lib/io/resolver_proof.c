@@ -15,14 +15,24 @@ enum {
     AGAIN_FIRST_MS = 1 * SECOND_MS,     /* after one that showed nothing; doubled each time */
     AGAIN_MAX_MS = 30 * SECOND_MS,
     RANDOM_LABEL = 16,
+    REASON_SIZE = 160,
 };
 
 enum proof_state { STATE_STARTING, STATE_ON, STATE_OFF };
 
+struct examinee;
 struct question {
-    struct resolver_proof *proof;
+    struct examinee *of;
     struct resolver_query *query;
     struct proof_fact *fact;
+};
+
+/* A server of the resolver. */
+struct examinee {
+    struct resolver_proof *proof;
+    unsigned server;
+    struct proof_facts facts;
+    struct question root, denial, bogus;
 };
 
 struct resolver_proof {
@@ -32,11 +42,12 @@ struct resolver_proof {
     struct loop_timer *patience; /* of the questions that wait */
     char bogus_name[SETTINGS_NAME_SIZE];
 
-    struct proof_facts facts; /* of the proof under way */
-    struct question root, denial, bogus;
+    struct examinee servers[SETTINGS_RESOLVERS_MAX];
+    unsigned count;
+    unsigned under_way; /* questions */
 
     enum proof_state state;
-    const char *reason; /* why it is off, or was not shown last time; "" */
+    char reason[REASON_SIZE]; /* why it is off, or was not shown last time; "" */
     int64_t since_utc_ms;
     int64_t checked_utc_ms; /* 0: never */
     int64_t again_ms;
@@ -105,6 +116,11 @@ enum resolver_standing resolver_proof_standing(enum resolver_standing before,
 
 /* ---- what comes of it --------------------------------------------------------------------- */
 
+static void say_reason(struct resolver_proof *proof, const char *reason)
+{
+    snprintf(proof->reason, sizeof(proof->reason), "%s", reason);
+}
+
 static void tell(struct resolver_proof *proof)
 {
     struct log_line line;
@@ -132,9 +148,41 @@ static void take(struct resolver_proof *proof, enum resolver_standing standing)
         tell(proof);
 }
 
-static bool is_under_way(const struct resolver_proof *proof)
+/* Which server it is about, where there are several. */
+static void take_reason(struct resolver_proof *proof, const struct examinee *of, const char *reason)
 {
-    return proof->root.query || proof->denial.query || proof->bogus.query;
+    struct endpoint server = resolver_server(proof->resolver, of->server);
+    char address[NETWORK_TEXT_SIZE];
+    endpoint_format(&server, address);
+    bool is_one = proof->count == 1 || reason[0] == '\0';
+    snprintf(proof->reason, sizeof(proof->reason), "%s%s%s", reason, is_one ? "" : ", at ",
+             is_one ? "" : address);
+}
+
+/* Trouble shows nothing of a server, neither way. */
+static void note(const struct examinee *of, enum proof_verdict verdict)
+{
+    if (verdict != PROOF_IS_OPEN)
+        resolver_set_doubted(of->proof->resolver, of->server, verdict == PROOF_FAILS);
+}
+
+/* The worst that any of them shows; those that show nothing have a say only when all do. */
+static enum proof_verdict judge_all(struct resolver_proof *proof)
+{
+    enum proof_verdict all = PROOF_IS_OPEN;
+    for (unsigned i = 0; i < proof->count; i++) {
+        const char *reason = "";
+        enum proof_verdict one = resolver_proof_judge(&proof->servers[i].facts, &reason);
+        bool counts = all == PROOF_IS_OPEN || one == PROOF_FAILS;
+        note(&proof->servers[i], one);
+        if (!counts)
+            continue;
+        take_reason(proof, &proof->servers[i], reason);
+        all = one;
+        if (one == PROOF_FAILS)
+            break;
+    }
+    return all;
 }
 
 static int64_t next_wait(struct resolver_proof *proof, enum proof_verdict verdict)
@@ -150,7 +198,7 @@ static int64_t next_wait(struct resolver_proof *proof, enum proof_verdict verdic
 
 static void conclude(struct resolver_proof *proof)
 {
-    enum proof_verdict verdict = resolver_proof_judge(&proof->facts, &proof->reason);
+    enum proof_verdict verdict = judge_all(proof);
     enum resolver_standing before = proof->state == STATE_ON ? RESOLVER_PROVEN : RESOLVER_UNPROVEN;
     loop_timer_cancel(proof->patience);
     proof->checked_utc_ms = clock_utc_ms();
@@ -163,19 +211,21 @@ static void conclude(struct resolver_proof *proof)
 static void on_answer(void *ctx, const struct dns_answer *answer)
 {
     struct question *question = ctx;
-    struct resolver_proof *proof = question->proof;
+    struct resolver_proof *proof = question->of->proof;
     question->query = NULL;
     question->fact->outcome = answer->outcome;
     question->fact->secure = answer->secure;
-    if (!is_under_way(proof))
+    if (--proof->under_way == 0)
         conclude(proof);
 }
 
 static void ask(struct question *question, struct span name, enum dns_type type)
 {
+    struct resolver_proof *proof = question->of->proof;
     question->fact->is_asked = true;
-    question->query =
-        resolver_ask_for_proof(question->proof->resolver, name, type, on_answer, question);
+    question->query = resolver_ask_for_proof(proof->resolver, question->of->server, name, type,
+                                             on_answer, question);
+    proof->under_way++;
 }
 
 /* No server has it in its cache, and none is delegated. */
@@ -187,15 +237,23 @@ static void random_name(char name[RANDOM_LABEL + 1])
 }
 
 /* SOA for the denial: some resolvers answer addresses of single labels by themselves. */
+static void examine(struct examinee *of, const char *nobody)
+{
+    const char *bogus_name = of->proof->bogus_name;
+    of->facts = (struct proof_facts){ .bogus.is_asked = false };
+    ask(&of->root, SPAN("."), DNS_DNSKEY);
+    ask(&of->denial, span_of(nobody), DNS_SOA);
+    if (bogus_name[0] != '\0')
+        ask(&of->bogus, span_of(bogus_name), DNS_A);
+}
+
 static void begin(struct resolver_proof *proof)
 {
     char nobody[RANDOM_LABEL + 1];
     random_name(nobody);
-    proof->facts = (struct proof_facts){ .bogus.is_asked = false };
-    ask(&proof->root, SPAN("."), DNS_DNSKEY);
-    ask(&proof->denial, span_of(nobody), DNS_SOA);
-    if (proof->bogus_name[0] != '\0')
-        ask(&proof->bogus, span_of(proof->bogus_name), DNS_A);
+    proof->count = resolver_server_count(proof->resolver);
+    for (unsigned i = 0; i < proof->count; i++)
+        examine(&proof->servers[i], nobody);
 }
 
 static void on_next(void *ctx)
@@ -208,7 +266,7 @@ static void on_wanted(void *ctx)
 {
     struct resolver_proof *proof = ctx;
     loop_timer_start(proof->patience, QUESTIONS_WAIT_MS);
-    if (is_under_way(proof))
+    if (proof->under_way > 0)
         return;
     loop_timer_cancel(proof->next);
     begin(proof);
@@ -218,15 +276,18 @@ static void on_wanted(void *ctx)
 static void on_patience_ended(void *ctx)
 {
     struct resolver_proof *proof = ctx;
-    proof->reason = "the resolver takes too long to show that it validates";
+    say_reason(proof, "the resolver takes too long to show that it validates");
     take(proof, RESOLVER_IN_DOUBT);
 }
 
 static void cancel(struct resolver_proof *proof)
 {
-    resolver_cancel(&proof->root.query);
-    resolver_cancel(&proof->denial.query);
-    resolver_cancel(&proof->bogus.query);
+    for (unsigned i = 0; i < SETTINGS_RESOLVERS_MAX; i++) {
+        resolver_cancel(&proof->servers[i].root.query);
+        resolver_cancel(&proof->servers[i].denial.query);
+        resolver_cancel(&proof->servers[i].bogus.query);
+    }
+    proof->under_way = 0;
     loop_timer_cancel(proof->next);
     loop_timer_cancel(proof->patience);
 }
@@ -236,18 +297,29 @@ void resolver_proof_start(struct resolver_proof *proof, const char *bogus_name)
     cancel(proof);
     snprintf(proof->bogus_name, sizeof(proof->bogus_name), "%s", bogus_name);
     proof->state = STATE_STARTING;
-    proof->reason = "not shown yet";
+    say_reason(proof, "not shown yet");
     proof->since_utc_ms = clock_utc_ms();
     proof->checked_utc_ms = 0;
     proof->again_ms = AGAIN_FIRST_MS;
     if (!resolver_is_trusted(proof->resolver)) {
-        proof->reason = "the resolver is not on this machine: its word on DNSSEC is not trusted";
+        say_reason(proof, "the resolver is not on this machine: its word on DNSSEC is not trusted");
         take(proof, RESOLVER_UNPROVEN);
         return;
     }
+    for (unsigned i = 0; i < resolver_server_count(proof->resolver); i++)
+        resolver_set_doubted(proof->resolver, i, true); /* until it has shown it */
     resolver_set_standing(proof->resolver, RESOLVER_ON_PROOF);
     loop_timer_start(proof->patience, QUESTIONS_WAIT_MS);
     begin(proof);
+}
+
+static void examinee_init(struct examinee *of, struct resolver_proof *proof, unsigned server)
+{
+    of->proof = proof;
+    of->server = server;
+    of->root = (struct question){ of, NULL, &of->facts.root };
+    of->denial = (struct question){ of, NULL, &of->facts.denial };
+    of->bogus = (struct question){ of, NULL, &of->facts.bogus };
 }
 
 struct resolver_proof *resolver_proof_new(struct loop *loop, struct resolver *resolver)
@@ -255,13 +327,12 @@ struct resolver_proof *resolver_proof_new(struct loop *loop, struct resolver *re
     struct resolver_proof *proof = memory_new(sizeof(*proof));
     proof->loop = loop;
     proof->resolver = resolver;
-    proof->reason = "not shown yet";
+    say_reason(proof, "not shown yet");
     proof->next = loop_timer_new(loop, on_next, proof);
     proof->patience = loop_timer_new(loop, on_patience_ended, proof);
     resolver_on_proof_wanted(resolver, on_wanted, proof);
-    proof->root = (struct question){ proof, NULL, &proof->facts.root };
-    proof->denial = (struct question){ proof, NULL, &proof->facts.denial };
-    proof->bogus = (struct question){ proof, NULL, &proof->facts.bogus };
+    for (unsigned i = 0; i < SETTINGS_RESOLVERS_MAX; i++)
+        examinee_init(&proof->servers[i], proof, i);
     return proof;
 }
 

@@ -1,5 +1,5 @@
 /*
- * resolver_proof - shows from time to time that a trusted resolver validates: the root's DNSKEY and
+ * resolver_proof - shows from time to time that trusted resolvers validate: the root's DNSKEY and
  * the denial of a top-level name that nobody has must both come with AD, and a name that is known
  * to be bogus, where one is configured, must not resolve (design.md section 5).  The resolver asks
  * nothing else until the first proof has ended, or some seconds have passed; unless it holds no
@@ -18,7 +18,7 @@ void resolver_proof_free(struct resolver_proof **proof);
 /* At the beginning, and when servers or settings have changed.  `bogus_name`: copied; "": none. */
 void resolver_proof_start(struct resolver_proof *proof, const char *bogus_name);
 
-/* Why no answer is secure; "" while answers may be.  Static. */
+/* Why no answer is secure; "" while answers may be.  Lent until the next proof. */
 const char *resolver_proof_trouble(const struct resolver_proof *proof);
 
 /* For operators: state ("on", "off", "starting"), reason (null when on), since, checked. */
@@ -38,7 +38,7 @@ struct proof_facts {
 };
 /* *out_reason is static, and "" when it holds.  Pure. */
 enum proof_verdict resolver_proof_judge(const struct proof_facts *facts, const char **out_reason);
-/* What stands then.  Pure. */
+/* What stands then: with several servers when none fails and one at least holds.  Pure. */
 enum resolver_standing resolver_proof_standing(enum resolver_standing before,
                                                enum proof_verdict verdict);
 

@@ -264,7 +264,7 @@ MUTATIONS = (
              ("unit/refresh", f"{OUTAGE}while_the_policy_host_fails_an_id_is_fetched_every_five_minutes_at_most")),
 
     Mutation(2, "AD counts though nothing shows that the resolver validates", "lib/io/resolver.c",
-             "resolver->trusted && (query->is_proof || resolver->standing == RESOLVER_PROVEN)", "resolver->trusted",
+             "resolver->standing == RESOLVER_PROVEN && !server->is_doubted", "true",
              ("unit/resolver", "unit/resolver_proof")),
     Mutation(2, "a denial without AD shows that the resolver validates", "lib/io/resolver_proof.c",
              "denial.outcome == DNS_NXDOMAIN && denial.secure", "denial.outcome == DNS_NXDOMAIN",

@@ -143,7 +143,7 @@ static void questions_wait_for_a_proof_that_is_under_way(void **state)
     resolver_set_standing(resolver, RESOLVER_ON_PROOF);
     struct resolver_query *waits =
         resolver_ask(resolver, SPAN("www.example.com"), DNS_A, on_answer, world);
-    resolver_ask_for_proof(resolver, SPAN("nxdomain"), DNS_A, on_answer, world);
+    resolver_ask_for_proof(resolver, 0, SPAN("nxdomain"), DNS_A, on_answer, world);
     loop_run(world->loop);
     assert_int_equal(world->answers, 1);
     assert_int_equal(world->outcome, DNS_NXDOMAIN);
@@ -157,13 +157,47 @@ static void questions_wait_for_a_proof_that_is_under_way(void **state)
     resolver_free(&resolver);
 }
 
+struct wish {
+    struct resolver *resolver;
+    unsigned times;
+    bool is_shown; /* by the proof that is wished for */
+};
+
+static void on_proof_wanted(void *ctx)
+{
+    struct wish *wish = ctx;
+    wish->times++;
+    resolver_set_doubted(wish->resolver, 0, !wish->is_shown);
+    resolver_set_standing(wish->resolver, RESOLVER_PROVEN);
+}
+
+static void the_ad_of_a_server_that_is_doubted_calls_for_a_proof(void **state)
+{
+    struct world *world = *state;
+    struct wish wish = { .resolver = resolver_of(world, false, true) };
+    resolver_on_proof_wanted(wish.resolver, on_proof_wanted, &wish);
+    resolver_set_doubted(wish.resolver, 0, true);
+    ask(world, wish.resolver, "www.example.com");
+    assert_int_equal(world->outcome, DNS_ANSWER);
+    assert_false(world->secure);
+    assert_int_equal(wish.times, 1); /* once for a question */
+    wish.is_shown = true;
+    ask(world, wish.resolver, "www.example.com");
+    assert_true(world->secure);
+    assert_int_equal(wish.times, 2);
+    ask(world, wish.resolver, "www.example.com");
+    assert_true(world->secure);
+    assert_int_equal(wish.times, 2);
+    resolver_free(&wish.resolver);
+}
+
 static void only_a_proof_asks_for_the_root(void **state)
 {
     struct world *world = *state;
     struct resolver *resolver = resolver_of(world, false, true);
     ask(world, resolver, ".");
     assert_int_equal(world->outcome, DNS_NXDOMAIN);
-    resolver_ask_for_proof(resolver, SPAN("."), DNS_A, on_answer, world);
+    resolver_ask_for_proof(resolver, 0, SPAN("."), DNS_A, on_answer, world);
     loop_run(world->loop);
     assert_int_equal(world->outcome, DNS_ANSWER);
     resolver_free(&resolver);
@@ -340,6 +374,8 @@ int main(void)
               an_answer_is_not_secure_unless_the_resolver_has_shown_that_it_validates),
         STORY("questions wait for a proof that is under way",
               questions_wait_for_a_proof_that_is_under_way),
+        STORY("the AD of a server that is doubted calls for a proof",
+              the_ad_of_a_server_that_is_doubted_calls_for_a_proof),
         STORY("only a proof asks for the root", only_a_proof_asks_for_the_root),
         STORY("absence is told from trouble", absence_is_told_from_trouble),
         STORY("a truncated answer is fetched over TCP", a_truncated_answer_is_fetched_over_tcp),

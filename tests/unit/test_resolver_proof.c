@@ -124,6 +124,13 @@ static size_t reply_by_mood(const unsigned char *query, bool tcp, unsigned char 
     return fake_dns_add_opt(reply, at);
 }
 
+static size_t reply_without_ad(const unsigned char *query, bool tcp, unsigned char *reply)
+{
+    size_t len = reply_by_mood(query, tcp, reply);
+    reply[3] &= (unsigned char)~0x20U;
+    return len;
+}
+
 struct world {
     struct loop *loop;
     struct fake_dns server;
@@ -258,6 +265,18 @@ static void an_answer_with_ad_calls_for_a_proof_that_could_not_be_had_before(voi
     expect_state(world, "on", NULL);
 }
 
+static void what_was_shown_holds_through_trouble(void **state)
+{
+    struct world *world = *state;
+    *mood = VALIDATES;
+    resolver_proof_start(world->proof, "");
+    assert_true(is_secure(world));
+    *mood = HIDES_ROOT;
+    resolver_set_standing(world->resolver, RESOLVER_IN_DOUBT); /* so that it is proven anew */
+    assert_true(is_secure(world));
+    expect_state(world, "on", "the root's DNSKEY cannot be looked up");
+}
+
 static void an_answer_with_ad_is_not_believed_when_the_proof_cannot_be_had(void **state)
 {
     struct world *world = *state;
@@ -277,6 +296,37 @@ static void what_is_not_on_this_machine_is_never_believed(void **state)
     resolver_proof_start(world->proof, "");
     expect_state(world, "off", "not on this machine");
     assert_false(is_secure(world));
+}
+
+/* The others may be asked at any time, in its place. */
+static void all_servers_have_to_show_it(void **state)
+{
+    struct world *world = *state;
+    struct fake_dns blind;
+    fake_dns_start(&blind, reply_without_ad);
+    struct endpoint servers[] = { world->server.endpoint, blind.endpoint };
+    *mood = VALIDATES;
+    assert_null(resolver_servers(world->resolver, servers, 2, true));
+    resolver_proof_start(world->proof, "");
+    assert_false(is_secure(world));
+    char address[NETWORK_TEXT_SIZE];
+    endpoint_format(&blind.endpoint, address);
+    expect_state(world, "off", address);
+    fake_dns_stop(&blind);
+}
+
+static void a_server_that_does_not_answer_leaves_it_to_the_others(void **state)
+{
+    struct world *world = *state;
+    struct fake_dns dead;
+    fake_dns_open(&dead);
+    fake_dns_stop(&dead); /* its port is closed */
+    struct endpoint servers[] = { dead.endpoint, world->server.endpoint };
+    *mood = VALIDATES;
+    assert_null(resolver_servers(world->resolver, servers, 2, true));
+    resolver_proof_start(world->proof, "");
+    assert_true(is_secure(world));
+    expect_state(world, "on", NULL);
 }
 
 static void it_may_end_while_a_proof_is_under_way(void **state)
@@ -318,10 +368,14 @@ int main(void)
         STORY("after trouble it is tried again soon", after_trouble_it_is_tried_again_soon),
         STORY("an answer with AD calls for a proof that could not be had before",
               an_answer_with_ad_calls_for_a_proof_that_could_not_be_had_before),
+        STORY("what was shown holds through trouble", what_was_shown_holds_through_trouble),
         STORY("an answer with AD is not believed when the proof cannot be had",
               an_answer_with_ad_is_not_believed_when_the_proof_cannot_be_had),
         STORY("what is not on this machine is never believed",
               what_is_not_on_this_machine_is_never_believed),
+        STORY("all servers have to show it", all_servers_have_to_show_it),
+        STORY("a server that does not answer leaves it to the others",
+              a_server_that_does_not_answer_leaves_it_to_the_others),
         STORY("it may end while a proof is under way", it_may_end_while_a_proof_is_under_way),
     };
     log_open(2, LOG_ERROR, "test");
