@@ -332,6 +332,46 @@ static void check_own_domains(const struct settings_reading *reading, const stru
                                 "it in a route for these domains");
 }
 
+static bool listens_at(const struct listener_settings *l, const char *socket)
+{
+    struct endpoint at;
+
+    if (span_starts_with(span_of(socket), SPAN(SETTINGS_UNIX_FORM)))
+        return strcmp(l->unix_path, socket + sizeof(SETTINGS_UNIX_FORM) - 1) == 0;
+    for (unsigned n = 0; endpoint_parse(span_of(socket), 0, &at) && n < l->address_count; n++)
+        if (at.port == l->addresses[n].port &&
+            ip_address_equal(&at.address, &l->addresses[n].address))
+            return true;
+    return false;
+}
+
+static bool is_at_default(const char *socketmap)
+{
+    struct settings *defaults = settings_new();
+    bool same;
+
+    settings_defaults(defaults);
+    same = strcmp(socketmap, defaults->socketmap) == 0;
+    settings_free(&defaults);
+    return same;
+}
+
+/* Where a listener is it could not be opened; at its default it just stays closed then. */
+static void check_socketmap(const struct settings_reading *reading, const struct tree_node *root,
+                            const struct settings *s)
+{
+    const struct tree_node *node = member_of(root, "socketmap");
+
+    if (!node || !is_read(root, "socketmap") || is_at_default(s->socketmap))
+        return;
+    for (unsigned i = 0; i < s->listener_count; i++)
+        if (listens_at(&s->listeners[i], s->socketmap))
+            settings_errors_add(reading->errors, reading->file, node->line,
+                                "socketmap: a listener has the address %s already; give it "
+                                "another one, or \"\" for none",
+                                s->socketmap);
+}
+
 static void check_whole(const struct settings_reading *reading, const struct tree_node *root,
                         const struct settings *s)
 {
@@ -341,6 +381,7 @@ static void check_whole(const struct settings_reading *reading, const struct tre
     check_users(reading, root, s);
     check_one_judge(reading, root, s);
     check_own_domains(reading, root, s);
+    check_socketmap(reading, root, s);
 }
 
 bool settings_parse(struct span text, const char *file, struct settings *out,

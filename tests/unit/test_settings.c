@@ -375,6 +375,12 @@ static void other_mail_systems_ask_where_the_internet_does_not_reach(void **stat
         snprintf(text, sizeof(text), "socketmap = \"%s\";", refused[i]);
         assert_says(text, "socketmap cannot be");
     }
+    assert_says("socketmap = \"127.0.0.1:25\";\nlisteners = ( { address = \"127.0.0.1:25\"; } );",
+                "f:1: socketmap: a listener has the address 127.0.0.1:25 already");
+    assert_says("listeners = ( { address = \"unix:/a\"; } );\nsocketmap = \"unix:/a\";",
+                "socketmap: a listener has the address unix:/a already");
+    free(settings_of("listeners = ( { address = \"127.0.0.1:8461\"; } );\n"
+                     "socketmap = \"127.0.0.1:8461\";")); /* its default gives way */
 }
 
 static void lists_of_a_listener_that_do_not_fit_are_refused(void **state)
