@@ -86,9 +86,9 @@ static int64_t time_of(const struct json *value, const char *key, int64_t now)
 static const char *read_names(const struct json *value, struct sts_entry *out)
 {
     if (!domain_normalize(json_text(json_get(value, "domain")), out->domain))
-        return "its domain is none";
+        return "it names no domain";
     if (!sts_id_is_valid(json_text(json_get(value, "id"))))
-        return "its id is none";
+        return "it has no valid id";
     ensure(span_to_string(json_text(json_get(value, "id")), out->id, sizeof(out->id)));
     return NULL;
 }

@@ -218,9 +218,11 @@ static const char *take(const struct asked *asked, const struct sts_entry *entry
     return NULL;
 }
 
-static void reply_import(struct role_request **request, const char *why_not)
+static void reply_import(struct role_request **request, const struct json *value,
+                         const char *why_not)
 {
     struct json *object = json_new_object();
+    json_add_text(object, "domain", span_first(json_text(json_get(value, "domain")), DOMAIN_MAX));
     json_add_bool(object, "imported", why_not == NULL);
     if (why_not)
         json_add_string(object, "reason", why_not);
@@ -240,7 +242,7 @@ static void import(const struct asked *asked, struct role_request **request)
     } else {
         if (!why_not)
             log_imported(&entry, *request);
-        reply_import(request, why_not);
+        reply_import(request, value, why_not);
     }
     error_free(&err);
     json_free(&value);

@@ -15,14 +15,19 @@
 enum {
     LINE_BYTES_MAX = 512 * 1024, /* of one policy: 64 KiB, escaped */
     PLACE_SIZE = 512,
+    REASON_MAX = 300, /* as for changes of the queue */
 };
 
 /* --- drop ------------------------------------------------------------------------------------ */
 
 int policy_run_drop(const struct invocation *i)
 {
-    if (!command_value(i, "--reason")) {
-        fputs("waxseal: say why: --reason TEXT\n", stderr);
+    const char *reason = command_value(i, "--reason");
+
+    if (!reason || reason[strcspn(reason, "\r\n")] != '\0' || strlen(reason) > REASON_MAX ||
+        reason[strspn(reason, " ")] == '\0') {
+        fprintf(stderr, "waxseal: say why: --reason TEXT, one line of at most %d bytes\n",
+                REASON_MAX);
         return EXIT_WRONG_USAGE;
     }
     return asking_run(i);
@@ -89,7 +94,11 @@ struct import {
 
 static void tell_left(const struct import *import, const struct json *result)
 {
+    struct span domain = json_text(json_get(result, "domain"));
+
     fprintf(stderr, "waxseal: line %" PRIu64 ": not imported: ", import->line);
+    print_safe(domain, stderr);
+    fputs(domain.len > 0 ? ": " : "", stderr);
     print_safe(json_text(json_get(result, "reason")), stderr);
     fputc('\n', stderr);
 }

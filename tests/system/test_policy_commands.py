@@ -45,7 +45,9 @@ def test_cached_policies_are_listed_and_shown(lab, relay):
 
 def test_a_policy_is_dropped_for_a_reason_and_binds_no_more(lab, relay):
     wait_arrived(lab, send("you@good.test"))
-    assert relay.cli("policy", "drop", "good.test", check=False).returncode == 2
+    for reason in ([], ["--reason", ""], ["--reason", " "], ["--reason", "a\nb"], ["--reason", "x" * 301]):
+        done = relay.cli("policy", "drop", "good.test", *reason, check=False)
+        assert done.returncode == 2 and "say why" in done.stderr, reason
     assert relay.cli_json("policy", "drop", "good.test", "--reason", "planted by a thief")["mode"] == "enforce"
     event = relay.wait_event("policy-dropped", domain="good.test")
     assert event.level == "warning" and event["reason"] == "planted by a thief" and event["uid"] == "0"
@@ -78,7 +80,7 @@ def test_exported_policies_protect_where_they_are_imported(lab, make_relay):
         protected(lab, new, "two")
         again = piped(new, "policy", "import", text=exported)
         assert "0 policies imported, 1 not" in again.stdout
-        assert "line 1: not imported: the cached one was fetched later" in again.stderr
+        assert "line 1: not imported: good.test: the cached one was fetched later" in again.stderr
     without_the_domains_help(lab, story)
 
 
@@ -87,9 +89,9 @@ def test_what_is_no_exported_policy_is_refused_with_its_line(relay):
              '{"domain":"..","id":"A1"}', "", '["good.test"]', "nonsense"]
     done = piped(relay, "policy", "import", text="\n".join(lines))
     assert done.returncode == 1
-    assert "line 1: not imported: its policy file is not valid" in done.stderr
-    assert "line 2: not imported: its domain is none" in done.stderr
-    assert "line 4: not imported: its domain is none" in done.stderr
+    assert "line 1: not imported: good.test: its policy file is not valid" in done.stderr
+    assert "line 2: not imported: ..: it names no domain" in done.stderr
+    assert "line 4: not imported: it names no domain" in done.stderr
     assert "line 5: " in done.stderr
     assert "0 policies imported, 3 not" in done.stdout
     long = piped(relay, "policy", "import", text="x" * 600000)

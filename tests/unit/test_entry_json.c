@@ -111,11 +111,11 @@ static void nothing_is_imported_that_a_fetch_would_not_give(void **state)
     memset(id, 'a', sizeof(id));
     id[33] = '\0';
     assert_null(import_with(NULL, NULL, FETCHED, NOW));
-    assert_string_equal(import_with("domain", "[192.0.2.1]", FETCHED, NOW), "its domain is none");
-    assert_string_equal(import_with("domain", "", FETCHED, NOW), "its domain is none");
-    assert_string_equal(import_with("id", "a-b", FETCHED, NOW), "its id is none");
-    assert_string_equal(import_with("id", "", FETCHED, NOW), "its id is none");
-    assert_string_equal(import_with("id", id, FETCHED, NOW), "its id is none");
+    assert_string_equal(import_with("domain", "[192.0.2.1]", FETCHED, NOW), "it names no domain");
+    assert_string_equal(import_with("domain", "", FETCHED, NOW), "it names no domain");
+    assert_string_equal(import_with("id", "a-b", FETCHED, NOW), "it has no valid id");
+    assert_string_equal(import_with("id", "", FETCHED, NOW), "it has no valid id");
+    assert_string_equal(import_with("id", id, FETCHED, NOW), "it has no valid id");
     assert_string_equal(import_with("policy", "version: STSv1\n", FETCHED, NOW),
                         "its policy file is not valid");
     assert_string_equal(import_with(NULL, NULL, FETCHED - 10 * DAY_MS, NOW), "it has lapsed");
@@ -132,7 +132,7 @@ static void what_is_no_object_is_no_policy(void **state)
     struct sts_entry out;
     struct json *array = json_new_array();
     (void)state;
-    assert_string_equal(entry_json_import(array, NOW, &out), "its domain is none");
+    assert_string_equal(entry_json_import(array, NOW, &out), "it names no domain");
     json_free(&array);
 }
 
