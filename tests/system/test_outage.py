@@ -67,6 +67,14 @@ def fixture_outage(lab):
     outage.end()
 
 
+def tried(relay, rcpt):
+    """What came of it; other mail of its next hop that is just being tried may put that to rest once more."""
+    def attempt():
+        relay.cli("queue", "retry", "--all")
+        return relay.events("delivery", rcpt=f"<{rcpt}>")
+    return wait_until(attempt, 20, f"an attempt for {rcpt}", every=0.5)[0]
+
+
 # ------------------------------------------------------------ thirty days
 
 def deferred_for(relay, domain):
@@ -182,6 +190,27 @@ def test_while_the_policy_host_fails_an_id_is_fetched_every_five_minutes_at_most
     assert waits and min(waits) >= datetime.timedelta(minutes=5), times
 
 
+def test_thirty_days_with_a_new_id_and_no_file_for_it_leave_the_old_policy_in_force(lab, make_relay, gone, long_policy):
+    relay = make_relay().start()
+    known(relay, LONG)
+    gone.record(LONG)
+    gone.file(LONG)
+    lab.dns.set_policy_id(LONG, "another")
+    lab.mx(f"mx.{LONG}", starttls=None)
+    messages = []
+    for day in (10, 30):
+        at(relay, f"+{day}d")
+        messages.append(send(f"day{day}@{LONG}"))
+        event = tried(relay, f"day{day}@{LONG}")
+        assert (event["outcome"], event["sts"], event["status"]) == ("deferred", "enforce", "4.7.5"), event.text
+        failed = relay.wait_event("policy-fetch-failed", domain=LONG)
+        assert failed.level == "warning" and int(failed["days-left"]) in (364 - day, 365 - day)
+    assert not any(arrived(lab, message) for message in messages)
+    lab.mx_as_before(f"mx.{LONG}")
+    relay.cli("queue", "retry", "--all")
+    assert wait_arrived(lab, messages[1], 20)["tls"]
+
+
 # ------------------------------------------------------------ clocks that step
 
 HOURS = {"+1h": 1, "-1h": -1, "+1d": 24, "-1d": -24, "@1970-01-08 00:00:00": None, "+0": 0}
@@ -194,18 +223,10 @@ def shows(event, hours):
     return abs(moment(event.time) - now() - datetime.timedelta(hours=hours)) < datetime.timedelta(minutes=2)
 
 
-def tried(relay, name):
-    """What came of it; other mail of its next hop that is just being tried may put that to rest once more."""
-    def attempt():
-        relay.cli("queue", "retry", "--all")
-        return relay.events("delivery", rcpt=f"<{name}@{SHORT}>")
-    return wait_until(attempt, 20, f"an attempt for {name}", every=0.5)[0]
-
-
 def still_binds(lab, relay, name, hours):
     """Mail to a domain that once said that it enforces TLS, and has none now."""
     message = send(f"{name}@{SHORT}")
-    event = tried(relay, name)
+    event = tried(relay, f"{name}@{SHORT}")
     assert (event["outcome"], event["sts"], event["status"]) == ("deferred", "enforce", "4.7.5"), event.text
     assert shows(event, hours), event.text
     assert not arrived(lab, message)
