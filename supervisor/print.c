@@ -12,6 +12,17 @@ enum { COLUMNS_MAX = 20, NUMBER_SIZE = 24, WORDS_MAX = 60, JSON_TEXT_MAX = 32 * 
 
 /* --- one value ------------------------------------------------------------------------------- */
 
+/* What turns the direction of writing, or begins a line: what follows would seem to stand elsewhere
+ * (U+200E, U+200F, U+2028 to U+202E, U+2060 to U+2069). */
+static bool is_direction(struct span character)
+{
+    unsigned char last = (unsigned char)character.data[2];
+
+    if (span_starts_with(character, SPAN("\xe2\x80")))
+        return (last >= 0x8e && last <= 0x8f) || (last >= 0xa8 && last <= 0xae);
+    return span_starts_with(character, SPAN("\xe2\x81")) && last >= 0xa0 && last <= 0xa9;
+}
+
 /* Controls of ASCII and of Unicode's first block (U+0080 to U+009F), which terminals obey, too. */
 static bool is_control(struct span character)
 {
@@ -19,6 +30,8 @@ static bool is_control(struct span character)
 
     if (character.len == 1)
         return first < ' ' || first == 0x7f;
+    if (character.len == 3)
+        return is_direction(character);
     return character.len == 2 && first == 0xc2 && (unsigned char)character.data[1] < 0xa0;
 }
 

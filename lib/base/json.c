@@ -154,9 +154,49 @@ struct json *json_append_object(struct json *array)
     return added;
 }
 
+/* The controls that jansson leaves as they are, and terminals obey: U+007F to U+009F. */
+static bool is_control_at(struct span text, size_t at)
+{
+    unsigned char first = (unsigned char)text.data[at];
+
+    if (first != 0xc2 || at + 1 == text.len)
+        return first == 0x7f;
+    return (unsigned char)text.data[at + 1] < 0xa0;
+}
+
+static size_t find_control(struct span text)
+{
+    size_t at = 0;
+
+    while (at < text.len && !is_control_at(text, at))
+        at++;
+    return at;
+}
+
+static bool write_control(struct span character, struct buf *out)
+{
+    unsigned char last = (unsigned char)character.data[character.len - 1];
+
+    return buf_printf(out, "\\u%04X", (unsigned)last);
+}
+
+/* They only ever stand in texts; no piece ends within a character. */
 static int on_written(const char *text, size_t len, void *ctx)
 {
-    return buf_append(ctx, (struct span){ text, len }) ? 0 : -1;
+    struct span rest = { text, len };
+    bool fits = true;
+
+    while (rest.len > 0 && fits) {
+        size_t at = find_control(rest);
+        fits = buf_append(ctx, span_first(rest, at));
+        rest = span_from(rest, at);
+        if (rest.len == 0 || !fits)
+            break;
+        size_t size = rest.data[0] == 0x7f ? 1 : 2;
+        fits = write_control(span_first(rest, size), ctx);
+        rest = span_from(rest, size);
+    }
+    return fits ? 0 : -1;
 }
 
 bool json_write(const struct json *value, enum json_style style, struct buf *out)

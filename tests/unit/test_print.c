@@ -91,6 +91,10 @@ static void nothing_reaches_the_terminal_as_a_control(void **state)
                    "reply                        x\n451 \\x1b[31mred\\x0d\\x0a\\x7f  1\n");
     assert_printed(as_rows, "[{\"reply\":\"\\u009b31m\\u00fc\"}]",
                    "reply\n\\xc2\\x9b31m\xc3\xbc\n");
+    assert_printed(as_rows, "[{\"r\":\"a\\u202eb\\u2066c\\u2028d\\u200ee\\u2027f\\u2070\"}]",
+                   "r\na\\xe2\\x80\\xaeb\\xe2\\x81\\xa6c\\xe2\\x80\\xa8d\\xe2\\x80\\x8ee"
+                   "\xe2\x80\xa7"
+                   "f\xe2\x81\xb0\n");
 }
 
 static void columns_count_characters_not_bytes(void **state)
@@ -131,6 +135,8 @@ static void programs_get_json_without_controls(void **state)
     assert_printed(print_json, "{\"a\":[1,true,null],\"b\":\"x\\u001b[2J\"}",
                    "{\n  \"a\": [\n    1,\n    true,\n    null\n  ],\n"
                    "  \"b\": \"x\\u001B[2J\"\n}\n");
+    assert_printed(print_json, "{\"a\":\"\\u007fx\\u0080\\u009b31m\\u00a0\\u00fc\"}",
+                   "{\n  \"a\": \"\\u007Fx\\u0080\\u009B31m\xc2\xa0\xc3\xbc\"\n}\n");
 }
 
 #define TEST(title, function)                                                                      \
