@@ -179,6 +179,7 @@ void attempt_over(struct attempt *a)
         attempt_requeue(a, 0);
         return;
     }
+    attempt_settle_unknown(a);
     job_close(job);
     job->took_ms = loop_now(worker->loop) - job->started_ms;
     job->hop_failed = has_failed(a) && job->results[0].kind == OUTCOME_DEFERRED;

@@ -131,5 +131,7 @@ void attempt_settle(struct attempt *a, const struct outcome *outcome, struct spa
  * REQUIRETLS final when there is no other (RFC 8689 s.4.2.1).
  */
 void attempt_settle_policy(struct attempt *a, const char *detail);
+/* A host of the route was left out, for nothing is known of it now: no other's "never" is final. */
+void attempt_settle_unknown(struct attempt *a);
 
 #endif

@@ -1,6 +1,8 @@
 #include "queue/deliver/attempt_private.h"
 
+#include "lib/base/clock.h"
 #include "queue/deliver/level.h"
+#include "queue/deliver/relief.h"
 #include "queue/deliver/verdict.h"
 
 #include <stdio.h>
@@ -135,6 +137,37 @@ static const char *line_verdict(struct attempt *a, enum stage stage, enum outcom
         return verdict;
     snprintf(words, sizeof(words), "%s for some recipients", verdict);
     return job_keep(a->job, span_of(words));
+}
+
+/* The first host of the route of which DNS, or the role policy, cannot tell now; NULL: none. */
+static const struct plan *unknown_plan(const struct attempt *a)
+{
+    for (unsigned i = 0; i < a->plans->count; i++) {
+        const struct plan *plan = &a->plans->items[i];
+        if (plan->route.verdict == ROUTE_TEMPFAIL ||
+            (plan->route.verdict == ROUTE_FOUND &&
+             !relief_plan_is_open(a->job, plan, clock_utc_ms())))
+            return plan;
+    }
+    return NULL;
+}
+
+void attempt_settle_unknown(struct attempt *a)
+{
+    const struct plan *plan = unknown_plan(a);
+    char words[DOMAIN_MAX + sizeof(plan->route.reason) + 60];
+    struct outcome o = { .kind = OUTCOME_DEFERRED, .elsewhere = true, .status = "4.4.3" };
+    bool has_route = plan && plan->route.verdict == ROUTE_FOUND;
+
+    if (!plan)
+        return;
+    snprintf(words, sizeof(words), "%s: %s", plan->target.name,
+             has_route ? "its MTA-STS policy is not known yet" : plan->route.reason);
+    for (unsigned i = 0; i < a->job->envelope.recipient_count; i++) {
+        const struct job_result *result = &a->job->results[i];
+        if (result->state == RECIPIENT_OPEN && result->is_given && result->kind == OUTCOME_FAILED)
+            job_settle_one(a->job, i, &o, span_of(words), false);
+    }
 }
 
 void attempt_line_result(struct attempt *a, enum stage stage)

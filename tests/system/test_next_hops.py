@@ -274,6 +274,17 @@ def test_the_next_of_several_hosts_is_tried_when_the_first_is_down(lab, hops):
     relay.wait_delivery("you@steady.hops.test", "delivered")
 
 
+def test_a_host_that_says_no_does_not_speak_for_one_that_dns_cannot_tell_of(lab, hops):
+    """521 (RFC 7504) is final only where all hosts of the route could be asked."""
+    lab.mx("mx.good.test", greeting="521 no mail here")
+    relay = hops(to("two", ["good.test priority 1", "servfail.test priority 2"]), to("one", "good.test"))
+    mail("one")
+    mail("two")
+    assert relay.wait_delivery("you@one.hops.test", "failed")["reply"].startswith("521")
+    event = relay.wait_delivery("you@two.hops.test", "deferred", 30)
+    assert event["status"] == "4.4.3" and event["reply"].startswith("servfail.test: MX lookup: ")
+
+
 def test_a_next_hop_that_does_not_resolve_lets_mail_wait(lab, hops):
     relay = hops(to("lost", "no-such-domain.test"), to("blind", "[no-such-host.test]"),
                  to("narrow", "mx", families="ipv6"))
