@@ -79,8 +79,6 @@ def choose(dice):
     level = dice.choice(BY_POLICY + BY_ROUTE + WITH_REQUIRETLS + UNSURE)
     if level in UNSURE:
         return level, DANE_NAME
-    if level == "verify":
-        return level, dice.choice((1, 1, 1, 1, 2, 2, 2, 2, 3))
     return level, dice.choice((1, 1, 1, 1, 2, 2, 2, 2, 3, 4, 4)) if level in BINDING else dice.choice((1, 2, 3, 4))
 
 
