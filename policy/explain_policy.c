@@ -39,6 +39,10 @@ static void add_published(struct json *answer, const struct question *q,
     struct json *mx = json_add_array(published, "mx");
     for (unsigned i = 0; i < fetched->policy->mx_count && i < PATTERNS_SHOWN_MAX; i++)
         json_append_text(mx, span_of(fetched->policy->mx[i]));
+    unsigned left_out = fetched->policy->mx_count + fetched->policy->mx_cut;
+    left_out -= (unsigned)json_count(mx);
+    if (left_out > 0)
+        json_add_number(published, "mx_left_out", left_out);
 }
 
 /* Answers, and ends the question. */

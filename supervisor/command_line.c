@@ -117,7 +117,7 @@ static int wrong_usage(const struct command *c, const char *what, const char *wh
     } else {
         fputs("Try: waxseal --help\n", stderr);
     }
-    return EXIT_WRONG_USAGE;
+    return c && (c->options & OPTION_EXPLAIN) ? EXIT_NOT_KNOWN : EXIT_WRONG_USAGE;
 }
 
 /* --- parsing --------------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@ enum {
     EXIT_DONE = 0,
     EXIT_FAILED = 1, /* refused, not found, wrong configuration, no relay running */
     EXIT_WRONG_USAGE = 2,
+    EXIT_NOT_KNOWN = 3, /* of explain, whose 0 to 2 tell whether mail goes; also for wrong usage */
 };
 
 #define CONFIG_PATH "/etc/waxseal/waxseal.conf"

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { EXIT_NOT_KNOWN = 3, WHAT_SIZE = 1024 };
+enum { WHAT_SIZE = 1024 };
 
 /* A second question, which the command line says nothing of. */
 static struct error *ask_policy(const struct asking *asking, const char *domain, struct json **out)

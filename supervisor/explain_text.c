@@ -100,6 +100,8 @@ static void tell_published(const struct json *published, FILE *out)
     tell(", id ", published, "id", "", out);
     tell("; mode ", published, "mode", "", out);
     tell_list(", mx ", json_get(published, "mx"), " ", "", out);
+    if (json_number(json_get(published, "mx_left_out")) > 0)
+        fprintf(out, " and %" PRId64 " more", json_number(json_get(published, "mx_left_out")));
     if (json_get(published, "max_age"))
         fprintf(out, ", max_age %" PRId64, json_number(json_get(published, "max_age")));
     if (!is_text(published, "fetch", "success"))

@@ -28,7 +28,7 @@ static void log_session(const struct attempt *a, const struct dialogue_facts *fa
     struct log_line line;
     bool secure = facts->tls == SESSION_TLS_ON;
 
-    log_begin(&line, a->decision.deliver ? LOG_DEBUG : LOG_INFO, "session");
+    log_begin(&line, LOG_INFO, "session");
     log_qid(&line, a->job->id);
     log_string(&line, "route", a->job->route);
     log_string(&line, "mx", attempt_mx(a));

@@ -1,6 +1,7 @@
 #include "queue/deliver/plan.h"
 
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
 #include "lib/ipc/channel.h"
@@ -186,6 +187,18 @@ static void on_at_once(void *ctx)
     query_step(ctx);
 }
 
+/* Says that not all of a domain's hosts get its mail. */
+static void log_cut(const struct plan *plan)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "mx-cut");
+    log_string(&line, "domain", plan->target.name);
+    log_number(&line, "hosts", plan->route.count);
+    log_number(&line, "left-out", plan->route.left_out);
+    log_end(&line);
+}
+
 static void on_mx(void *ctx, const struct dns_answer *answer)
 {
     struct plan_part *part = ctx;
@@ -194,6 +207,8 @@ static void on_mx(void *ctx, const struct dns_answer *answer)
     part->mx = NULL;
     route_from_mx(answer, span_of(plan->target.name), &part->query->own_name, 1, random_below,
                   &plan->route);
+    if (plan->route.left_out > 0)
+        log_cut(plan);
     part->life_ms = life_of(plan, answer->ttl);
     query_step(part->query);
 }

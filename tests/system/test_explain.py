@@ -124,6 +124,21 @@ def test_of_very_many_mx_hosts_those_that_mail_goes_to_are_told(lab, shared_rela
     assert status == NOWHERE and found["hops"][0]["mx_left_out"] == 5
     assert [host["mx"] for host in hosts_of(found)] == [f"mx{n}.many.test" for n in range(1, 21)]
     assert "; 5 more hosts, which mail never goes to\n" in told(shared_relay, "many.test")
+    event = shared_relay.wait_event("mx-cut", domain="many.test")
+    assert (event["hosts"], event["left-out"]) == ("20", "5")
+
+
+def test_of_very_many_patterns_it_is_said_how_many_are_not_shown(lab, shared_relay):
+    lab.web.publish("also-good.test", "version: STSv1\nmode: testing\nmax_age: 86400\n" + "mx: a\n" * 8000)
+    try:
+        _, found = explain(shared_relay, "also-good.test")
+        text = told(shared_relay, "also-good.test")
+    finally:
+        lab.web.restore("also-good.test")
+        shared_relay.cli("policy", "refresh", "also-good.test")
+    published = found["policies"][0]["published"]
+    assert (len(published["mx"]), published["mx_left_out"]) == (100, 7900)
+    assert " a a and 7900 more, max_age 86400" in text
 
 
 # ------------------------------------------------------------ the policy, cached and published
@@ -293,4 +308,5 @@ def test_what_cannot_be_asked_or_answered_has_its_own_exit_status(lab, make_rela
     assert done.returncode == NOT_KNOWN and "neither a mailbox nor a domain" in done.stderr
     done = relay.cli("explain", "good.test", "--sender", "no domain", check=False)
     assert done.returncode == NOT_KNOWN and "the sender" in done.stderr
-    assert relay.cli("explain", check=False).returncode == 2
+    assert relay.cli("explain", check=False).returncode == NOT_KNOWN
+    assert relay.cli("explain", "good.test", "--nonsense", check=False).returncode == NOT_KNOWN

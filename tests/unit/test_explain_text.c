@@ -139,6 +139,11 @@ static void what_is_not_published_or_cannot_be_fetched_is_said(void **state)
         assert_tells(text, words);
     }
     assert_tells(text, "published now: TXT record valid; sts-policy-fetch-error\n");
+    snprintf(text, sizeof(text),
+             "%s\"cached\":null,\"published\":{\"txt\":\"valid\",\"fetch\":\"success\","
+             "\"mx\":[\"a.b\"],\"mx_left_out\":7,\"max_age\":9}}]}",
+             head);
+    assert_tells(text, "published now: TXT record valid, mx a.b and 7 more, max_age 9\n");
 }
 
 static void where_reports_go_is_said(void **state)
