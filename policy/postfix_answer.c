@@ -28,7 +28,27 @@ static bool map_parse(struct span name, enum postfix_map *out)
     return false;
 }
 
-/* "example.net" or "example.net:587": a port behind a name does not spare the MX lookup. */
+/* A number, or one of the names that mail is sent to (IANA); Postfix asks as its tables have it. */
+static bool port_parse(struct span text, uint64_t *out)
+{
+    static const struct {
+        const char *name;
+        uint16_t port;
+    } services[] = {
+        { "smtp", SMTP_PORT }, { "submission", 587 }, { "submissions", 465 }, { "smtps", 465 }
+    };
+
+    for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+        if (span_equal(text, span_of(services[i].name))) {
+            *out = services[i].port;
+            return true;
+        }
+    }
+    return span_to_number(text, UINT16_MAX, out);
+}
+
+/* "example.net", "example.net:587" or "example.net:smtp": a port behind a name does not spare the
+ * MX lookup. */
 static bool key_parse(struct span key, struct postfix_question *out)
 {
     size_t colon = span_find(key, ':');
@@ -36,7 +56,7 @@ static bool key_parse(struct span key, struct postfix_question *out)
     struct ip_address address;
     uint64_t port = SMTP_PORT;
 
-    if (colon < key.len && !span_to_number(span_from(key, colon + 1), UINT16_MAX, &port))
+    if (colon < key.len && !port_parse(span_from(key, colon + 1), &port))
         return false;
     out->port = (uint16_t)port;
     return port > 0 && !ip_address_parse(name, &address) && domain_normalize(name, out->domain);

@@ -296,6 +296,24 @@ def test_what_a_policy_forbids_a_real_postfix_does_not_send(lab, postfix, domain
     postfix.run("postsuper", "-d", "ALL")
 
 
+def test_a_next_hop_whose_port_has_a_name_is_guarded_by_its_domains_policy(lab, postfix):
+    with open(f"{postfix.folder}/etc/postfix/main.cf", "r+", encoding="utf-8") as conf:     # a mount: not to be replaced
+        before = conf.read()
+        conf.seek(0)
+        conf.write(before.replace("relayhost =\n", "relayhost = notls.test:smtp\n"))
+        conf.truncate()
+    postfix.run("postfix", "reload")
+    try:
+        message = submit(postfix, "named@nopolicy.test")
+        wait_logged(postfix, "to=<named@nopolicy.test>", "status=deferred")
+        assert not arrived(lab, message), "the policy of notls.test is in force, and its host has no TLS"
+    finally:
+        with open(f"{postfix.folder}/etc/postfix/main.cf", "w", encoding="utf-8") as conf:
+            conf.write(before)
+        postfix.run("postfix", "reload")
+        postfix.run("postsuper", "-d", "ALL")
+
+
 def test_a_real_postfix_uses_dane_where_it_is_told_to(lab, postfix):
     good, forged = "nopolicy.test", "nopolicy-selfsigned.test"
     key = digest_of(f"mx.{good}", "key-sha256").split(":")[1]

@@ -73,6 +73,13 @@ static void a_port_behind_a_domain_is_that_of_its_hosts(void **state)
     assert_string_equal(question.domain, "example.com");
     assert_int_equal(question.port, 2525);
     assert_int_equal(parse("QUERY example.com:65535"), POSTFIX_ASKS_POLICY);
+    assert_int_equal(parse("QUERY example.com:smtp"), POSTFIX_ASKS_POLICY);
+    assert_string_equal(question.domain, "example.com");
+    assert_int_equal(question.port, 25);
+    assert_int_equal(parse("QUERY example.com:submission"), POSTFIX_ASKS_POLICY);
+    assert_int_equal(question.port, 587);
+    assert_int_equal(parse("QUERY example.com:submissions"), POSTFIX_ASKS_POLICY);
+    assert_int_equal(question.port, 465);
 }
 
 static void no_policy_is_for_what_is_no_mail_domain(void **state)
