@@ -145,6 +145,14 @@ static int64_t unknown_wait_ms(const struct inquiries *inquiries)
     return (int64_t)inquiries->settings->policy_unknown_wait_s * SECOND_MS;
 }
 
+/* Nobody knows what binds: has the domain's mail waited for that long enough? */
+static bool has_waited(const struct inquiry *inquiry)
+{
+    const struct inquiries *all = inquiry->inquiries;
+    return patience_is_over(all->patience, span_of(inquiry->question.domain), loop_now(all->loop),
+                            unknown_wait_ms(all));
+}
+
 static void on_policy(void *ctx, const struct policy_answer *answer)
 {
     struct inquiry *inquiry = ctx;
@@ -155,9 +163,7 @@ static void on_policy(void *ctx, const struct policy_answer *answer)
         copy_policy(inquiry, answer->entry);
     if (answer->state != POLICY_UNKNOWN)
         patience_restore(all->patience, domain);
-    inquiry->facts.sts_is_known =
-        answer->state != POLICY_UNKNOWN ||
-        patience_is_over(all->patience, domain, loop_now(all->loop), unknown_wait_ms(all));
+    inquiry->facts.sts_is_known = answer->state != POLICY_UNKNOWN || has_waited(inquiry);
     conclude_if_whole(inquiry);
 }
 
@@ -176,6 +182,8 @@ static void on_deadline(void *ctx)
     struct inquiry *inquiry = ctx;
     if (inquiry->survey)
         inquiry->facts.dane = POSTFIX_DANE_UNKNOWN;
+    if (inquiry->asking)
+        inquiry->facts.sts_is_known = has_waited(inquiry);
     domain_cancel(&inquiry->asking);
     dane_survey_cancel(&inquiry->survey);
     conclude(inquiry);

@@ -399,6 +399,19 @@ static void what_is_not_known_in_time_is_not_known(void **state)
     assert_false(is_known(&question));
 }
 
+static void what_never_is_known_in_time_is_as_none_when_mail_has_waited(void **state)
+{
+    (void)state;
+    for (int64_t waited = 0; waited <= HOUR_MS; waited += HOUR_MS / 4) {
+        ask(&question);
+        dane_is(POSTFIX_DANE_NONE);
+        deadline->on_due(deadline->ctx);
+        assert_string_equal(world.answer,
+                            waited < HOUR_MS ? "TEMP the policy cannot be found out" : "NOTFOUND ");
+        fake.now_ms += HOUR_MS / 4;
+    }
+}
+
 static void in_time_an_enforced_policy_is_enough(void **state)
 {
     (void)state;
@@ -520,6 +533,8 @@ int main(void)
         TEST("no longer than the records and the policy live",
              no_longer_than_the_records_and_the_policy_live),
         TEST("trouble is not kept", trouble_is_not_kept),
+        TEST("what never is known in time is as none when mail has waited",
+             what_never_is_known_in_time_is_as_none_when_mail_has_waited),
         TEST("without patience what is unknown is as none",
              without_patience_what_is_unknown_is_as_none),
         TEST("what stays unknown is as none when mail has waited (policy-unknown-wait)",
