@@ -60,7 +60,8 @@ struct error *asking_pieces(const struct asking *asking, client_piece_fn *on_pie
     for (size_t n = 0; n < asking->more_count; n++)
         add(&arguments, asking->more[n].name, asking->more[n].value);
     return client_ask(asking->run_dir, asking->verb ? asking->verb : i->command->words,
-                      arguments.all, arguments.count, on_piece, ctx);
+                      arguments.all, arguments.count,
+                      asking->wait_ms > 0 ? asking->wait_ms : CLIENT_WAIT_MS, on_piece, ctx);
 }
 
 static void on_piece_for_programs(void *ctx, struct span piece)

@@ -18,6 +18,7 @@ struct asking {
     const char *verb;                   /* NULL: the command's words */
     const struct client_argument *more; /* or NULL */
     size_t more_count;
+    int64_t wait_ms; /* for the next piece of the answer; 0: as long as any command waits */
 };
 
 /* The run directory that the configuration names; false: it says why there is none. */

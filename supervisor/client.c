@@ -1,6 +1,5 @@
 #include "supervisor/client.h"
 
-#include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
 #include "lib/ipc/supervisor.pb-c.h"
@@ -14,7 +13,6 @@
 #include <unistd.h>
 
 enum {
-    SILENCE_MS = 2 * MINUTE_MS, /* a policy refresh may take a minute */
     ARGUMENTS_MAX = 40,
     REQUEST_ID = 1,
 };
@@ -23,6 +21,7 @@ struct client {
     struct loop *loop;
     struct channel *channel;
     struct loop_timer *silence;
+    int64_t wait_ms;
     client_piece_fn *on_piece;
     void *ctx;
     struct error *err;
@@ -46,7 +45,7 @@ static void on_reply(struct client *client, const Ipc__ControlReply *reply, stru
     if (reply->last)
         finish(client, NULL);
     else
-        loop_timer_start(client->silence, SILENCE_MS);
+        loop_timer_start(client->silence, client->wait_ms);
 }
 
 static void on_frame(void *ctx, struct channel_frame *frame)
@@ -130,10 +129,10 @@ static void send_request(struct client *client, const char *verb,
 
 struct error *client_ask(const char *run_dir, const char *verb,
                          const struct client_argument *arguments, size_t argument_count,
-                         client_piece_fn *on_piece, void *ctx)
+                         int64_t wait_ms, client_piece_fn *on_piece, void *ctx)
 {
     static const struct channel_events events = { on_frame, on_closed };
-    struct client client = { .on_piece = on_piece, .ctx = ctx };
+    struct client client = { .wait_ms = wait_ms, .on_piece = on_piece, .ctx = ctx };
     struct error *err;
     int fd = -1;
 
@@ -143,7 +142,7 @@ struct error *client_ask(const char *run_dir, const char *verb,
     client.loop = loop_new();
     client.channel = channel_open(client.loop, fd, &events, &client);
     client.silence = loop_timer_new(client.loop, on_silence, &client);
-    loop_timer_start(client.silence, SILENCE_MS);
+    loop_timer_start(client.silence, wait_ms);
     send_request(&client, verb, arguments, argument_count);
     loop_run(client.loop);
     channel_free(&client.channel);

@@ -26,6 +26,8 @@ static int run_version(const struct invocation *i)
 
 /* --- status ---------------------------------------------------------------------------------- */
 
+enum { STATUS_WAIT_MS = 10 * 1000 }; /* for a role: one that hangs hides no other */
+
 static void print_word(const char *before, const struct json *word)
 {
     fputs(before, stdout);
@@ -65,48 +67,66 @@ static bool role_serves(const struct json *status, const char *role)
     return false;
 }
 
-/* What a role counts: nothing is known while it does not run, which the roles' states tell. */
-static void add_counts(const struct invocation *i, const char *run_dir, const char *role,
-                       struct json *status)
+/* What a role itself has to say; NULL: it does not run, which the roles' states tell, or is silent.
+ */
+static struct json *ask_role(const struct invocation *i, const char *run_dir, const char *role,
+                             const char *what, const struct json *status)
 {
     const struct invocation nothing_more = { .command = i->command };
     char verb[64];
-    const struct asking asking = { .invocation = &nothing_more, .run_dir = run_dir, .verb = verb };
-    struct json *counts = NULL;
-    struct error *err = NULL;
+    const struct asking asking = {
+        .invocation = &nothing_more, .run_dir = run_dir, .verb = verb, .wait_ms = STATUS_WAIT_MS
+    };
+    struct json *answer = NULL;
+    struct error *err;
 
-    json_add_null(status, role);
     if (!role_serves(status, role))
-        return;
-    snprintf(verb, sizeof(verb), "%s counts", role);
-    err = asking_json(&asking, &counts);
-    if (!err)
-        json_add(status, role, &counts);
+        return NULL;
+    snprintf(verb, sizeof(verb), "%s %s", role, what);
+    err = asking_json(&asking, &answer);
+    if (err)
+        fprintf(stderr, "waxseal: role %s: %s\n", role, error_text(err));
     error_free(&err);
+    return answer;
+}
+
+/* Gives whether a role that runs has answered. */
+static bool add_counts(const struct invocation *i, const char *run_dir, const char *role,
+                       struct json *status)
+{
+    struct json *counts = ask_role(i, run_dir, role, "counts", status);
+
+    if (!counts) {
+        json_add_null(status, role);
+        return !role_serves(status, role);
+    }
+    json_add(status, role, &counts);
+    return true;
 }
 
 /* Whether the resolver validates, as the roles found that depend on it. */
-static void add_dnssec(const struct invocation *i, const char *run_dir, struct json *status)
+static bool add_dnssec(const struct invocation *i, const char *run_dir, const char *role,
+                       const struct json *status, struct json *rows)
 {
-    static const struct {
-        const char *role, *verb;
-    } askers[] = { { "deliver", "deliver dnssec" }, { "policy", "policy dnssec" } };
-    const struct invocation nothing_more = { .command = i->command };
-    struct json *rows = json_add_array(status, "dnssec");
+    struct json *answer = ask_role(i, run_dir, role, "dnssec", status);
 
-    for (size_t n = 0; n < sizeof(askers) / sizeof(askers[0]); n++) {
-        const struct asking asking = { .invocation = &nothing_more,
-                                       .run_dir = run_dir,
-                                       .verb = askers[n].verb };
-        struct json *answer = NULL;
-        struct error *err =
-            role_serves(status, askers[n].role) ? asking_json(&asking, &answer) : NULL;
-        if (answer) {
-            json_add_string(answer, "role", askers[n].role);
-            json_append(rows, &answer);
-        }
-        error_free(&err);
-    }
+    if (!answer)
+        return !role_serves(status, role);
+    json_add_string(answer, "role", role);
+    json_append(rows, &answer);
+    return true;
+}
+
+/* Who is silent once is not asked again. */
+static bool add_roles(const struct invocation *i, const char *run_dir, struct json *status)
+{
+    bool has_queue = add_counts(i, run_dir, "queue", status);
+    bool has_policy = add_counts(i, run_dir, "policy", status);
+    struct json *rows = json_add_array(status, "dnssec");
+    bool has_deliver = add_dnssec(i, run_dir, "deliver", status, rows);
+
+    return (!has_policy || add_dnssec(i, run_dir, "policy", status, rows)) && has_queue &&
+           has_policy && has_deliver;
 }
 
 /* The exit status tells whether all is well, so that a watchdog need not read the text. */
@@ -116,21 +136,19 @@ static int run_status(const struct invocation *i)
     struct asking asking = { .invocation = i, .run_dir = run_dir };
     struct json *status = NULL;
     struct error *err;
-    bool is_well;
+    bool all_answer, is_well;
 
     if (!asking_run_dir(i, run_dir))
         return EXIT_FAILED;
     err = asking_json(&asking, &status);
     if (err)
         return asking_tell(err);
-    add_counts(i, run_dir, "queue", status);
-    add_counts(i, run_dir, "policy", status);
-    add_dnssec(i, run_dir, status);
+    all_answer = add_roles(i, run_dir, status);
     if (i->json)
         print_json(status, stdout);
     else
         print_for_people(status);
-    is_well = span_equal(json_text(json_get(status, "state")), SPAN("serving"));
+    is_well = all_answer && span_equal(json_text(json_get(status, "state")), SPAN("serving"));
     json_free(&status);
     return asking_tell(NULL) == EXIT_DONE && is_well ? EXIT_DONE : EXIT_FAILED;
 }

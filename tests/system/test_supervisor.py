@@ -1,6 +1,8 @@
 """The supervisor: alarms, what stays down, what a reload refuses, the control socket, the manager."""
+import json
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -193,3 +195,20 @@ def test_a_state_directory_below_a_closed_one_is_reached(make_relay):
     ready(relay.start())
     assert relay.queue() == []
     assert os.path.exists(f"{closed}/state/queue/data.mdb")
+
+
+def test_a_role_that_hangs_hides_nothing_else_of_the_status(lab, make_relay):
+    relay = make_relay().start()
+    (policy,) = relay.role_pids("policy")
+    os.kill(policy, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        done = relay.cli("status", "--json", check=False)
+        assert time.monotonic() - begin < 15
+    finally:
+        os.kill(policy, signal.SIGCONT)
+    status = json.loads(done.stdout)
+    assert done.returncode == 1 and "role policy: the relay does not answer" in done.stderr
+    assert status["policy"] is None and status["queue"]["messages"] == 0
+    assert [row["role"] for row in status["dnssec"]] == ["deliver"]
+    assert relay.cli("status").returncode == 0
