@@ -20,6 +20,7 @@ The script of a host can be changed while it runs: LAB/mx/HOST.json holds the st
 "certificate" and "tls" what it shows and speaks then.
 Its idle sessions end then, as they do when a server is started anew.
 """
+import contextlib
 import hashlib
 import itertools
 import json
@@ -394,11 +395,21 @@ CHANGES_SEEN_S = 0.03
 SESSIONS_END_S = 2      # for those that are not silent on purpose
 
 
+def changes(folder):
+    """When the script of each host that has another was changed last."""
+    found = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".json"):
+                with contextlib.suppress(FileNotFoundError):    # it is as before since a moment ago
+                    found[entry.name[:-5]] = entry.stat().st_mtime_ns
+    return found
+
+
 def mind_changes(hosts, folder):
     before = {}
     while True:
-        with os.scandir(folder) as entries:
-            now = {e.name[:-5]: e.stat().st_mtime_ns for e in entries if e.name.endswith(".json")}
+        now = changes(folder)
         changed = {n for n, _ in set(before.items()) ^ set(now.items())}
         change([hosts[name] for name in changed if name in hosts])
         for name in changed:
@@ -410,7 +421,7 @@ def mind_changes(hosts, folder):
 
 def change(hosts):
     """Returns when the sessions that heard the old script have ended and stand in the log."""
-    old = [(host, talk) for host in hosts for talk in host.open]
+    old = [(host, talk) for host in hosts for talk in list(host.open)]     # threads add to it meanwhile
     for host in hosts:
         host.change_minds()
     end = time.monotonic() + SESSIONS_END_S
