@@ -133,15 +133,50 @@ static void lower_ttl(struct dns_answer *out, uint32_t ttl)
         out->ttl = ttl;
 }
 
-static struct dns_record *new_record(struct dns_answer *out)
+static void append_record(struct dns_answer *out, const struct dns_record *record)
 {
     /* The room doubles: it is full whenever the count is a power of two. */
     if ((out->count & (out->count - 1)) == 0) {
         size_t room = out->count == 0 ? 1 : 2 * (size_t)out->count;
         out->records = memory_resize(out->records, room * sizeof(*out->records));
     }
-    out->records[out->count] = (struct dns_record){ .ttl = 0 };
-    return &out->records[out->count++];
+    out->records[out->count++] = *record;
+}
+
+static void record_clear(struct dns_record *record)
+{
+    free(record->name);
+    free(record->data);
+}
+
+static struct dns_record *worst_of(struct dns_answer *out)
+{
+    struct dns_record *worst = &out->records[0];
+
+    for (unsigned i = 1; i < out->count; i++)
+        if (out->records[i].preference > worst->preference)
+            worst = &out->records[i];
+    return worst;
+}
+
+/* Keeps a record, which it takes; of too many MX records the best.  NULL or why not. */
+static const char *keep_record(struct parse *p, struct dns_record *record)
+{
+    struct dns_record *place;
+
+    if (p->out->count < DNS_RECORDS_MAX) {
+        append_record(p->out, record);
+        return NULL;
+    }
+    place = worst_of(p->out);
+    if (p->type == DNS_MX && record->preference < place->preference) {
+        struct dns_record worse = *place;
+        *place = *record;
+        *record = worse;
+    }
+    record_clear(record);
+    p->out->left_out++;
+    return p->type == DNS_MX ? NULL : "too many records";
 }
 
 static struct dns_reader answers_reader(const struct parse *p)
@@ -155,18 +190,20 @@ static const char *take_wanted(struct parse *p)
     struct span owner = span_of(p->out->canonical);
     struct dns_reader r = answers_reader(p);
     struct dns_raw_record raw;
+    const char *fault = NULL;
 
-    for (unsigned i = 0; i < p->header.answers; i++) {
+    for (unsigned i = 0; i < p->header.answers && !fault; i++) {
         dns_read_record(&r, &raw);
         if (raw.type != p->type || raw.class != CLASS_IN || !is_name(&raw.owner, owner))
             continue;
-        struct dns_record *record = new_record(p->out);
-        record->ttl = raw.ttl;
+        struct dns_record record = { .ttl = raw.ttl };
         lower_ttl(p->out, raw.ttl);
-        if (!take_data(p, &raw, record))
-            return "malformed record";
+        if (!take_data(p, &raw, &record))
+            fault = "malformed record";
+        const char *refusal = keep_record(p, &record);
+        fault = fault ? fault : refusal;
     }
-    return NULL;
+    return fault;
 }
 
 /* Finds where the canonical name points to; false when it has no CNAME record. */
@@ -286,8 +323,6 @@ static const char *read_header(struct parse *p)
         return "malformed answer";
     if (p->header.flags & 0x0200)
         return "truncated answer";
-    if (p->header.answers + p->header.authorities + p->header.additionals > DNS_RECORDS_MAX)
-        return "too many records";
     return NULL;
 }
 
@@ -384,10 +419,8 @@ void dns_answer_none(struct dns_answer *out, enum dns_outcome outcome, const cha
 
 void dns_answer_clear(struct dns_answer *answer)
 {
-    for (unsigned i = 0; i < answer->count; i++) {
-        free(answer->records[i].name);
-        free(answer->records[i].data);
-    }
+    for (unsigned i = 0; i < answer->count; i++)
+        record_clear(&answer->records[i]);
     free(answer->records);
     answer->records = NULL;
     answer->count = 0;

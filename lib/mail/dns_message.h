@@ -43,8 +43,9 @@ struct dns_answer {
     bool secure;   /* AD, from a trusted resolver that has shown that it validates */
     bool in_doubt; /* AD, from one that could not show it so far: not secure, nor insecure */
     uint32_t ttl;  /* least of the chain and the records; for negatives from the SOA; seconds */
-    struct dns_record *records; /* of the type asked for, in the order they came */
-    unsigned count;
+    struct dns_record *records;     /* of the type asked for, in the order they came */
+    unsigned count;                 /* at most DNS_RECORDS_MAX */
+    unsigned left_out;              /* MX alone: further ones, none better than these */
     char canonical[DOMAIN_MAX + 1]; /* the name at the end of the CNAME chain */
     unsigned cname_steps;
     char reason[80]; /* for TEMPFAIL: "SERVFAIL", "timed out", "malformed answer", ... */

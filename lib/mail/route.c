@@ -132,7 +132,7 @@ static void route_of_records(const struct dns_answer *mx, const char *const *own
         return;
     }
     wanted = choice.count < MX_NAMES_MAX ? choice.count : MX_NAMES_MAX;
-    out->left_out = choice.count - wanted;
+    out->left_out = choice.count - wanted + mx->left_out;
     choice_order(&choice, wanted, shuffle);
     for (unsigned i = 0; i < wanted; i++)
         add_candidate(out, span_of(choice.records[i]->name), choice.records[i]->preference, false);

@@ -3,6 +3,7 @@
 #include "tests/support/dns_build.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static struct dns_build b;
 
@@ -473,8 +474,25 @@ static void records_are_bounded(void **state)
     a = parse(DNS_MX);
     assert_int_equal(a.count, DNS_RECORDS_MAX);
     dns_answer_clear(&a);
-    build_mx(&b, "example.test", 60, 1, "mx.test");
-    check_fault(DNS_MX, "too many records");
+    build_mx(&b, "example.test", 60, 2, "worse.test");
+    build_mx(&b, "example.test", 60, 0, "best.test");
+    a = parse(DNS_MX);
+    assert_int_equal(a.count, DNS_RECORDS_MAX);
+    assert_int_equal(a.left_out, 2);
+    unsigned best = 0;
+    for (unsigned i = 0; i < a.count; i++) {
+        assert_string_not_equal(a.records[i].name, "worse.test");
+        best += strcmp(a.records[i].name, "best.test") == 0;
+    }
+    assert_int_equal(best, 1);
+    dns_answer_clear(&a);
+    build_start(&b, 0x8180, "example.test", DNS_A);
+    for (int i = 0; i <= DNS_RECORDS_MAX; i++) {
+        build_record(&b, SECTION_ANSWER, "example.test", DNS_A, 60);
+        build_u32(&b, 0xc0000201);
+        build_end(&b);
+    }
+    check_fault(DNS_A, "too many records");
     b.len = DNS_MESSAGE_MAX + 1;
     check_fault(DNS_MX, "answer too long");
 }
