@@ -41,6 +41,7 @@ struct resolver {
     resolver_proof_wanted_fn *proof_wanted;
     void *proof_ctx;
     struct list queries;
+    struct list retirees; /* channels that end what they have under way */
 };
 
 struct resolver_query {
@@ -74,8 +75,8 @@ static void query_step(void *ctx);
 static void servers_retire(struct resolver *resolver)
 {
     for (unsigned i = 0; i < resolver->server_count; i++) {
-        resolver_channel_retire(&resolver->servers[i].udp);
-        resolver_channel_retire(&resolver->servers[i].tcp);
+        resolver_channel_retire(&resolver->servers[i].udp, &resolver->retirees);
+        resolver_channel_retire(&resolver->servers[i].tcp, &resolver->retirees);
     }
 }
 
@@ -110,6 +111,7 @@ struct error *resolver_new(struct loop *loop, const struct endpoint *servers, un
     struct resolver *resolver = memory_new(sizeof(*resolver));
     resolver->loop = loop;
     list_init(&resolver->queries);
+    list_init(&resolver->retirees);
     servers_set(resolver, servers, server_count, trusted);
     *out_resolver = resolver;
     return NULL;
@@ -164,7 +166,7 @@ static struct error *channel_of(struct resolver *resolver, struct server *server
     struct resolver_channel **channel = tcp ? &server->tcp : &server->udp;
     struct error *err = NULL;
     if (*channel && channel_is_worn(*channel))
-        resolver_channel_retire(channel);
+        resolver_channel_retire(channel, &resolver->retirees);
     if (!*channel)
         err = resolver_channel_new(resolver->loop, &server->endpoint, tcp, channel);
     if (!err)
@@ -315,6 +317,7 @@ void resolver_free(struct resolver **resolver)
         resolver_channel_free(&r->servers[i].udp);
         resolver_channel_free(&r->servers[i].tcp);
     }
+    resolver_channels_free(&r->retirees);
     free(r);
 }
 

@@ -29,6 +29,7 @@ struct channel_watch {
 };
 
 struct resolver_channel {
+    struct list retirees; /* its place among them */
     struct loop *loop;
     ares_channel ares;
     struct loop_timer *timer;
@@ -133,6 +134,7 @@ static void on_socket_state(void *ctx, ares_socket_t fd, int readable, int writa
 static void destroy(struct resolver_channel *channel)
 {
     channel->destroying = true;
+    list_remove(&channel->retirees);
     loop_task_cancel(&channel->ending);
     if (channel->ares)
         ares_destroy(channel->ares);
@@ -191,6 +193,7 @@ struct error *resolver_channel_new(struct loop *loop, const struct endpoint *ser
     channel->requests = map_new();
     channel->questions_left =
         ip_address_is_loopback(&server->address) ? QUESTIONS_ON_LOOPBACK : QUESTIONS_PER_CHANNEL;
+    list_init(&channel->retirees);
     list_init(&channel->watches);
     loop_task_init(&channel->ending, on_ending, channel);
     int code = open_ares(channel, server);
@@ -202,14 +205,21 @@ struct error *resolver_channel_new(struct loop *loop, const struct endpoint *ser
     return error_new(ERROR_LOCAL, "DNS channel: %s", ares_strerror(code));
 }
 
-void resolver_channel_retire(struct resolver_channel **channel)
+void resolver_channel_retire(struct resolver_channel **channel, struct list *retirees)
 {
     struct resolver_channel *c = *channel;
     *channel = NULL;
     if (!c)
         return;
     c->retired = true;
+    list_append(retirees, &c->retirees);
     end_when_idle(c);
+}
+
+void resolver_channels_free(struct list *retirees)
+{
+    while (!list_empty(retirees))
+        destroy(LIST_FIRST(retirees, struct resolver_channel, retirees));
 }
 
 void resolver_channel_free(struct resolver_channel **channel)

@@ -7,6 +7,7 @@
 #ifndef WAXSEAL_IO_RESOLVER_CHANNEL_H
 #define WAXSEAL_IO_RESOLVER_CHANNEL_H
 
+#include "lib/base/list.h"
 #include "lib/base/network.h"
 #include "lib/io/loop.h"
 
@@ -29,8 +30,14 @@ typedef void channel_replied_fn(void *ctx, enum channel_reply how, struct span r
 struct error *resolver_channel_new(struct loop *loop, const struct endpoint *server, bool tcp,
                                    struct resolver_channel **out_channel) MUST_CHECK;
 
-/* No new question; frees itself when those under way have ended.  Sets *channel to NULL. */
-void resolver_channel_retire(struct resolver_channel **channel);
+/*
+ * No new question; frees itself when those under way have ended, and is among the retirees until
+ * then.  Sets *channel to NULL.
+ */
+void resolver_channel_retire(struct resolver_channel **channel, struct list *retirees);
+
+/* All of them, at once; as below. */
+void resolver_channels_free(struct list *retirees);
 
 /* Ends it at once; no callback comes.  Not from within one. */
 void resolver_channel_free(struct resolver_channel **channel);

@@ -34,6 +34,7 @@ static void again_begin(struct again *again)
 
 static void again_end(struct again *again)
 {
+    free(again->job.words); /* one block at most */
     free(again->plans);
 }
 
