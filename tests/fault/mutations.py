@@ -508,7 +508,7 @@ MUTATIONS = (
              "p->out->cname_steps == CNAME_STEPS_MAX", "p->out->cname_steps == CNAME_STEPS_MAX + 1",
              ("unit/dns_message",)),
     Mutation(7, "a DNS answer has a record too many", "lib/mail/dns_message.c",
-             "p->header.additionals > DNS_RECORDS_MAX)", "p->header.additionals > DNS_RECORDS_MAX + 1)",
+             "p->out->count < DNS_RECORDS_MAX", "p->out->count < DNS_RECORDS_MAX + 1",
              ("unit/dns_message",)),
     Mutation(7, "a command line is an octet too long", "smtpd/lines.c",
              "SMTP_AUTH_LINE_MAX : SMTP_COMMAND_MAX;", "SMTP_AUTH_LINE_MAX : SMTP_COMMAND_MAX + 1;", ("unit/lines",)),
