@@ -211,7 +211,8 @@ static void begin(struct inquiry *inquiry)
 {
     struct inquiries *all = inquiry->inquiries;
     const struct postfix_question *question = &inquiry->question;
-    if (question->map != POSTFIX_MAP_STS && inquiry->facts.level != SOCKETMAP_DANE_OFF)
+    if (question->map != POSTFIX_MAP_STS && question->port != 0 &&
+        inquiry->facts.level != SOCKETMAP_DANE_OFF)
         inquiry->survey = dane_survey_start(all->loop, all->resolver, question->domain,
                                             question->port, on_survey, inquiry);
     inquiry->asking =

@@ -7,6 +7,7 @@
 enum {
     SMTP_PORT = 25,
     POLICY_LINE_MAX = 512, /* MAP-67 */
+    SERVICE_NAME_MAX = 15, /* RFC 6335 s.5.1 */
 };
 
 /* ---- the request -------------------------------------------------------------------------- */
@@ -28,7 +29,24 @@ static bool map_parse(struct span name, enum postfix_map *out)
     return false;
 }
 
-/* A number, or one of the names that mail is sent to (IANA); Postfix asks as its tables have it. */
+/* RFC 6335 s.5.1, as far as it tells a name from something else. */
+static bool is_service_name(struct span text)
+{
+    bool has_letter = false;
+
+    for (size_t i = 0; i < text.len; i++) {
+        bool is_digit = text.data[i] >= '0' && text.data[i] <= '9';
+        if (!ascii_is_alnum(text.data[i]) && text.data[i] != '-')
+            return false;
+        has_letter = has_letter || (!is_digit && text.data[i] != '-');
+    }
+    return has_letter && text.len <= SERVICE_NAME_MAX;
+}
+
+/*
+ * A number, or one of the names that mail is sent to (IANA); Postfix asks as its tables have it.
+ * Of another name only its own machine knows the port: 0, and the policy holds all the same.
+ */
 static bool port_parse(struct span text, uint64_t *out)
 {
     static const struct {
@@ -44,7 +62,8 @@ static bool port_parse(struct span text, uint64_t *out)
             return true;
         }
     }
-    return span_to_number(text, UINT16_MAX, out);
+    *out = 0;
+    return is_service_name(text) || (span_to_number(text, UINT16_MAX, out) && *out > 0);
 }
 
 /* "example.net", "example.net:587" or "example.net:smtp": a port behind a name does not spare the
@@ -59,7 +78,7 @@ static bool key_parse(struct span key, struct postfix_question *out)
     if (colon < key.len && !port_parse(span_from(key, colon + 1), &port))
         return false;
     out->port = (uint16_t)port;
-    return port > 0 && !ip_address_parse(name, &address) && domain_normalize(name, out->domain);
+    return !ip_address_parse(name, &address) && domain_normalize(name, out->domain);
 }
 
 /*

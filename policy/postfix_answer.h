@@ -28,7 +28,8 @@ enum postfix_asked {
 struct postfix_question {
     enum postfix_map map;
     char domain[DOMAIN_MAX + 1]; /* whose MX the mail goes to; in the form of lib/mail/domain */
-    uint16_t port;               /* of these hosts */
+    uint16_t
+        port; /* of these hosts; 0: by a name that only the asker knows, no TLSA is asked for */
 };
 
 /* Takes a request apart: the map's name, a blank, the key (MAP-11, MAP-30 to MAP-33). */

@@ -158,6 +158,8 @@ MUTATIONS = (
     Mutation(2, "a password is said by TLS 1.0", "policy/decide.c",
              ".legacy_allowed = !binds && !policy_encrypts(f) && !f.has_login,",
              ".legacy_allowed = !binds && !policy_encrypts(f),", ("unit/decide",)),
+    Mutation(2, "a policy is not found for a next hop whose port has a name of its own", "policy/postfix_answer.c",
+             "    return is_service_name(text) || (", "    return (", ("unit/postfix_answer",)),
     Mutation(2, "another mail system is told that a policy it cannot find out is none", "policy/postfix_answer.c",
              "    if (!facts->sts_is_known)\n", "    if (false)\n", ("unit/postfix_answer", "unit/inquiry")),
     Mutation(2, "it is told to use DANE that may let itself down, where a policy is enforced", "policy/postfix_answer.c",

@@ -61,7 +61,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rest.len > STS_POLICY_BYTES_MAX ||
         postfix_question_parse(request, &question) != POSTFIX_ASKS_POLICY)
         return 0;
-    ensure(domain_is_host(span_of(question.domain)) && question.port > 0);
+    ensure(domain_is_host(span_of(question.domain)));
+    ensure(question.port > 0 || span_find(request, ':') < request.len); /* a service's name */
     struct sts_policy *policy = policy_of(rest);
     for (unsigned i = 0; i < 24; i++) {
         const struct postfix_facts facts = { .dane = (enum postfix_dane)(i % 4),

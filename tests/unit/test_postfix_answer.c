@@ -80,6 +80,11 @@ static void a_port_behind_a_domain_is_that_of_its_hosts(void **state)
     assert_int_equal(question.port, 587);
     assert_int_equal(parse("QUERY example.com:submissions"), POSTFIX_ASKS_POLICY);
     assert_int_equal(question.port, 465);
+    assert_int_equal(parse("QUERY example.com:urd"), POSTFIX_ASKS_POLICY);
+    assert_string_equal(question.domain, "example.com");
+    assert_int_equal(question.port, 0); /* the asker's machine knows it: the policy holds */
+    assert_int_equal(parse("QUERY a.example:x"), POSTFIX_ASKS_POLICY);
+    assert_int_equal(parse("QUERY example.com:a-name-of-16-chr"), POSTFIX_ASKS_NOTHING);
 }
 
 static void no_policy_is_for_what_is_no_mail_domain(void **state)
@@ -99,7 +104,8 @@ static void no_policy_is_for_what_is_no_mail_domain(void **state)
         "unix:/run/lmtp",
         "example.com:",
         "example.com:0",
-        "a.example:x",
+        "a.example:x/y",
+        "a.example:-",
         "example.com:65536",
         "example..com",
         "-a.example",
