@@ -8,30 +8,9 @@ enum { STATUS_SECURE, STATUS_DELIVERABLE, STATUS_NOWHERE };
 
 /* --- words ----------------------------------------------------------------------------------- */
 
-static struct span text_of(const struct json *object, const char *key)
-{
-    return json_text(json_get(object, key));
-}
-
-static bool is_text(const struct json *object, const char *key, const char *text)
-{
-    return span_equal(text_of(object, key), span_of(text));
-}
-
 static bool is_true(const struct json *object, const char *key)
 {
     return json_bool(json_get(object, key));
-}
-
-/* Some words, and a text from outside; nothing when there is none. */
-static void tell(const char *before, const struct json *object, const char *key, const char *after,
-                 FILE *out)
-{
-    if (text_of(object, key).len == 0)
-        return;
-    fputs(before, out);
-    print_safe(text_of(object, key), out);
-    fputs(after, out);
 }
 
 static void tell_list(const char *before, const struct json *array, const char *between,
@@ -54,9 +33,9 @@ static void tell_problems(const char *indent, const struct json *of, FILE *out)
     for (size_t i = 0; i < json_count(problems); i++) {
         const struct json *problem = json_item(problems, i);
         fputs(indent, out);
-        tell("wrong: ", problem, "what", "\n", out);
+        print_text("wrong: ", problem, "what", "\n", out);
         fputs(indent, out);
-        tell("       to be mended by ", problem, "who", "\n", out);
+        print_text("       to be mended by ", problem, "who", "\n", out);
     }
 }
 
@@ -64,27 +43,28 @@ static void tell_problems(const char *indent, const struct json *of, FILE *out)
 
 static void tell_dnssec(const struct json *dnssec, FILE *out)
 {
-    if (is_text(dnssec, "state", "on"))
+    if (json_member_is(dnssec, "state", "on"))
         return;
     fputs("DNSSEC cannot be judged, so that DANE is off", out);
-    tell(": ", dnssec, "reason", "", out);
+    print_text(": ", dnssec, "reason", "", out);
     fputs("\n  to be mended by the administrator of this relay\n", out);
 }
 
 static void tell_beginning(const struct json *found, FILE *out)
 {
-    tell("Mail for ", found, "address", "", out);
-    tell(", which becomes ", found, "rewritten", ",", out);
-    tell(" goes by route ", found, "route", "", out);
-    if (is_text(found, "ends", "error")) {
-        tell(", which refuses it: ", found, "text", "\n", out);
+    print_text("Mail for ", found, "address", "", out);
+    print_text(", which becomes ", found, "rewritten", ",", out);
+    print_text(" goes by route ", found, "route", "", out);
+    if (json_member_is(found, "ends", "error")) {
+        print_text(", which refuses it: ", found, "text", "\n", out);
         return;
     }
-    if (is_text(found, "ends", "discard")) {
+    if (json_member_is(found, "ends", "discard")) {
         fputs(", which throws it away\n", out);
         return;
     }
-    tell(text_of(found, "route").len > 0 ? ", to " : " goes to ", found, "next_hop", "\n", out);
+    print_text(json_member_text(found, "route").len > 0 ? ", to " : " goes to ", found, "next_hop",
+               "\n", out);
     tell_dnssec(json_get(found, "dnssec"), out);
 }
 
@@ -92,30 +72,30 @@ static void tell_beginning(const struct json *found, FILE *out)
 
 static void tell_published(const struct json *published, FILE *out)
 {
-    if (is_text(published, "txt", "no_record")) {
+    if (json_member_is(published, "txt", "no_record")) {
         fputs("  published now: no MTA-STS policy\n", out);
         return;
     }
-    tell("  published now: TXT record ", published, "txt", "", out);
-    tell(", id ", published, "id", "", out);
-    tell("; mode ", published, "mode", "", out);
+    print_text("  published now: TXT record ", published, "txt", "", out);
+    print_text(", id ", published, "id", "", out);
+    print_text("; mode ", published, "mode", "", out);
     tell_list(", mx ", json_get(published, "mx"), " ", "", out);
     if (json_number(json_get(published, "mx_left_out")) > 0)
         fprintf(out, " and %" PRId64 " more", json_number(json_get(published, "mx_left_out")));
     if (json_get(published, "max_age"))
         fprintf(out, ", max_age %" PRId64, json_number(json_get(published, "max_age")));
-    if (!is_text(published, "fetch", "success"))
-        tell("; ", published, "fetch", "", out);
+    if (!json_member_is(published, "fetch", "success"))
+        print_text("; ", published, "fetch", "", out);
     fputc('\n', out);
 }
 
 static void tell_alarm(const struct json *alarm, FILE *out)
 {
-    tell("  alarm: ", alarm, "alarm", "", out);
-    tell(" since ", alarm, "since", "", out);
+    print_text("  alarm: ", alarm, "alarm", "", out);
+    print_text(" since ", alarm, "since", "", out);
     if (json_get(alarm, "days_left"))
         fprintf(out, ", days left: %" PRId64, json_number(json_get(alarm, "days_left")));
-    tell(": ", alarm, "detail", "", out);
+    print_text(": ", alarm, "detail", "", out);
     fputc('\n', out);
 }
 
@@ -137,12 +117,12 @@ static void tell_cached(const struct json *policy, FILE *out)
 {
     const struct json *cached = json_get(policy, "cached");
 
-    tell("  cached: mode ", cached, "mode", "", out);
-    tell(", id ", cached, "id", "", out);
-    tell(", fetched ", cached, "fetched", "", out);
+    print_text("  cached: mode ", cached, "mode", "", out);
+    print_text(", id ", cached, "id", "", out);
+    print_text(", fetched ", cached, "fetched", "", out);
     tell_age(json_number(json_get(policy, "cached_age_s")), out);
-    tell(is_true(cached, "expired") ? ", lapsed " : ", until ", cached, "expires", "", out);
-    tell(", next refresh ", cached, "next_refresh", "\n", out);
+    print_text(is_true(cached, "expired") ? ", lapsed " : ", until ", cached, "expires", "", out);
+    print_text(", next refresh ", cached, "next_refresh", "\n", out);
     for (size_t i = 0; i < json_count(json_get(cached, "alarms")); i++)
         tell_alarm(json_item(json_get(cached, "alarms"), i), out);
 }
@@ -153,7 +133,8 @@ static const struct json *policy_of(const struct json *found, const struct json 
     const struct json *policies = json_get(found, "policies");
 
     for (size_t i = 0; i < json_count(policies); i++)
-        if (span_equal(text_of(json_item(policies, i), "domain"), text_of(hop, "name")))
+        if (span_equal(json_member_text(json_item(policies, i), "domain"),
+                       json_member_text(hop, "name")))
             return json_item(policies, i);
     return NULL;
 }
@@ -162,19 +143,19 @@ static void tell_exception(const struct json *exception, FILE *out)
 {
     if (!exception)
         return;
-    tell("  exception: ", exception, "allow", "", out);
-    tell(" until ", exception, "until", "", out);
+    print_text("  exception: ", exception, "allow", "", out);
+    print_text(" until ", exception, "until", "", out);
     fprintf(out, ", days left: %" PRId64, json_number(json_get(exception, "days_left")));
-    tell(": ", exception, "reason", "\n", out);
+    print_text(": ", exception, "reason", "\n", out);
 }
 
 static void tell_policy(const struct json *found, const struct json *hop, FILE *out)
 {
     const struct json *policy = policy_of(found, hop);
 
-    tell("  policy that binds: ", hop, "policy", "", out);
-    tell(", id ", hop, "policy_id", "", out);
-    tell(", until ", hop, "policy_expires", "", out);
+    print_text("  policy that binds: ", hop, "policy", "", out);
+    print_text(", id ", hop, "policy_id", "", out);
+    print_text(", until ", hop, "policy_expires", "", out);
     fputc('\n', out);
     tell_exception(json_get(hop, "exception"), out);
     if (!policy)
@@ -190,7 +171,8 @@ static void tell_reports(const struct json *hop, FILE *out)
 {
     const struct json *records = json_get(hop, "report_records");
 
-    tell("  TLS reports: where they go is not known: ", hop, "report_records_unknown", "\n", out);
+    print_text("  TLS reports: where they go is not known: ", hop, "report_records_unknown", "\n",
+               out);
     if (!records)
         return;
     if (json_count(records) == 0)
@@ -209,35 +191,35 @@ static void tell_dns(const struct json *host, FILE *out)
 
     tell_list("    addresses: ", json_get(host, "addresses"), ", ",
               is_true(host, "addresses_dnssec") ? " (with DNSSEC)\n" : " (without DNSSEC)\n", out);
-    tell("    TLSA records: ", tlsa, "worth", "", out);
-    tell(" at ", tlsa, "base", "", out);
-    tell("; ", tlsa, "reason", "", out);
+    print_text("    TLSA records: ", tlsa, "worth", "", out);
+    print_text(" at ", tlsa, "base", "", out);
+    print_text("; ", tlsa, "reason", "", out);
     tell_list(": ", json_get(tlsa, "records"), "; ", "", out);
     fputc('\n', out);
 }
 
 static void tell_certificate(const struct json *certificate, FILE *out)
 {
-    tell("      certificate: subject ", certificate, "subject", "", out);
-    tell("; names ", certificate, "names", "", out);
-    tell("; issuer ", certificate, "issuer", "", out);
-    tell("; expires ", certificate, "expires", "", out);
-    tell("; ", certificate, "verify_result", "\n", out);
-    tell("      its key: sha256 ", certificate, "key_sha256", "\n", out);
-    tell("      it fits TLSA record ", certificate, "tlsa_record", "\n", out);
+    print_text("      certificate: subject ", certificate, "subject", "", out);
+    print_text("; names ", certificate, "names", "", out);
+    print_text("; issuer ", certificate, "issuer", "", out);
+    print_text("; expires ", certificate, "expires", "", out);
+    print_text("; ", certificate, "verify_result", "\n", out);
+    print_text("      its key: sha256 ", certificate, "key_sha256", "\n", out);
+    print_text("      it fits TLSA record ", certificate, "tlsa_record", "\n", out);
 }
 
 static void tell_session(const struct json *session, FILE *out)
 {
-    tell("    session with [", session, "address", "]: ", out);
-    if (is_text(session, "tls", "on")) {
-        tell("", session, "version", "", out);
-        tell(" ", session, "cipher", "", out);
-        tell(" ", session, "group", "", out);
+    print_text("    session with [", session, "address", "]: ", out);
+    if (json_member_is(session, "tls", "on")) {
+        print_text("", session, "version", "", out);
+        print_text(" ", session, "cipher", "", out);
+        print_text(" ", session, "group", "", out);
     } else {
-        tell("TLS ", session, "tls", "", out);
+        print_text("TLS ", session, "tls", "", out);
     }
-    tell(" (", session, "level", ")", out);
+    print_text(" (", session, "level", ")", out);
     fputc('\n', out);
     if (json_get(session, "certificate"))
         tell_certificate(json_get(session, "certificate"), out);
@@ -249,14 +231,14 @@ static void tell_report(const struct json *report, FILE *out)
         fputs("    in TLS reports: not counted\n", out);
         return;
     }
-    tell("    in TLS reports: ", report, "policy_type", "", out);
-    tell(" of ", report, "policy_domain", "", out);
-    tell(", ", report, "result", "\n", out);
+    print_text("    in TLS reports: ", report, "policy_type", "", out);
+    print_text(" of ", report, "policy_domain", "", out);
+    print_text(", ", report, "result", "\n", out);
 }
 
 static void tell_host(const struct json *host, FILE *out)
 {
-    tell("\n  ", host, "mx", "", out);
+    print_text("\n  ", host, "mx", "", out);
     if (is_true(host, "implicit"))
         fputs(" (the domain itself, for it has no MX record)", out);
     else if (json_number(json_get(host, "preference")) > 0)
@@ -264,7 +246,7 @@ static void tell_host(const struct json *host, FILE *out)
     fputs(is_true(host, "usable") ? "\n" : ": mail cannot go there now\n", out);
     if (json_get(host, "tlsa"))
         tell_dns(host, out);
-    tell("    wanted: ", host, "level_wanted", "\n", out);
+    print_text("    wanted: ", host, "level_wanted", "\n", out);
     if (json_get(host, "session"))
         tell_session(json_get(host, "session"), out);
     if (json_get(host, "report"))
@@ -276,7 +258,7 @@ static void tell_hop(const struct json *found, const struct json *hop, FILE *out
 {
     const struct json *hosts = json_get(hop, "hosts");
 
-    tell("\n", hop, "name", "", out);
+    print_text("\n", hop, "name", "", out);
     if (json_get(hop, "mx"))
         fputs(is_true(hop, "mx_dnssec") ? ", MX records with DNSSEC"
                                         : ", MX records without DNSSEC",
@@ -285,7 +267,7 @@ static void tell_hop(const struct json *found, const struct json *hop, FILE *out
         fprintf(out, "; %" PRId64 " more hosts, which mail never goes to",
                 json_number(json_get(hop, "mx_left_out")));
     fputc('\n', out);
-    if (is_text(hop, "kind", "domain"))
+    if (json_member_is(hop, "kind", "domain"))
         tell_policy(found, hop, out);
     tell_reports(hop, out);
     tell_problems("  ", hop, out);
@@ -297,9 +279,9 @@ static void tell_hop(const struct json *found, const struct json *hop, FILE *out
 
 int explain_status(const struct json *found)
 {
-    if (is_text(found, "deliverable", "securely"))
+    if (json_member_is(found, "deliverable", "securely"))
         return STATUS_SECURE;
-    return is_text(found, "deliverable", "yes") ? STATUS_DELIVERABLE : STATUS_NOWHERE;
+    return json_member_is(found, "deliverable", "yes") ? STATUS_DELIVERABLE : STATUS_NOWHERE;
 }
 
 static const char *verdict_words(int status)

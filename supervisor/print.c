@@ -307,3 +307,15 @@ void print_json(const struct json *value, FILE *out)
     fputc('\n', out);
     buf_clear(&text);
 }
+
+void print_text(const char *before, const struct json *object, const char *key, const char *after,
+                FILE *out)
+{
+    struct span text = json_member_text(object, key);
+
+    if (text.len == 0)
+        return;
+    fputs(before, out);
+    print_safe(text, out);
+    fputs(after, out);
+}

@@ -25,4 +25,11 @@ void print_json(const struct json *value, FILE *out);
  */
 size_t print_safe(struct span text, FILE *out);
 
+/*
+ * Some words, a member that is a text from outside, as print_safe does it, and more words; nothing
+ * when the object has no such text.
+ */
+void print_text(const char *before, const struct json *object, const char *key, const char *after,
+                FILE *out);
+
 #endif

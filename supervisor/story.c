@@ -6,35 +6,14 @@
 
 /* --- words ----------------------------------------------------------------------------------- */
 
-static struct span text_of(const struct json *object, const char *key)
-{
-    return json_text(json_get(object, key));
-}
-
 static bool has_text(const struct json *object, const char *key)
 {
-    return text_of(object, key).len > 0;
-}
-
-static bool is_text(const struct json *object, const char *key, const char *text)
-{
-    return span_equal(text_of(object, key), span_of(text));
-}
-
-/* Some words, and a text from outside; nothing when there is none. */
-static void tell(const char *before, const struct json *object, const char *key, const char *after,
-                 FILE *out)
-{
-    if (!has_text(object, key))
-        return;
-    fputs(before, out);
-    print_safe(text_of(object, key), out);
-    fputs(after, out);
+    return json_member_text(object, key).len > 0;
 }
 
 static void tell_time(const struct json *event, FILE *out)
 {
-    tell("  ", event, "at", "  ", out);
+    print_text("  ", event, "at", "  ", out);
 }
 
 /* A line below the one that begins with a time. */
@@ -47,25 +26,25 @@ static void begin_line(FILE *out)
 
 static void tell_client(const struct json *trace, FILE *out)
 {
-    tell(" from [", trace, "client_address", "]", out);
-    tell(" (", trace, "client_name", ")", out);
-    tell(" on listener ", trace, "listener", "", out);
-    tell(", logged in as ", trace, "user", "", out);
+    print_text(" from [", trace, "client_address", "]", out);
+    print_text(" (", trace, "client_name", ")", out);
+    print_text(" on listener ", trace, "listener", "", out);
+    print_text(", logged in as ", trace, "user", "", out);
     if (has_text(trace, "tls"))
-        tell(", over ", trace, "tls", "", out);
+        print_text(", over ", trace, "tls", "", out);
     else if (has_text(trace, "client_address"))
         fputs(", in clear", out);
 }
 
 static void tell_beginning(const struct json *trace, FILE *out)
 {
-    tell("Message ", trace, "id", "", out);
+    print_text("Message ", trace, "id", "", out);
     if (has_text(trace, "sender"))
-        tell(" from <", trace, "sender", ">", out);
+        print_text(" from <", trace, "sender", ">", out);
     else
         fputs(" from <>", out);
     fprintf(out, ", %" PRId64 " bytes\n", json_number(json_get(trace, "size")));
-    tell("  ", trace, "accepted", "  ", out);
+    print_text("  ", trace, "accepted", "  ", out);
     fputs(json_bool(json_get(trace, "notification")) ? "made here, to tell its recipient of another"
                                                      : "accepted",
           out);
@@ -86,10 +65,10 @@ static void tell_relief(const struct json *decision, FILE *out)
         return;
     begin_line(out);
     if (has_text(decision, "relief_domain")) {
-        tell("exception: what it asks need not be met (", decision, "relief", ")", out);
-        tell(": ", decision, "relief_reason", "", out);
+        print_text("exception: what it asks need not be met (", decision, "relief", ")", out);
+        print_text(": ", decision, "relief_reason", "", out);
     } else {
-        tell("what it asks need not be met: ", decision, "relief", "", out);
+        print_text("what it asks need not be met: ", decision, "relief", "", out);
     }
     if (json_bool(json_get(decision, "relief_needed")))
         fputs("; without that it could not have gone this way", out);
@@ -100,14 +79,15 @@ static void tell_policy(const struct json *decision, FILE *out)
     if (!has_text(decision, "policy"))
         return;
     begin_line(out);
-    if (is_text(decision, "policy", "relayhost") || is_text(decision, "policy", "route"))
+    if (json_member_is(decision, "policy", "relayhost") ||
+        json_member_is(decision, "policy", "route"))
         fputs("policy: none, for the next hop is named", out);
     else
-        tell("policy: ", decision, "policy", "", out);
-    tell(", id ", decision, "policy_id", "", out);
-    tell(", until ", decision, "policy_expires", "", out);
-    tell("; ", decision, "policy_trouble", "", out);
-    tell("; route ", decision, "route", "", out);
+        print_text("policy: ", decision, "policy", "", out);
+    print_text(", id ", decision, "policy_id", "", out);
+    print_text(", until ", decision, "policy_expires", "", out);
+    print_text("; ", decision, "policy_trouble", "", out);
+    print_text("; route ", decision, "route", "", out);
     tell_relief(decision, out);
 }
 
@@ -118,29 +98,29 @@ static void tell_level(const struct json *candidate, FILE *out)
 
     if (!has_text(candidate, is))
         return;
-    tell(" (", candidate, is, "", out);
-    if (!span_equal(text_of(candidate, "level_wanted"), text_of(candidate, is)))
-        tell(", wanted: ", candidate, "level_wanted", "", out);
+    print_text(" (", candidate, is, "", out);
+    if (!span_equal(json_member_text(candidate, "level_wanted"), json_member_text(candidate, is)))
+        print_text(", wanted: ", candidate, "level_wanted", "", out);
     fputc(')', out);
 }
 
 static void tell_tls(const struct json *candidate, FILE *out)
 {
-    tell("; ", candidate, "tls_version", "", out);
-    tell(" ", candidate, "cipher", "", out);
-    tell(" ", candidate, "group", "", out);
+    print_text("; ", candidate, "tls_version", "", out);
+    print_text(" ", candidate, "cipher", "", out);
+    print_text(" ", candidate, "group", "", out);
     if (json_bool(json_get(candidate, "resumed")))
         fputs(", resumed", out);
     tell_level(candidate, out);
-    tell("; logged in by ", candidate, "auth", "", out);
+    print_text("; logged in by ", candidate, "auth", "", out);
     if (!has_text(candidate, "certificate"))
         return;
     begin_line(out);
-    tell("  certificate: ", candidate, "certificate", "", out);
+    print_text("  certificate: ", candidate, "certificate", "", out);
     if (!has_text(candidate, "key_sha256"))
         return;
     begin_line(out);
-    tell("  its key: sha256 ", candidate, "key_sha256", "", out);
+    print_text("  its key: sha256 ", candidate, "key_sha256", "", out);
 }
 
 static void tell_tlsa(const struct json *candidate, FILE *out)
@@ -148,9 +128,9 @@ static void tell_tlsa(const struct json *candidate, FILE *out)
     if (!has_text(candidate, "tlsa_base"))
         return;
     begin_line(out);
-    tell("  TLSA records of ", candidate, "tlsa_base", ": ", out);
-    tell("", candidate, "tlsa", "", out);
-    tell("; the certificate fits ", candidate, "tlsa_record", "", out);
+    print_text("  TLSA records of ", candidate, "tlsa_base", ": ", out);
+    print_text("", candidate, "tlsa", "", out);
+    print_text("; the certificate fits ", candidate, "tlsa_record", "", out);
 }
 
 static void tell_candidates(const struct json *decision, FILE *out)
@@ -160,9 +140,9 @@ static void tell_candidates(const struct json *decision, FILE *out)
     for (size_t i = 0; i < json_count(candidates); i++) {
         const struct json *candidate = json_item(candidates, i);
         begin_line(out);
-        tell("", candidate, "mx", "", out);
-        tell(" [", candidate, "address", "]", out);
-        tell(": ", candidate, "verdict", "", out);
+        print_text("", candidate, "mx", "", out);
+        print_text(" [", candidate, "address", "]", out);
+        print_text(": ", candidate, "verdict", "", out);
         tell_tls(candidate, out);
         tell_tlsa(candidate, out);
     }
@@ -171,7 +151,7 @@ static void tell_candidates(const struct json *decision, FILE *out)
 /* All lines of a reply, and who said it. */
 static void tell_reply(const struct json *event, FILE *out)
 {
-    struct span reply = text_of(event, "reply");
+    struct span reply = json_member_text(event, "reply");
     struct span line;
     bool is_remote = json_bool(json_get(event, "remote"));
 
@@ -207,13 +187,13 @@ static void tell_attempt(const struct json *event, FILE *out)
         fprintf(out, "attempt %" PRId64, attempt);
     else
         fputs("no attempt yet", out);
-    tell(" at ", event, "next_hop", "", out);
-    tell(": ", event, "result", "", out);
-    tell(" (", event, "status", ")", out);
+    print_text(" at ", event, "next_hop", "", out);
+    print_text(": ", event, "result", "", out);
+    print_text(" (", event, "status", ")", out);
     tell_why(event, out);
     if (has_text(event, "next_try")) {
         begin_line(out);
-        tell("to be tried again at ", event, "next_try", "", out);
+        print_text("to be tried again at ", event, "next_try", "", out);
     }
 }
 
@@ -222,27 +202,27 @@ static void tell_attempt(const struct json *event, FILE *out)
 static void tell_operator(const struct json *event, FILE *out)
 {
     fprintf(out, "the operator with uid %" PRId64 " said: ", json_number(json_get(event, "by")));
-    tell("", event, "action", "", out);
-    tell(", ", event, "words", "", out);
-    if (is_text(event, "action", "reroute") && !has_text(event, "words"))
+    print_text("", event, "action", "", out);
+    print_text(", ", event, "words", "", out);
+    if (json_member_is(event, "action", "reroute") && !has_text(event, "words"))
         fputs(" back", out);
 }
 
 static void tell_notification(const struct json *event, FILE *out)
 {
-    tell("its sender was told (", event, "kind", ")", out);
-    tell(", by message ", event, "id", "", out);
+    print_text("its sender was told (", event, "kind", ")", out);
+    print_text(", by message ", event, "id", "", out);
 }
 
 static void tell_end(const struct json *event, FILE *out)
 {
-    tell("", event, "state", "", out);
+    print_text("", event, "state", "", out);
     if (has_text(event, "action"))
         fprintf(out, " by the operator with uid %" PRId64, json_number(json_get(event, "by")));
     else
         fprintf(out, " at attempt %" PRId64, json_number(json_get(event, "attempt")));
-    tell(", next hop ", event, "next_hop", "", out);
-    tell(" (", event, "status", ")", out);
+    print_text(", next hop ", event, "next_hop", "", out);
+    print_text(" (", event, "status", ")", out);
     tell_why(event, out);
 }
 
@@ -260,7 +240,7 @@ static void tell_event(const struct json *event, FILE *out)
 
     tell_time(event, out);
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
-        if (is_text(event, "event", events[i].name))
+        if (json_member_is(event, "event", events[i].name))
             events[i].tell(event, out);
     fputc('\n', out);
 }
@@ -273,18 +253,18 @@ static bool they_spoke_last(const struct json *recipient)
     const struct json *events = json_get(recipient, "events");
 
     for (size_t i = json_count(events); i > 0; i--)
-        if (is_text(json_item(events, i - 1), "event", "attempt"))
+        if (json_member_is(json_item(events, i - 1), "event", "attempt"))
             return json_bool(json_get(json_item(events, i - 1), "remote"));
     return false;
 }
 
 static void tell_suspended(const struct json *recipient, FILE *out)
 {
-    tell("its next hop ", recipient, "next_hop", " is suspended", out);
-    tell(" until ", recipient, "suspended_until", "", out);
-    tell(": ", recipient, "suspended_reason", "", out);
+    print_text("its next hop ", recipient, "next_hop", " is suspended", out);
+    print_text(" until ", recipient, "suspended_until", "", out);
+    print_text(": ", recipient, "suspended_reason", "", out);
     begin_line(out);
-    tell("to try it: waxseal queue resume ", recipient, "next_hop", "", out);
+    print_text("to try it: waxseal queue resume ", recipient, "next_hop", "", out);
 }
 
 static void tell_held(const struct json *trace, FILE *out)
@@ -292,29 +272,29 @@ static void tell_held(const struct json *trace, FILE *out)
     const struct json *held = json_get(trace, "held");
 
     fputs("it is held, and stays so until somebody releases it", out);
-    tell(", since ", held, "since", "", out);
-    tell(": ", held, "reason", "", out);
+    print_text(", since ", held, "since", "", out);
+    print_text(": ", held, "reason", "", out);
     begin_line(out);
-    tell("to try it: waxseal queue release ", trace, "id", "", out);
+    print_text("to try it: waxseal queue release ", trace, "id", "", out);
 }
 
 static void tell_waiting(const struct json *trace, const struct json *recipient, FILE *out)
 {
-    if (is_text(recipient, "state", "waits for policy"))
-        tell("we do not know yet what policy ", recipient, "next_hop", " has, and ask for it again",
-             out);
-    else if (is_text(recipient, "state", "queued"))
+    if (json_member_is(recipient, "state", "waits for policy"))
+        print_text("we do not know yet what policy ", recipient, "next_hop",
+                   " has, and ask for it again", out);
+    else if (json_member_is(recipient, "state", "queued"))
         fputs("it was not tried yet", out);
     else if (they_spoke_last(recipient))
         fputs("it is their turn: they did not take it, and we try again", out);
     else
         fputs("we could not hand it over, and try again", out);
-    tell(" at ", recipient, "next_try", "", out);
-    if (is_text(recipient, "hop_state", "resting"))
-        tell("; no host of its next hop could be used, so all its mail rests until ", recipient,
-             "rests_until", "", out);
+    print_text(" at ", recipient, "next_try", "", out);
+    if (json_member_is(recipient, "hop_state", "resting"))
+        print_text("; no host of its next hop could be used, so all its mail rests until ",
+                   recipient, "rests_until", "", out);
     begin_line(out);
-    tell("to try it now: waxseal queue retry ", trace, "id", "", out);
+    print_text("to try it now: waxseal queue retry ", trace, "id", "", out);
 }
 
 /* Nobody's words are in its end: no host took it, a route threw it away. */
@@ -324,8 +304,9 @@ static bool was_discarded(const struct json *recipient)
 
     for (size_t i = 0; i < json_count(events); i++) {
         const struct json *event = json_item(events, i);
-        if (is_text(event, "event", "end"))
-            return is_text(event, "state", "delivered") && !json_bool(json_get(event, "remote"));
+        if (json_member_is(event, "event", "end"))
+            return json_member_is(event, "state", "delivered") &&
+                   !json_bool(json_get(event, "remote"));
     }
     return false;
 }
@@ -335,19 +316,19 @@ static void tell_turn(const struct json *trace, const struct json *recipient, FI
     fputs("  now  ", out);
     if (was_discarded(recipient))
         fputs("it is gone: it went to no host", out);
-    else if (is_text(recipient, "state", "delivered"))
+    else if (json_member_is(recipient, "state", "delivered"))
         fputs("it is with the receiving host, which answers for it from here on", out);
-    else if (is_text(recipient, "state", "failed"))
+    else if (json_member_is(recipient, "state", "failed"))
         fputs("it has ended; the reply above says whose side it was", out);
-    else if (is_text(recipient, "state", "removed"))
+    else if (json_member_is(recipient, "state", "removed"))
         fputs("it has ended; nobody was told", out);
-    else if (is_text(recipient, "state", "delivering"))
+    else if (json_member_is(recipient, "state", "delivering"))
         fputs("it is being delivered", out);
-    else if (is_text(recipient, "state", "held"))
+    else if (json_member_is(recipient, "state", "held"))
         tell_held(trace, out);
-    else if (is_text(recipient, "state", "suspended"))
+    else if (json_member_is(recipient, "state", "suspended"))
         tell_suspended(recipient, out);
-    else if (is_text(recipient, "state", "damaged"))
+    else if (json_member_is(recipient, "state", "damaged"))
         fputs("its record is damaged; waxseal queue salvage reads what can be read", out);
     else
         tell_waiting(trace, recipient, out);
@@ -361,7 +342,7 @@ static void tell_recipient(const struct json *trace, const struct json *recipien
     const struct json *events = json_get(recipient, "events");
     int64_t lost = json_number(json_get(recipient, "attempts_not_kept"));
 
-    tell("\nTo <", recipient, "recipient", ">\n", out);
+    print_text("\nTo <", recipient, "recipient", ">\n", out);
     for (size_t i = 0; i < json_count(events); i++)
         tell_event(json_item(events, i), out);
     if (lost > 0)

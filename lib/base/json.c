@@ -296,3 +296,13 @@ bool json_bool(const struct json *value)
 {
     return json_is_true(inside(value));
 }
+
+struct span json_member_text(const struct json *object, const char *key)
+{
+    return json_text(json_get(object, key));
+}
+
+bool json_member_is(const struct json *object, const char *key, const char *text)
+{
+    return span_equal(json_member_text(object, key), span_of(text));
+}

@@ -66,4 +66,8 @@ struct span json_text(const struct json *value);
 int64_t json_number(const struct json *value);
 bool json_bool(const struct json *value);
 
+/* A member's text, as above; and whether it is that text. */
+struct span json_member_text(const struct json *object, const char *key);
+bool json_member_is(const struct json *object, const char *key, const char *text);
+
 #endif
