@@ -53,6 +53,10 @@ enum frame_type {
     FRAME_AUTH_STEP = 82,
     FRAME_AUTH_CANCEL = 83,
     FRAME_AUTH_ANSWER = 84,
+
+    /* sign.proto */
+    FRAME_SIGN_ASK = 90, /* body: the header block */
+    FRAME_SIGN_ANSWER = 91,
 };
 
 #endif
