@@ -134,6 +134,7 @@ def test_where_a_certificate_is_required_only_vouched_for_ones_will_do(lab, make
         with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
             with ArmedClient(lab, client) as c:
                 assert c.greeting[0] == 220
+    relay.wait_event("tls-failed", count=2)
     assert {e["reason"] for e in relay.events("tls-failed")} == {
         "SSL_R_CERTIFICATE_VERIFY_FAILED", "SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE"}
 
