@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 
+import report_hosts
 import table
 from services import Service, wait_until
 
@@ -103,6 +104,7 @@ def zones(ds_of):
         test += _addresses_of(table.RELAY_NAME, [table.RELAY_ADDRESS])
     root.append(_record(_reverse(table.CLIENT_ADDRESS), "PTR", "client.sender.test."))
     test += _addresses_of("client.sender.test", [table.CLIENT_ADDRESS])
+    test += _addresses_of(report_hosts.NAME, [table.REPORTS_ADDRESS])
     texts = {".": _zone(".", root), "test.": _zone("test.", test)}
     texts.update({f"{z}.": _zone(f"{z}.", records) for z, records in own.items()})
     return texts

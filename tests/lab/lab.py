@@ -2,6 +2,7 @@
 
     lab = Lab.current()             inside (tests/lab/enter.py COMMAND starts it)
     lab.dns, lab.web                name service and policy hosts: change, stop, start
+    lab.reports.start().posts()     what was posted to https://reports.post.test/
     lab.mx("mx.good.test", mail="451 4.3.0 not now")        changes an MX host's script
     lab.messages(host="mx.good.test")                       what MX hosts got
     lab.peer("postfix", "mx")                               a real mail server, started when asked for
@@ -14,6 +15,7 @@ import certificates
 import mx_host
 import peers
 import policy_hosts
+import report_hosts
 import table
 from dns import Dns
 from services import Service, answers, in_internet, move_to_internet, tail, wait_until
@@ -68,6 +70,7 @@ class Lab:
         self.ca_file = f"{folder}/ca/ca.pem"
         self.dns = Dns(folder)
         self.web = PolicyHosts(folder)
+        self.reports = report_hosts.ReportHost(folder)
         self._peers = {}
 
     @classmethod
@@ -83,6 +86,7 @@ class Lab:
         for program in peers.PACKAGES:      # their files, so that anybody can start them later
             authority.issue(f"mx.{program}.test")
         authority.issue(table.RELAY_NAME)
+        authority.issue(report_hosts.NAME)
         os.makedirs(f"{self.folder}/web", exist_ok=True)
         self.web.write(authority)
         self.web.service.launch()

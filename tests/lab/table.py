@@ -18,6 +18,7 @@ CLIENT_ADDRESS = f"{V4_MX}.251"     # a client that is not on loopback
 SILENT_ADDRESS = f"{V4_MX}.253"     # packets to it are dropped
 UNREACHABLE_ADDRESS = f"{V4_MX}.254"    # no route to host
 NAME_SERVER = f"{V4_WEB}.252"
+REPORTS_ADDRESS = f"{V4_WEB}.250"    # report_hosts.py: where reports are posted to
 FORGER = f"{V4_WEB}.251"     # forger.py: name servers that lie
 SILENT_DNS_ADDRESS = f"{V4_WEB}.253"
 UNREACHABLE_DNS_ADDRESS = f"{V4_WEB}.254"
@@ -319,4 +320,4 @@ HOSTS = {h.name: h for d in DOMAINS.values() for h in d.mx
 def internet_addresses():
     """Every address that is on the other side of the cable."""
     hosts = [a for name in HOSTS for a in MX_ADDRESSES[name]]
-    return hosts + list(POLICY_ADDRESSES.values()) + [NAME_SERVER, FORGER]
+    return hosts + list(POLICY_ADDRESSES.values()) + [NAME_SERVER, FORGER, REPORTS_ADDRESS]
