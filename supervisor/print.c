@@ -1,6 +1,5 @@
 #include "supervisor/print.h"
 
-#include "lib/base/buf.h"
 #include "lib/base/memory.h"
 #include "lib/base/utf8.h"
 
@@ -8,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { COLUMNS_MAX = 20, NUMBER_SIZE = 24, WORDS_MAX = 60, JSON_TEXT_MAX = 32 * 1024 * 1024 };
+enum { COLUMNS_MAX = 20, NUMBER_SIZE = 24, WORDS_MAX = 60 };
 
 /* --- one value ------------------------------------------------------------------------------- */
 
@@ -297,15 +296,16 @@ void print_one(const struct json *object, FILE *out)
         print_items(object, 0, out);
 }
 
+static bool print_piece(void *ctx, struct span piece)
+{
+    fwrite(piece.data, 1, piece.len, ctx);
+    return true;
+}
+
 void print_json(const struct json *value, FILE *out)
 {
-    struct buf text;
-
-    buf_init(&text, JSON_TEXT_MAX);
-    ensure(json_write(value, JSON_INDENTED, &text));
-    fwrite(buf_span(&text).data, 1, buf_len(&text), out);
+    ensure(json_write_pieces(value, JSON_INDENTED, print_piece, out));
     fputc('\n', out);
-    buf_clear(&text);
 }
 
 void print_text(const char *before, const struct json *object, const char *key, const char *after,

@@ -4,6 +4,7 @@
 #include "lib/base/utf8.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { JSON_TEXT_MAX = 16 * 1024 * 1024, JSON_DEPTH_MAX = 64 };
@@ -173,37 +174,56 @@ static size_t find_control(struct span text)
     return at;
 }
 
-static bool write_control(struct span character, struct buf *out)
-{
-    unsigned char last = (unsigned char)character.data[character.len - 1];
+struct writing {
+    json_take_fn *take;
+    void *ctx;
+};
 
-    return buf_printf(out, "\\u%04X", (unsigned)last);
+static bool write_control(struct span character, const struct writing *to)
+{
+    char text[8];
+
+    snprintf(text, sizeof(text), "\\u%04X", (unsigned char)character.data[character.len - 1]);
+    return to->take(to->ctx, span_of(text));
 }
 
 /* They only ever stand in texts; no piece ends within a character. */
 static int on_written(const char *text, size_t len, void *ctx)
 {
+    const struct writing *to = ctx;
     struct span rest = { text, len };
     bool fits = true;
 
     while (rest.len > 0 && fits) {
         size_t at = find_control(rest);
-        fits = buf_append(ctx, span_first(rest, at));
+        fits = to->take(to->ctx, span_first(rest, at));
         rest = span_from(rest, at);
         if (rest.len == 0 || !fits)
             break;
         size_t size = rest.data[0] == 0x7f ? 1 : 2;
-        fits = write_control(span_first(rest, size), ctx);
+        fits = write_control(span_first(rest, size), to);
         rest = span_from(rest, size);
     }
     return fits ? 0 : -1;
 }
 
-bool json_write(const struct json *value, enum json_style style, struct buf *out)
+bool json_write_pieces(const struct json *value, enum json_style style, json_take_fn *take,
+                       void *ctx)
 {
     size_t flags = JSON_ENCODE_ANY | (style == JSON_INDENTED ? JSON_INDENT(2) : JSON_COMPACT);
+    struct writing to = { take, ctx };
 
-    return json_dump_callback(inside(value), on_written, out, flags) == 0;
+    return json_dump_callback(inside(value), on_written, &to, flags) == 0;
+}
+
+static bool take_into_buf(void *ctx, struct span piece)
+{
+    return buf_append(ctx, piece);
+}
+
+bool json_write(const struct json *value, enum json_style style, struct buf *out)
+{
+    return json_write_pieces(value, style, take_into_buf, out);
 }
 
 /* True when arrays and objects are nested no deeper than allowed; jansson's own limit is 2048. */
@@ -240,6 +260,55 @@ struct error *json_parse(struct span text, struct json **out)
         return error_new(ERROR_PERMANENT, "JSON line %d column %d: %s", error.line, error.column,
                          error.text);
     *out = outside(value);
+    return NULL;
+}
+
+/* True when a text has no more values than `most`: each begins the text, or stands behind a comma
+ * or an opening bracket; keys are no values. */
+static bool is_small(struct span text, size_t most)
+{
+    bool in_string = false;
+    size_t values = 1;
+
+    for (size_t i = 0; i < text.len && values <= most; i++) {
+        char c = text.data[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == ',' || c == '[' || c == '{'))
+            values++;
+    }
+    return values <= most;
+}
+
+static json_t *load_front(struct span text, size_t more_flags, json_error_t *error)
+{
+    return json_loadb(text.data ? text.data : "", text.len,
+                      JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL | more_flags, error);
+}
+
+struct error *json_parse_front(struct span text, const struct json_bounds *bounds,
+                               struct json **out, struct json_found *out_found)
+{
+    struct json_found found = { 0 };
+    json_error_t error;
+    json_t *value;
+
+    if (text.len > bounds->bytes || !is_shallow(text) || !is_small(text, bounds->values))
+        return error_new(ERROR_PERMANENT, "JSON text is too large or nested too deep");
+    seed_once();
+    value = load_front(text, JSON_REJECT_DUPLICATES, &error);
+    if (!value && json_error_code(&error) == json_error_duplicate_key) {
+        found.has_duplicates = true;
+        value = load_front(text, 0, &error);
+    }
+    if (!value)
+        return error_new(ERROR_PERMANENT, "JSON line %d column %d: %s", error.line, error.column,
+                         error.text);
+    found.len = (size_t)error.position;
+    *out = outside(value);
+    *out_found = found;
     return NULL;
 }
 
@@ -295,6 +364,22 @@ int64_t json_number(const struct json *value)
 bool json_bool(const struct json *value)
 {
     return json_is_true(inside(value));
+}
+
+bool json_to_number(const struct json *value, int64_t *out)
+{
+    const double most = 9007199254740992.0; /* exact up to 2^53 (RFC 7493 s.2.2) */
+    double real = json_real_value(inside(value));
+
+    if (json_is_integer(inside(value))) {
+        *out = json_integer_value(inside(value));
+        return true;
+    }
+    if (!json_is_real(inside(value)) || real > most || real < -most ||
+        (double)(int64_t)real < real || (double)(int64_t)real > real)
+        return false;
+    *out = (int64_t)real;
+    return true;
 }
 
 struct span json_member_text(const struct json *object, const char *key)

@@ -45,9 +45,30 @@ struct json *json_append_object(struct json *array);       /* new and empty, len
 enum json_style { JSON_ON_ONE_LINE, JSON_INDENTED };
 bool json_write(const struct json *value, enum json_style style, struct buf *out) MUST_CHECK;
 
+/* The same, piece by piece, so that nobody holds the whole; false when `take` gave false. */
+typedef bool json_take_fn(void *ctx, struct span piece);
+bool json_write_pieces(const struct json *value, enum json_style style, json_take_fn *take,
+                       void *ctx) MUST_CHECK;
+
 /* Reads one value that is the whole text: at most 16 MiB, nested at most 64 deep, no duplicate key.
  */
 struct error *json_parse(struct span text, struct json **out) MUST_CHECK;
+
+/*
+ * Reads what others wrote with less care: an object or array at the front of a text, whatever
+ * stands behind it; of members of one name the last counts.  What it may cost is bounded: the
+ * values that it holds, itself included, and the bytes of the text.
+ */
+struct json_bounds {
+    size_t bytes;
+    size_t values;
+};
+struct json_found {
+    size_t len;          /* of the text that was used */
+    bool has_duplicates; /* two members of an object had one name */
+};
+struct error *json_parse_front(struct span text, const struct json_bounds *bounds,
+                               struct json **out, struct json_found *out_found) MUST_CHECK;
 
 enum json_kind json_kind_of(const struct json *value);
 
@@ -65,6 +86,9 @@ struct json *json_next(const struct json *object, void **cursor, const char **ou
 struct span json_text(const struct json *value);
 int64_t json_number(const struct json *value);
 bool json_bool(const struct json *value);
+
+/* A number that is whole, also one that is written as 5.0 or 5e3; false for any other value. */
+bool json_to_number(const struct json *value, int64_t *out);
 
 /* A member's text, as above; and whether it is that text. */
 struct span json_member_text(const struct json *object, const char *key);

@@ -138,6 +138,100 @@ static void nonsense_is_refused(void **state)
         title, function, NULL, NULL, NULL                                                          \
     }
 
+static struct error *parse_front(struct span text, size_t values, struct json **out,
+                                 struct json_found *out_found)
+{
+    const struct json_bounds bounds = { 100, values };
+
+    return json_parse_front(text, &bounds, out, out_found);
+}
+
+static void the_front_of_what_others_wrote_is_read(void **state)
+{
+    struct json_found found;
+    struct json *o = NULL;
+
+    (void)state;
+    assert_null(parse_front(SPAN("{\"a\":1,\"b\":2,\"a\":3} and more"), 4, &o, &found));
+    assert_true(found.has_duplicates);
+    assert_int_equal(found.len, 19);
+    assert_written(o, "{\"a\":3,\"b\":2}");
+    json_free(&o);
+    assert_null(parse_front(SPAN("[1]"), 2, &o, &found));
+    assert_false(found.has_duplicates);
+    assert_int_equal(found.len, 3);
+    json_free(&o);
+}
+
+static void assert_not_read(const char *text, size_t values)
+{
+    struct json_found found;
+    struct json *o = NULL;
+    struct error *err = parse_front(span_of(text), values, &o, &found);
+
+    assert_non_null(err);
+    assert_null(o);
+    error_free(&err);
+}
+
+static void what_costs_too_much_or_is_cut_off_is_not_read(void **state)
+{
+    char deep[200];
+    char large[102] = "[\"";
+
+    (void)state;
+    assert_not_read("[1,2,3]", 3);
+    assert_not_read("[[],{}]", 2);
+    assert_not_read("{\"a\":1", 9);
+    assert_not_read("", 9);
+    memset(deep, '[', 99);
+    strcpy(deep + 99, "");
+    assert_not_read(deep, 200);
+    memset(large + 2, 'x', 97);
+    strcpy(large + 99, "\"]");
+    assert_not_read(large, 9);
+    struct json_found found;
+    struct json *o = NULL;
+    assert_null(parse_front(SPAN("[\",[{\\\"[\"]"), 2, &o, &found)); /* texts hold no values */
+    json_free(&o);
+}
+
+static void whole_numbers_are_told_from_others(void **state)
+{
+    struct json *list = NULL;
+    int64_t n = 7;
+
+    (void)state;
+    assert_null(json_parse(SPAN("[5, 5.0, 5e3, 5.5, -5.5, \"5\", 1e300, -1e300]"), &list));
+    assert_true(json_to_number(json_item(list, 0), &n) && n == 5);
+    assert_true(json_to_number(json_item(list, 1), &n) && n == 5);
+    assert_true(json_to_number(json_item(list, 2), &n) && n == 5000);
+    for (size_t i = 3; i < 8; i++)
+        assert_false(json_to_number(json_item(list, i), &n));
+    assert_false(json_to_number(NULL, &n));
+    assert_int_equal(n, 5000);
+    json_free(&list);
+}
+
+static bool refuse(void *ctx, struct span piece)
+{
+    (void)piece;
+    ++*(int *)ctx;
+    return false;
+}
+
+static void writing_ends_when_nobody_takes_the_pieces(void **state)
+{
+    struct json *list = json_new_array();
+    int calls = 0;
+
+    (void)state;
+    json_append_text(list, SPAN("\x7f\x7f"));
+    assert_false(json_write_pieces(list, JSON_ON_ONE_LINE, refuse, &calls));
+    assert_int_equal(calls, 1);
+    json_free(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +244,14 @@ int main(void)
         TEST("what was written is read back", what_was_written_is_read_back),
         TEST("what is not there is empty, 0 or false", what_is_not_there_is_empty),
         TEST("nonsense, duplicates and deep nests are refused", nonsense_is_refused),
+        { "json: of what others wrote the front is read; of two members of a name the last",
+          the_front_of_what_others_wrote_is_read, 0, 0, 0 },
+        { "json: what would cost too much, or is cut off, is not read",
+          what_costs_too_much_or_is_cut_off_is_not_read, 0, 0, 0 },
+        { "json: whole numbers are told from others, however they are written",
+          whole_numbers_are_told_from_others, 0, 0, 0 },
+        { "json: writing ends when nobody takes the pieces",
+          writing_ends_when_nobody_takes_the_pieces, 0, 0, 0 },
     };
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }
