@@ -41,6 +41,12 @@ enum route_level {
     ROUTE_LEVEL_FINGERPRINT
 };
 enum exception_allow { EXCEPTION_UNVERIFIED, EXCEPTION_CLEAR };
+enum dkim_forms {
+    DKIM_FORMS_RELAXED_RELAXED,
+    DKIM_FORMS_RELAXED_SIMPLE,
+    DKIM_FORMS_SIMPLE_RELAXED,
+    DKIM_FORMS_SIMPLE_SIMPLE
+};
 enum route_families { FAMILIES_BOTH, FAMILIES_IPV4, FAMILIES_IPV6 };
 
 enum {
@@ -70,6 +76,8 @@ enum {
     SETTINGS_ROUTE_TEXT_SIZE = 256,
     SETTINGS_EXCEPTIONS_MAX = 64,
     SETTINGS_REASON_SIZE = 256,
+    SETTINGS_DKIM_MAX = 256, /* so many keys */
+    SETTINGS_SELECTOR_SIZE = 64,
     SETTINGS_FILE_MAX = 512 * 1024,  /* a configuration that is longer is refused */
     SETTINGS_TEXT_MAX = 1000 * 1024, /* what any such becomes, with all defaults; fits in a frame */
 };
@@ -281,6 +289,25 @@ enum { EXCEPTION_REMINDED_DAYS = 7 }; /* before its end */
 /* Days that are left, the present one included; 0: it has ended. */
 int64_t exception_days_left(const struct exception_settings *e, int64_t now_utc_ms);
 
+/*
+ * One entry of `dkim`: whose mail is signed, by the domain of its From field, as whom, and with
+ * which key.  All entries that fit a domain best sign its mail.  Domains are A-labels.
+ */
+struct dkim_settings {
+    struct name_list senders;              /* lower case; ".x" for all below x, "*" for any */
+    char domain[SETTINGS_NAME_SIZE];       /* d=; empty: the domain of the From field */
+    char selector[SETTINGS_SELECTOR_SIZE]; /* s= */
+    char key[SETTINGS_PATH_SIZE];          /* the file of the private key */
+    enum dkim_forms forms;                 /* c=, of header and body */
+    enum listener_switch sign_signed;      /* also what came with a signature of that domain */
+    enum listener_switch allow_short_key;  /* RSA of 1024 to 2047 bits */
+};
+
+/* How well an entry fits the mail of a domain: 0 not at all, the more the better. */
+unsigned dkim_settings_fit(const struct dkim_settings *entry, struct span from_domain);
+bool dkim_settings_header_is_relaxed(const struct dkim_settings *entry);
+bool dkim_settings_body_is_relaxed(const struct dkim_settings *entry);
+
 struct settings {
     char hostname[SETTINGS_NAME_SIZE]; /* the name we say in EHLO and greeting; never empty */
     char user[64];                     /* whom the roles run as when started as root */
@@ -376,10 +403,27 @@ struct settings {
     unsigned listener_count;
     unsigned route_count;
     unsigned exception_count;
+    unsigned dkim_count;
     struct listener_settings listeners[SETTINGS_LISTENERS_MAX];
     struct route_settings routes[SETTINGS_ROUTES_MAX];
     struct exception_settings exceptions[SETTINGS_EXCEPTIONS_MAX];
+    struct dkim_settings dkim[SETTINGS_DKIM_MAX];
 };
+
+/*
+ * Visits the entries that sign mail from a domain: begins with *at = 0, gives false behind the
+ * last; behind the call *at - 1 is the entry's number.
+ */
+bool settings_dkim_next(const struct settings *s, struct span from_domain, unsigned *at,
+                        const struct dkim_settings **out_entry);
+/* Is there any? */
+bool settings_dkim_signs(const struct settings *s, struct span from_domain);
+
+/* The forms in which bodies have to be hashed; both false: none, for nothing is signed. */
+struct settings_dkim_bodies {
+    bool relaxed, simple;
+};
+struct settings_dkim_bodies settings_dkim_bodies(const struct settings *s);
 
 /* The entry for a policy domain, in force or not; NULL: there is none. */
 const struct exception_settings *settings_exception(const struct settings *s, struct span domain);
@@ -429,7 +473,7 @@ bool settings_load(const char *path, struct settings *out, struct settings_error
 
 /*
  * The line on which a file sets a setting, for what is found wrong with it later; 0 when it does
- * not.  `group` is NULL, or "listeners", "routes" or "exception" with the number of the entry.
+ * not.  `group` is NULL, or "listeners", "routes", "exception" or "dkim" with the entry's number.
  */
 unsigned settings_find_line(const char *path, const char *group, unsigned entry, const char *name);
 
@@ -441,7 +485,7 @@ void settings_write(const struct settings *s, struct buf *out_text);
 
 /* One row of the table, for the man page, the sample and their lint (waxseal check --list). */
 struct setting_row {
-    const char *group;        /* NULL, "listeners", "routes" or "exception" */
+    const char *group;        /* NULL, "listeners", "routes", "exception" or "dkim" */
     const char *name;         /* as written in the file */
     const char *type;         /* "size", "duration", "number", "text", "networks", ... */
     const char *default_text; /* as it would be written */

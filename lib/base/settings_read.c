@@ -135,7 +135,7 @@ static const struct setting *nearest_setting(const char *group, struct span name
 /* Is it a member of another group, or a setting of the top (NULL)? */
 static bool belongs_elsewhere(const char *group, struct span name, const char **out_other)
 {
-    static const char *const groups[] = { NULL, "listeners", "routes", "exception" };
+    static const char *const groups[] = { NULL, "listeners", "routes", "exception", "dkim" };
 
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
         *out_other = groups[i];
