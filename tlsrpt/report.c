@@ -1,11 +1,27 @@
 #include "tlsrpt/report.h"
 
+#include "lib/base/json.h"
+#include "lib/base/memory.h"
 #include "lib/base/network.h"
-#include "lib/mail/tls_result.h"
+#include "lib/io/gzip.h"
 #include "tlsrpt/day.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { PIECE_MAX = 8 * 1024 * 1024 }; /* one policy with its text, or one failure */
+
+struct report {
+    enum report_form form;
+    struct buf *out;
+    struct gzip *gzip; /* NULL: plain */
+    struct buf piece;
+    struct report_sum sum;
+    size_t written;   /* bytes before packing */
+    bool in_failures; /* the array of the policy's failures has been begun */
+    bool broken;      /* something did not fit */
+};
 
 /* RFC 8460 s.4.4 */
 static const char *const type_names[] = {
@@ -84,38 +100,44 @@ static void add_summary(struct json *entry, const Tlsrpt__PolicyCount *count)
     json_add_number(summary, "total-failure-session-count", number_of(count->failed));
 }
 
-static void append_failure(struct json *details, const Tlsrpt__FailureCount *count)
+static struct json *failure_object(const Ipc__SessionFailure *failure, uint64_t sessions)
 {
-    const Ipc__SessionFailure *failure = count->failure;
-    struct json *detail = json_append_object(details);
+    struct json *detail = json_new_object();
 
     json_add_string(detail, "result-type", tls_result_name((enum tls_result)failure->result));
     add_address(detail, "sending-mta-ip", failure->sending_ip);
     add_filled(detail, "receiving-mx-hostname", failure->mx_host);
     add_filled(detail, "receiving-mx-helo", failure->mx_helo);
     add_address(detail, "receiving-ip", failure->receiving_ip);
-    json_add_number(detail, "failed-session-count", number_of(count->sessions));
+    json_add_number(detail, "failed-session-count", number_of(sessions));
     add_filled(detail, "additional-information", failure->additional);
     add_filled(detail, "failure-reason-code", failure->reason);
+    return detail;
 }
 
-static void append_policy(struct json *policies, const Tlsrpt__PolicyCount *count)
-{
-    struct json *entry = json_append_object(policies);
-    struct json *details;
+/* ---- writing piece by piece ----------------------------------------------------------------- */
 
-    add_policy(entry, count);
-    add_summary(entry, count);
-    if (count->n_failures == 0)
-        return;
-    details = json_add_array(entry, "failure-details");
-    for (size_t i = 0; i < count->n_failures; i++)
-        append_failure(details, count->failures[i]);
+static void emit(struct report *report, struct span bytes)
+{
+    bool ok = report->gzip ? gzip_write(report->gzip, bytes) : buf_append(report->out, bytes);
+
+    report->written += bytes.len;
+    report->broken = report->broken || !ok;
 }
 
-static void add_date_range(struct json *report, uint32_t day)
+/* Writes an object; open: without its last brace, for more to follow. */
+static void emit_object(struct report *report, struct json **object, bool open)
 {
-    struct json *range = json_add_object(report, "date-range");
+    buf_reset(&report->piece);
+    if (!json_write(*object, JSON_ON_ONE_LINE, &report->piece))
+        report->broken = true;
+    emit(report, span_first(buf_span(&report->piece), buf_len(&report->piece) - (open ? 1 : 0)));
+    json_free(object);
+}
+
+static void add_date_range(struct json *head, uint32_t day)
+{
+    struct json *range = json_add_object(head, "date-range");
     char text[CLOCK_TEXT_SIZE];
 
     clock_format_rfc3339(day_begins(day), text);
@@ -124,30 +146,111 @@ static void add_date_range(struct json *report, uint32_t day)
     json_add_string(range, "end-datetime", text);
 }
 
-/* "2026-01-30.example.net@relay.example" */
-static void add_report_id(struct json *report, const struct report_facts *facts)
+static void emit_head(struct report *report, const struct report_facts *facts)
 {
-    struct span submitter = span_from(facts->contact, span_find(facts->contact, '@') + 1);
-    char day[CLOCK_TEXT_SIZE];
-    char id[640];
+    struct json *head = json_new_object();
 
-    day_format(facts->day, day);
-    snprintf(id, sizeof(id), "%s." SPAN_FMT "@" SPAN_FMT, day, SPAN_ARG(facts->domain),
-             SPAN_ARG(submitter));
-    json_add_string(report, "report-id", id);
+    json_add_text(head, "organization-name", facts->organization);
+    add_date_range(head, facts->day);
+    json_add_text(head, "contact-info", facts->contact);
+    json_add_text(head, "report-id", facts->id);
+    emit_object(report, &head, true);
+    emit(report, SPAN(",\"policies\":["));
 }
 
-struct json *report_build(const struct report_facts *facts, const Tlsrpt__DayRecord *day)
+struct report *report_begin(const struct report_facts *facts, enum report_form form,
+                            struct buf *out)
 {
-    struct json *report = json_new_object();
-    struct json *policies;
+    struct report *report = memory_new(sizeof(*report));
 
-    json_add_text(report, "organization-name", facts->organization);
-    add_date_range(report, facts->day);
-    json_add_text(report, "contact-info", facts->contact);
-    add_report_id(report, facts);
-    policies = json_add_array(report, "policies");
-    for (size_t i = 0; i < day->n_policies; i++)
-        append_policy(policies, day->policies[i]);
+    report->out = out;
+    report->gzip = form == REPORT_PACKED ? gzip_new(out) : NULL;
+    buf_init(&report->piece, PIECE_MAX);
+    emit_head(report, facts);
     return report;
+}
+
+static void end_failures(struct report *report)
+{
+    if (report->in_failures)
+        emit(report, SPAN("\n]"));
+    if (report->sum.policies > 0)
+        emit(report, SPAN("}"));
+    report->in_failures = false;
+}
+
+void report_policy(struct report *report, const Tlsrpt__PolicyCount *policy)
+{
+    struct json *entry = json_new_object();
+
+    end_failures(report);
+    emit(report, report->sum.policies > 0 ? SPAN(",\n") : SPAN("\n"));
+    add_policy(entry, policy);
+    add_summary(entry, policy);
+    emit_object(report, &entry, true);
+    report->sum.policies++;
+    report->sum.succeeded += policy->succeeded;
+    report->sum.failed += policy->failed;
+}
+
+/* The totals say all sessions, the details as many as there is room for. */
+static bool has_room(const struct report *report)
+{
+    return buf_len(report->out) + REPORT_RESERVE <= report->out->cap &&
+           report->written < REPORT_JSON_MAX;
+}
+
+void report_failure(struct report *report, const Ipc__SessionFailure *failure, uint64_t sessions)
+{
+    struct json *detail;
+
+    report->sum.details++;
+    report->sum.results[failure->result] += sessions;
+    if (!has_room(report)) {
+        report->sum.left_out++;
+        return;
+    }
+    emit(report, report->in_failures ? SPAN(",\n") : SPAN(",\"failure-details\":[\n"));
+    report->in_failures = true;
+    detail = failure_object(failure, sessions);
+    emit_object(report, &detail, false);
+}
+
+bool report_end(struct report **report, struct report_sum *out_sum)
+{
+    struct report *r = *report;
+    bool packed;
+
+    end_failures(r);
+    emit(r, SPAN("]}\n"));
+    packed = !r->gzip || gzip_end(&r->gzip);
+    *out_sum = r->sum;
+    bool whole = packed && !r->broken;
+    buf_clear(&r->piece);
+    free(r);
+    *report = NULL;
+    return whole;
+}
+
+/* ---- names ---------------------------------------------------------------------------------- */
+
+/* No domain begins with a hyphen: the two never meet. */
+void report_make_id(uint32_t day, struct span domain, bool of_host, struct span hostname,
+                    char id[REPORT_ID_SIZE])
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    day_format(day, text);
+    snprintf(id, REPORT_ID_SIZE, "%s%s" SPAN_FMT "@" SPAN_FMT, text, of_host ? "-host." : ".",
+             SPAN_ARG(span_first(domain, DOMAIN_MAX)), SPAN_ARG(span_first(hostname, DOMAIN_MAX)));
+}
+
+const char *report_media_type(enum report_form form)
+{
+    return form == REPORT_PACKED ? "application/tlsrpt+gzip" : "application/tlsrpt+json";
+}
+
+struct span report_submitter(const struct report_facts *facts)
+{
+    return span_from(facts->contact, span_find(facts->contact, '@') + 1);
 }

@@ -4,6 +4,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/memory.h"
 #include "lib/ipc/channel.h"
+#include "lib/ipc/queue_client.h"
 #include "lib/ipc/role.h"
 #include "lib/mail/domain.h"
 #include "tlsrpt/day.h"
@@ -21,6 +22,7 @@ enum {
 struct tlsrpt {
     struct role *role;
     struct tally *tally;
+    struct queue_client *queue; /* where reports go in that are mailed */
     struct loop_timer *write_timer;
     struct list tellers;
 };
@@ -100,17 +102,25 @@ static void on_closed(void *ctx, const struct error *err)
 
 static const struct channel_events teller_events = { on_frame, on_closed };
 
-static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
+static void take_teller(struct tlsrpt *t, int fd)
 {
-    struct tlsrpt *t = ctx;
     struct teller *teller = memory_new(sizeof(*teller));
 
-    (void)peer;
-    (void)instance;
     teller->tlsrpt = t;
     list_init(&teller->others);
     list_append(&t->tellers, &teller->others);
     teller->channel = channel_open(role_loop(t->role), fd, &teller_events, teller);
+}
+
+static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
+{
+    struct tlsrpt *t = ctx;
+
+    (void)instance;
+    if (peer == ROLE_QUEUE)
+        queue_client_attach(t->queue, fd);
+    else
+        take_teller(t, fd);
 }
 
 /* --- reports */
@@ -124,27 +134,43 @@ static struct span contact_of(const struct settings *s, char *room, size_t size)
     return span_of(room);
 }
 
+static bool write_report(const struct report_facts *facts, const Tlsrpt__DayRecord *record,
+                         struct buf *out, struct report_sum *out_sum)
+{
+    struct report *report = report_begin(facts, REPORT_PLAIN, out);
+
+    for (size_t i = 0; i < record->n_policies; i++) {
+        const Tlsrpt__PolicyCount *policy = record->policies[i];
+        report_policy(report, policy);
+        for (size_t j = 0; j < policy->n_failures; j++)
+            report_failure(report, policy->failures[j]->failure, policy->failures[j]->sessions);
+    }
+    return report_end(&report, out_sum);
+}
+
 static void answer_report(struct tlsrpt *t, struct role_request **request, struct span domain,
                           uint32_t day, const Tlsrpt__DayRecord *record)
 {
     const struct settings *s = role_settings(t->role);
     char contact[SETTINGS_NAME_SIZE + 16];
+    char id[REPORT_ID_SIZE];
     struct report_facts facts = {
         .organization = span_of(s->tlsrpt_organization[0] ? s->tlsrpt_organization : s->hostname),
         .contact = contact_of(s, contact, sizeof(contact)),
         .domain = domain,
         .day = day,
     };
-    struct json *report = report_build(&facts, record);
+    struct report_sum sum;
     struct buf text;
 
+    report_make_id(day, domain, false, span_of(s->hostname), id);
+    facts.id = span_of(id);
     buf_init(&text, REPORT_BYTES_MAX);
-    if (json_write(report, JSON_INDENTED, &text))
+    if (write_report(&facts, record, &text, &sum))
         role_reply(request, buf_span(&text), true);
     else
         role_reply_failed(request, "the report is too large to print");
     buf_clear(&text);
-    json_free(&report);
 }
 
 static void answer_nothing(struct role_request **request, const char *domain, uint32_t day)
@@ -235,11 +261,13 @@ int tlsrpt_main(struct role *role)
 
     list_init(&t.tellers);
     t.tally = open_tally();
+    t.queue = queue_client_new(role_loop(role), NULL, NULL);
     t.write_timer = loop_timer_new(role_loop(role), on_write_due, &t);
     exit_status = role_serve(role, &events, &t);
     write_now(&t);
     while (!list_empty(&t.tellers))
         teller_free(LIST_FIRST(&t.tellers, struct teller, others));
+    queue_client_free(&t.queue);
     loop_timer_free(&t.write_timer);
     tally_close(&t.tally);
     return exit_status;

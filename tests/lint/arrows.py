@@ -46,7 +46,7 @@ LIBRARIES = {
     r"lmdb\.h": r"lib/io/kv.*",
     r"libconfig\.h": r"lib/base/settings.*",
     r"jansson\.h": r"lib/base/json.*",
-    r"zlib\.h": r"lib/base/gzip.*",
+    r"zlib\.h": r"lib/io/gzip.*",
     r"idn2\.h": r"lib/mail/domain\.c",
     r"crypt\.h": r"smtpd/auth/password\.c",
     r"stringprep\.h": r"lib/base/saslprep\.c",

@@ -127,13 +127,23 @@ static void count_session(Tlsrpt__DayRecord *record, const json_t *given, const 
     free(told.policy_text);
 }
 
-static json_t *loaded(const struct json *report)
+/* The report as it is written, read back. */
+static json_t *report_of(const struct report_facts *facts, const Tlsrpt__DayRecord *record)
 {
+    struct report_sum sum;
+    struct report *report;
     json_t *value = NULL;
     struct buf text;
 
     buf_init(&text, 1 << 24);
-    if (json_write(report, JSON_ON_ONE_LINE, &text))
+    report = report_begin(facts, REPORT_PLAIN, &text);
+    for (size_t i = 0; i < record->n_policies; i++) {
+        const Tlsrpt__PolicyCount *policy = record->policies[i];
+        report_policy(report, policy);
+        for (size_t j = 0; j < policy->n_failures; j++)
+            report_failure(report, policy->failures[j]->failure, policy->failures[j]->sessions);
+    }
+    if (report_end(&report, &sum))
         value = json_loadb(buf_span(&text).data, buf_len(&text), JSON_REJECT_DUPLICATES, NULL);
     buf_clear(&text);
     return value ? value : json_null();
@@ -148,8 +158,8 @@ json_t *judge_aggregate(const json_t *given)
         .contact = text_of(json_object_get(submitter, "contact")),
         .domain = text_of(json_object_get(given, "policy_domain")),
         .day = day_in(json_object_get(json_object_get(given, "range"), "start")),
+        .id = text_of(json_object_get(submitter, "report_id")),
     };
-    struct json *report;
     json_t *session;
     json_t *got;
     size_t i;
@@ -157,9 +167,7 @@ json_t *judge_aggregate(const json_t *given)
     json_array_foreach(json_object_get(given, "sessions"), i,
                        session) if (day_in(json_object_get(session, "at")) == facts.day)
         count_session(record, given, session);
-    report = report_build(&facts, record);
-    got = loaded(report);
-    json_free(&report);
+    got = report_of(&facts, record);
     counts_free(&record);
     return got;
 }
