@@ -1,0 +1,420 @@
+#include "tlsrpt/outbox.h"
+
+#include "lib/base/log.h"
+#include "lib/base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SUM_SIZE = 4, DAY_SIZE = 4, VIEW_SIZE = 1, TIME_SIZE = 8 };
+
+struct outbox {
+    struct kv *kv;
+    kv_table reports;
+    kv_table due;
+    bool is_full;
+};
+
+struct key {
+    char bytes[TIME_SIZE + OUTBOX_KEY_SIZE];
+    size_t len;
+};
+
+/* --- keys: day, view, domain; in front of them the time in the table of what is due */
+
+static struct span key_span(const struct key *key)
+{
+    return (struct span){ key->bytes, key->len };
+}
+
+static void add_number(struct key *key, uint64_t number, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++)
+        key->bytes[key->len++] = (char)(number >> (8 * (size - 1 - i)));
+}
+
+static void add_report(struct key *key, const struct outbox_report *report)
+{
+    size_t len = strlen(report->domain);
+
+    add_number(key, report->day, DAY_SIZE);
+    add_number(key, report->of_host, VIEW_SIZE);
+    memcpy(key->bytes + key->len, report->domain, len);
+    key->len += len;
+}
+
+static struct key key_of(const struct outbox_report *report)
+{
+    struct key key = { .len = 0 };
+
+    add_report(&key, report);
+    return key;
+}
+
+static struct key due_key_of(const struct outbox_report *report, int64_t utc_ms)
+{
+    struct key key = { .len = 0 };
+
+    add_number(&key, utc_ms > 0 ? (uint64_t)utc_ms : 0, TIME_SIZE);
+    add_report(&key, report);
+    return key;
+}
+
+static uint64_t get_number(struct span bytes)
+{
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < bytes.len; i++)
+        number = number << 8 | (unsigned char)bytes.data[i];
+    return number;
+}
+
+static bool read_key(struct span key, struct outbox_report *out)
+{
+    if (key.len < DAY_SIZE + VIEW_SIZE)
+        return false;
+    out->day = (uint32_t)get_number(span_first(key, DAY_SIZE));
+    out->of_host = key.data[DAY_SIZE] != 0;
+    return span_to_string(span_from(key, DAY_SIZE + VIEW_SIZE), out->domain, sizeof(out->domain));
+}
+
+/* --- records */
+
+static ProtobufCBinaryData copy_of(struct span bytes)
+{
+    ProtobufCBinaryData copy = { bytes.len, NULL };
+
+    if (bytes.len > 0) {
+        copy.data = memory_new(bytes.len);
+        memcpy(copy.data, bytes.data, bytes.len);
+    }
+    return copy;
+}
+
+Tlsrpt__OutboxRecord *outbox_record_new(struct span report_id, int64_t due_utc_ms)
+{
+    Tlsrpt__OutboxRecord *record = memory_new(sizeof(*record));
+
+    tlsrpt__outbox_record__init(record);
+    record->report_id = copy_of(report_id);
+    record->due_utc_ms = due_utc_ms;
+    record->destinations = memory_new_array(RUA_MAX, sizeof(Tlsrpt__OutboxDestination *));
+    return record;
+}
+
+void outbox_record_free(Tlsrpt__OutboxRecord **record)
+{
+    if (*record)
+        tlsrpt__outbox_record__free_unpacked(*record, NULL);
+    *record = NULL;
+}
+
+void outbox_record_add(Tlsrpt__OutboxRecord *record, struct span uri)
+{
+    Tlsrpt__OutboxDestination *destination = memory_new(sizeof(*destination));
+
+    ensure(record->n_destinations < RUA_MAX);
+    tlsrpt__outbox_destination__init(destination);
+    destination->uri = copy_of(uri);
+    destination->next_try_utc_ms = record->due_utc_ms;
+    record->destinations[record->n_destinations++] = destination;
+}
+
+void outbox_set_answer(Tlsrpt__OutboxDestination *destination, struct span answer)
+{
+    free(destination->answer.data);
+    destination->answer = copy_of(span_first(answer, OUTBOX_ANSWER_MAX));
+}
+
+bool outbox_record_due(const Tlsrpt__OutboxRecord *record, int64_t *out_utc_ms)
+{
+    bool is_due = false;
+
+    for (size_t i = 0; i < record->n_destinations; i++) {
+        const Tlsrpt__OutboxDestination *destination = record->destinations[i];
+        if (destination->state != TLSRPT__OUTBOX_STATE__WAITING)
+            continue;
+        if (!is_due || destination->next_try_utc_ms < *out_utc_ms)
+            *out_utc_ms = destination->next_try_utc_ms;
+        is_due = true;
+    }
+    return is_due;
+}
+
+static uint32_t sum_of(struct span key, struct span packed)
+{
+    return kv_checksum(kv_checksum(0, key), packed);
+}
+
+/* NULL for bytes that are no record of ours. */
+static Tlsrpt__OutboxRecord *unpack(struct span key, struct span value)
+{
+    struct span packed = span_from(value, SUM_SIZE);
+    Tlsrpt__OutboxRecord *record;
+    uint32_t sum;
+
+    if (value.len < SUM_SIZE)
+        return NULL;
+    memcpy(&sum, value.data, sizeof(sum));
+    if (sum != sum_of(key, packed))
+        return NULL;
+    record = tlsrpt__outbox_record__unpack(NULL, packed.len, (const uint8_t *)packed.data);
+    if (record && record->n_destinations > RUA_MAX)
+        outbox_record_free(&record);
+    return record;
+}
+
+/* --- in a transaction */
+
+static struct error *load(struct outbox *outbox, struct kv_txn *txn,
+                          const struct outbox_report *report, Tlsrpt__OutboxRecord **out)
+{
+    struct key key = key_of(report);
+    struct span value;
+    struct error *err = kv_get(txn, outbox->reports, key_span(&key), &value);
+
+    *out = NULL;
+    if (err || !value.data)
+        return err;
+    *out = unpack(key_span(&key), value);
+    if (!*out)
+        log_event(LOG_ERROR, "tlsrpt-record-damaged");
+    return NULL;
+}
+
+static struct error *put_record(struct outbox *outbox, struct kv_txn *txn, struct span key,
+                                const Tlsrpt__OutboxRecord *record)
+{
+    size_t len = tlsrpt__outbox_record__get_packed_size(record);
+    struct error *err;
+    uint32_t sum;
+    char *room;
+
+    err = kv_put_room(txn, outbox->reports, key, SUM_SIZE + len, &room);
+    if (err)
+        return err;
+    tlsrpt__outbox_record__pack(record, (uint8_t *)room + SUM_SIZE);
+    sum = sum_of(key, (struct span){ room + SUM_SIZE, len });
+    memcpy(room, &sum, sizeof(sum));
+    return NULL;
+}
+
+/* Takes the report's row out of what is due. */
+static struct error *forget_due(struct outbox *outbox, struct kv_txn *txn,
+                                const struct outbox_report *report)
+{
+    Tlsrpt__OutboxRecord *old;
+    int64_t utc_ms = 0;
+    struct error *err = load(outbox, txn, report, &old);
+
+    if (!err && old && outbox_record_due(old, &utc_ms)) {
+        struct key key = due_key_of(report, utc_ms);
+        err = kv_remove(txn, outbox->due, key_span(&key));
+    }
+    outbox_record_free(&old);
+    return err;
+}
+
+static struct error *store(struct outbox *outbox, struct kv_txn *txn,
+                           const struct outbox_report *report, const Tlsrpt__OutboxRecord *record)
+{
+    struct key key = key_of(report);
+    int64_t utc_ms = 0;
+    struct error *err = forget_due(outbox, txn, report);
+
+    if (!err)
+        err = put_record(outbox, txn, key_span(&key), record);
+    if (err || !outbox_record_due(record, &utc_ms))
+        return err;
+    key = due_key_of(report, utc_ms);
+    return kv_put(txn, outbox->due, key_span(&key), SPAN(""));
+}
+
+static struct error *end_write(struct outbox *outbox, struct kv_txn **txn, struct error *err)
+{
+    if (err) {
+        outbox->is_full = kv_txn_trouble(*txn) == KV_FULL;
+        kv_abort(txn);
+    } else {
+        err = kv_commit(txn);
+        outbox->is_full = err && kv_trouble(outbox->kv) == KV_FULL;
+    }
+    return err ? error_wrap(err, "outbox of reports") : NULL;
+}
+
+/* --- the calls */
+
+struct outbox *outbox_new(struct kv *kv, kv_table reports, kv_table due)
+{
+    struct outbox *outbox = memory_new(sizeof(*outbox));
+
+    *outbox = (struct outbox){ .kv = kv, .reports = reports, .due = due };
+    return outbox;
+}
+
+void outbox_free(struct outbox **outbox)
+{
+    free(*outbox);
+    *outbox = NULL;
+}
+
+bool outbox_is_full(const struct outbox *outbox)
+{
+    return outbox->is_full;
+}
+
+struct error *outbox_get(struct outbox *outbox, const struct outbox_report *report,
+                         Tlsrpt__OutboxRecord **out_record)
+{
+    struct kv_txn *txn = NULL;
+    struct error *err;
+
+    *out_record = NULL;
+    outbox->is_full = false;
+    err = kv_begin_read(outbox->kv, &txn);
+    if (!err)
+        err = load(outbox, txn, report, out_record);
+    kv_abort(&txn);
+    return err ? error_wrap(err, "outbox of reports") : NULL;
+}
+
+struct error *outbox_put_all(struct outbox *outbox, const struct outbox_entry *entries,
+                             size_t count)
+{
+    struct kv_txn *txn = NULL;
+    struct error *err;
+
+    outbox->is_full = false;
+    err = kv_begin_write(outbox->kv, &txn);
+    if (err)
+        return error_wrap(err, "outbox of reports");
+    for (size_t i = 0; !err && i < count; i++)
+        err = store(outbox, txn, &entries[i].report, entries[i].record);
+    return end_write(outbox, &txn, err);
+}
+
+struct error *outbox_put(struct outbox *outbox, const struct outbox_report *report,
+                         const Tlsrpt__OutboxRecord *record)
+{
+    struct outbox_entry entry = { *report, NULL };
+    struct kv_txn *txn = NULL;
+    struct error *err;
+
+    outbox->is_full = false;
+    err = kv_begin_write(outbox->kv, &txn);
+    if (err)
+        return error_wrap(err, "outbox of reports");
+    return end_write(outbox, &txn, store(outbox, txn, &entry.report, record));
+}
+
+/* The first key of a table behind that one, copied; len 0 at the end. */
+static struct error *key_behind(struct outbox *outbox, kv_table table, struct span place,
+                                struct key *out)
+{
+    struct kv_cursor *cursor = NULL;
+    struct kv_txn *txn = NULL;
+    struct span key = { NULL, 0 }, value;
+    struct error *err;
+
+    out->len = 0;
+    outbox->is_full = false;
+    err = kv_begin_read(outbox->kv, &txn);
+    if (!err)
+        err = kv_cursor_open(txn, table, &cursor);
+    if (!err)
+        err = kv_cursor_seek(cursor, place, &key, &value);
+    if (!err && key.data && span_equal(key, place))
+        err = kv_cursor_next(cursor, &key, &value);
+    if (!err && key.data && key.len <= sizeof(out->bytes)) {
+        memcpy(out->bytes, key.data, key.len);
+        out->len = key.len;
+    }
+    kv_cursor_close(&cursor);
+    kv_abort(&txn);
+    return err ? error_wrap(err, "outbox of reports") : NULL;
+}
+
+struct error *outbox_next_due(struct outbox *outbox, struct outbox_place *place,
+                              struct outbox_report *out_report, int64_t *out_utc_ms,
+                              bool *out_found)
+{
+    struct key key;
+    struct error *err =
+        key_behind(outbox, outbox->due, (struct span){ place->bytes, place->len }, &key);
+
+    *out_found =
+        !err && key.len > TIME_SIZE && read_key(span_from(key_span(&key), TIME_SIZE), out_report);
+    if (!*out_found)
+        return err;
+    *out_utc_ms = (int64_t)get_number(span_first(key_span(&key), TIME_SIZE));
+    memcpy(place->bytes, key.bytes, key.len);
+    place->len = key.len;
+    return NULL;
+}
+
+struct error *outbox_pass_over(struct outbox *outbox, const struct outbox_place *place)
+{
+    struct kv_txn *txn = NULL;
+    struct error *err;
+
+    outbox->is_full = false;
+    err = kv_begin_write(outbox->kv, &txn);
+    if (err)
+        return error_wrap(err, "outbox of reports");
+    return end_write(outbox, &txn,
+                     kv_remove(txn, outbox->due, (struct span){ place->bytes, place->len }));
+}
+
+struct error *outbox_next(struct outbox *outbox, const struct outbox_report *report,
+                          struct outbox_report *out_report, bool *out_found)
+{
+    struct key place = key_of(report), key;
+    struct error *err = key_behind(outbox, outbox->reports, key_span(&place), &key);
+
+    *out_found = !err && key.len > 0 && read_key(key_span(&key), out_report);
+    return err;
+}
+
+/* --- what is old */
+
+static struct error *remove_report(struct outbox *outbox, struct kv_txn *txn,
+                                   const struct outbox_report *report)
+{
+    struct key key = key_of(report);
+    struct error *err = forget_due(outbox, txn, report);
+
+    return err ? err : kv_remove(txn, outbox->reports, key_span(&key));
+}
+
+static struct error *remove_reports(struct outbox *outbox, const struct outbox_report *reports,
+                                    unsigned count)
+{
+    struct kv_txn *txn = NULL;
+    struct error *err;
+
+    err = kv_begin_write(outbox->kv, &txn);
+    if (err)
+        return error_wrap(err, "outbox of reports");
+    for (unsigned i = 0; !err && i < count; i++)
+        err = remove_report(outbox, txn, &reports[i]);
+    return end_write(outbox, &txn, err);
+}
+
+struct error *outbox_sweep(struct outbox *outbox, uint32_t day, bool *out_all)
+{
+    struct outbox_report reports[OUTBOX_SWEEP + 1] = { { .day = 0 } };
+    struct error *err = NULL;
+    unsigned count = 0;
+
+    *out_all = false;
+    while (!err && !*out_all && count < OUTBOX_SWEEP) {
+        bool found;
+        err = outbox_next(outbox, &reports[count], &reports[count + 1], &found);
+        *out_all = !found || reports[count + 1].day >= day;
+        if (!*out_all)
+            count++;
+    }
+    if (err || count == 0)
+        return err;
+    return remove_reports(outbox, reports + 1, count);
+}
