@@ -124,7 +124,6 @@ bool job_load(struct job_loader *loader, struct hop *hop, const struct due_group
               struct job_facts *out_facts)
 {
     Queue__RecipientRecord *records[RECIPIENTS_PER_JOB_MAX];
-    const struct schedule_rules *rules = schedule_rules_of(loader->schedule, hop_name(hop));
     int64_t now_ms = loader->now_ms;
 
     ensure(group->count > 0);
@@ -139,10 +138,12 @@ bool job_load(struct job_loader *loader, struct hop *hop, const struct due_group
         move_rows(loader, hop, group);
         return false;
     }
+    struct schedule_rules rules = schedule_rules_for(loader->schedule, hop_name(hop),
+                                                     out_facts->message->envelope->tls_report);
     int64_t accepted_ms = out_facts->message->accepted_utc_ms;
     out_facts->attempts = records[0]->attempts;
-    out_facts->last_attempt = schedule_is_last(rules, accepted_ms, now_ms);
+    out_facts->last_attempt = schedule_is_last(&rules, accepted_ms, now_ms);
     out_facts->skip_policy =
-        schedule_skips_policy(rules, records[0]->policy_waits, accepted_ms, now_ms);
+        schedule_skips_policy(&rules, records[0]->policy_waits, accepted_ms, now_ms);
     return true;
 }

@@ -5,6 +5,8 @@
 
 enum notify_audience notify_audience(const Queue__MessageRecord *message)
 {
+    if (message->envelope->tls_report)
+        return AUDIENCE_LOG;
     if (message->notification || message->envelope->reverse_path->text.len == 0)
         return AUDIENCE_NOBODY; /* RFC 5321 s.6.1: never for <> */
     return message->envelope->from_stranger ? AUDIENCE_STRANGER : AUDIENCE_SENDER;

@@ -10,7 +10,8 @@
 
 enum notify_audience {
     AUDIENCE_SENDER,
-    AUDIENCE_NOBODY,   /* the null sender, or a notification of ours: it would answer one */
+    AUDIENCE_NOBODY, /* the null sender, or a notification of ours: it would answer one */
+    AUDIENCE_LOG,    /* a TLS report's end is for the log: reports are optional (RFC 8460 s.5.5) */
     AUDIENCE_STRANGER, /* who may be anybody: notifications would reach the innocent */
 };
 enum notify_audience notify_audience(const Queue__MessageRecord *message);

@@ -142,8 +142,8 @@ static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
 {
     struct queue *q = ctx;
 
-    if (peer == ROLE_SMTPD || peer == ROLE_PICKUP)
-        streams_attach(q->streams, fd);
+    if (peer == ROLE_SMTPD || peer == ROLE_PICKUP || peer == ROLE_TLSRPT)
+        streams_attach(q->streams, fd, peer == ROLE_TLSRPT);
     else if (peer == ROLE_DELIVER)
         workers_attach(q->workers, instance, fd);
     else

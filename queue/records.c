@@ -11,7 +11,7 @@ const char *const queue_tables[TABLE_COUNT] = {
     [TABLE_RECIPIENT] = "recipient", [TABLE_DUE] = "due",
     [TABLE_WAKE] = "wake",           [TABLE_HOP] = "hop",
     [TABLE_HELD] = "held",           [TABLE_HISTORY] = "history",
-    [TABLE_HOST] = "host",
+    [TABLE_HOST] = "host",           [TABLE_ONCE] = "once",
 };
 
 enum {
@@ -102,6 +102,8 @@ enum due_class due_class_of(const Ipc__Envelope *envelope, bool was_tried)
 {
     if (envelope->priority != 0)
         return envelope->priority > 0 ? DUE_URGENT : DUE_LOW;
+    if (envelope->tls_report) /* RFC 8460 s.3 */
+        return DUE_LENIENT;
     if (envelope->tls_required_no && !envelope->requiretls) /* RFC 8689 s.3, s.4.1 */
         return DUE_LENIENT;
     return was_tried ? DUE_RETRY : DUE_FIRST;
@@ -183,6 +185,37 @@ bool key_read_host(struct span key, enum host_kind *out_kind, struct span *out_n
     *out_name = span_from(key, 1);
     *out_kind = key.data[0] == host_kinds[HOST_MX] ? HOST_MX : HOST_HOP;
     return key.data[0] == host_kinds[*out_kind];
+}
+
+enum { ONCE_BY_DIGEST = 'k', ONCE_BY_TIME = 't' };
+
+struct record_key key_of_once(const unsigned char digest[ONCE_DIGEST_SIZE])
+{
+    struct record_key key = { .len = 0 };
+
+    put_number(&key, ONCE_BY_DIGEST, 1);
+    put_bytes(&key, (struct span){ (const char *)digest, ONCE_DIGEST_SIZE });
+    return key;
+}
+
+struct record_key key_of_once_time(int64_t utc_ms, const unsigned char digest[ONCE_DIGEST_SIZE])
+{
+    struct record_key key = { .len = 0 };
+
+    put_number(&key, ONCE_BY_TIME, 1);
+    put_number(&key, (uint64_t)utc_ms, 8);
+    put_bytes(&key, (struct span){ (const char *)digest, ONCE_DIGEST_SIZE });
+    return key;
+}
+
+bool key_read_once_time(struct span key, int64_t *out_utc_ms,
+                        unsigned char out_digest[ONCE_DIGEST_SIZE])
+{
+    if (key.len != 1 + 8 + ONCE_DIGEST_SIZE || key.data[0] != ONCE_BY_TIME)
+        return false;
+    *out_utc_ms = (int64_t)number_at(key.data + 1, 8);
+    memcpy(out_digest, key.data + 9, ONCE_DIGEST_SIZE);
+    return true;
 }
 
 struct record_key key_of_meta(const char *name)

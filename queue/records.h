@@ -26,6 +26,7 @@ enum queue_table {
     TABLE_HELD,
     TABLE_HISTORY,
     TABLE_HOST,
+    TABLE_ONCE,
     TABLE_COUNT,
 };
 extern const char *const queue_tables[TABLE_COUNT];
@@ -70,7 +71,7 @@ enum due_class {
     DUE_RETRY,
     DUE_SUSPECT,
     DUE_LOW,
-    DUE_LENIENT, /* with TLS-Required: No: does not rest where a policy stops other mail */
+    DUE_LENIENT, /* TLS-Required: No, TLS reports: do not rest where a policy stops other mail */
     DUE_CLASSES
 };
 /* Priority comes before all, "first attempt or retry" last (design.md section 3). */
@@ -99,6 +100,14 @@ enum host_kind { HOST_MX, HOST_HOP };
 struct record_key key_of_host(enum host_kind kind, struct span name);
 /* The name is lent from the key. */
 bool key_read_host(struct span key, enum host_kind *out_kind, struct span *out_name);
+
+/* once: mail taken in under a key, of which a digest is known; and these in the order of time */
+enum { ONCE_DIGEST_SIZE = 32 };
+struct record_key key_of_once(const unsigned char digest[ONCE_DIGEST_SIZE]);
+struct record_key key_of_once_time(int64_t utc_ms, const unsigned char digest[ONCE_DIGEST_SIZE]);
+/* False for one of the first kind, and for what is none. */
+bool key_read_once_time(struct span key, int64_t *out_utc_ms,
+                        unsigned char out_digest[ONCE_DIGEST_SIZE]);
 
 /* meta */
 struct record_key key_of_meta(const char *name);

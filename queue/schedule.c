@@ -104,6 +104,16 @@ const struct schedule_rules *schedule_rules_of(const struct schedule *schedule, 
     return route ? &schedule->routes[route - schedule->settings->routes] : &schedule->usual;
 }
 
+struct schedule_rules schedule_rules_for(const struct schedule *schedule, struct span hop,
+                                         bool is_report)
+{
+    struct schedule_rules rules = *schedule_rules_of(schedule, hop);
+
+    if (is_report && rules.lifetime_ms > SCHEDULE_REPORT_MS)
+        rules.lifetime_ms = SCHEDULE_REPORT_MS;
+    return rules;
+}
+
 /* ---- when ----------------------------------------------------------------------------------- */
 
 /* The nth wait, n from 1: doubling, bounded, and spread by a tenth to both sides. */

@@ -33,6 +33,13 @@ void schedule_route(const struct schedule *schedule, const struct routing_facts 
 /* The route that a next hop is of, and the waits of its mail; lent. */
 const struct route_settings *schedule_route_of(const struct schedule *schedule, struct span hop);
 const struct schedule_rules *schedule_rules_of(const struct schedule *schedule, struct span hop);
+/*
+ * The waits of a message on that way; a report of ours is given up after SCHEDULE_REPORT_MS at the
+ * latest (RFC 8460 s.5.5).
+ */
+enum { SCHEDULE_REPORT_MS = 24 * 60 * 60 * 1000 };
+struct schedule_rules schedule_rules_for(const struct schedule *schedule, struct span hop,
+                                         bool is_report);
 
 /*
  * When to try again after `attempts` attempts.  Doubles from the first wait to the longest, each

@@ -41,8 +41,16 @@ static struct error *tell_of_expanded(struct accept *accept, struct store_txn *t
     return err;
 }
 
-/* The last part makes it a message. */
-static struct error *make_whole(struct accept *accept, struct store_txn *txn)
+/* It is in the queue already, or was: what came of it this time goes. */
+static struct error *drop_doubled(const struct accept *accept, struct store_txn *txn)
+{
+    struct record_key key = key_of_id(accept->id);
+    struct error *err = content_drop(txn, accept->id);
+
+    return err ? err : store_remove(txn, TABLE_RECEIVING, &key);
+}
+
+static struct error *put_whole(struct accept *accept, struct store_txn *txn)
 {
     struct record_key key = key_of_id(accept->id);
     struct new_message message = {
@@ -60,6 +68,19 @@ static struct error *make_whole(struct accept *accept, struct store_txn *txn)
     if (!err)
         err = message_put(txn, &message);
     return err || accept->envelope->expanded_count == 0 ? err : tell_of_expanded(accept, txn);
+}
+
+/* The last part makes it a message. */
+static struct error *make_whole(struct accept *accept, struct store_txn *txn)
+{
+    struct error *err = NULL;
+
+    accept->taken_as = accept->id;
+    if (accept->once.is_given)
+        err = once_claim(txn, &accept->once, accept->id, &accept->taken_as);
+    if (err)
+        return err;
+    return accept->taken_as == accept->id ? put_whole(accept, txn) : drop_doubled(accept, txn);
 }
 
 static struct error *apply_accept(struct operation *operation, struct store_txn *txn)

@@ -9,6 +9,7 @@
 #include "lib/mail/envelope.h"
 #include "queue/committer.h"
 #include "queue/store_notify.h"
+#include "queue/store_once.h"
 
 /* The caller embeds it, fills it in and sets operation.done; content and envelope stay the
  * caller's. */
@@ -23,6 +24,8 @@ struct accept {
     uint64_t size; /* of all parts */
     bool eight_bit;
     struct notices notices; /* of aliases that were expanded */
+    struct once once;
+    uint64_t taken_as; /* once applied: its id, or that of the same one taken in before */
 };
 void accept_prepare(struct accept *accept);
 

@@ -59,7 +59,12 @@ void notices_add(struct notices *n, const struct notify_recipient *told)
 {
     struct telling *t = n->telling;
 
-    if (!notify_is_wanted(told->record, told->action) || t->count >= t->most)
+    if (t->audience == AUDIENCE_LOG && told->action == ACTION_FAILED) {
+        n->untold = UNTOLD_REPORT; /* whatever NOTIFY says */
+        n->action = ACTION_FAILED;
+    }
+    if (t->audience == AUDIENCE_LOG || !notify_is_wanted(told->record, told->action) ||
+        t->count >= t->most)
         return;
     if (t->audience == AUDIENCE_NOBODY && told->action != ACTION_FAILED)
         return;
@@ -348,12 +353,15 @@ static const char *const reasons[] = {
     [UNTOLD_NO_SENDER] = "no-sender",
     [UNTOLD_STRANGER] = "stranger",
     [UNTOLD_LIMIT] = "limit",
+    [UNTOLD_REPORT] = "tls-report",
 };
 
-/* Strangers' mail is many, and its end here is as it should be. */
+/* Strangers' mail is many, and its end here is as it should be; so is that of reports. */
 static enum log_level level_of(const struct notices *n)
 {
-    return n->untold == TOLD || n->untold == UNTOLD_STRANGER ? LOG_INFO : LOG_WARNING;
+    return n->untold == TOLD || n->untold == UNTOLD_STRANGER || n->untold == UNTOLD_REPORT
+               ? LOG_INFO
+               : LOG_WARNING;
 }
 
 static void log_id(struct log_line *line, const char *key, uint64_t id)

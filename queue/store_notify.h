@@ -19,6 +19,7 @@ enum notices_untold {
     UNTOLD_NO_SENDER, /* the null one, or one that is no address; or a notification of ours */
     UNTOLD_STRANGER,  /* notify_due.h */
     UNTOLD_LIMIT,     /* notices-per-sender */
+    UNTOLD_REPORT,    /* it is a TLS report */
 };
 
 /* One notification of an operation, kept so that it is the same when applied again. */

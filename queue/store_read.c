@@ -139,6 +139,7 @@ static void add_message(struct reading *r, struct json *object, uint64_t id,
     json_add_string(object, "body", envelope->body == 1 ? "8BITMIME" : "7BIT");
     json_add_bool(object, "requiretls", envelope->requiretls);
     json_add_bool(object, "tls_required_no", envelope->tls_required_no);
+    json_add_bool(object, "tls_report", envelope->tls_report);
     json_add_bool(object, "notification", message->notification);
     json_add_number(object, "waiting", message->pending);
     if (held) {

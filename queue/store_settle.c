@@ -109,16 +109,17 @@ static struct error *fail_recipient(struct settling *s, Queue__RecipientRecord *
 /* ---- delays ------------------------------------------------------------------------------- */
 
 /* The waits of the route by which it was tried. */
-static const struct schedule_rules *rules_of(const struct settling *s,
-                                             const Queue__RecipientRecord *recipient)
+static struct schedule_rules rules_of(const struct settling *s,
+                                      const Queue__RecipientRecord *recipient)
 {
-    return schedule_rules_of(s->txn->schedule, span_of_bytes(recipient->next_hop));
+    return schedule_rules_for(s->txn->schedule, span_of_bytes(recipient->next_hop),
+                              s->message->envelope->tls_report);
 }
 
 /* Has the message waited so long that its sender hears of it, once for each recipient? */
 static bool delay_is_due(const struct settling *s, const Queue__RecipientRecord *recipient)
 {
-    int64_t after_ms = rules_of(s, recipient)->delay_notice_ms;
+    int64_t after_ms = rules_of(s, recipient).delay_notice_ms;
 
     return after_ms > 0 && !recipient->told_of_delay &&
            s->txn->now_ms - s->message->accepted_utc_ms >= after_ms;
@@ -131,7 +132,7 @@ static void tell_of_delay(struct settling *s, Queue__RecipientRecord *recipient)
         .result = recipient->last_result,
         .decision = recipient->last_decision,
         .action = ACTION_DELAYED,
-        .until_ms = s->message->accepted_utc_ms + rules_of(s, recipient)->lifetime_ms,
+        .until_ms = s->message->accepted_utc_ms + rules_of(s, recipient).lifetime_ms,
     };
 
     recipient->told_of_delay = true;
@@ -203,8 +204,9 @@ static struct error *defer_recipient(struct settling *s, Queue__RecipientRecord 
         return fail_recipient(s, recipient, result, SETTLED_EXPIRED);
     recipient->attempts++;
     recipient->hop_failed = s->settle->outcome->hop_failed;
-    int64_t next_ms = schedule_retry(rules_of(s, recipient), recipient->attempts,
-                                     s->message->accepted_utc_ms, s->txn->now_ms, dice_of(s));
+    struct schedule_rules rules = rules_of(s, recipient);
+    int64_t next_ms = schedule_retry(&rules, recipient->attempts, s->message->accepted_utc_ms,
+                                     s->txn->now_ms, dice_of(s));
     return wait_until(s, recipient, result, SETTLED_DEFERRED, next_ms);
 }
 
@@ -212,9 +214,11 @@ static struct error *defer_recipient(struct settling *s, Queue__RecipientRecord 
 static struct error *wait_for_policy(struct settling *s, Queue__RecipientRecord *recipient,
                                      Ipc__Result *result)
 {
+    struct schedule_rules rules = rules_of(s, recipient);
+
     if (s->settle->last_attempt ||
-        schedule_skips_policy(rules_of(s, recipient), recipient->policy_waits,
-                              s->message->accepted_utc_ms, s->txn->now_ms))
+        schedule_skips_policy(&rules, recipient->policy_waits, s->message->accepted_utc_ms,
+                              s->txn->now_ms))
         return defer_recipient(s, recipient, result);
     int64_t next_ms = schedule_policy_retry(recipient->policy_waits, s->txn->now_ms);
     recipient->policy_waits++;
@@ -264,12 +268,16 @@ static struct error *settle_results(struct settling *s)
     return err;
 }
 
-/* It went with TLS-Required: No where a policy stops all other mail (RFC 8689 s.3). */
-static bool went_by_its_header(const struct settling *s)
+/*
+ * It went with TLS-Required: No where a policy stops all other mail (RFC 8689 s.3), or is a report,
+ * for which none was asked.
+ */
+static bool says_nothing_of_others(const struct settling *s)
 {
     const Ipc__Decision *decision = s->settle->outcome->decision;
 
-    return decision && decision->relief_needed && decision->relief_domain.len == 0;
+    return s->message->envelope->tls_report ||
+           (decision && decision->relief_needed && decision->relief_domain.len == 0);
 }
 
 /* A success after a rest: what the hop kept waiting may go. */
@@ -289,7 +297,7 @@ static struct error *settle_hop(struct settling *s)
     if (!s->hop.data)
         return NULL;
     if (s->hop_was_reached)
-        return went_by_its_header(s) ? NULL : revive_hop(s);
+        return says_nothing_of_others(s) ? NULL : revive_hop(s);
     if (!s->settle->outcome->hop_failed)
         return NULL;
     return hops_fail(s->txn, s->hop, dns_was_silent(s->settle->outcome), dice_of(s));

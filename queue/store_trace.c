@@ -277,6 +277,7 @@ static bool add_message(struct reading *r, uint64_t id, struct json *object)
     add_client(object, e->client_name, e->client_address, e->user, e->listener, e->client_tls);
     json_add_bool(object, "requiretls", e->requiretls);
     json_add_bool(object, "tls_required_no", e->tls_required_no);
+    json_add_bool(object, "tls_report", e->tls_report);
     json_add_bool(object, "notification", message->notification);
     json_add_number(object, "waiting", message->pending);
     add_held(r, id, object);

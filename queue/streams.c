@@ -147,12 +147,22 @@ static bool take_trace(struct streams *s, struct stream *stream, const Ipc__Acce
     return true;
 }
 
+/* What a captured smtpd calls a report would go past every policy. */
+static bool may_send(const struct inlet *inlet, const struct envelope *envelope, struct span once)
+{
+    return envelope->tls_report == inlet->is_tlsrpt && (inlet->is_tlsrpt || once.len == 0) &&
+           once.len <= ONCE_KEY_MAX;
+}
+
 static bool take_envelope(struct stream *stream, const Ipc__AcceptBegin *begin)
 {
     struct envelope *envelope = &stream->envelope;
+    struct span once = span_of_bytes(begin->once);
 
-    if (!envelope_from_message(begin->envelope, envelope) || envelope->recipient_count == 0)
+    if (!envelope_from_message(begin->envelope, envelope) || envelope->recipient_count == 0 ||
+        !may_send(stream->inlet, envelope, once))
         return false;
+    stream->once = once_of(once);
     for (unsigned i = 0; i < envelope->recipient_count; i++)
         envelope->recipients[i].number = i; /* they are keys: each its own */
     stream->envelope_bytes = ((size_t)envelope->recipient_count + envelope->expanded_count) *
@@ -263,7 +273,8 @@ static const char *on_probe_ask(struct inlet *inlet, const struct channel_frame 
 
     if (!ask)
         return "a probe does not decode";
-    bool is_fit = mailbox_from_message(ask->mailbox, &mailbox) && mailbox.domain[0] != '\0';
+    bool is_fit = !inlet->is_tlsrpt && mailbox_from_message(ask->mailbox, &mailbox) &&
+                  mailbox.domain[0] != '\0';
     struct routing_facts facts = routes_facts_of_ask(ask->envelope, &mailbox);
     if (is_fit)
         s->events->probe(s->ctx, &inlet->asker, ask->id, &mailbox, &facts);
@@ -326,12 +337,13 @@ static void on_closed(void *ctx, const struct error *err)
     inlet_free(ctx);
 }
 
-void streams_attach(struct streams *streams, int fd)
+void streams_attach(struct streams *streams, int fd, bool is_tlsrpt)
 {
     static const struct channel_events events = { on_frame, on_closed };
     struct inlet *inlet = memory_new(sizeof(*inlet));
 
     inlet->streams = streams;
+    inlet->is_tlsrpt = is_tlsrpt;
     inlet->by_number = map_new();
     list_init(&inlet->charged);
     probe_asker_init(&inlet->asker, on_probe_answer, inlet);

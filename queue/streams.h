@@ -1,8 +1,8 @@
 /*
- * streams - the queue's side of smtpd: takes messages in as they arrive, in parts when they are
- * large, and answers when they are committed and synced.  Called by queue; owns the channels to the
- * smtpd instances.  A message is never wholly in memory: a stream
- * holds at most STREAM_WINDOW, those of one smtpd at most INLET_BYTES_MAX and a chunk each.
+ * streams - the queue's side of smtpd, pickup and tlsrpt: takes messages in as they arrive, in
+ * parts when they are large, and answers when they are committed and synced.  Called by queue; owns
+ * the channels to the smtpd instances.  A message is never wholly in memory: a stream holds at most
+ * STREAM_WINDOW, those of one smtpd at most INLET_BYTES_MAX and a chunk each.
  */
 #ifndef WAXSEAL_QUEUE_STREAMS_H
 #define WAXSEAL_QUEUE_STREAMS_H
@@ -25,8 +25,11 @@ struct streams *streams_new(struct loop *loop, struct store *store, struct commi
                             const struct streams_events *events, void *ctx);
 void streams_free(struct streams **streams);
 
-/* A channel to an smtpd instance; takes the descriptor. */
-void streams_attach(struct streams *streams, int fd);
+/*
+ * A channel to an smtpd instance, to pickup or to tlsrpt; takes the descriptor.  From tlsrpt come
+ * reports alone, and from nobody else any (RFC 8460 s.3).
+ */
+void streams_attach(struct streams *streams, int fd, bool is_tlsrpt);
 
 /* Who speaks to senders whose aliases were expanded; lives as long as the process. */
 void streams_set_notify(struct streams *streams, const struct notify_settings *notify);

@@ -81,7 +81,7 @@ void streams_abandon(struct streams *s, struct stream *stream)
         drop(s, stream);
 }
 
-static void answer(struct stream *stream, Ipc__AcceptOutcome outcome)
+static void answer(struct stream *stream, Ipc__AcceptOutcome outcome, uint64_t id)
 {
     Ipc__AcceptDone done = IPC__ACCEPT_DONE__INIT;
 
@@ -89,13 +89,13 @@ static void answer(struct stream *stream, Ipc__AcceptOutcome outcome)
         return;
     done.stream = stream->number;
     done.outcome = outcome;
-    done.id = stream->id;
+    done.id = id;
     channel_send(stream->inlet->channel, FRAME_ACCEPT_DONE, &done.base, SPAN(""));
 }
 
 void streams_refuse(struct streams *s, struct stream *stream, Ipc__AcceptOutcome outcome)
 {
-    answer(stream, outcome);
+    answer(stream, outcome, stream->id);
     streams_abandon(s, stream);
 }
 
@@ -130,12 +130,19 @@ void streams_grant_credit(struct stream *stream)
     channel_send(stream->inlet->channel, FRAME_ACCEPT_CREDIT, &credit.base, SPAN(""));
 }
 
-static void part_committed(struct streams *s, struct stream *stream, bool last)
+static void message_committed(struct streams *s, struct stream *stream, uint64_t taken_as)
 {
-    if (last) {
+    if (taken_as == stream->id)
         s->events->accepted(s->ctx, &stream->envelope);
-        answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED);
-        streams_forget(s, stream);
+    answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED, taken_as);
+    streams_forget(s, stream);
+}
+
+/* `taken_as`: with the last part, which made it a message. */
+static void part_committed(struct streams *s, struct stream *stream, uint64_t taken_as)
+{
+    if (taken_as != 0) {
+        message_committed(s, stream, taken_as);
     } else if (!stream->inlet) {
         drop(s, stream);
     } else {
@@ -149,7 +156,7 @@ static void on_part_done(struct operation *operation, enum operation_outcome out
     struct part *part = (struct part *)operation;
     struct streams *s = part->streams;
     struct stream *stream = part->stream;
-    bool last = part->accept.last;
+    uint64_t taken_as = part->accept.last ? part->accept.taken_as : 0;
 
     s->in_flight -= part->accept.content.len;
     stream->committing = false;
@@ -158,13 +165,14 @@ static void on_part_done(struct operation *operation, enum operation_outcome out
     buf_clear(&part->content);
     free(part);
     if (outcome == OPERATION_COMMITTED) {
-        part_committed(s, stream, last);
+        part_committed(s, stream, taken_as);
         return;
     }
     if (outcome == OPERATION_FULL)
         s->full_until_ms = loop_now(s->loop) + FULL_MS;
     answer(stream,
-           outcome == OPERATION_FULL ? IPC__ACCEPT_OUTCOME__FULL : IPC__ACCEPT_OUTCOME__TROUBLE);
+           outcome == OPERATION_FULL ? IPC__ACCEPT_OUTCOME__FULL : IPC__ACCEPT_OUTCOME__TROUBLE,
+           stream->id);
     drop(s, stream);
     streams_check_room(s);
 }
@@ -204,6 +212,7 @@ void streams_commit_more(struct streams *s, struct stream *stream)
     accept->envelope = &stream->envelope;
     accept->size = stream->received;
     accept->eight_bit = stream->eight_bit;
+    accept->once = stream->once;
     accept->notices.settings = s->notify;
     accept->operation.done = on_part_done;
     accept_prepare(accept);

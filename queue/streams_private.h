@@ -36,6 +36,7 @@ struct inlet {
     unsigned charged_count;
     uint64_t held; /* bytes: envelopes, and windows beyond the first credit */
     struct probe_asker asker;
+    bool is_tlsrpt;
 };
 
 /* One message on its way in.  At most one operation is under way for it at a time. */
@@ -52,6 +53,7 @@ struct stream {
     size_t credit;       /* bytes that smtpd may still send */
     uint64_t received;   /* content bytes, trace field included */
     uint32_t next_chunk; /* the first that is not handed to the committer */
+    struct once once;
     bool committing;
     bool ended;
     bool eight_bit;

@@ -56,7 +56,7 @@ static const struct role_row role_rows[] = {
 static const enum role_id peers[][2] = {
     { ROLE_SMTPD, ROLE_QUEUE },    { ROLE_DELIVER, ROLE_QUEUE }, { ROLE_DELIVER, ROLE_POLICY },
     { ROLE_DELIVER, ROLE_TLSRPT }, { ROLE_POLICY, ROLE_TLSRPT }, { ROLE_SMTPD, ROLE_AUTH },
-    { ROLE_PICKUP, ROLE_QUEUE },
+    { ROLE_PICKUP, ROLE_QUEUE },   { ROLE_TLSRPT, ROLE_QUEUE },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -45,9 +45,13 @@ static void tell_beginning(const struct json *trace, FILE *out)
         fputs(" from <>", out);
     fprintf(out, ", %" PRId64 " bytes\n", json_number(json_get(trace, "size")));
     print_text("  ", trace, "accepted", "  ", out);
-    fputs(json_bool(json_get(trace, "notification")) ? "made here, to tell its recipient of another"
-                                                     : "accepted",
-          out);
+    if (json_bool(json_get(trace, "tls_report")))
+        fputs("made here, a report of TLS sessions: no policy stops it", out);
+    else
+        fputs(json_bool(json_get(trace, "notification"))
+                  ? "made here, to tell its recipient of another"
+                  : "accepted",
+              out);
     tell_client(trace, out);
     if (json_bool(json_get(trace, "requiretls")))
         fputs("; its sender asks for TLS all the way (REQUIRETLS)", out);

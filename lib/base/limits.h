@@ -121,6 +121,8 @@ enum {
     FRAME_MESSAGE_MAX = 1024 * 1024,                    /* the protobuf part of a frame */
     FRAME_BODY_MAX = 64 * 1024,                         /* the raw bytes behind it */
     ENVELOPE_BYTES_MAX = FRAME_MESSAGE_MAX - 16 * 1024, /* of a frame; more recipients get 452 */
+    ONCE_KEY_MAX = 4096,                 /* under which mail is taken once; for ... */
+    ONCE_KEPT_MS = 3 * 24 * 3600 * 1000, /* design.md section 6 */
 
     /* Connection slots (design.md section 3) */
     SLOT_HOSTS_MAX = 4,            /* hosts that one ask names */

@@ -81,6 +81,7 @@ Ipc__Envelope *envelope_to_message(const struct envelope *e)
     m->requiretls = e->requiretls;
     m->tls_required_no = e->tls_required_no;
     m->from_stranger = e->from_stranger;
+    m->tls_report = e->tls_report;
     m->ret = e->dsn.ret_full ? 1 : e->dsn.ret_headers ? 2 : 0;
     m->envid = text_bytes(e->dsn.envid);
     m->received_utc_ms = e->received_utc_ms;
@@ -186,6 +187,7 @@ bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out)
     out->requiretls = message->requiretls;
     out->tls_required_no = message->tls_required_no;
     out->from_stranger = message->from_stranger;
+    out->tls_report = message->tls_report;
     out->dsn.ret_full = message->ret == 1;
     out->dsn.ret_headers = message->ret == 2;
     out->received_utc_ms = message->received_utc_ms;

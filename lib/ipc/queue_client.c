@@ -329,10 +329,10 @@ bool queue_client_is_full(const struct queue_client *client)
 
 /* --- one message */
 
-struct queue_accept *queue_accept_begin(struct queue_client *client,
-                                        const struct envelope *envelope, struct span trace_head,
-                                        struct span trace_tail,
-                                        const struct queue_accept_events *events, void *ctx)
+struct queue_accept *queue_accept_begin_once(struct queue_client *client,
+                                             const struct envelope *envelope, struct span once,
+                                             struct span trace_head, struct span trace_tail,
+                                             const struct queue_accept_events *events, void *ctx)
 {
     struct queue_accept *accept = memory_new(sizeof(*accept));
     Ipc__AcceptBegin begin = IPC__ACCEPT_BEGIN__INIT;
@@ -348,11 +348,20 @@ struct queue_accept *queue_accept_begin(struct queue_client *client,
     map_put_number(client->accepts, accept->stream, accept);
     begin.stream = accept->stream;
     begin.envelope = message;
+    begin.once = bytes_of_span(once);
     begin.trace_head = bytes_of_span(trace_head);
     begin.trace_tail = bytes_of_span(trace_tail);
     channel_send(client->channel, FRAME_ACCEPT_BEGIN, &begin.base, nothing);
     envelope_message_free(&message);
     return accept;
+}
+
+struct queue_accept *queue_accept_begin(struct queue_client *client,
+                                        const struct envelope *envelope, struct span trace_head,
+                                        struct span trace_tail,
+                                        const struct queue_accept_events *events, void *ctx)
+{
+    return queue_accept_begin_once(client, envelope, nothing, trace_head, trace_tail, events, ctx);
 }
 
 static bool accept_is_lost(const struct queue_accept *accept)

@@ -1,6 +1,7 @@
 /*
- * queue_client - smtpd's side of the queue: hands in messages as they arrive.  Credit, loss of the
- * queue and its return are handled here; the session hears of three things.
+ * queue_client - smtpd's side of the queue, also pickup's and tlsrpt's: hands in messages as they
+ * arrive.  Credit, loss of the queue and its return are handled here; the owner hears of three
+ * things.
  */
 #ifndef WAXSEAL_IPC_QUEUE_CLIENT_H
 #define WAXSEAL_IPC_QUEUE_CLIENT_H
@@ -51,6 +52,15 @@ struct queue_accept *queue_accept_begin(struct queue_client *client,
                                         const struct envelope *envelope, struct span trace_head,
                                         struct span trace_tail,
                                         const struct queue_accept_events *events, void *ctx);
+/*
+ * The same under a key of 1 to ONCE_KEY_MAX octets, which only tlsrpt may give: of all that are
+ * begun under it within ONCE_KEPT_MS the first that is committed goes into the queue, once; the
+ * others end with ACCEPT_DONE and its id.  After ACCEPT_LOST or any trouble: begin it anew.
+ */
+struct queue_accept *queue_accept_begin_once(struct queue_client *client,
+                                             const struct envelope *envelope, struct span once,
+                                             struct span trace_head, struct span trace_tail,
+                                             const struct queue_accept_events *events, void *ctx);
 /* Bytes that may be handed in now. */
 size_t queue_accept_room(const struct queue_accept *accept);
 /* Hands in content, at most the room. */

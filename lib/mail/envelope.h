@@ -36,7 +36,8 @@ struct envelope {
     bool utf8_header; /* is in the content; known once that has come */
     bool requiretls;
     bool tls_required_no; /* stands in the content (RFC 8689 s.3); known once that has come */
-    bool from_stranger;   /* taken for the recipients' sake alone, from a client of nobody's */
+    bool tls_report; /* a report of ours (RFC 8460): no policy stops it, nothing of it is counted */
+    bool from_stranger; /* taken for the recipients' sake alone, from a client of nobody's */
     int priority; /* MT-PRIORITY, of a client that may ask for it (RFC 6710); 0: as all mail */
     struct dsn_request dsn;
     int64_t received_utc_ms;

@@ -309,6 +309,7 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
 
     a->trust_generation = worker->trust_generation;
     plan.key.pool = pool_key_needed(&a->decision, mx, target->port, a->trust_generation);
+    plan.key.pool.for_reports = job_is_report(a->job);
     target_chooser(target, plan.key.pool.chooser);
     worker_plan_route(worker, target, &plan);
     session_wait(a->session, false); /* whatever went before took its time from no host */
@@ -496,6 +497,7 @@ bool attempt_needs(const struct lane *lane, const struct job *job, const struct 
 
     *out = pool_key_needed(&d, mx, plan->target.port, lane->worker->trust_generation);
     target_chooser(&plan->target, out->chooser);
+    out->for_reports = job_is_report(job);
     out->is_sure = attempt_asks_tlsa(plan, &f);
     out->only_by_tlsa = !d.deliver;
     snprintf(out->domain, sizeof(out->domain), "%s", plan->target.name);

@@ -15,6 +15,8 @@ struct sts_facts attempt_facts(const struct plan *plan, unsigned candidate, cons
 
     f.require_tls = job_requires_tls(job);
     f.relief = relief_of(job, &plan->target, clock_utc_ms()).kind;
+    if (job_is_report(job) && f.route != ROUTE_TLS_DANE)
+        f.mx_is_sure = false; /* TLSA records, which would not bind, are not asked for */
     return f;
 }
 

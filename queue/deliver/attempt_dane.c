@@ -97,6 +97,7 @@ void attempt_mark_session(struct attempt *a, const struct dialogue_facts *facts)
     /* Without records that should be known it is of no use for mail that needs them. */
     session->key.is_sure = attempt_asks_tlsa(a->plan, &f) && !a->tlsa_failed;
     session->key.worth = tlsa_set_worth(a->tlsa);
+    session->key.for_reports = job_is_report(a->job);
     snprintf(session->key.domain, sizeof(session->key.domain), "%s",
              domain_of_session(a, &facts->session));
 }

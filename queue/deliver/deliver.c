@@ -134,7 +134,8 @@ static bool take_job(struct deliver *self, const struct channel_frame *frame)
         if (self->worker.draining)
             on_job_dropped(self, &job);
         else
-            lane_add(lane_of(&self->worker, span_of_bytes(message->next_hop)), job);
+            lane_add(lane_of(&self->worker, span_of_bytes(message->next_hop), job_is_report(job)),
+                     job);
     }
     bool is_fine = job || (message && self->worker.draining);
     if (message)

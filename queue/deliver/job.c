@@ -79,6 +79,11 @@ bool job_says_tls_required_no(const struct job *job)
     return job->envelope.tls_required_no && !job->envelope.requiretls;
 }
 
+bool job_is_report(const struct job *job)
+{
+    return job->envelope.tls_report;
+}
+
 bool job_may_skip_policy(const struct job *job)
 {
     return job->skip_policy && !job_requires_tls(job);
@@ -307,14 +312,20 @@ static struct outcome_room *room_new(size_t results, size_t candidates)
     return room;
 }
 
+static const char *relief_words(const struct job *job)
+{
+    if (job->relief.exception)
+        return exception_allow_name(job->relief.exception->allow);
+    return job_is_report(job) ? "TLS report" : "TLS-Required: No";
+}
+
 static void fill_relief(Ipc__Decision *decision, const struct job *job)
 {
     const struct exception_settings *exception = job->relief.exception;
 
     if (job->relief.kind == RELIEF_NONE)
         return;
-    decision->relief =
-        text_bytes(exception ? exception_allow_name(exception->allow) : "TLS-Required: No");
+    decision->relief = text_bytes(relief_words(job));
     decision->relief_reason = text_bytes(exception ? exception->reason : "");
     decision->relief_domain = text_bytes(exception ? exception->domain : "");
     decision->relief_needed = job->relief_needed;

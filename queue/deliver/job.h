@@ -61,7 +61,7 @@ enum { JOB_CANDIDATES_MAX = 40 }; /* lines of the record; more overwrite the las
 /* What lets it go although a policy is not met; see relief.h. */
 struct job_relief {
     enum policy_relief kind;
-    const struct exception_settings *exception; /* lent; NULL: the message's own TLS-Required: No */
+    const struct exception_settings *exception; /* lent; NULL: the message's own doing */
 };
 
 struct job_words;
@@ -117,6 +117,9 @@ void job_free(struct job **job);
 bool job_requires_tls(const struct job *job);
 /* Does its header say "TLS-Required: No", and count (RFC 8689 s.3, s.4.1)? */
 bool job_says_tls_required_no(const struct job *job);
+/* Is it a report of ours, which goes whatever a policy asks and of which nothing is counted
+ * (RFC 8460 s.3)? */
+bool job_is_report(const struct job *job);
 /* May it go without a policy that could not be found out in time? */
 bool job_may_skip_policy(const struct job *job);
 

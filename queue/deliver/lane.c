@@ -13,6 +13,7 @@
 
 enum {
     JOBS_PER_SEAT = 4, /* may wait; making a connection takes as long as sending about so many */
+    LANE_KEY_SIZE = HOP_NAME_MAX + 1,
     PATIENCE_MS = 500, /* then one more connection is made all the same */
 };
 
@@ -31,11 +32,12 @@ static void lane_find_targets(struct lane *lane, struct span next_hop)
     memcpy(lane->targets, found, lane->target_count * sizeof(*lane->targets));
 }
 
-static struct lane *lane_new(struct worker *worker, struct span next_hop)
+static struct lane *lane_new(struct worker *worker, struct span next_hop, bool for_reports)
 {
     struct lane *lane = memory_new(sizeof(*lane));
 
     lane->worker = worker;
+    lane->for_reports = for_reports;
     lane->next_hop = memory_copy_span(next_hop);
     list_init(&lane->starving);
     list_init(&lane->waiting);
@@ -46,13 +48,27 @@ static struct lane *lane_new(struct worker *worker, struct span next_hop)
     return lane;
 }
 
-struct lane *lane_of(struct worker *worker, struct span next_hop)
+/* No next hop has a NUL in its name. */
+static struct span lane_key(struct span next_hop, bool for_reports, char room[LANE_KEY_SIZE])
 {
-    struct lane *lane = map_get(worker->lanes, next_hop);
+    struct span name = span_first(next_hop, HOP_NAME_MAX);
+
+    if (!for_reports)
+        return next_hop;
+    memcpy(room, name.data, name.len);
+    room[name.len] = '\0';
+    return (struct span){ room, name.len + 1 };
+}
+
+struct lane *lane_of(struct worker *worker, struct span next_hop, bool for_reports)
+{
+    char room[LANE_KEY_SIZE];
+    struct span key = lane_key(next_hop, for_reports, room);
+    struct lane *lane = map_get(worker->lanes, key);
 
     if (!lane) {
-        lane = lane_new(worker, next_hop);
-        map_put(worker->lanes, next_hop, lane);
+        lane = lane_new(worker, next_hop, for_reports);
+        map_put(worker->lanes, key, lane);
     }
     return lane;
 }
@@ -66,10 +82,11 @@ bool lane_is_idle(const struct lane *lane)
 void lane_free(struct lane **lane)
 {
     struct lane *l = *lane;
+    char room[LANE_KEY_SIZE];
     struct job *job;
 
     *lane = NULL;
-    map_remove(l->worker->lanes, span_of(l->next_hop));
+    map_remove(l->worker->lanes, lane_key(span_of(l->next_hop), l->for_reports, room));
     LIST_EACH(job, &l->waiting, struct job, others)
     job_free(&job);
     list_remove(&l->starving);
@@ -114,9 +131,10 @@ static void lane_look_up(struct lane *lane, const struct job *job)
     struct worker *worker = lane->worker;
 
     if (!lane->asking)
-        lane->asking = plan_ask(worker->loop, worker->resolver, worker->policies, lane->targets,
-                                lane->target_count, worker->settings->hostname, job->last_attempt,
-                                on_plans, lane);
+        lane->asking =
+            plan_ask(worker->loop, worker->resolver, lane->for_reports ? NULL : worker->policies,
+                     lane->targets, lane->target_count, worker->settings->hostname,
+                     job->last_attempt, on_plans, lane);
 }
 
 /* --- jobs that need not be tried */
@@ -247,8 +265,11 @@ void lane_hop_failed(struct lane *lane, const struct job *tried)
 
 /* --- beginning */
 
+/* Reports have one beside those of all other mail, which may need its own for hours. */
 bool lane_has_seat(const struct lane *lane)
 {
+    if (lane->for_reports)
+        return lane->seats == 0;
     const struct route_settings *route = lane->targets[0].route;
     unsigned most = lane->worker->settings->hop_connections;
 

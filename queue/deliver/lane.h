@@ -13,6 +13,7 @@ struct lane {
     struct worker *worker;
     struct list starving; /* in the worker's list while it wants a seat */
     char *next_hop;
+    bool for_reports;       /* of ours: they go by plans and sessions of their own */
     struct target *targets; /* what its name means: several hosts, of a route only */
     unsigned target_count;
     enum target_verdict leads; /* anywhere? */
@@ -27,8 +28,11 @@ struct lane {
     struct loop_task turn;
 };
 
-/* The lane of a next hop, made when there is none. */
-struct lane *lane_of(struct worker *worker, struct span next_hop);
+/*
+ * The lane of a next hop, made when there is none.  Reports of ours have one of their own, so that
+ * no policy is asked for on their account and no other mail goes over their sessions.
+ */
+struct lane *lane_of(struct worker *worker, struct span next_hop, bool for_reports);
 /* When there is nothing in it and its plan is over; takes itself out of the worker's map. */
 bool lane_is_idle(const struct lane *lane);
 void lane_free(struct lane **lane);

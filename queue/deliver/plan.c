@@ -259,7 +259,10 @@ static void ask_part(struct plan_part *part, struct resolver *resolver,
     }
     part->life_ms = PLAN_LIFE_MS; /* until the MX says less */
     part->mx = resolver_ask(resolver, name, DNS_MX, on_mx, part);
-    part->policy = policy_ask(policies, name, fresh, on_policy, part);
+    if (policies)
+        part->policy = policy_ask(policies, name, fresh, on_policy, part);
+    else
+        part->plan->for_reports = true;
 }
 
 static struct plans *plans_new(const struct target *targets, unsigned count, bool fresh)

@@ -19,6 +19,7 @@ struct plan {
     struct route route;
     Ipc__PolicyAnswer *answer; /* NULL: not asked */
     bool fetch_told;           /* what the fetch came to has been reported */
+    bool for_reports;          /* of ours: no policy binds, and nothing is reported */
 };
 
 /* Those of all hosts of a next hop, in the order of the settings. */
@@ -54,7 +55,7 @@ const char *plan_policy_words(const struct plan *plan);
 struct plan_query;
 /* `plans` are the receiver's.  Called exactly once, from the loop, unless cancelled. */
 typedef void plan_done_fn(void *ctx, struct plans *plans);
-/* `targets`: one or more. */
+/* `targets`: one or more.  `policies` NULL: for reports of ours, which no policy binds. */
 struct plan_query *plan_ask(struct loop *loop, struct resolver *resolver,
                             struct policy_client *policies, const struct target *targets,
                             unsigned count, const char *own_name, bool fresh, plan_done_fn *done,

@@ -72,7 +72,7 @@ bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs)
         return false;
     if (strcmp(has->chooser, needs->chooser) != 0)
         return false;
-    if (has->is_sure != needs->is_sure)
+    if (has->is_sure != needs->is_sure || has->for_reports != needs->for_reports)
         return false;
     return has->worth == TLSA_USABLE ? serves_by_tlsa(has, needs)
                                      : serves_by_authorities(has, needs);
@@ -84,9 +84,10 @@ struct span pool_key_text(const struct pool_key *key, char room[POOL_KEY_TEXT_SI
     int len;
 
     endpoint_format(&key->remote, remote);
-    len = snprintf(room, POOL_KEY_TEXT_SIZE, "%s %s %d %s %llu %d%d%d %s %s", remote, key->mx,
+    len = snprintf(room, POOL_KEY_TEXT_SIZE, "%s %s %d %s %llu %d%d%d%d %s %s", remote, key->mx,
                    (int)key->assurance, key->identity, (unsigned long long)key->trust_generation,
-                   key->is_sure, (int)key->worth, key->only_by_tlsa, key->domain, key->chooser);
+                   key->is_sure, (int)key->worth, key->only_by_tlsa, key->for_reports, key->domain,
+                   key->chooser);
     ensure(len > 0 && len < POOL_KEY_TEXT_SIZE);
     for (int i = 0; i < len; i++)
         room[i] = ascii_lower(room[i]);

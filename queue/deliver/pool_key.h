@@ -39,6 +39,8 @@ struct pool_key {
     /* by whose word (target_chooser): with other routes' source, name and login nothing is shared
      */
     char chooser[TARGET_CHOOSER_SIZE];
+    bool
+        for_reports; /* of ours: no policy was asked for, and other mail shares nothing with them */
 };
 
 /* What mail needs of a session with the host `mx`, before connecting; any address of it will do. */

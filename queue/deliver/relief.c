@@ -20,6 +20,8 @@ struct job_relief relief_of(const struct job *job, const struct target *target, 
 {
     struct job_relief relief = relief_of_target(target, now_utc_ms);
 
+    if (job_is_report(job)) /* RFC 8460 s.3; no exception has a part in it */
+        return (struct job_relief){ .kind = RELIEF_FULL };
     if (job_requires_tls(job))
         return (struct job_relief){ .kind = RELIEF_NONE };
     if (job_says_tls_required_no(job) && relief.kind != RELIEF_FULL)

@@ -1,7 +1,8 @@
 /*
  * relief - what lets a job go although the policy of its target is not met: an exception of the
- * administrator, or "TLS-Required: No" in the message (RFC 8689 s.3).  Called by lane, attempt and
- * explain.  Pure.  What it comes to is decided in policy/decide; here is whether there is one.
+ * administrator, "TLS-Required: No" in the message (RFC 8689 s.3), or that it is a report of ours
+ * (RFC 8460 s.3).  Called by lane, attempt and explain.  Pure.  What it comes to is decided in
+ * policy/decide; here is whether there is one.
  */
 #ifndef WAXSEAL_QUEUE_DELIVER_RELIEF_H
 #define WAXSEAL_QUEUE_DELIVER_RELIEF_H

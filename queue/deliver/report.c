@@ -94,6 +94,8 @@ void report_session(struct tlsrpt_client *reports, struct plan *plan, const char
     const Ipc__Policy *policy = plan_policy(plan);
     struct buf text;
 
+    if (plan->for_reports) /* RFC 8460 s.3: no reports about reports */
+        return;
     if (!target_has_policy(&plan->target))
         return; /* what a route asks for besides is no domain's policy */
     buf_init(&text, STS_POLICY_BYTES_MAX);

@@ -43,7 +43,7 @@ struct worker {
     struct login_identity identities[SETTINGS_ROUTES_MAX]; /* empty: the file is not to be had */
     struct network *route_allow[SETTINGS_ROUTES_MAX]; /* mx-allow of all mail and of the route */
 
-    struct map *lanes; /* by next hop */
+    struct map *lanes; /* by next hop, those for reports of ours beside them */
     struct host_slots *slots;
     struct pool *pool;
     unsigned seats;      /* connections, made or being made, but for those that are parked */
