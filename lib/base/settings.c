@@ -95,6 +95,25 @@ static bool mail_name(char name[SETTINGS_NAME_SIZE])
     return setting_host.valid(line) && span_to_string(line, name, SETTINGS_NAME_SIZE);
 }
 
+static void postmaster_at(const char *host, char mailbox[SETTINGS_NAME_SIZE])
+{
+    const size_t len = strlen("postmaster@");
+
+    ensure(span_to_string(SPAN("postmaster@"), mailbox, SETTINGS_NAME_SIZE) &&
+           span_to_string(span_of(host), mailbox + len, SETTINGS_NAME_SIZE - len));
+}
+
+/* Who reports, in two mailboxes of one domain. */
+static void complete_reporter(struct settings *s)
+{
+    if (s->tlsrpt_contact[0] == '\0' && s->tlsrpt_sender[0] != '\0')
+        memcpy(s->tlsrpt_contact, s->tlsrpt_sender, sizeof(s->tlsrpt_contact));
+    if (s->tlsrpt_contact[0] == '\0')
+        postmaster_at(s->hostname, s->tlsrpt_contact);
+    if (s->tlsrpt_sender[0] == '\0')
+        memcpy(s->tlsrpt_sender, s->tlsrpt_contact, sizeof(s->tlsrpt_sender));
+}
+
 void settings_complete(struct settings *s)
 {
     if (s->hostname[0] == '\0')
@@ -109,9 +128,8 @@ void settings_complete(struct settings *s)
     if (s->origin[0] == '\0' && !mail_name(s->origin))
         memcpy(s->origin, s->hostname, sizeof(s->origin));
     if (s->postmaster[0] == '\0')
-        ensure(span_to_string(SPAN("postmaster@"), s->postmaster, sizeof(s->postmaster)) &&
-               span_to_string(span_of(s->hostname), s->postmaster + strlen("postmaster@"),
-                              sizeof(s->postmaster) - strlen("postmaster@")));
+        postmaster_at(s->hostname, s->postmaster);
+    complete_reporter(s);
 }
 
 void settings_defaults(struct settings *s)

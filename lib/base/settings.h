@@ -396,8 +396,12 @@ struct settings {
     enum socketmap_dane socketmap_dane; /* whether they are told of DANE, and how strictly */
 
     /* TLS reports */
-    char tlsrpt_organization[SETTINGS_NAME_SIZE];
-    char tlsrpt_contact[SETTINGS_NAME_SIZE];
+    enum listener_switch tlsrpt_reports;
+    char tlsrpt_organization[SETTINGS_NAME_SIZE]; /* empty: hostname */
+    char tlsrpt_contact[SETTINGS_NAME_SIZE];      /* never empty, as the next one */
+    char tlsrpt_sender[SETTINGS_NAME_SIZE];
+    unsigned tlsrpt_spread_s;
+    struct domain_list tlsrpt_exclude;
 
     /* last, for they are large and mostly few: see settings_copy */
     unsigned listener_count;

@@ -372,6 +372,25 @@ static void check_socketmap(const struct settings_reading *reading, const struct
                                 s->socketmap);
 }
 
+static struct span domain_of(const char *mailbox)
+{
+    struct span text = span_of(mailbox);
+
+    return span_from(text, span_find(text, '@') + 1);
+}
+
+/* The signature must be that of the reporter, who is told by the contact (RFC 8460 s.3, s.5.3). */
+static void check_reporter(const struct settings_reading *reading, const struct tree_node *root,
+                           const struct settings *s)
+{
+    if (s->tlsrpt_sender[0] != '\0' && s->tlsrpt_contact[0] != '\0' &&
+        !span_equal_nocase(domain_of(s->tlsrpt_sender), domain_of(s->tlsrpt_contact)))
+        settings_errors_add(reading->errors, reading->file,
+                            line_of_either(root, "tlsrpt-sender", "tlsrpt-contact"),
+                            "tlsrpt-sender and tlsrpt-contact are of two domains; write mailboxes "
+                            "of one, for it is the one that reports");
+}
+
 static void check_whole(const struct settings_reading *reading, const struct tree_node *root,
                         const struct settings *s)
 {
@@ -382,6 +401,7 @@ static void check_whole(const struct settings_reading *reading, const struct tre
     check_one_judge(reading, root, s);
     check_own_domains(reading, root, s);
     check_socketmap(reading, root, s);
+    check_reporter(reading, root, s);
 }
 
 bool settings_parse(struct span text, const char *file, struct settings *out,

@@ -377,10 +377,23 @@ const struct setting settings_table[] = {
       "What they are told where all MX of a domain have DANE: to use it, to use nothing less (so it"
       " is always where the policy of a domain would hold mail, too), or nothing of DANE." },
 
+    { NULL, "tlsrpt-reports", &setting_word, "\"on\"", "off, on", AT(tlsrpt_reports),
+      "Whether domains that wish for TLS reports (RFC 8460) get them, once a day: by HTTPS, and by"
+      " mail where dkim has an entry for tlsrpt-sender, for reports without a signature do not"
+      " count." },
     { NULL, "tlsrpt-organization", &setting_text, "\"\"", "", AT(tlsrpt_organization),
-      "The organization named in TLS reports (RFC 8460 section 4.4)." },
+      "The organization named in TLS reports (RFC 8460 section 4.4). Empty: the hostname." },
     { NULL, "tlsrpt-contact", &setting_mailbox, "\"\"", "", AT(tlsrpt_contact),
-      "The mailbox named in TLS reports for questions about them." },
+      "The mailbox named in TLS reports for questions about them. Empty: tlsrpt-sender, else"
+      " postmaster at the hostname." },
+    { NULL, "tlsrpt-sender", &setting_mailbox, "\"\"", "", AT(tlsrpt_sender),
+      "The sender of TLS reports by mail, in the envelope and in From, of the same domain as"
+      " tlsrpt-contact. Empty: tlsrpt-contact." },
+    { NULL, "tlsrpt-spread", &setting_duration, "\"4h\"", "0s to 20h", AT(tlsrpt_spread_s),
+      "Each TLS report is sent at a random moment within that long after the end of its day, which"
+      " is a day in UTC." },
+    { NULL, "tlsrpt-exclude", &setting_domains, "[ ]", "", AT(tlsrpt_exclude),
+      "Domains, and .example.net for all below one, about which no TLS report is sent." },
 };
 /* clang-format on */
 const size_t settings_table_count = sizeof(settings_table) / sizeof(settings_table[0]);

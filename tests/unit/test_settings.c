@@ -582,6 +582,30 @@ static void wrong_types_and_values_are_refused(void **state)
     free(errors_of((struct span){ "user = \"x\";\0", 12 }));
 }
 
+static void who_reports_is_one_domain(void **state)
+{
+    static const struct {
+        const char *text, *contact, *sender;
+    } rows[] = {
+        { "hostname = \"r.test\";", "postmaster@r.test", "postmaster@r.test" },
+        { "tlsrpt-contact = \"a@b.test\";", "a@b.test", "a@b.test" },
+        { "tlsrpt-sender = \"a@b.test\";", "a@b.test", "a@b.test" },
+        { "tlsrpt-sender = \"a@b.test\"; tlsrpt-contact = \"c@B.test\";", "c@B.test", "a@b.test" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct settings *s = settings_of(rows[i].text);
+        assert_string_equal(s->tlsrpt_contact, rows[i].contact);
+        assert_string_equal(s->tlsrpt_sender, rows[i].sender);
+        assert_int_equal(s->tlsrpt_reports, SWITCH_ON);
+        assert_int_equal(s->tlsrpt_spread_s, 4 * 3600);
+        assert_int_equal(s->tlsrpt_exclude.count, 0);
+        free(s);
+    }
+    assert_says("tlsrpt-sender = \"a@b.test\"; tlsrpt-contact = \"c@d.test\";", "of two domains");
+}
+
 static void settings_that_contradict_each_other_are_refused(void **state)
 {
     (void)state;
@@ -811,6 +835,7 @@ int main(void)
              auth_is_required_only_where_it_can_be),
         TEST("the line of a setting can be found later", the_line_of_a_setting_can_be_found_later),
         TEST("wrong types, values and ranges are refused", wrong_types_and_values_are_refused),
+        TEST("who reports is one domain, by default the hostname's", who_reports_is_one_domain),
         TEST("settings that contradict each other are refused",
              settings_that_contradict_each_other_are_refused),
         TEST("an include is refused and never opened", an_include_is_refused_and_never_opened),
