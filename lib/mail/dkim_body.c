@@ -45,32 +45,69 @@ static void release(struct dkim_body *body)
     body->has_content = true;
 }
 
+static bool ends_with_line_end(const char *bytes, size_t len)
+{
+    return len >= 2 && bytes[len - 2] == '\r' && bytes[len - 1] == '\n';
+}
+
+/* Octets that are canonical as they are; CRLFs behind the last of them wait for what follows. */
 static void add_octets(struct dkim_body *body, const char *bytes, size_t len)
 {
-    if (len == 0)
-        return;
-    release(body);
-    emit(body, bytes, len);
+    uint64_t line_ends = 0;
+
+    for (; ends_with_line_end(bytes, len); len -= 2)
+        line_ends++;
+    if (len > 0) {
+        release(body);
+        emit(body, bytes, len);
+    }
+    body->line_ends += line_ends;
 }
 
-static bool is_blank(const struct dkim_body *body, char c)
+static bool is_blank(char c)
 {
-    return body->canon == DKIM_RELAXED && (c == ' ' || c == '\t');
+    return c == ' ' || c == '\t';
 }
 
-/* Octets up to what means something: a CR, and with relaxed a blank. */
-static size_t plain_length(const struct dkim_body *body, const char *at, const char *end)
+/* With relaxed: is this octet of a run of blanks that has to change, or may it be? */
+static bool is_doubtful(const char *at, const char *end)
+{
+    if (*at == '\t')
+        return true;
+    return *at == ' ' && (at + 1 == end || at[1] == '\r' || is_blank(at[1]));
+}
+
+/* Are there none among sixteen?  The octet behind them is looked at, too. */
+static bool has_no_doubtful(const char *at)
+{
+    typedef unsigned char vector __attribute__((vector_size(16)));
+    typedef uint64_t halves __attribute__((vector_size(16)));
+    vector here, next, found;
+    halves sum;
+
+    memcpy(&here, at, sizeof(here));
+    memcpy(&next, at + 1, sizeof(next));
+    found = (vector)(here == '\t') |
+            ((vector)(here == ' ') &
+             ((vector)(next == ' ') | (vector)(next == '\t') | (vector)(next == '\r')));
+    memcpy(&sum, &found, sizeof(sum));
+    return (sum[0] | sum[1]) == 0;
+}
+
+/* Octets from `at` on that are canonical as they are, whatever comes behind `end`. */
+static size_t canonical_length(const struct dkim_body *body, const char *at, const char *end)
 {
     const char *from = at;
-    const char *cr;
 
-    if (body->canon == DKIM_RELAXED) {
-        while (at < end && *at != '\r' && *at != ' ' && *at != '\t')
-            at++;
-        return (size_t)(at - from);
-    }
-    cr = memchr(at, '\r', (size_t)(end - at));
-    return (size_t)((cr ? cr : end) - from);
+    if (end[-1] == '\r')
+        end--; /* what it is its next octet says */
+    if (body->canon == DKIM_SIMPLE)
+        return (size_t)(end - at);
+    while (end - at > 16 && has_no_doubtful(at))
+        at += 16;
+    while (at < end && !is_doubtful(at, end))
+        at++;
+    return (size_t)(at - from);
 }
 
 /* The octet behind a CR says what that was. */
@@ -86,27 +123,32 @@ static bool ends_line(struct dkim_body *body, char next)
     return false;
 }
 
+/* One octet that stands for itself only if the right one follows. */
+static void hold_back(struct dkim_body *body, char octet)
+{
+    if (octet == '\r')
+        body->has_cr = true;
+    else
+        body->has_blank = true;
+}
+
 void dkim_body_add(struct dkim_body *body, struct span piece)
 {
     const char *at = piece.data;
     const char *end = span_from(piece, piece.len).data;
 
     while (at < end) {
-        size_t plain;
+        size_t len = 0;
         if (body->has_cr && ends_line(body, *at)) {
             at++;
             continue;
         }
-        plain = plain_length(body, at, end);
-        add_octets(body, at, plain);
-        at += plain;
-        if (at == end)
-            break;
-        if (is_blank(body, *at))
-            body->has_blank = true;
-        else
-            body->has_cr = true;
-        at++;
+        if (!body->has_blank || (*at != '\r' && !is_blank(*at)))
+            len = canonical_length(body, at, end);
+        add_octets(body, at, len);
+        at += len;
+        if (len == 0)
+            hold_back(body, *at++);
     }
 }
 

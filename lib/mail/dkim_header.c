@@ -40,7 +40,7 @@ static bool append_value(struct span value, struct buf *out)
     if (!at)
         return false;
     for (size_t i = 0; i < value.len; i++) {
-        if (span_starts_with(span_from(value, i), SPAN("\r\n"))) {
+        if (value.data[i] == '\r' && i + 1 < value.len && value.data[i + 1] == '\n') {
             i++;
         } else if (is_blank(value.data[i])) {
             has_blank = len > 0;

@@ -15,9 +15,9 @@ enum {
 };
 
 /*
- * Appends the h= value for a header block, "From:From:To:...": each field that is there as often
+ * Writes the h= value for a header block, "From:From:To:...": each field that is there as often
  * as it is there, and those that readers look at once more, so that nobody can add one.  Gives
- * NULL, or why the message cannot be signed, in words for people.
+ * NULL, or why the message cannot be signed, in words for people.  `out` is empty before.
  */
 const char *dkim_select_names(struct span header, struct buf *out) MUST_CHECK;
 
