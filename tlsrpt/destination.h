@@ -31,13 +31,13 @@ struct destination {
 /* Why a URI, or an address in it, is of no use. */
 enum destination_fault {
     DESTINATION_FINE,
-    DESTINATION_SCHEME,  /* neither mailto nor https, or none at all */
-    DESTINATION_SYNTAX,  /* not of the scheme's form */
-    DESTINATION_ADDRESS, /* not a mailbox that mail can go to */
-    DESTINATION_BYTES,   /* control characters, or bytes beyond ASCII */
-    DESTINATION_HOST,    /* not a host name: an address, a user in front of it, a broken port */
-    DESTINATION_TOO_LONG,
     DESTINATION_REPEATED, /* the same as one before; harmless */
+    DESTINATION_SCHEME,   /* neither mailto nor https, or none at all */
+    DESTINATION_SYNTAX,   /* not of the scheme's form */
+    DESTINATION_ADDRESS,  /* not a mailbox that mail can go to */
+    DESTINATION_BYTES,    /* control characters, or bytes beyond ASCII */
+    DESTINATION_HOST,     /* not a host name: an address, a user in front of it, a broken port */
+    DESTINATION_TOO_LONG,
     DESTINATION_CROWDED,  /* beyond RUA_PER_HOST_MAX of one host */
     DESTINATION_TOO_MANY, /* beyond RUA_MAX in all */
 };
@@ -49,8 +49,8 @@ struct destinations {
 };
 
 /*
- * Adds where a URI leads to; a mailto may name several addresses.  Gives the worst that was found:
- * what else it names has been added nevertheless.
+ * Adds where a URI leads to; a mailto may name several addresses.  Gives the worst fault that was
+ * found: what else it names has been added nevertheless.
  */
 enum destination_fault destinations_add(struct destinations *list, struct span uri);
 

@@ -2,6 +2,7 @@
 
 #include "lib/io/gzip.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* 100 MiB of blanks come to 100 KiB. */
