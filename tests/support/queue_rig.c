@@ -403,8 +403,10 @@ void rig_send(struct queue_rig *rig, const char *sender, const char *const *reci
     }
     s->rig = rig;
     s->left = size;
-    s->accept = queue_accept_begin(rig->smtpd, &envelope, SPAN("Received: from rig id "),
-                                   SPAN(";\r\n"), &events, s);
+    envelope.tls_report = rig->tls_report;
+    s->accept = queue_accept_begin_once(rig->tls_report ? rig->tlsrpt : rig->smtpd, &envelope,
+                                        span_of(rig->once ? rig->once : ""),
+                                        SPAN("Received: from rig id "), SPAN(";\r\n"), &events, s);
     envelope_clear(&envelope);
     send_more(s);
 }
@@ -425,6 +427,7 @@ void rig_open(struct queue_rig *rig)
     rig->loop = loop_new();
     rig->patience = loop_timer_new(rig->loop, on_patience, rig);
     rig->smtpd = queue_client_new(rig->loop, NULL, NULL);
+    rig->tlsrpt = queue_client_new(rig->loop, NULL, NULL);
     buf_init(&rig->answer, ANSWER_MAX);
     buf_init(&rig->content, ANSWER_MAX);
 }
@@ -442,6 +445,7 @@ void rig_close(struct queue_rig *rig)
         if (rig->jobs[i].job)
             ipc__job__free_unpacked(rig->jobs[i].job, NULL);
     queue_client_free(&rig->smtpd);
+    queue_client_free(&rig->tlsrpt);
     buf_clear(&rig->answer);
     buf_clear(&rig->content);
     loop_timer_free(&rig->patience);

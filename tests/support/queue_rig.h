@@ -36,7 +36,8 @@ struct queue_rig {
     bool answered;
     bool answer_failed;
     struct queue_client *smtpd;
-    struct channel *worker; /* NULL: there is none */
+    struct queue_client *tlsrpt; /* not attached */
+    struct channel *worker;      /* NULL: there is none */
     bool worker_closed;
     struct rig_job jobs[RIG_JOBS_MAX];
     unsigned job_count;
@@ -50,6 +51,8 @@ struct queue_rig {
     Ipc__ResultKind kind;
     /* accepts */
     bool tls_required_no; /* of the messages handed in from now on */
+    bool tls_report;      /* the same: by tlsrpt, under the key `once` */
+    const char *once;
     unsigned done_count;
     enum accept_outcome outcomes[RIG_ACCEPTS_MAX];
     uint64_t ids[RIG_ACCEPTS_MAX];

@@ -105,7 +105,7 @@ static void assert_shut_out(void)
 /* ---- a captured smtpd -------------------------------------------------------------------------
  */
 
-static void begin(uint64_t stream)
+static void begin_as(uint64_t stream, bool tls_report, struct span once)
 {
     Ipc__AcceptBegin m = IPC__ACCEPT_BEGIN__INIT;
     struct envelope envelope;
@@ -115,13 +115,20 @@ static void begin(uint64_t stream)
                      ADDRESS_FINE);
     assert_int_equal(address_parse(SPAN("bob@example.net"), &bob), ADDRESS_FINE);
     envelope_add(&envelope, &bob);
+    envelope.tls_report = tls_report;
     m.stream = stream;
+    m.once = bytes_of_span(once);
     m.envelope = envelope_to_message(&envelope);
     m.trace_head = bytes_of_span(SPAN("Received: id "));
     m.trace_tail = bytes_of_span(SPAN("\r\n"));
     channel_send(captured.channel, FRAME_ACCEPT_BEGIN, &m.base, nothing);
     envelope_message_free(&m.envelope);
     envelope_clear(&envelope);
+}
+
+static void begin(uint64_t stream)
+{
+    begin_as(stream, false, nothing);
 }
 
 static void content(uint64_t stream, size_t len)
@@ -186,6 +193,48 @@ static void an_smtpd_cannot_open_streams_without_end(void **state)
     capture(ROLE_SMTPD);
     for (uint64_t stream = 1; stream <= 16 * 1024 + 1; stream++)
         begin(stream);
+    assert_shut_out();
+}
+
+/* Nothing that a client said may get past a policy. */
+static void an_smtpd_that_calls_its_mail_a_report_is_shut_out(void **state)
+{
+    (void)state;
+    capture(ROLE_SMTPD);
+    begin_as(1, true, nothing);
+    assert_shut_out();
+    capture(ROLE_PICKUP);
+    begin_as(1, true, SPAN("key"));
+    assert_shut_out();
+    capture(ROLE_SMTPD);
+    begin_as(1, false, SPAN("key"));
+    assert_shut_out();
+}
+
+static void a_tlsrpt_that_sends_other_mail_is_shut_out(void **state)
+{
+    static char long_key[ONCE_KEY_MAX + 1];
+    Ipc__ProbeAsk ask = IPC__PROBE_ASK__INIT;
+    Ipc__Envelope envelope = IPC__ENVELOPE__INIT;
+    Ipc__Mailbox mailbox;
+    struct address bob;
+    (void)state;
+    capture(ROLE_TLSRPT);
+    begin_as(1, false, nothing);
+    assert_shut_out();
+    memset(long_key, 'k', sizeof(long_key));
+    capture(ROLE_TLSRPT);
+    begin_as(1, true, (struct span){ long_key, ONCE_KEY_MAX });
+    rig_idle(&rig, 100);
+    assert_non_null(captured.channel);
+    begin_as(2, true, (struct span){ long_key, ONCE_KEY_MAX + 1 });
+    assert_shut_out();
+    assert_int_equal(address_parse(SPAN("bob@example.net"), &bob), ADDRESS_FINE);
+    mailbox_to_message(&mailbox, &bob);
+    ask.mailbox = &mailbox;
+    ask.envelope = &envelope;
+    capture(ROLE_TLSRPT);
+    channel_send(captured.channel, FRAME_PROBE_ASK, &ask.base, nothing);
     assert_shut_out();
 }
 
@@ -285,6 +334,10 @@ int main(void)
              an_smtpd_that_adds_to_an_ended_message_is_shut_out),
         TEST("hostile: an smtpd cannot open streams without end",
              an_smtpd_cannot_open_streams_without_end),
+        TEST("hostile: an smtpd that calls its mail a report of ours is shut out",
+             an_smtpd_that_calls_its_mail_a_report_is_shut_out),
+        TEST("hostile: a tlsrpt that sends other mail than reports is shut out",
+             a_tlsrpt_that_sends_other_mail_is_shut_out),
         TEST("hostile: a worker settles nothing of what another holds",
              a_worker_settles_nothing_of_what_another_holds),
         TEST("hostile: a worker reads nothing of what another holds",

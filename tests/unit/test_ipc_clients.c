@@ -408,7 +408,7 @@ static void an_envelope_survives_the_way_there_and_back(void **state)
     e.received_utc_ms = 1769767200000;
     e.client_address = (struct ip_address){ ADDRESS_V6, { 0x20, 0x01 } };
     e.declared_size = 77;
-    e.from_stranger = true;
+    e.from_stranger = e.tls_report = true;
     e.smtputf8 = e.utf8_header = e.requiretls = e.tls_required_no = true;
     e.priority = -9;
     struct envelope_recipient *r = envelope_add(&e, &a);
@@ -418,7 +418,7 @@ static void an_envelope_survives_the_way_there_and_back(void **state)
     envelope_add_expanded(&e, &a)->notify = NOTIFY_SUCCESS;
     Ipc__Envelope *m = envelope_to_message(&e);
     assert_true(envelope_from_message(m, &back));
-    assert_true(back.from_stranger);
+    assert_true(back.from_stranger && back.tls_report);
     assert_int_equal(back.expanded_count, 1);
     assert_int_equal(back.expanded[0].notify, NOTIFY_SUCCESS);
     assert_string_equal(back.expanded[0].forward_path.text, a.text);

@@ -274,6 +274,28 @@ static void outcome_says_all_to_the_queue(void **state)
     job_free(&job);
 }
 
+static void check_relief(void *ctx, const Ipc__Outcome *outcome)
+{
+    assert_text(outcome->decision->relief, ctx);
+    assert_false(outcome->decision->relief_needed);
+}
+
+static void the_record_says_what_lets_it_go(void **state)
+{
+    char header[] = "TLS-Required: No", report[] = "TLS report", none[] = "";
+    struct job *job = job_for(1);
+
+    (void)state;
+    job->policy = job->route = job->policy_id = job->policy_trouble = "";
+    job_close(job);
+    job_outcome(job, check_relief, none);
+    job->relief.kind = RELIEF_FULL;
+    job_outcome(job, check_relief, header);
+    job->envelope.tls_report = true;
+    job_outcome(job, check_relief, report);
+    job_free(&job);
+}
+
 static void check_probe(void *ctx, const Ipc__Outcome *outcome)
 {
     *(Ipc__ResultKind *)ctx = outcome->results[0]->kind;
@@ -315,6 +337,8 @@ int main(void)
           refusal_before_rcpt_tells_nothing_of_a_mailbox),
         T("the record does not grow without bound", record_does_not_grow_without_bound),
         T("texts of any length are kept", texts_of_any_length_are_kept),
+        T("the record says what lets it go whatever a policy asks",
+          the_record_says_what_lets_it_go),
         T("the outcome says all to the queue", outcome_says_all_to_the_queue),
     };
 

@@ -55,6 +55,20 @@ static void another_host_does_not_serve(void **state)
     assert_true(pool_key_serves(&has, &needs));
 }
 
+static void reports_and_other_mail_share_no_session(void **state)
+{
+    char one[POOL_KEY_TEXT_SIZE], other[POOL_KEY_TEXT_SIZE];
+    struct pool_key has = flawless(), needs = flawless();
+
+    (void)state;
+    needs.for_reports = true;
+    assert_false(pool_key_serves(&has, &needs));
+    assert_false(pool_key_serves(&needs, &has));
+    assert_false(span_equal(pool_key_text(&has, one), pool_key_text(&needs, other)));
+    has.for_reports = true;
+    assert_true(pool_key_serves(&has, &needs));
+}
+
 static void a_session_of_another_route_does_not_serve(void **state)
 {
     char one[POOL_KEY_TEXT_SIZE], other[POOL_KEY_TEXT_SIZE];
@@ -386,6 +400,8 @@ int main(void)
         T("a session with another address does not serve", another_address_does_not_serve),
         T("a session with another MX host does not serve, whatever the case of its name",
           another_host_does_not_serve),
+        T("reports of ours and other mail share no session",
+          reports_and_other_mail_share_no_session),
         T("a session of one route does not serve mail of another, or of none",
           a_session_of_another_route_does_not_serve),
         T("an identity verified for another name, or for none, does not serve",

@@ -351,6 +351,102 @@ static void tls_required_no_goes_while_its_hop_rests(void **state)
     rig.tls_required_no = false;
 }
 
+/* ---- reports of ours (RFC 8460) -----------------------------------------------------------------
+ */
+
+/* Hands one in as tlsrpt does. */
+static uint64_t report_and_wait(const char *once, size_t size)
+{
+    rig.tls_report = true;
+    rig.once = once;
+    uint64_t id = send_and_wait(size);
+    rig.tls_report = false;
+    rig.once = NULL;
+    return id;
+}
+
+static void be_tlsrpt(void)
+{
+    queue_client_attach(rig.tlsrpt, rig_peer(&rig, ROLE_TLSRPT));
+}
+
+static void a_report_goes_in_once_under_its_key_whatever_ends_in_between(void **state)
+{
+    (void)state;
+    be_tlsrpt();
+    uint64_t id = report_and_wait("2026-01-30.example.net mailto:a@example.net", 100);
+    assert_true(id != 0);
+    assert_int_equal(report_and_wait("2026-01-30.example.net mailto:a@example.net", 100), id);
+    assert_row_count(1);
+    restart(quiet);
+    be_tlsrpt();
+    assert_int_equal(report_and_wait("2026-01-30.example.net mailto:a@example.net", 300000), id);
+    assert_row_count(1);
+    rig_attach_worker(&rig, 10, NULL, 0);
+    const struct rig_job *job = next_job();
+    assert_true(job->job->envelope->tls_report);
+    rig_outcome(&rig, job, IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    assert_row_count(0);
+    /* also when it has left */
+    assert_int_equal(report_and_wait("2026-01-30.example.net mailto:a@example.net", 100), id);
+    assert_row_count(0);
+    assert_true(report_and_wait("2026-01-31.example.net mailto:a@example.net", 100) > id);
+    assert_true(report_and_wait(NULL, 100) > id); /* a copy for the operator has no key */
+    assert_row_count(2);
+}
+
+static void a_report_of_which_the_answer_was_lost_is_there_once(void **state)
+{
+    (void)state;
+    be_tlsrpt();
+    for (unsigned n = 0; n < 5; n++) {
+        unsigned before = rig.done_count;
+        rig.tls_report = true;
+        rig.once = "k";
+        rig_send_one(&rig, "ada@sender.test", "bob@example.net", 50000);
+        rig_idle(&rig, (int64_t)n);
+        restart(quiet);
+        be_tlsrpt();
+        assert_true(rig_wait(&rig, &rig.done_count, before + 1));
+    }
+    report_and_wait("k", 100);
+    assert_row_count(1);
+}
+
+static void a_report_goes_while_its_hop_rests_and_wakes_nobody(void **state)
+{
+    (void)state;
+    be_tlsrpt();
+    rig_attach_worker(&rig, 10, NULL, 0);
+    send_and_wait(100);
+    rig_outcome(&rig, next_job(), IPC__RESULT_KIND__DEFERRED, "4.7.5", "not in policy", true);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    uint64_t id = report_and_wait("k", 100);
+    const struct rig_job *job = next_job();
+    assert_int_equal(job->id, id);
+    rig_outcome(&rig, job, IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    assert_true(rig_wait(&rig, &rig.ack_count, 2));
+    rig_idle(&rig, 200);
+    assert_int_equal(rig.job_count, 2); /* the policy still stops the other one */
+}
+
+static void nobody_is_told_that_a_report_failed(void **state)
+{
+    (void)state;
+    restart("log-level = \"error\"; postmaster-copies = [ \"2bounce\", \"bounce\" ];");
+    be_tlsrpt();
+    rig_attach_worker(&rig, 10, NULL, 0);
+    report_and_wait("k", 100);
+    rig_outcome(&rig, next_job(), IPC__RESULT_KIND__FAILED, "5.1.1", "550 who?", false);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    assert_row_count(0);
+    send_and_wait(100); /* of other mail the sender is, and the postmaster */
+    rig_outcome(&rig, next_job(), IPC__RESULT_KIND__FAILED, "5.1.1", "550 who?", false);
+    assert_true(rig_wait(&rig, &rig.ack_count, 2));
+    assert_row_count(2);
+}
+
 static void delivery_hold_accepts_and_delivers_nothing(void **state)
 {
     (void)state;
@@ -970,6 +1066,13 @@ int main(void)
         TEST("a hop that rests is woken by the operator", a_resting_hop_is_woken_by_the_operator),
         TEST("TLS-Required: No goes while its hop rests, and the others wait on",
              tls_required_no_goes_while_its_hop_rests),
+        TEST("a report goes in once under its key, whatever ends in between",
+             a_report_goes_in_once_under_its_key_whatever_ends_in_between),
+        TEST("a report of which the answer was lost is there once",
+             a_report_of_which_the_answer_was_lost_is_there_once),
+        TEST("a report goes while its hop rests, and wakes nobody",
+             a_report_goes_while_its_hop_rests_and_wakes_nobody),
+        TEST("nobody is told that a report failed", nobody_is_told_that_a_report_failed),
         TEST("delivery = hold accepts and delivers nothing",
              delivery_hold_accepts_and_delivers_nothing),
         TEST("mail in the queue moves to a relayhost that is set later",

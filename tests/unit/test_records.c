@@ -62,6 +62,9 @@ static void the_class_of_mail_is_by_its_priority_its_header_and_its_tries(void *
     (void)state;
     assert_int_equal(due_class_of(&envelope, false), DUE_FIRST);
     assert_int_equal(due_class_of(&envelope, true), DUE_RETRY);
+    envelope.tls_report = true;
+    assert_int_equal(due_class_of(&envelope, true), DUE_LENIENT);
+    envelope.tls_report = false;
     envelope.tls_required_no = true;
     assert_int_equal(due_class_of(&envelope, false), DUE_LENIENT);
     assert_int_equal(due_class_of(&envelope, true), DUE_LENIENT);

@@ -39,6 +39,21 @@ static void a_header_that_says_no_relieves_its_message(void **state)
     assert_null(relief_of(&job, &target, NOW_MS).exception);
 }
 
+static void a_report_of_ours_goes_whatever_is_asked(void **state)
+{
+    struct exception_settings unverified = exception_that(EXCEPTION_UNVERIFIED);
+    struct exception_settings clear = exception_that(EXCEPTION_CLEAR);
+    struct job job = { .envelope.tls_report = true };
+    struct target target = { .name = "example.net", .exception = &unverified };
+
+    (void)state;
+    assert_true(job_is_report(&job));
+    assert_int_equal(kind_with(&job, &target), RELIEF_FULL);
+    target.exception = &clear; /* no exception is used up by it */
+    assert_int_equal(kind_with(&job, &target), RELIEF_FULL);
+    assert_null(relief_of(&job, &target, NOW_MS).exception);
+}
+
 static void requiretls_takes_the_headers_word_away(void **state)
 {
     struct job job = { .envelope = { .tls_required_no = true, .requiretls = true } };
@@ -191,6 +206,8 @@ int main(void)
           what_may_go_in_clear_waits_for_no_policy, NULL, NULL, NULL },
         { "TLS-Required: No relieves its message (RFC 8689 s.3)",
           a_header_that_says_no_relieves_its_message, NULL, NULL, NULL },
+        { "a report of ours goes whatever is asked, and needs no exception (RFC 8460 s.3)",
+          a_report_of_ours_goes_whatever_is_asked, NULL, NULL, NULL },
         { "REQUIRETLS takes the header's word away (RFC 8689 s.4.1)",
           requiretls_takes_the_headers_word_away, NULL, NULL, NULL },
         { "an exception allows what it says, until its end",

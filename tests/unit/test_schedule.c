@@ -182,6 +182,19 @@ static void no_wait_reaches_the_horizon(void **state)
     schedule_drop(&schedule);
 }
 
+/* RFC 8460 s.5.5 */
+static void a_report_is_given_up_after_a_day(void **state)
+{
+    (void)state;
+    struct schedule *schedule = schedule_of(
+        "routes = ( { name = \"x\"; next-hop = \"[a.example]\"; queue-lifetime = \"1h\"; } );");
+    assert_int_equal(schedule_rules_for(schedule, SPAN("example.net"), false).lifetime_ms,
+                     5 * DAY_MS);
+    assert_int_equal(schedule_rules_for(schedule, SPAN("example.net"), true).lifetime_ms, DAY_MS);
+    assert_int_equal(schedule_rules_for(schedule, SPAN("route:x"), true).lifetime_ms, HOUR_MS);
+    schedule_drop(&schedule);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +216,8 @@ int main(void)
           a_route_has_waits_of_its_own, NULL, NULL, NULL },
         { "a schedule lives as long as somebody holds it",
           a_schedule_lives_as_long_as_somebody_holds_it, NULL, NULL, NULL },
+        { "a report of ours is given up after a day", a_report_is_given_up_after_a_day, NULL, NULL,
+          NULL },
         { "no wait reaches the horizon behind which the clock was stepped",
           no_wait_reaches_the_horizon, NULL, NULL, NULL },
     };

@@ -74,6 +74,7 @@ static void an_attempt_says_why_its_policy_need_not_be_met(void **state)
                               "\"relief\":\"TLS-Required: No\",\"relief_needed\":false}}]");
     assert_tells(trace, "policy: none\n      what it asks need not be met: TLS-Required: No\n");
     assert_tells("{\"id\":\"3f\",\"tls_required_no\":true}", "(TLS-Required: No)");
+    assert_tells("{\"id\":\"3f\",\"tls_report\":true}", "a report of TLS sessions");
 }
 
 static void an_attempt_says_why_it_went_so(void **state)
