@@ -7,6 +7,7 @@
 #include "lib/base/utf8.h"
 #include "lib/ipc/channel.h"
 #include "lib/mail/address.h"
+#include "lib/mail/seven_bit.h"
 #include "queue/notify_original.h"
 #include "queue/notify_status.h"
 #include "queue/notify_words.h"
@@ -148,12 +149,12 @@ static bool write_parts(const struct notify_facts *facts, struct span words, str
     return write_header(facts, type, boundary, out) &&
            buf_printf(out, "--%s\r\nContent-Type: text/plain; charset=%s\r\n", boundary,
                       span_is_ascii(words) ? "us-ascii" : "utf-8") &&
-           notify_write_body(out, words) &&
+           seven_bit_write(out, words) &&
            buf_printf(out,
                       "\r\n--%s\r\nContent-Type: message/%s\r\n"
                       "Content-Description: Delivery report\r\n",
                       boundary, type) &&
-           notify_write_body(out, status) && buf_printf(out, "\r\n--%s\r\n", boundary) &&
+           seven_bit_write(out, status) && buf_printf(out, "\r\n--%s\r\n", boundary) &&
            notify_write_original(facts, out) && buf_printf(out, "\r\n--%s--\r\n", boundary);
 }
 

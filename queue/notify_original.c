@@ -2,32 +2,9 @@
 
 #include <string.h>
 
-enum {
-    LINE_MAX_OCTETS = 998,
-    QP_LINE_MAX = 73, /* RFC 2045 s.6.7, with a soft line break */
-    RET_HEADERS = 2,  /* Envelope.ret */
-};
+#include "lib/mail/seven_bit.h"
 
-static bool is_lone(struct span s, size_t at)
-{
-    if (s.data[at] == '\r')
-        return at + 1 >= s.len || s.data[at + 1] != '\n';
-    return s.data[at] == '\n' && (at == 0 || s.data[at - 1] != '\r');
-}
-
-/* Fits "7bit": ASCII without NUL, lines of at most 998 that end with CRLF (RFC 2045 s.2.7). */
-static bool is_seven_bit(struct span s)
-{
-    size_t column = 0;
-
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.data[i];
-        column = c == '\n' ? 0 : c == '\r' ? column : column + 1;
-        if (c == 0 || c > 0x7f || column > LINE_MAX_OCTETS || is_lone(s, i))
-            return false;
-    }
-    return true;
-}
+enum { RET_HEADERS = 2 }; /* Envelope.ret */
 
 struct span notify_headers(struct span original)
 {
@@ -41,33 +18,6 @@ struct span notify_headers(struct span original)
     return head;
 }
 
-/* Quoted-printable, for headers that are not ASCII or have endless lines (RFC 2045 s.6.7). */
-static bool write_quoted(struct buf *out, struct span s)
-{
-    size_t column = 0;
-    bool ok = true;
-
-    for (size_t i = 0; i < s.len && ok; i++) {
-        unsigned char c = (unsigned char)s.data[i];
-        if (c == '\r' && i + 1 < s.len && s.data[i + 1] == '\n') {
-            ok = buf_append(out, SPAN("\r\n"));
-            column = 0;
-            i++;
-            continue;
-        }
-        if (column >= QP_LINE_MAX - 3) {
-            ok = buf_append(out, SPAN("=\r\n"));
-            column = 0;
-        }
-        bool at_end = i + 1 >= s.len || s.data[i + 1] == '\r';
-        bool plain = (c > ' ' && c <= '~' && c != '=') || (c == ' ' && !at_end);
-        ok = ok && (plain ? buf_append(out, span_first(span_from(s, i), 1))
-                          : buf_printf(out, "=%02X", c));
-        column += plain ? 1 : 3;
-    }
-    return ok;
-}
-
 /*
  * RFC 3461 s.6.2: only what has failed comes back whole; RFC 8689 s.5 wants headers alone.  Eight
  * bits of a message without SMTPUTF8 may not go where the notification goes.
@@ -79,16 +29,7 @@ static bool returns_whole(const struct notify_facts *facts)
     if (facts->is_copy || envelope->requiretls || envelope->ret == RET_HEADERS)
         return false;
     return notify_count(facts, ACTION_FAILED) > 0 && facts->original_is_whole &&
-           (envelope->smtputf8 || is_seven_bit(facts->original));
-}
-
-/* As it is, or, where it is not 7-bit, quoted, which any host takes (RFC 6533 s.4.5). */
-bool notify_write_body(struct buf *out, struct span body)
-{
-    if (is_seven_bit(body))
-        return buf_append(out, SPAN("\r\n")) && buf_append(out, body);
-    return buf_append(out, SPAN("Content-Transfer-Encoding: quoted-printable\r\n\r\n")) &&
-           write_quoted(out, body);
+           (envelope->smtputf8 || seven_bit_is(facts->original));
 }
 
 bool notify_write_original(const struct notify_facts *facts, struct buf *out)
@@ -100,13 +41,13 @@ bool notify_write_original(const struct notify_facts *facts, struct buf *out)
         return buf_printf(out,
                           "Content-Type: message/%s\r\n"
                           "Content-Description: Undelivered message\r\n",
-                          is_utf8 && !is_seven_bit(facts->original) ? "global" : "rfc822") &&
-               notify_write_body(out, facts->original);
+                          is_utf8 && !seven_bit_is(facts->original) ? "global" : "rfc822") &&
+               seven_bit_write(out, facts->original);
     return buf_printf(out,
                       "Content-Type: %s\r\n"
                       "Content-Description: Headers of the message\r\n",
-                      is_seven_bit(headers) ? "text/rfc822-headers"
+                      seven_bit_is(headers) ? "text/rfc822-headers"
                       : is_utf8             ? "message/global-headers"
                                             : "text/rfc822-headers; charset=utf-8") &&
-           notify_write_body(out, headers);
+           seven_bit_write(out, headers);
 }

@@ -252,5 +252,9 @@ const char *report_media_type(enum report_form form)
 
 struct span report_submitter(const struct report_facts *facts)
 {
-    return span_from(facts->contact, span_find(facts->contact, '@') + 1);
+    size_t start = facts->contact.len;
+
+    while (start > 0 && facts->contact.data[start - 1] != '@')
+        start--;
+    return span_from(facts->contact, start);
 }
