@@ -26,7 +26,7 @@ unit: $(UNIT)
 # Known answers (tests/vectors/README.md): any folder of that schema, each area's sum on a line.
 VECTORS        ?= tests/vectors
 VECTOR_OBJECTS  = $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/vectors/*.c))
-$(BUILD)/tests/run_vectors: $(VECTOR_OBJECTS) $(LIBRARY)
+$(BUILD)/tests/run_vectors: $(VECTOR_OBJECTS) $(SUPPORT) $(LIBRARY)
 	$(call say,CC) $(CC) $(LDFLAGS) $(SANITIZE) -o $@ $^ $(LDLIBS)
 -include $(VECTOR_OBJECTS:.o=.d)
 vectors: $(BUILD)/tests/run_vectors   ## every known answer in VECTORS (tests/vectors) through the modules

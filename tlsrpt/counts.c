@@ -1,7 +1,8 @@
 #include "tlsrpt/counts.h"
 
-#include "lib/base/limits.h"
 #include "lib/base/memory.h"
+#include "lib/io/crypto.h"
+#include "lib/ipc/channel.h"
 #include "lib/mail/dns_message.h"
 #include "lib/mail/tls_result.h"
 
@@ -11,44 +12,6 @@
 static struct span span_of_field(ProtobufCBinaryData bytes)
 {
     return (struct span){ (const char *)bytes.data, bytes.len };
-}
-
-static bool same_field(ProtobufCBinaryData a, ProtobufCBinaryData b)
-{
-    return span_equal(span_of_field(a), span_of_field(b));
-}
-
-static ProtobufCBinaryData copy_field(ProtobufCBinaryData bytes)
-{
-    ProtobufCBinaryData copy = { bytes.len, NULL };
-
-    if (bytes.len > 0) {
-        copy.data = memory_new(bytes.len);
-        memcpy(copy.data, bytes.data, bytes.len);
-    }
-    return copy;
-}
-
-/* Lent, cut to what is kept of a remote host's words. */
-static ProtobufCBinaryData cut_field(ProtobufCBinaryData bytes)
-{
-    if (bytes.len > COUNTS_TEXT_MAX)
-        bytes.len = COUNTS_TEXT_MAX;
-    return bytes;
-}
-
-Tlsrpt__DayRecord *counts_new(void)
-{
-    Tlsrpt__DayRecord *day = memory_new(sizeof(*day));
-
-    tlsrpt__day_record__init(day);
-    return day;
-}
-
-void counts_free(Tlsrpt__DayRecord **day)
-{
-    tlsrpt__day_record__free_unpacked(*day, NULL);
-    *day = NULL;
 }
 
 /* --- what a peer may tell, and what may stand on disk */
@@ -69,17 +32,14 @@ static bool failure_is_valid(const Ipc__SessionFailure *failure)
            address_is_valid(failure->sending_ip) && address_is_valid(failure->receiving_ip);
 }
 
-bool counts_record_is_valid(const Tlsrpt__DayRecord *day)
+bool counts_policy_is_valid(const Tlsrpt__PolicyCount *policy)
 {
-    for (size_t i = 0; i < day->n_policies; i++) {
-        const Tlsrpt__PolicyCount *policy = day->policies[i];
-        if (!type_is_valid(policy->type))
-            return false;
-        for (size_t j = 0; j < policy->n_failures; j++)
-            if (!failure_is_valid(policy->failures[j]->failure))
-                return false;
-    }
-    return true;
+    return type_is_valid(policy->type);
+}
+
+bool counts_failure_is_valid(const Tlsrpt__FailureCount *count)
+{
+    return failure_is_valid(count->failure);
 }
 
 static bool patterns_are_valid(const Ipc__SessionEvent *event)
@@ -112,155 +72,107 @@ bool counts_is_valid(const Ipc__SessionEvent *event)
            patterns_are_valid(event) && failures_are_valid(event);
 }
 
-/* --- policies */
+/* --- the form in which it is counted */
 
-static ProtobufCBinaryData policy_domain_of(const Ipc__SessionEvent *event)
+/* Lent, cut to what is kept of a remote host's words. */
+static ProtobufCBinaryData cut_field(ProtobufCBinaryData bytes)
 {
-    return event->policy_domain.len > 0 ? event->policy_domain : event->domain;
+    if (bytes.len > COUNTS_TEXT_MAX)
+        bytes.len = COUNTS_TEXT_MAX;
+    return bytes;
 }
 
-static bool is_policy_of(const Tlsrpt__PolicyCount *policy, const Ipc__SessionEvent *event)
+static Ipc__SessionFailure cut_failure(const Ipc__SessionFailure *failure)
 {
-    return policy->type == event->policy_type && same_field(policy->text, event->policy_text) &&
-           span_equal_nocase(span_of_field(policy->domain), span_of_field(policy_domain_of(event)));
+    Ipc__SessionFailure cut = IPC__SESSION_FAILURE__INIT;
+
+    cut.result = failure->result;
+    cut.sending_ip = failure->sending_ip;
+    cut.mx_host = cut_field(failure->mx_host);
+    cut.mx_helo = cut_field(failure->mx_helo);
+    cut.receiving_ip = failure->receiving_ip;
+    cut.additional = cut_field(failure->additional);
+    cut.reason = cut_field(failure->reason);
+    return cut;
 }
 
-/* Room for one more pointer at the end of an array that grows seldom. */
-static void *grown(void *array, size_t count)
+/* In lower case, without the final dot; empty where it is the subject's own. */
+static ProtobufCBinaryData policy_domain_of(const Ipc__SessionEvent *event, struct span domain,
+                                            char room[DOMAIN_MAX])
 {
-    return memory_resize(array, (count + 1) * sizeof(void *));
+    struct span name = span_of_field(event->policy_domain);
+
+    if (name.len > 0 && name.data[name.len - 1] == '.')
+        name.len--;
+    if (name.len > DOMAIN_MAX || span_equal_nocase(name, domain))
+        name.len = 0;
+    for (size_t i = 0; i < name.len; i++)
+        room[i] = ascii_lower(name.data[i]);
+    return bytes_of_span((struct span){ room, name.len });
 }
 
-/* With `nameless` its text and patterns are left out: there are too many of them. */
-static Tlsrpt__PolicyCount *add_policy(Tlsrpt__DayRecord *day, const Ipc__SessionEvent *event,
-                                       bool nameless)
+static void append_packed(const Ipc__SessionEvent *event, struct buf *out)
 {
-    Tlsrpt__PolicyCount *policy = memory_new(sizeof(*policy));
+    size_t len = ipc__session_event__get_packed_size(event);
+    size_t room;
+    char *at = buf_reserve(out, len, &room);
 
-    tlsrpt__policy_count__init(policy);
-    policy->type = event->policy_type;
-    policy->domain = copy_field(policy_domain_of(event));
-    if (!nameless) {
-        policy->text = copy_field(event->policy_text);
-        policy->n_mx_patterns = event->n_mx_patterns;
-        policy->mx_patterns =
-            memory_new_array(event->n_mx_patterns + 1, sizeof(*policy->mx_patterns));
-        for (size_t i = 0; i < event->n_mx_patterns; i++)
-            policy->mx_patterns[i] = copy_field(event->mx_patterns[i]);
+    ensure(room >= len);
+    ipc__session_event__pack(event, (uint8_t *)at);
+    buf_commit(out, len);
+}
+
+void counts_pack(const Ipc__SessionEvent *event, struct span domain, struct buf *out)
+{
+    Ipc__SessionFailure failures[COUNTS_FAILURES_MAX];
+    Ipc__SessionFailure *pointers[COUNTS_FAILURES_MAX];
+    Ipc__SessionEvent counted = *event;
+    char room[DOMAIN_MAX];
+
+    counted.domain = bytes_of_span(SPAN("")); /* the subject's */
+    counted.policy_domain = policy_domain_of(event, domain, room);
+    counted.failures = pointers;
+    for (size_t i = 0; i < event->n_failures; i++) {
+        failures[i] = cut_failure(event->failures[i]);
+        pointers[i] = &failures[i];
     }
-    day->policies = grown(day->policies, day->n_policies);
-    day->policies[day->n_policies++] = policy;
-    return policy;
+    append_packed(&counted, out);
 }
 
-/* The one without a text of this type, for what is beyond the cap. */
-static Tlsrpt__PolicyCount *overflow_policy(Tlsrpt__DayRecord *day, const Ipc__SessionEvent *event)
+static struct counts_digest digest_of(struct span bytes)
 {
-    for (size_t i = COUNTS_POLICIES_MAX; i < day->n_policies; i++)
-        if (day->policies[i]->type == event->policy_type)
-            return day->policies[i];
-    return add_policy(day, event, true);
+    unsigned char sha256[CRYPTO_SHA256_SIZE];
+    struct counts_digest digest;
+
+    crypto_sha256(bytes, sha256);
+    memcpy(digest.bytes, sha256, sizeof(digest.bytes));
+    return digest;
 }
 
-static Tlsrpt__PolicyCount *policy_of(Tlsrpt__DayRecord *day, const Ipc__SessionEvent *event)
+static struct counts_digest digest_of_message(const ProtobufCMessage *message)
 {
-    for (size_t i = 0; i < day->n_policies; i++)
-        if (is_policy_of(day->policies[i], event))
-            return day->policies[i];
-    if (day->n_policies >= COUNTS_POLICIES_MAX)
-        return overflow_policy(day, event);
-    return add_policy(day, event, false);
+    size_t len = protobuf_c_message_get_packed_size(message);
+    uint8_t *packed = memory_new(len + 1);
+    struct counts_digest digest;
+
+    protobuf_c_message_pack(message, packed);
+    digest = digest_of((struct span){ (char *)packed, len });
+    free(packed);
+    return digest;
 }
 
-/* --- failures */
-
-/* Lent: what is kept of a failure; `bare` leaves its result type alone. */
-static Ipc__SessionFailure kept_of(const Ipc__SessionFailure *failure, bool bare)
+/* Patterns come from the text; what else the event says is not the policy's. */
+struct counts_digest counts_policy_digest(const Ipc__SessionEvent *event)
 {
-    Ipc__SessionFailure kept = IPC__SESSION_FAILURE__INIT;
+    Tlsrpt__PolicyCount policy = TLSRPT__POLICY_COUNT__INIT;
 
-    kept.result = failure->result;
-    if (bare)
-        return kept;
-    kept.sending_ip = cut_field(failure->sending_ip);
-    kept.mx_host = cut_field(failure->mx_host);
-    kept.mx_helo = cut_field(failure->mx_helo);
-    kept.receiving_ip = cut_field(failure->receiving_ip);
-    kept.additional = cut_field(failure->additional);
-    kept.reason = cut_field(failure->reason);
-    return kept;
+    policy.type = event->policy_type;
+    policy.domain = event->policy_domain;
+    policy.text = event->policy_text;
+    return digest_of_message(&policy.base);
 }
 
-static bool same_failure(const Ipc__SessionFailure *a, const Ipc__SessionFailure *b)
+struct counts_digest counts_failure_digest(const Ipc__SessionFailure *failure)
 {
-    return a->result == b->result && same_field(a->sending_ip, b->sending_ip) &&
-           same_field(a->mx_host, b->mx_host) && same_field(a->mx_helo, b->mx_helo) &&
-           same_field(a->receiving_ip, b->receiving_ip) &&
-           same_field(a->additional, b->additional) && same_field(a->reason, b->reason);
-}
-
-static size_t details_of(const Tlsrpt__DayRecord *day)
-{
-    size_t details = 0;
-
-    for (size_t i = 0; i < day->n_policies; i++)
-        details += day->policies[i]->n_failures;
-    return details;
-}
-
-static Tlsrpt__FailureCount *find_failure(const Tlsrpt__PolicyCount *policy,
-                                          const Ipc__SessionFailure *kept)
-{
-    for (size_t i = 0; i < policy->n_failures; i++)
-        if (same_failure(policy->failures[i]->failure, kept))
-            return policy->failures[i];
-    return NULL;
-}
-
-static Tlsrpt__FailureCount *add_failure(Tlsrpt__PolicyCount *policy,
-                                         const Ipc__SessionFailure *kept)
-{
-    Tlsrpt__FailureCount *count = memory_new(sizeof(*count));
-    Ipc__SessionFailure *failure = memory_new(sizeof(*failure));
-
-    tlsrpt__failure_count__init(count);
-    ipc__session_failure__init(failure);
-    failure->result = kept->result;
-    failure->sending_ip = copy_field(kept->sending_ip);
-    failure->mx_host = copy_field(kept->mx_host);
-    failure->mx_helo = copy_field(kept->mx_helo);
-    failure->receiving_ip = copy_field(kept->receiving_ip);
-    failure->additional = copy_field(kept->additional);
-    failure->reason = copy_field(kept->reason);
-    count->failure = failure;
-    policy->failures = grown(policy->failures, policy->n_failures);
-    policy->failures[policy->n_failures++] = count;
-    return count;
-}
-
-static void count_failure(Tlsrpt__DayRecord *day, Tlsrpt__PolicyCount *policy,
-                          const Ipc__SessionFailure *failure, uint64_t sessions)
-{
-    Ipc__SessionFailure kept = kept_of(failure, false);
-    Tlsrpt__FailureCount *count = find_failure(policy, &kept);
-
-    if (!count && details_of(day) >= COUNTS_DETAILS_MAX) {
-        kept = kept_of(failure, true);
-        count = find_failure(policy, &kept);
-    }
-    if (!count)
-        count = add_failure(policy, &kept);
-    count->sessions += sessions;
-}
-
-void counts_add(Tlsrpt__DayRecord *day, const Ipc__SessionEvent *event, uint64_t sessions)
-{
-    Tlsrpt__PolicyCount *policy = policy_of(day, event);
-
-    if (event->failed)
-        policy->failed += sessions;
-    else
-        policy->succeeded += sessions;
-    for (size_t i = 0; i < event->n_failures; i++)
-        count_failure(day, policy, event->failures[i], sessions);
+    return digest_of_message(&failure->base);
 }

@@ -1,287 +1,214 @@
 #include "tlsrpt/tally.h"
 
-#include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/map.h"
 #include "lib/base/memory.h"
-#include "lib/io/kv.h"
-#include "lib/ipc/role.h"
+#include "tlsrpt/ledger.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    VERSION = 1,
-    SUM_SIZE = 4,
-    DAY_SIZE = 4,
-    KEY_SIZE = DAY_SIZE + DOMAIN_MAX,
-    SWEEP_KEYS = 256,          /* old records removed with one transaction */
-    GATHERED_MAX = 4096,       /* records kept in memory */
+    GATHERED_MAX = 4096,       /* distinct events kept in memory */
     GATHERED_BYTES = 16 << 20, /* about as much as their memory */
-    LOCK_WAIT_MS = 60 * SECOND_MS,
+    EVENT_BYTES_MAX = 1 << 20, /* of one that is valid: its text, its patterns, its failures */
 };
 
-static const uint64_t map_bytes = UINT64_C(4) << 30; /* address space; a day's record is small */
-
-enum table { TABLE_META, TABLE_DAY, TABLE_COUNT };
-static const char *const table_names[TABLE_COUNT] = { "meta", "day" };
-
-struct key {
-    char bytes[KEY_SIZE];
-    size_t len;
-};
-
-/* A record in memory: read from disk or new, changed or not. */
+/* What is gathered of equal events for one subject; they themselves are its key. */
 struct gathered {
-    struct key key;
-    Tlsrpt__DayRecord *record;
-    bool changed;
+    uint64_t sessions;
+};
+
+/* What a subject's record was found to be. */
+struct note {
+    enum tally_wish wish;
+    char *record;
+    size_t record_len;
 };
 
 struct tally {
-    struct kv *kv;
-    char *folder;
-    struct map *gathered; /* struct gathered by key */
+    struct database *database;
+    struct map *gathered; /* struct gathered by subject key and packed event */
+    struct map *notes;    /* struct note by subject key */
+    struct buf key;       /* of the event at hand */
     size_t bytes;
-    uint32_t swept_to; /* no record is older than this day */
+    uint32_t swept_to; /* nothing is older than this day */
 };
 
-static struct span key_span(const struct key *key)
+/* --- in memory */
+
+static void note_free(struct note *note)
 {
-    return (struct span){ key->bytes, key->len };
-}
-
-static struct key key_of(uint32_t day, struct span domain)
-{
-    struct key key = { .len = DAY_SIZE };
-
-    for (int i = 0; i < DAY_SIZE; i++)
-        key.bytes[i] = (char)(day >> (8 * (DAY_SIZE - 1 - i)));
-    for (size_t i = 0; i < domain.len && key.len < KEY_SIZE; i++)
-        key.bytes[key.len++] = ascii_lower(domain.data[i]);
-    return key;
-}
-
-/* --- records and their checksums */
-
-static uint32_t sum_of(struct span key, struct span packed)
-{
-    return kv_checksum(kv_checksum(0, key), packed);
-}
-
-static void put_number(char *room, uint32_t number)
-{
-    for (int i = 0; i < SUM_SIZE; i++)
-        room[i] = (char)(number >> (8 * i));
-}
-
-static uint32_t get_number(const char *bytes)
-{
-    uint32_t number = 0;
-
-    for (int i = 0; i < SUM_SIZE; i++)
-        number |= (uint32_t)(unsigned char)bytes[i] << (8 * i);
-    return number;
-}
-
-/* NULL for bytes that are no record of ours. */
-static Tlsrpt__DayRecord *unpack(struct span key, struct span value)
-{
-    struct span packed = span_from(value, SUM_SIZE);
-    Tlsrpt__DayRecord *record;
-
-    if (value.len < SUM_SIZE || get_number(value.data) != sum_of(key, packed))
-        return NULL;
-    record = tlsrpt__day_record__unpack(NULL, packed.len, (const uint8_t *)packed.data);
-    if (record && !counts_record_is_valid(record))
-        counts_free(&record);
-    return record;
-}
-
-static struct error *put_record(struct kv_txn *txn, const struct gathered *g)
-{
-    size_t len = tlsrpt__day_record__get_packed_size(g->record);
-    struct span key = key_span(&g->key);
-    struct error *err;
-    char *room;
-
-    err = kv_put_room(txn, TABLE_DAY, key, SUM_SIZE + len, &room);
-    if (err)
-        return err;
-    tlsrpt__day_record__pack(g->record, (uint8_t *)room + SUM_SIZE);
-    put_number(room, sum_of(key, (struct span){ room + SUM_SIZE, len }));
-    return NULL;
-}
-
-/* Gives NULL inside when there is none; a record that is damaged is as good as none. */
-static struct error *get_record(struct tally *tally, const struct key *key,
-                                Tlsrpt__DayRecord **out_record)
-{
-    struct kv_txn *txn = NULL;
-    struct span value = { NULL, 0 };
-    struct error *err;
-
-    *out_record = NULL;
-    err = kv_begin_read(tally->kv, &txn);
-    if (!err)
-        err = kv_get(txn, TABLE_DAY, key_span(key), &value);
-    if (!err && value.data) {
-        *out_record = unpack(key_span(key), value);
-        if (!*out_record)
-            log_event(LOG_ERROR, "tlsrpt-record-damaged");
-    }
-    kv_abort(&txn);
-    return err;
-}
-
-/* --- what is gathered in memory */
-
-static void gathered_free(struct gathered *g)
-{
-    counts_free(&g->record);
-    free(g);
+    free(note->record);
+    free(note);
 }
 
 static void forget_all(struct tally *tally)
 {
     struct gathered *g;
+    struct note *note;
     size_t cursor = 0;
 
     while ((g = map_next(tally->gathered, &cursor, NULL)))
-        gathered_free(g);
+        free(g);
+    for (cursor = 0; (note = map_next(tally->notes, &cursor, NULL));)
+        note_free(note);
     map_free(&tally->gathered);
+    map_free(&tally->notes);
     tally->gathered = map_new();
+    tally->notes = map_new();
     tally->bytes = 0;
 }
 
-/* The record of a key in memory, read from disk when it is not there. */
-static struct error *gather(struct tally *tally, uint32_t day, struct span domain,
-                            struct gathered **out)
+struct tally *tally_new(struct database *database)
 {
-    struct key key = key_of(day, domain);
-    Tlsrpt__DayRecord *record;
-    struct error *err;
+    struct tally *tally = memory_new(sizeof(*tally));
 
-    *out = map_get(tally->gathered, key_span(&key));
-    if (*out)
-        return NULL;
-    err = get_record(tally, &key, &record);
-    if (err)
-        return err;
-    *out = memory_new(sizeof(**out));
-    (*out)->key = key;
-    (*out)->record = record ? record : counts_new();
-    map_put(tally->gathered, key_span(&key), *out);
-    tally->bytes += sizeof(**out) + 2 * tlsrpt__day_record__get_packed_size((*out)->record);
-    return NULL;
+    tally->database = database;
+    tally->gathered = map_new();
+    tally->notes = map_new();
+    buf_init(&tally->key, EVENT_BYTES_MAX);
+    return tally;
 }
 
-struct error *tally_add(struct tally *tally, uint32_t day, const Ipc__SessionEvent *event)
+void tally_free(struct tally **tally)
 {
-    struct span domain = { (const char *)event->domain.data, event->domain.len };
-    struct gathered *g;
-    struct error *err = gather(tally, day, domain, &g);
+    struct tally *t = *tally;
 
-    if (err)
-        return error_wrap(err, "report database");
-    counts_add(g->record, event, 1);
-    g->changed = true;
-    tally->bytes += ipc__session_event__get_packed_size(event);
-    return NULL;
+    *tally = NULL;
+    if (!t)
+        return;
+    forget_all(t);
+    map_free(&t->gathered);
+    map_free(&t->notes);
+    buf_clear(&t->key);
+    free(t);
+}
+
+void tally_add(struct tally *tally, const struct subject *subject, const Ipc__SessionEvent *event,
+               uint64_t sessions)
+{
+    struct subject_key key = subject_key(subject);
+    struct gathered *g;
+
+    buf_reset(&tally->key);
+    ensure(buf_append(&tally->key, subject_key_span(&key)));
+    counts_pack(event, span_of(subject->domain), &tally->key);
+    g = map_get(tally->gathered, buf_span(&tally->key));
+    if (!g) {
+        g = memory_new(sizeof(*g));
+        map_put(tally->gathered, buf_span(&tally->key), g);
+        tally->bytes += buf_len(&tally->key) + sizeof(*g);
+    }
+    g->sessions += sessions;
+}
+
+void tally_note_wish(struct tally *tally, const struct subject *subject, enum tally_wish wish,
+                     struct span record)
+{
+    struct subject_key key = subject_key(subject);
+    struct note *note = map_get(tally->notes, subject_key_span(&key));
+
+    ensure(record.len <= TALLY_RECORD_MAX);
+    if (note && note->wish > wish)
+        return;
+    if (!note) {
+        note = memory_new(sizeof(*note));
+        map_put(tally->notes, subject_key_span(&key), note);
+    }
+    free(note->record);
+    *note = (struct note){ wish, memory_copy_span(record), record.len };
+    tally->bytes += record.len + sizeof(*note);
 }
 
 bool tally_is_full(const struct tally *tally)
 {
-    return map_count(tally->gathered) >= GATHERED_MAX || tally->bytes >= GATHERED_BYTES;
-}
-
-struct error *tally_look(struct tally *tally, uint32_t day, struct span domain,
-                         const Tlsrpt__DayRecord **out_record)
-{
-    struct gathered *g;
-    struct error *err = gather(tally, day, domain, &g);
-
-    if (err)
-        return error_wrap(err, "report database");
-    *out_record = g->record->n_policies > 0 ? g->record : NULL;
-    return NULL;
+    return map_count(tally->gathered) + map_count(tally->notes) >= GATHERED_MAX ||
+           tally->bytes >= GATHERED_BYTES;
 }
 
 /* --- to disk */
 
-static struct error *put_all(struct tally *tally, struct kv_txn *txn)
+static struct error *put_event(struct ledger *ledger, struct span key, const struct gathered *g)
 {
-    struct gathered *g;
+    Ipc__SessionEvent *event;
+    struct subject subject;
+    struct span packed;
+    struct error *err;
+
+    ensure(subject_parse(key, &subject, &packed)); /* we made it */
+    event = ipc__session_event__unpack(NULL, packed.len, (const uint8_t *)packed.data);
+    ensure(event != NULL);
+    err = ledger_add(ledger, &subject, event,
+                     (struct ledger_times){ .succeeded = event->failed ? 0 : g->sessions,
+                                            .failed = event->failed ? g->sessions : 0,
+                                            .failures = g->sessions });
+    ipc__session_event__free_unpacked(event, NULL);
+    return err;
+}
+
+static struct error *put_note(struct ledger *ledger, struct span key, const struct note *note)
+{
+    struct subject subject;
+    struct span rest;
+
+    ensure(subject_parse(key, &subject, &rest));
+    return ledger_note_wish(ledger, &subject, note->wish,
+                            (struct span){ note->record, note->record_len });
+}
+
+static struct error *put_all(struct tally *tally, struct ledger *ledger)
+{
+    const struct gathered *g;
+    const struct note *note;
+    struct span key;
     size_t cursor = 0;
     struct error *err = NULL;
 
-    while (!err && (g = map_next(tally->gathered, &cursor, NULL)))
-        if (g->changed)
-            err = put_record(txn, g);
+    while (!err && (g = map_next(tally->gathered, &cursor, &key)))
+        err = put_event(ledger, key, g);
+    for (cursor = 0; !err && (note = map_next(tally->notes, &cursor, &key));)
+        err = put_note(ledger, key, note);
     return err;
 }
 
-/* Copies the first keys before `end`; gives how many. */
-static struct error *find_old(struct kv_txn *txn, struct span end, struct key keys[SWEEP_KEYS],
-                              unsigned *out_count)
+static void log_dropped(uint64_t sessions)
 {
-    struct kv_cursor *cursor = NULL;
-    struct span key = { NULL, 0 }, value;
-    struct error *err;
+    struct log_line line;
 
-    *out_count = 0;
-    err = kv_cursor_open(txn, TABLE_DAY, &cursor);
+    if (sessions == 0)
+        return;
+    log_begin(&line, LOG_WARNING, "tlsrpt-counts-dropped");
+    log_number(&line, "sessions", (int64_t)sessions);
+    log_end(&line);
+}
+
+static struct error *add_all(struct tally *tally, struct kv_txn *txn)
+{
+    struct ledger *ledger = ledger_begin(txn);
+    uint64_t dropped = 0;
+    struct error *err = put_all(tally, ledger);
+
     if (!err)
-        err = kv_cursor_seek(cursor, (struct span){ "", 0 }, &key, &value);
-    while (!err && key.data && *out_count < SWEEP_KEYS && key.len <= KEY_SIZE &&
-           key.len >= DAY_SIZE && memcmp(key.data, end.data, DAY_SIZE) < 0) {
-        struct key *copy = &keys[(*out_count)++];
-        memcpy(copy->bytes, key.data, key.len);
-        copy->len = key.len;
-        err = kv_cursor_next(cursor, &key, &value);
-    }
-    kv_cursor_close(&cursor);
+        err = ledger_end(&ledger, &dropped);
+    log_dropped(dropped);
+    ledger_free(&ledger);
     return err;
 }
 
-/* Removes some of the records that nobody will ask for any more. */
+/* Removes some of what nobody will ask for any more. */
 static struct error *sweep(struct tally *tally, struct kv_txn *txn, uint32_t today)
 {
     uint32_t oldest = today > TALLY_DAYS_KEPT ? today - TALLY_DAYS_KEPT : 0;
-    struct key end = key_of(oldest, SPAN(""));
-    struct key keys[SWEEP_KEYS];
+    bool all = false;
     struct error *err;
-    unsigned count;
 
     if (tally->swept_to >= oldest)
         return NULL;
-    err = find_old(txn, key_span(&end), keys, &count);
-    for (unsigned i = 0; !err && i < count; i++)
-        err = kv_remove(txn, TABLE_DAY, key_span(&keys[i]));
-    if (!err && count < SWEEP_KEYS)
+    err = ledger_sweep(txn, oldest, &all);
+    if (!err && all)
         tally->swept_to = oldest;
-    return err;
-}
-
-static struct error *write_all(struct tally *tally, uint32_t today, bool *out_full)
-{
-    struct kv_txn *txn = NULL;
-    struct error *err;
-
-    err = kv_begin_write(tally->kv, &txn);
-    if (!err)
-        err = sweep(tally, txn, today);
-    if (!err)
-        err = put_all(tally, txn);
-    if (err && txn)
-        *out_full = kv_txn_trouble(txn) == KV_FULL;
-    if (!err) {
-        err = kv_commit(&txn);
-        *out_full = err && kv_trouble(tally->kv) == KV_FULL;
-    }
-    kv_abort(&txn);
     return err;
 }
 
@@ -296,106 +223,87 @@ static void log_lost(struct tally *tally, const struct error *err)
     log_end(&line);
 }
 
-/* Under a name of its own: what was set aside before may still be wanted. */
-static void set_aside(const char *folder)
-{
-    char from[SETTINGS_PATH_SIZE + 32], to[SETTINGS_PATH_SIZE + 48];
-    struct log_line line;
-
-    snprintf(from, sizeof(from), "%s/data.mdb", folder);
-    snprintf(to, sizeof(to), "%s/damaged-%lld.mdb", folder, (long long)clock_utc_ms());
-    rename(from, to);
-    log_begin(&line, LOG_ERROR, "tlsrpt-database-damaged");
-    log_string(&line, "set-aside", to);
-    log_end(&line);
-}
-
 struct error *tally_write(struct tally *tally, uint32_t today)
 {
-    bool full = false;
-    struct error *err = write_all(tally, today, &full);
+    struct kv_txn *txn = NULL;
+    bool is_full = false;
+    struct error *err;
 
-    if (err && full) {
+    err = kv_begin_write(database_kv(tally->database), &txn);
+    if (!err)
+        err = sweep(tally, txn, today);
+    if (!err)
+        err = add_all(tally, txn);
+    err = database_end(tally->database, &txn, err, &is_full);
+    if (err && is_full) {
         log_lost(tally, err);
         error_free(&err);
     }
-    if (err && kv_trouble(tally->kv) == KV_BROKEN)
-        set_aside(tally->folder);
     forget_all(tally);
     return err ? error_wrap(err, "report database") : NULL;
 }
 
-/* --- opening */
+/* --- reading */
 
-static struct error *check_version(struct tally *tally, int *out_exit_status)
+/* Writes what was gathered, and begins. */
+static struct error *begin_read(struct tally *tally, struct kv_txn **out_txn)
 {
-    struct kv_txn *txn = NULL;
-    struct span value;
-    char number[SUM_SIZE];
-    struct error *err;
+    struct error *err = NULL;
 
-    err = kv_begin_write(tally->kv, &txn);
-    if (err)
-        return err;
-    err = kv_get(txn, TABLE_META, SPAN("version"), &value);
-    if (!err && value.len == SUM_SIZE && get_number(value.data) > VERSION) {
-        *out_exit_status = ROLE_EXIT_REFUSED;
-        err = error_new(ERROR_LOCAL, "written by a newer waxseal (version %u, known here: %d)",
-                        get_number(value.data), VERSION);
-    }
-    put_number(number, VERSION);
+    if (map_count(tally->gathered) + map_count(tally->notes) > 0)
+        err = tally_write(tally, 0);
     if (!err)
-        err = kv_put(txn, TABLE_META, SPAN("version"), (struct span){ number, SUM_SIZE });
-    if (!err)
-        return kv_commit(&txn);
-    kv_abort(&txn);
+        err = kv_begin_read(database_kv(tally->database), out_txn);
     return err;
 }
 
-static struct error *open_store(struct tally *tally, enum kv_trouble *out_trouble)
+struct error *tally_walk(struct tally *tally, const struct subject *from, uint32_t before,
+                         tally_walk_fn *visit, void *ctx)
 {
-    return kv_open(tally->folder, map_bytes, table_names, TABLE_COUNT, LOCK_WAIT_MS, &tally->kv,
-                   out_trouble);
+    struct kv_txn *txn = NULL;
+    struct error *err = begin_read(tally, &txn);
+
+    if (!err)
+        err = ledger_walk(txn, from, before, visit, ctx);
+    kv_abort(&txn);
+    return err ? error_wrap(err, "report database") : NULL;
 }
 
-struct error *tally_open(const char *folder, struct tally **out_tally, int *out_exit_status)
-{
-    struct tally *tally = memory_new(sizeof(*tally));
-    enum kv_trouble trouble = KV_FINE;
-    struct error *err;
+struct look {
+    const struct subject *subject;
+    tally_sum_fn *visit;
+    void *ctx;
+    bool found;
+};
 
-    tally->folder = memory_copy_text(folder);
-    tally->gathered = map_new();
-    err = open_store(tally, &trouble);
-    if (err && trouble == KV_BROKEN) {
-        log_failure(LOG_ERROR, "tlsrpt-database-damaged", err);
-        error_free(&err);
-        set_aside(folder);
-        err = open_store(tally, &trouble);
-    }
-    *out_exit_status = trouble == KV_FINE ? ROLE_EXIT_REFUSED : ROLE_EXIT_TROUBLE;
-    if (!err) {
-        *out_exit_status = ROLE_EXIT_TROUBLE;
-        err = check_version(tally, out_exit_status);
-    }
-    if (err) {
-        tally_close(&tally);
-        return error_wrap(err, "report database");
-    }
-    *out_tally = tally;
-    return NULL;
+static bool on_first(void *ctx, const struct tally_sum *sum)
+{
+    struct look *look = ctx;
+
+    look->found = subject_equal(&sum->subject, look->subject);
+    if (look->found)
+        look->visit(look->ctx, sum);
+    return false;
 }
 
-void tally_close(struct tally **tally)
+struct error *tally_look(struct tally *tally, const struct subject *subject, tally_sum_fn *visit,
+                         void *ctx, bool *out_found)
 {
-    struct tally *t = *tally;
+    struct look look = { subject, visit, ctx, false };
+    struct error *err = tally_walk(tally, subject, subject->day + 1, on_first, &look);
 
-    *tally = NULL;
-    if (!t)
-        return;
-    forget_all(t);
-    map_free(&t->gathered);
-    kv_close(&t->kv);
-    free(t->folder);
-    free(t);
+    *out_found = look.found;
+    return err;
+}
+
+struct error *tally_read(struct tally *tally, const struct subject *subject,
+                         const struct tally_reader *reader, void *ctx)
+{
+    struct kv_txn *txn = NULL;
+    struct error *err = begin_read(tally, &txn);
+
+    if (!err)
+        err = ledger_read(txn, subject, reader, ctx);
+    kv_abort(&txn);
+    return err ? error_wrap(err, "report database") : NULL;
 }

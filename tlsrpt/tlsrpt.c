@@ -7,6 +7,7 @@
 #include "lib/ipc/queue_client.h"
 #include "lib/ipc/role.h"
 #include "lib/mail/domain.h"
+#include "tlsrpt/database.h"
 #include "tlsrpt/day.h"
 #include "tlsrpt/report.h"
 #include "tlsrpt/tally.h"
@@ -21,6 +22,7 @@ enum {
 
 struct tlsrpt {
     struct role *role;
+    struct database *database;
     struct tally *tally;
     struct queue_client *queue; /* where reports go in that are mailed */
     struct loop_timer *write_timer;
@@ -66,10 +68,10 @@ static void teller_free(struct teller *teller)
 
 static void count_session(struct tlsrpt *t, const Ipc__SessionEvent *event)
 {
-    struct error *err = tally_add(t->tally, today(), event);
+    struct span domain = { (const char *)event->domain.data, event->domain.len };
+    struct subject subject = subject_of_domain(today(), domain);
 
-    if (err)
-        role_die(ROLE_EXIT_TROUBLE, err);
+    tally_add(t->tally, &subject, event, 1);
     if (tally_is_full(t->tally))
         write_now(t);
     else if (!loop_timer_running(t->write_timer))
@@ -134,22 +136,31 @@ static struct span contact_of(const struct settings *s, char *room, size_t size)
     return span_of(room);
 }
 
-static bool write_report(const struct report_facts *facts, const Tlsrpt__DayRecord *record,
-                         struct buf *out, struct report_sum *out_sum)
+static void on_policy(void *ctx, const Tlsrpt__PolicyCount *policy)
 {
-    struct report *report = report_begin(facts, REPORT_PLAIN, out);
+    report_policy(ctx, policy);
+}
 
-    for (size_t i = 0; i < record->n_policies; i++) {
-        const Tlsrpt__PolicyCount *policy = record->policies[i];
-        report_policy(report, policy);
-        for (size_t j = 0; j < policy->n_failures; j++)
-            report_failure(report, policy->failures[j]->failure, policy->failures[j]->sessions);
-    }
+static void on_failure(void *ctx, const Ipc__SessionFailure *failure, uint64_t sessions)
+{
+    report_failure(ctx, failure, sessions);
+}
+
+static bool write_report(struct tlsrpt *t, const struct subject *subject,
+                         const struct report_facts *facts, struct buf *out,
+                         struct report_sum *out_sum)
+{
+    static const struct tally_reader reader = { on_policy, on_failure };
+    struct report *report = report_begin(facts, REPORT_PLAIN, out);
+    struct error *err = tally_read(t->tally, subject, &reader, report);
+
+    if (err)
+        role_die(ROLE_EXIT_TROUBLE, err);
     return report_end(&report, out_sum);
 }
 
-static void answer_report(struct tlsrpt *t, struct role_request **request, struct span domain,
-                          uint32_t day, const Tlsrpt__DayRecord *record)
+static void answer_report(struct tlsrpt *t, struct role_request **request,
+                          const struct subject *subject)
 {
     const struct settings *s = role_settings(t->role);
     char contact[SETTINGS_NAME_SIZE + 16];
@@ -157,16 +168,16 @@ static void answer_report(struct tlsrpt *t, struct role_request **request, struc
     struct report_facts facts = {
         .organization = span_of(s->tlsrpt_organization[0] ? s->tlsrpt_organization : s->hostname),
         .contact = contact_of(s, contact, sizeof(contact)),
-        .domain = domain,
-        .day = day,
+        .domain = span_of(subject->domain),
+        .day = subject->day,
     };
     struct report_sum sum;
     struct buf text;
 
-    report_make_id(day, domain, false, span_of(s->hostname), id);
+    report_make_id(facts.day, facts.domain, subject->of_host, span_of(s->hostname), id);
     facts.id = span_of(id);
     buf_init(&text, REPORT_BYTES_MAX);
-    if (write_report(&facts, record, &text, &sum))
+    if (write_report(t, subject, &facts, &text, &sum))
         role_reply(request, buf_span(&text), true);
     else
         role_reply_failed(request, "the report is too large to print");
@@ -183,13 +194,28 @@ static void answer_nothing(struct role_request **request, const char *domain, ui
     role_reply_failed(request, sentence);
 }
 
+static void on_sum(void *ctx, const struct tally_sum *sum)
+{
+    (void)ctx;
+    (void)sum;
+}
+
+static bool is_counted(struct tlsrpt *t, const struct subject *subject)
+{
+    bool found;
+    struct error *err = tally_look(t->tally, subject, on_sum, NULL, &found);
+
+    if (err)
+        role_die(ROLE_EXIT_TROUBLE, err);
+    return found;
+}
+
 static void report_asked(struct tlsrpt *t, struct role_request **request)
 {
     struct span day_text = role_request_argument(*request, "day");
-    const Tlsrpt__DayRecord *record;
     char domain[DOMAIN_MAX + 1];
     uint32_t day = today();
-    struct error *err;
+    struct subject subject;
 
     if (!domain_normalize(role_request_argument(*request, "domain"), domain)) {
         role_reply_failed(request, "that is no domain name");
@@ -199,15 +225,11 @@ static void report_asked(struct tlsrpt *t, struct role_request **request)
         role_reply_failed(request, "that is no day; a day looks like 2026-01-30");
         return;
     }
-    err = tally_look(t->tally, day, span_of(domain), &record);
-    if (err)
-        role_die(ROLE_EXIT_TROUBLE, err);
-    if (record)
-        answer_report(t, request, span_of(domain), day, record);
+    subject = subject_of_domain(day, span_of(domain));
+    if (is_counted(t, &subject))
+        answer_report(t, request, &subject);
     else
         answer_nothing(request, domain, day);
-    if (!loop_timer_running(t->write_timer)) /* forgets what was read for the answer */
-        loop_timer_start(t->write_timer, WRITE_WAIT_MS);
 }
 
 /* --- the role */
@@ -243,15 +265,15 @@ static const struct role_events events = {
 };
 
 /* The supervisor started us in our folder: the way to it may be closed to our user. */
-static struct tally *open_tally(void)
+static struct database *open_database(void)
 {
-    struct tally *tally = NULL;
+    struct database *database = NULL;
     int exit_status;
-    struct error *err = tally_open(".", &tally, &exit_status);
+    struct error *err = database_open(".", &database, &exit_status);
 
     if (err)
         role_die(exit_status, err);
-    return tally;
+    return database;
 }
 
 int tlsrpt_main(struct role *role)
@@ -260,7 +282,8 @@ int tlsrpt_main(struct role *role)
     int exit_status;
 
     list_init(&t.tellers);
-    t.tally = open_tally();
+    t.database = open_database();
+    t.tally = tally_new(t.database);
     t.queue = queue_client_new(role_loop(role), NULL, NULL);
     t.write_timer = loop_timer_new(role_loop(role), on_write_due, &t);
     exit_status = role_serve(role, &events, &t);
@@ -269,6 +292,7 @@ int tlsrpt_main(struct role *role)
         teller_free(LIST_FIRST(&t.tellers, struct teller, others));
     queue_client_free(&t.queue);
     loop_timer_free(&t.write_timer);
-    tally_close(&t.tally);
+    tally_free(&t.tally);
+    database_close(&t.database);
     return exit_status;
 }

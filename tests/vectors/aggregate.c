@@ -2,8 +2,8 @@
  */
 #include "lib/base/network.h"
 #include "lib/mail/tls_result.h"
+#include "tests/support/counted.h"
 #include "tests/vectors/vectors.h"
-#include "tlsrpt/counts.h"
 #include "tlsrpt/day.h"
 #include "tlsrpt/report.h"
 
@@ -113,7 +113,7 @@ static uint32_t day_in(const json_t *time)
     return day;
 }
 
-static void count_session(Tlsrpt__DayRecord *record, const json_t *given, const json_t *session)
+static void count_session(struct counted *counted, const json_t *given, const json_t *session)
 {
     struct told told = { .policy_text = NULL };
 
@@ -122,8 +122,8 @@ static void count_session(Tlsrpt__DayRecord *record, const json_t *given, const 
     tell_policy(&told, json_object_get(session, "policy"));
     tell_results(&told, session);
     if (counts_is_valid(&told.event))
-        counts_add(record, &told.event,
-                   (uint64_t)json_integer_value(json_object_get(session, "count")));
+        counted_add(counted, day_in(json_object_get(session, "at")), &told.event,
+                    (uint64_t)json_integer_value(json_object_get(session, "count")));
     free(told.policy_text);
 }
 
@@ -152,7 +152,9 @@ static json_t *report_of(const struct report_facts *facts, const Tlsrpt__DayReco
 json_t *judge_aggregate(const json_t *given)
 {
     const json_t *submitter = json_object_get(given, "submitter");
-    Tlsrpt__DayRecord *record = counts_new();
+    Tlsrpt__DayRecord *record;
+    struct subject subject;
+    struct counted counted;
     struct report_facts facts = {
         .organization = text_of(json_object_get(submitter, "organization")),
         .contact = text_of(json_object_get(submitter, "contact")),
@@ -164,11 +166,14 @@ json_t *judge_aggregate(const json_t *given)
     json_t *got;
     size_t i;
 
-    json_array_foreach(json_object_get(given, "sessions"), i,
-                       session) if (day_in(json_object_get(session, "at")) == facts.day)
-        count_session(record, given, session);
+    counted_open(&counted);
+    json_array_foreach(json_object_get(given, "sessions"), i, session)
+        count_session(&counted, given, session);
+    subject = subject_of_domain(facts.day, facts.domain);
+    record = counted_read(&counted, &subject);
     got = report_of(&facts, record);
-    counts_free(&record);
+    counted_free(&record);
+    counted_close(&counted);
     return got;
 }
 
