@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUM_SIZE = 4, DAY_SIZE = 4, VIEW_SIZE = 1, TIME_SIZE = 8 };
+enum { SUM_SIZE = 4, TIME_SIZE = 8 };
 
 struct outbox {
     struct kv *kv;
@@ -15,67 +15,45 @@ struct outbox {
     bool is_full;
 };
 
-struct key {
-    char bytes[TIME_SIZE + OUTBOX_KEY_SIZE];
+/* Of what is due: the time in front of the subject's key. */
+struct due_key {
+    char bytes[TIME_SIZE + SUBJECT_KEY_MAX];
     size_t len;
 };
 
-/* --- keys: day, view, domain; in front of them the time in the table of what is due */
+/* --- keys */
 
-static struct span key_span(const struct key *key)
+static struct span due_key_span(const struct due_key *key)
 {
     return (struct span){ key->bytes, key->len };
 }
 
-static void add_number(struct key *key, uint64_t number, unsigned size)
+static struct due_key due_key_of(const struct subject *subject, int64_t utc_ms)
 {
-    for (unsigned i = 0; i < size; i++)
-        key->bytes[key->len++] = (char)(number >> (8 * (size - 1 - i)));
-}
+    struct subject_key of_subject = subject_key(subject);
+    uint64_t time = utc_ms > 0 ? (uint64_t)utc_ms : 0;
+    struct due_key key = { .len = TIME_SIZE + of_subject.len };
 
-static void add_report(struct key *key, const struct outbox_report *report)
-{
-    size_t len = strlen(report->domain);
-
-    add_number(key, report->day, DAY_SIZE);
-    add_number(key, report->of_host, VIEW_SIZE);
-    memcpy(key->bytes + key->len, report->domain, len);
-    key->len += len;
-}
-
-static struct key key_of(const struct outbox_report *report)
-{
-    struct key key = { .len = 0 };
-
-    add_report(&key, report);
+    for (unsigned i = 0; i < TIME_SIZE; i++)
+        key.bytes[i] = (char)(time >> (8 * (TIME_SIZE - 1 - i)));
+    memcpy(key.bytes + TIME_SIZE, of_subject.bytes, of_subject.len);
     return key;
 }
 
-static struct key due_key_of(const struct outbox_report *report, int64_t utc_ms)
+static int64_t time_of(struct span key)
 {
-    struct key key = { .len = 0 };
+    uint64_t time = 0;
 
-    add_number(&key, utc_ms > 0 ? (uint64_t)utc_ms : 0, TIME_SIZE);
-    add_report(&key, report);
-    return key;
+    for (size_t i = 0; i < TIME_SIZE; i++)
+        time = time << 8 | (unsigned char)key.data[i];
+    return (int64_t)time;
 }
 
-static uint64_t get_number(struct span bytes)
+static bool read_key(struct span key, struct subject *out)
 {
-    uint64_t number = 0;
+    struct span rest;
 
-    for (size_t i = 0; i < bytes.len; i++)
-        number = number << 8 | (unsigned char)bytes.data[i];
-    return number;
-}
-
-static bool read_key(struct span key, struct outbox_report *out)
-{
-    if (key.len < DAY_SIZE + VIEW_SIZE)
-        return false;
-    out->day = (uint32_t)get_number(span_first(key, DAY_SIZE));
-    out->of_host = key.data[DAY_SIZE] != 0;
-    return span_to_string(span_from(key, DAY_SIZE + VIEW_SIZE), out->domain, sizeof(out->domain));
+    return subject_parse(key, out, &rest) && rest.len == 0;
 }
 
 /* --- records */
@@ -166,17 +144,17 @@ static Tlsrpt__OutboxRecord *unpack(struct span key, struct span value)
 
 /* --- in a transaction */
 
-static struct error *load(struct outbox *outbox, struct kv_txn *txn,
-                          const struct outbox_report *report, Tlsrpt__OutboxRecord **out)
+static struct error *load(struct outbox *outbox, struct kv_txn *txn, const struct subject *subject,
+                          Tlsrpt__OutboxRecord **out)
 {
-    struct key key = key_of(report);
+    struct subject_key key = subject_key(subject);
     struct span value;
-    struct error *err = kv_get(txn, outbox->reports, key_span(&key), &value);
+    struct error *err = kv_get(txn, outbox->reports, subject_key_span(&key), &value);
 
     *out = NULL;
     if (err || !value.data)
         return err;
-    *out = unpack(key_span(&key), value);
+    *out = unpack(subject_key_span(&key), value);
     if (!*out)
         log_event(LOG_ERROR, "tlsrpt-record-damaged");
     return NULL;
@@ -201,33 +179,33 @@ static struct error *put_record(struct outbox *outbox, struct kv_txn *txn, struc
 
 /* Takes the report's row out of what is due. */
 static struct error *forget_due(struct outbox *outbox, struct kv_txn *txn,
-                                const struct outbox_report *report)
+                                const struct subject *subject)
 {
     Tlsrpt__OutboxRecord *old;
     int64_t utc_ms = 0;
-    struct error *err = load(outbox, txn, report, &old);
+    struct error *err = load(outbox, txn, subject, &old);
 
     if (!err && old && outbox_record_due(old, &utc_ms)) {
-        struct key key = due_key_of(report, utc_ms);
-        err = kv_remove(txn, outbox->due, key_span(&key));
+        struct due_key key = due_key_of(subject, utc_ms);
+        err = kv_remove(txn, outbox->due, due_key_span(&key));
     }
     outbox_record_free(&old);
     return err;
 }
 
-static struct error *store(struct outbox *outbox, struct kv_txn *txn,
-                           const struct outbox_report *report, const Tlsrpt__OutboxRecord *record)
+static struct error *store(struct outbox *outbox, struct kv_txn *txn, const struct subject *subject,
+                           const Tlsrpt__OutboxRecord *record)
 {
-    struct key key = key_of(report);
+    struct subject_key key = subject_key(subject);
     int64_t utc_ms = 0;
-    struct error *err = forget_due(outbox, txn, report);
+    struct error *err = forget_due(outbox, txn, subject);
 
     if (!err)
-        err = put_record(outbox, txn, key_span(&key), record);
+        err = put_record(outbox, txn, subject_key_span(&key), record);
     if (err || !outbox_record_due(record, &utc_ms))
         return err;
-    key = due_key_of(report, utc_ms);
-    return kv_put(txn, outbox->due, key_span(&key), SPAN(""));
+    struct due_key due = due_key_of(subject, utc_ms);
+    return kv_put(txn, outbox->due, due_key_span(&due), SPAN(""));
 }
 
 static struct error *end_write(struct outbox *outbox, struct kv_txn **txn, struct error *err)
@@ -263,7 +241,7 @@ bool outbox_is_full(const struct outbox *outbox)
     return outbox->is_full;
 }
 
-struct error *outbox_get(struct outbox *outbox, const struct outbox_report *report,
+struct error *outbox_get(struct outbox *outbox, const struct subject *subject,
                          Tlsrpt__OutboxRecord **out_record)
 {
     struct kv_txn *txn = NULL;
@@ -273,7 +251,7 @@ struct error *outbox_get(struct outbox *outbox, const struct outbox_report *repo
     outbox->is_full = false;
     err = kv_begin_read(outbox->kv, &txn);
     if (!err)
-        err = load(outbox, txn, report, out_record);
+        err = load(outbox, txn, subject, out_record);
     kv_abort(&txn);
     return err ? error_wrap(err, "outbox of reports") : NULL;
 }
@@ -289,14 +267,13 @@ struct error *outbox_put_all(struct outbox *outbox, const struct outbox_entry *e
     if (err)
         return error_wrap(err, "outbox of reports");
     for (size_t i = 0; !err && i < count; i++)
-        err = store(outbox, txn, &entries[i].report, entries[i].record);
+        err = store(outbox, txn, &entries[i].subject, entries[i].record);
     return end_write(outbox, &txn, err);
 }
 
-struct error *outbox_put(struct outbox *outbox, const struct outbox_report *report,
+struct error *outbox_put(struct outbox *outbox, const struct subject *subject,
                          const Tlsrpt__OutboxRecord *record)
 {
-    struct outbox_entry entry = { *report, NULL };
     struct kv_txn *txn = NULL;
     struct error *err;
 
@@ -304,12 +281,12 @@ struct error *outbox_put(struct outbox *outbox, const struct outbox_report *repo
     err = kv_begin_write(outbox->kv, &txn);
     if (err)
         return error_wrap(err, "outbox of reports");
-    return end_write(outbox, &txn, store(outbox, txn, &entry.report, record));
+    return end_write(outbox, &txn, store(outbox, txn, subject, record));
 }
 
 /* The first key of a table behind that one, copied; len 0 at the end. */
 static struct error *key_behind(struct outbox *outbox, kv_table table, struct span place,
-                                struct key *out)
+                                struct due_key *out)
 {
     struct kv_cursor *cursor = NULL;
     struct kv_txn *txn = NULL;
@@ -335,18 +312,17 @@ static struct error *key_behind(struct outbox *outbox, kv_table table, struct sp
 }
 
 struct error *outbox_next_due(struct outbox *outbox, struct outbox_place *place,
-                              struct outbox_report *out_report, int64_t *out_utc_ms,
-                              bool *out_found)
+                              struct subject *out_subject, int64_t *out_utc_ms, bool *out_found)
 {
-    struct key key;
+    struct due_key key;
     struct error *err =
         key_behind(outbox, outbox->due, (struct span){ place->bytes, place->len }, &key);
 
-    *out_found =
-        !err && key.len > TIME_SIZE && read_key(span_from(key_span(&key), TIME_SIZE), out_report);
+    *out_found = !err && key.len > TIME_SIZE &&
+                 read_key(span_from(due_key_span(&key), TIME_SIZE), out_subject);
     if (!*out_found)
         return err;
-    *out_utc_ms = (int64_t)get_number(span_first(key_span(&key), TIME_SIZE));
+    *out_utc_ms = time_of(due_key_span(&key));
     memcpy(place->bytes, key.bytes, key.len);
     place->len = key.len;
     return NULL;
@@ -365,28 +341,29 @@ struct error *outbox_pass_over(struct outbox *outbox, const struct outbox_place 
                      kv_remove(txn, outbox->due, (struct span){ place->bytes, place->len }));
 }
 
-struct error *outbox_next(struct outbox *outbox, const struct outbox_report *report,
-                          struct outbox_report *out_report, bool *out_found)
+struct error *outbox_next(struct outbox *outbox, const struct subject *subject,
+                          struct subject *out_subject, bool *out_found)
 {
-    struct key place = key_of(report), key;
-    struct error *err = key_behind(outbox, outbox->reports, key_span(&place), &key);
+    struct subject_key place = subject_key(subject);
+    struct due_key key;
+    struct error *err = key_behind(outbox, outbox->reports, subject_key_span(&place), &key);
 
-    *out_found = !err && key.len > 0 && read_key(key_span(&key), out_report);
+    *out_found = !err && key.len > 0 && read_key(due_key_span(&key), out_subject);
     return err;
 }
 
 /* --- what is old */
 
 static struct error *remove_report(struct outbox *outbox, struct kv_txn *txn,
-                                   const struct outbox_report *report)
+                                   const struct subject *subject)
 {
-    struct key key = key_of(report);
-    struct error *err = forget_due(outbox, txn, report);
+    struct subject_key key = subject_key(subject);
+    struct error *err = forget_due(outbox, txn, subject);
 
-    return err ? err : kv_remove(txn, outbox->reports, key_span(&key));
+    return err ? err : kv_remove(txn, outbox->reports, subject_key_span(&key));
 }
 
-static struct error *remove_reports(struct outbox *outbox, const struct outbox_report *reports,
+static struct error *remove_reports(struct outbox *outbox, const struct subject *subjects,
                                     unsigned count)
 {
     struct kv_txn *txn = NULL;
@@ -396,25 +373,25 @@ static struct error *remove_reports(struct outbox *outbox, const struct outbox_r
     if (err)
         return error_wrap(err, "outbox of reports");
     for (unsigned i = 0; !err && i < count; i++)
-        err = remove_report(outbox, txn, &reports[i]);
+        err = remove_report(outbox, txn, &subjects[i]);
     return end_write(outbox, &txn, err);
 }
 
 struct error *outbox_sweep(struct outbox *outbox, uint32_t day, bool *out_all)
 {
-    struct outbox_report reports[OUTBOX_SWEEP + 1] = { { .day = 0 } };
+    struct subject subjects[OUTBOX_SWEEP + 1] = { { .day = 0 } };
     struct error *err = NULL;
     unsigned count = 0;
 
     *out_all = false;
     while (!err && !*out_all && count < OUTBOX_SWEEP) {
         bool found;
-        err = outbox_next(outbox, &reports[count], &reports[count + 1], &found);
-        *out_all = !found || reports[count + 1].day >= day;
+        err = outbox_next(outbox, &subjects[count], &subjects[count + 1], &found);
+        *out_all = !found || subjects[count + 1].day >= day;
         if (!*out_all)
             count++;
     }
     if (err || count == 0)
         return err;
-    return remove_reports(outbox, reports + 1, count);
+    return remove_reports(outbox, subjects + 1, count);
 }

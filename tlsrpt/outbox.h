@@ -8,24 +8,16 @@
 #define WAXSEAL_TLSRPT_OUTBOX_H
 
 #include "lib/base/error.h"
-#include "lib/base/limits.h"
 #include "lib/base/span.h"
 #include "lib/io/kv.h"
 #include "tlsrpt/outbox.pb-c.h"
+#include "tlsrpt/subject.h"
 
 struct outbox;
 
 enum {
-    OUTBOX_ANSWER_MAX = 255,                  /* bytes kept of a destination's last answer */
-    OUTBOX_KEY_SIZE = 4 + 1 + DOMAIN_MAX + 1, /* of a report: its day, its view, its domain */
-    OUTBOX_SWEEP = 64,                        /* old reports removed at a time */
-};
-
-/* Which report: of a policy domain, or of an MX host (a TLSA base domain), about a day. */
-struct outbox_report {
-    uint32_t day;
-    bool of_host;
-    char domain[DOMAIN_MAX + 1]; /* lower case */
+    OUTBOX_ANSWER_MAX = 255, /* bytes kept of a destination's last answer */
+    OUTBOX_SWEEP = 64,       /* old reports removed at a time */
 };
 
 /* In the tables of a store that outlives it: one for reports, one for when they are due. */
@@ -46,16 +38,16 @@ void outbox_set_answer(Tlsrpt__OutboxDestination *destination, struct span answe
 bool outbox_record_due(const Tlsrpt__OutboxRecord *record, int64_t *out_utc_ms);
 
 /* The record of a report; NULL inside: there is none, or it is damaged. */
-struct error *outbox_get(struct outbox *outbox, const struct outbox_report *report,
+struct error *outbox_get(struct outbox *outbox, const struct subject *subject,
                          Tlsrpt__OutboxRecord **out_record) MUST_CHECK;
 
 /* Keeps a record, new or changed: it is on disk afterwards. */
-struct error *outbox_put(struct outbox *outbox, const struct outbox_report *report,
+struct error *outbox_put(struct outbox *outbox, const struct subject *subject,
                          const Tlsrpt__OutboxRecord *record) MUST_CHECK;
 
 /* The same of several, in one transaction. */
 struct outbox_entry {
-    struct outbox_report report;
+    struct subject subject;
     Tlsrpt__OutboxRecord *record;
 };
 struct error *outbox_put_all(struct outbox *outbox, const struct outbox_entry *entries,
@@ -66,11 +58,11 @@ struct error *outbox_put_all(struct outbox *outbox, const struct outbox_entry *e
  * false at the end.
  */
 struct outbox_place {
-    char bytes[8 + OUTBOX_KEY_SIZE];
+    char bytes[8 + SUBJECT_KEY_MAX];
     size_t len;
 };
 struct error *outbox_next_due(struct outbox *outbox, struct outbox_place *place,
-                              struct outbox_report *out_report, int64_t *out_utc_ms,
+                              struct subject *out_subject, int64_t *out_utc_ms,
                               bool *out_found) MUST_CHECK;
 
 /* What is due there is due no more, since it has no record that can be read. */
@@ -80,8 +72,8 @@ struct error *outbox_pass_over(struct outbox *outbox, const struct outbox_place 
  * The first report behind that one, in the order of day, view and domain; an empty domain stands in
  * front of all others of its day and view.
  */
-struct error *outbox_next(struct outbox *outbox, const struct outbox_report *report,
-                          struct outbox_report *out_report, bool *out_found) MUST_CHECK;
+struct error *outbox_next(struct outbox *outbox, const struct subject *subject,
+                          struct subject *out_subject, bool *out_found) MUST_CHECK;
 
 /* Removes some reports about days before `day`; *out_all: there are no more of them. */
 struct error *outbox_sweep(struct outbox *outbox, uint32_t day, bool *out_all) MUST_CHECK;

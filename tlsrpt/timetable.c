@@ -38,3 +38,8 @@ bool timetable_retry(int64_t first_ms, unsigned tries, int64_t now_ms, uint64_t 
     *out_next_ms = next_ms < end_ms ? next_ms : end_ms;
     return true;
 }
+
+bool timetable_is_over(int64_t first_ms, int64_t now_ms)
+{
+    return now_ms - first_ms > TIMETABLE_TRIES_MS + TIMETABLE_RETRY_MAX_MS;
+}

@@ -32,4 +32,10 @@ int64_t timetable_due(uint32_t day, int64_t now_ms, int64_t spread_ms, uint64_t 
 bool timetable_retry(int64_t first_ms, unsigned tries, int64_t now_ms, uint64_t dice,
                      int64_t *out_next_ms);
 
+/*
+ * Is it too late for the last try, since the relay was away meanwhile?  A mailed report must not be
+ * handed in again when the queue may have forgotten that it was (ONCE_KEPT_MS).
+ */
+bool timetable_is_over(int64_t first_ms, int64_t now_ms);
+
 #endif

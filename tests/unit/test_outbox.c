@@ -1,6 +1,5 @@
 #include "tests/support/test.h"
 
-#include "lib/base/limits.h"
 #include "tlsrpt/outbox.h"
 
 #include <ftw.h>
@@ -64,9 +63,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct outbox_report report_of(uint32_t day, const char *domain)
+static struct subject report_of(uint32_t day, const char *domain)
 {
-    struct outbox_report report = { .day = day };
+    struct subject report = { .day = day };
 
     strcpy(report.domain, domain);
     return report;
@@ -83,7 +82,7 @@ static Tlsrpt__OutboxRecord *record_of(int64_t due_ms)
 
 static void put(struct rig *rig, uint32_t day, const char *domain, int64_t due_ms)
 {
-    struct outbox_report report = report_of(day, domain);
+    struct subject report = report_of(day, domain);
     Tlsrpt__OutboxRecord *record = record_of(due_ms);
 
     assert_null(outbox_put(rig->outbox, &report, record));
@@ -95,7 +94,7 @@ static const char *dues(struct rig *rig)
 {
     static char text[5000];
     struct outbox_place place = { .len = 0 };
-    struct outbox_report report;
+    struct subject report;
     int64_t utc_ms;
     bool found = true;
 
@@ -112,7 +111,7 @@ static const char *dues(struct rig *rig)
 static void what_was_put_is_there_after_a_restart(void **state)
 {
     struct rig *rig = *state;
-    struct outbox_report report = report_of(TODAY, "a.test");
+    struct subject report = report_of(TODAY, "a.test");
     Tlsrpt__OutboxRecord *record;
 
     put(rig, TODAY, "a.test", 500);
@@ -131,7 +130,7 @@ static void what_was_put_is_there_after_a_restart(void **state)
 static void a_report_that_is_not_there_gives_nothing(void **state)
 {
     struct rig *rig = *state;
-    struct outbox_report report = report_of(TODAY, "a.test");
+    struct subject report = report_of(TODAY, "a.test");
     Tlsrpt__OutboxRecord *record;
 
     assert_string_equal(dues(rig), "");
@@ -144,7 +143,7 @@ static void a_report_that_is_not_there_gives_nothing(void **state)
 static void what_is_due_comes_in_the_order_of_time(void **state)
 {
     struct rig *rig = *state;
-    struct outbox_report host = report_of(TODAY, "b.test");
+    struct subject host = report_of(TODAY, "b.test");
     Tlsrpt__OutboxRecord *record = record_of(20);
 
     put(rig, TODAY, "a.test", 300);
@@ -159,7 +158,7 @@ static void what_is_due_comes_in_the_order_of_time(void **state)
 static void a_record_is_due_when_the_first_that_waits_is(void **state)
 {
     struct rig *rig = *state;
-    struct outbox_report report = report_of(TODAY, "a.test");
+    struct subject report = report_of(TODAY, "a.test");
     Tlsrpt__OutboxRecord *record = record_of(100);
 
     record->destinations[0]->next_try_utc_ms = 700;
@@ -208,15 +207,16 @@ static void several_are_put_in_one_go(void **state)
 static void a_damaged_record_counts_for_none_and_goes_when_it_is_old(void **state)
 {
     struct rig *rig = *state;
-    struct outbox_report report = report_of(TODAY, "a.test");
+    struct subject report = report_of(TODAY, "a.test");
     Tlsrpt__OutboxRecord *record;
     struct kv_txn *txn = NULL;
+    struct subject_key key = subject_key(&report);
     bool all;
 
     put(rig, TODAY, "a.test", 500);
     for (int i = 0; i < 2; i++) {
         assert_null(kv_begin_write(rig->kv, &txn));
-        assert_null(kv_put(txn, 0, (struct span){ "\0\0\x50\x29\0a.test", 11 },
+        assert_null(kv_put(txn, 0, subject_key_span(&key),
                            i == 0 ? SPAN("abc") : SPAN("no record at all")));
         assert_null(kv_commit(&txn));
         assert_null(outbox_get(rig->outbox, &report, &record));
@@ -258,7 +258,7 @@ static void old_reports_are_removed_and_are_due_no_more(void **state)
 static void reports_are_visited_in_order(void **state)
 {
     struct rig *rig = *state;
-    struct outbox_report at = report_of(TODAY, "");
+    struct subject at = report_of(TODAY, "");
     bool found = true;
     char text[1000] = "";
 
@@ -287,7 +287,7 @@ static void a_full_disk_changes_nothing_and_is_told_apart(void **state)
     open_rig(rig, 256 * 1024);
     assert_false(outbox_is_full(rig->outbox));
     while (!err && count < 10000) {
-        struct outbox_report report;
+        struct subject report;
         Tlsrpt__OutboxRecord *record = record_of(5);
         snprintf(domain, sizeof(domain), "d%d.test", count++);
         report = report_of(TODAY, domain);
@@ -298,7 +298,7 @@ static void a_full_disk_changes_nothing_and_is_told_apart(void **state)
     error_free(&err);
     assert_true(outbox_is_full(rig->outbox));
     Tlsrpt__OutboxRecord *record;
-    struct outbox_report first = report_of(TODAY, "d0.test");
+    struct subject first = report_of(TODAY, "d0.test");
     assert_null(outbox_get(rig->outbox, &first, &record));
     assert_non_null(record);
     assert_false(outbox_is_full(rig->outbox));

@@ -92,6 +92,14 @@ static void the_last_try_is_24_hours_after_the_first(void **state)
     assert_int_equal(next, 7);
 }
 
+static void a_relay_that_was_away_for_long_gives_up(void **state)
+{
+    (void)state;
+    assert_false(timetable_is_over(HOUR_MS, HOUR_MS));
+    assert_false(timetable_is_over(HOUR_MS, HOUR_MS + DAY_MS + 4 * HOUR_MS));
+    assert_true(timetable_is_over(HOUR_MS, HOUR_MS + DAY_MS + 4 * HOUR_MS + 1));
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -106,6 +114,8 @@ int main(void)
         { "jitter is a tenth to both sides", jitter_is_a_tenth_to_both_sides, NULL, NULL, NULL },
         { "the last try is 24 hours after the first (RFC 8460 s.5.5)",
           the_last_try_is_24_hours_after_the_first, NULL, NULL, NULL },
+        { "a relay that was away for long gives up what it had begun",
+          a_relay_that_was_away_for_long_gives_up, NULL, NULL, NULL },
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
