@@ -1,7 +1,7 @@
 # waxseal, an outbound mail relay.  `make help` lists what can be made.
 
 # The folders, from the bottom up; arrows between them only point down (docs/style.md section 1).
-FOLDERS = lib/base lib/mail lib/io lib/ipc policy tlsrpt queue queue/deliver smtpd smtpd/auth smtpd/pickup sendmail supervisor
+FOLDERS = lib/base lib/mail lib/io lib/ipc policy tlsrpt queue queue/deliver queue/sign smtpd smtpd/auth smtpd/pickup sendmail supervisor
 PROTOS  = $(wildcard lib/ipc/*.proto queue/*.proto policy/*.proto tlsrpt/*.proto)
 
 BUILD  ?= build

@@ -6,6 +6,7 @@
 #include "lib/base/settings.h"
 #include "lib/io/resolver.h"
 #include "supervisor/bridges.h"
+#include "supervisor/dkim_keys.h"
 #include "supervisor/handover.h"
 #include "supervisor/route_check.h"
 #include "supervisor/strangers.h"
@@ -85,6 +86,8 @@ static unsigned line_of(const char *config, enum role_content kind, unsigned ind
         return settings_find_line(config, NULL, 0, "users-file");
     case CONTENT_ROUTE_CREDENTIALS:
         return settings_find_line(config, "routes", index, "credentials");
+    case CONTENT_DKIM_KEY:
+        return settings_find_line(config, "dkim", index, "key");
     case CONTENT_RESOLV_CONF:
     case CONTENT_TICKET_KEYS:
     case CONTENT_COUNT:
@@ -161,6 +164,14 @@ static void check_exceptions(const struct settings *s, const struct file_check *
                             days_left > 0 ? "ends within seven days: its policy then holds again"
                                           : "has ended and is ignored; take it out");
     }
+}
+
+static void on_dkim(void *ctx, unsigned entry, const char *member, const char *sentence)
+{
+    const struct file_check *check = ctx;
+
+    settings_errors_add(check->warnings, check->config,
+                        settings_find_line(check->config, "dkim", entry, member), "%s", sentence);
 }
 
 /* A file that is not there, or wrong, is complained of elsewhere. */
@@ -280,6 +291,7 @@ int check_run(const struct invocation *i)
         strangers_visit(s, on_stranger, &check);
         check_routes(s, &check);
         check_exceptions(s, &check);
+        dkim_keys_judge(s, on_dkim, &check);
     }
     print_findings(i, &errors, &warnings);
     status = errors.count == 0 ? EXIT_DONE : EXIT_FAILED;

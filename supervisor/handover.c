@@ -4,6 +4,7 @@
 #include "lib/base/memory.h"
 #include "smtpd/smtpd.h"
 #include "supervisor/certificates.h"
+#include "supervisor/dkim_keys.h"
 #include "supervisor/listeners.h"
 #include "supervisor/mail_names.h"
 #include "supervisor/strangers.h"
@@ -16,8 +17,8 @@
 #include <unistd.h>
 
 enum {
-    FILES_MAX =
-        4 + SETTINGS_LISTENERS_MAX * (2 + 2 * SETTINGS_CERTIFICATES_MAX) + SETTINGS_ROUTES_MAX,
+    FILES_MAX = 4 + SETTINGS_LISTENERS_MAX * (2 + 2 * SETTINGS_CERTIFICATES_MAX) +
+                SETTINGS_ROUTES_MAX + SETTINGS_DKIM_MAX,
 };
 
 static const char resolv_conf[] = "/etc/resolv.conf";
@@ -94,6 +95,22 @@ static void open_listener_files(struct handover *h, unsigned index, const struct
         open_pair(h, index, n, faults);
 }
 
+static struct error *try_dkim_key(const struct handover *h, const struct watched *file)
+{
+    return dkim_key_check(&h->settings->dkim[watched_index(file)], watched_latest(file));
+}
+
+static void open_dkim_key(struct handover *h, unsigned index, const struct faults *faults)
+{
+    struct error *err;
+
+    if (!open_file(h, CONTENT_DKIM_KEY, index, h->settings->dkim[index].key, faults))
+        return;
+    err = try_dkim_key(h, h->files[h->file_count - 1]);
+    if (err)
+        faults->tell(faults->ctx, CONTENT_DKIM_KEY, index, &err);
+}
+
 static void open_files(struct handover *h, const struct faults *faults)
 {
     open_file(h, CONTENT_CA_BUNDLE, 0, h->settings->ca_file, faults);
@@ -110,6 +127,8 @@ static void open_files(struct handover *h, const struct faults *faults)
     for (unsigned i = 0; i < h->settings->route_count; i++)
         if (h->settings->routes[i].credentials[0] != '\0')
             open_file(h, CONTENT_ROUTE_CREDENTIALS, i, h->settings->routes[i].credentials, faults);
+    for (unsigned i = 0; i < h->settings->dkim_count; i++)
+        open_dkim_key(h, i, faults);
 }
 
 /* One error of all that is wrong. */
@@ -221,6 +240,19 @@ static void examine_names(const struct handover *h, handover_fault_fn *warning, 
     mail_names_visit_postmaster(h->settings, aliases_of(h), tell_warning, &to);
 }
 
+static void examine_dkim_keys(const struct handover *h, handover_fault_fn *warning, void *ctx)
+{
+    for (unsigned i = 0; i < h->file_count; i++) {
+        const struct watched *file = h->files[i];
+        unsigned entry = watched_index(file);
+        struct error *err = NULL;
+        if (watched_kind(file) == CONTENT_DKIM_KEY)
+            err = dkim_key_examine(&h->settings->dkim[entry], watched_content(file));
+        if (err)
+            warning(ctx, CONTENT_DKIM_KEY, entry, &err);
+    }
+}
+
 static void log_skipped(void *ctx, struct error **taken)
 {
     (void)ctx;
@@ -236,6 +268,7 @@ void handover_check_files(const struct settings *settings, handover_fault_fn *fa
     open_files(h, &(struct faults){ fault, ctx });
     examine_certificates(h, fault, warning, ctx);
     examine_names(h, warning, ctx);
+    examine_dkim_keys(h, warning, ctx);
     handover_free(&h);
 }
 
@@ -341,6 +374,8 @@ bool handover_is_for(enum role_content kind, const struct role_row *row)
         return row->has_users;
     case CONTENT_ROUTE_CREDENTIALS:
         return row->has_credentials;
+    case CONTENT_DKIM_KEY:
+        return row->has_dkim_keys;
     case CONTENT_COUNT:
     default:
         return false;
@@ -383,6 +418,8 @@ static bool is_acceptable(const struct handover *h, const struct watched *file)
     if (!err && (watched_kind(file) == CONTENT_CERTIFICATE || watched_kind(file) == CONTENT_KEY))
         err = watched_pair_check(find_file(h, CONTENT_CERTIFICATE, watched_index(file)),
                                  find_file(h, CONTENT_KEY, watched_index(file)));
+    if (!err && watched_kind(file) == CONTENT_DKIM_KEY)
+        err = try_dkim_key(h, file);
     if (!err)
         return true;
     log_failure(LOG_WARNING, "file-refused", err);

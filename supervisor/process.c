@@ -233,6 +233,7 @@ void process_hand_content(struct process *p, enum role_content kind, unsigned in
 
     piece.kind = kind;
     piece.index = index;
+    piece.generation = p->generation;
     do {
         struct span body = span_first(content, FRAME_BODY_MAX);
         content = span_from(content, FRAME_BODY_MAX);

@@ -4,6 +4,7 @@
 #include "policy/policy.h"
 #include "queue/deliver/deliver.h"
 #include "queue/queue.h"
+#include "queue/sign/sign.h"
 #include "smtpd/auth/auth.h"
 #include "smtpd/pickup/pickup.h"
 #include "smtpd/smtpd.h"
@@ -50,6 +51,8 @@ static const struct role_row role_rows[] = {
       .has_aliases = true, .drain_reload_ms = MINUTE_MS },
     { .id = ROLE_PICKUP, .title = "waxseal-pickup", .entry = pickup_main, .exposure = 4,
       .folder = "drop", .folder_mode = 01733, .has_aliases = true },
+    { .id = ROLE_SIGN, .title = "waxseal-sign", .entry = sign_main, .exposure = 1,
+      .has_dkim_keys = true },
 };
 /* clang-format on */
 

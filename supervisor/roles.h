@@ -25,6 +25,7 @@ struct role_row {
     bool has_users;
     bool has_credentials; /* of routes */
     bool has_aliases;
+    bool has_dkim_keys;
     const char *folder;      /* its store in the state directory, or NULL */
     mode_t folder_mode;      /* 0: its own alone */
     int64_t drain_reload_ms; /* what a predecessor may take to end */

@@ -40,6 +40,7 @@ static const char *const names[CONTENT_COUNT] = {
     [CONTENT_CLIENT_CA] = "tls-client-ca",
     [CONTENT_RECIPIENTS] = "recipients",
     [CONTENT_ROUTE_CREDENTIALS] = "credentials",
+    [CONTENT_DKIM_KEY] = "dkim key",
 };
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -65,13 +66,13 @@ static struct error *read_to_end(int fd, struct buf *content)
 
 static bool is_secret(const struct watched *file)
 {
-    return file->kind == CONTENT_KEY || file->kind == CONTENT_USERS ||
-           file->kind == CONTENT_ROUTE_CREDENTIALS;
+    return file->kind == CONTENT_KEY || file->kind == CONTENT_DKIM_KEY ||
+           file->kind == CONTENT_USERS || file->kind == CONTENT_ROUTE_CREDENTIALS;
 }
 
 static const char *what_it_holds(const struct watched *file)
 {
-    if (file->kind == CONTENT_KEY)
+    if (file->kind == CONTENT_KEY || file->kind == CONTENT_DKIM_KEY)
         return "a private key";
     return file->kind == CONTENT_USERS ? "password hashes" : "a password";
 }
@@ -121,7 +122,7 @@ static struct error *read_file(struct watched *file)
 
 /* --- checks ---------------------------------------------------------------------------------- */
 
-static struct span latest(const struct watched *file)
+struct span watched_latest(const struct watched *file)
 {
     return buf_span(file->is_new ? &file->fresh : &file->content);
 }
@@ -151,7 +152,7 @@ static struct error *check_users(const struct watched *file)
     struct error *err = NULL;
 
     settings_errors_init(&errors);
-    if (!users_parse(latest(file), file->path, &errors, &users))
+    if (!users_parse(watched_latest(file), file->path, &errors, &users))
         err = join_lines(buf_span(&errors.text));
     users_free(&users);
     settings_errors_clear(&errors);
@@ -165,7 +166,7 @@ static struct error *check_recipients(const struct watched *file)
     struct error *err = NULL;
 
     settings_errors_init(&errors);
-    if (!mailbox_set_parse(latest(file), file->path, &errors, &set))
+    if (!mailbox_set_parse(watched_latest(file), file->path, &errors, &set))
         err = join_lines(buf_span(&errors.text));
     mailbox_set_free(&set);
     settings_errors_clear(&errors);
@@ -177,7 +178,7 @@ static struct error *check_bundle(const struct watched *file)
     struct tls_trust *trust = NULL;
     struct error *err;
 
-    err = tls_trust_new(latest(file), &trust);
+    err = tls_trust_new(watched_latest(file), &trust);
     tls_trust_free(&trust);
     if (!err)
         return NULL;
@@ -188,7 +189,7 @@ static struct error *check_bundle(const struct watched *file)
 static struct error *check_credentials(const struct watched *file)
 {
     struct credentials ignored;
-    struct error *err = credentials_parse(latest(file), &ignored);
+    struct error *err = credentials_parse(watched_latest(file), &ignored);
 
     return err ? error_wrap(err, "%s %s", names[file->kind], file->path) : NULL;
 }
@@ -208,7 +209,7 @@ struct error *watched_check(const struct watched *file)
 
 struct error *watched_pair_check(const struct watched *certificate, const struct watched *key)
 {
-    const struct tls_pair pair = { latest(certificate), latest(key) };
+    const struct tls_pair pair = { watched_latest(certificate), watched_latest(key) };
     struct tls_context *context = NULL;
     struct error *err;
 

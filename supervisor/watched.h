@@ -25,6 +25,8 @@ const char *watched_path(const struct watched *file);
 
 /* The content in force; lent until the next watched_accept. */
 struct span watched_content(const struct watched *file);
+/* The new content, or that in force when there is no new one; lent the same. */
+struct span watched_latest(const struct watched *file);
 
 /* Reads it again when it looks changed; true when there is a new content since the last look. */
 bool watched_look(struct watched *file);

@@ -76,7 +76,8 @@ enum {
     SETTINGS_ROUTE_TEXT_SIZE = 256,
     SETTINGS_EXCEPTIONS_MAX = 64,
     SETTINGS_REASON_SIZE = 256,
-    SETTINGS_DKIM_MAX = 256, /* so many keys */
+    SETTINGS_DKIM_MAX = 256,          /* so many keys */
+    SETTINGS_DKIM_PER_SENDER_MAX = 8, /* of these, for one domain */
     SETTINGS_SELECTOR_SIZE = 64,
     SETTINGS_FILE_MAX = 512 * 1024,  /* a configuration that is longer is refused */
     SETTINGS_TEXT_MAX = 1000 * 1024, /* what any such becomes, with all defaults; fits in a frame */

@@ -219,6 +219,21 @@ static bool is_in_conflict(const struct settings *s, const struct dkim_settings 
     return false;
 }
 
+/* Entries that fit a domain best all name it in the same way. */
+static bool is_one_too_many(const struct settings *s, const struct dkim_settings *e)
+{
+    const char *item = e->senders.text;
+
+    for (unsigned n = 0; n < e->senders.count; n++, item = next_item(item)) {
+        unsigned others = 0;
+        for (unsigned i = 0; i < s->dkim_count; i++)
+            others += has_sender(&s->dkim[i], item);
+        if (others >= SETTINGS_DKIM_PER_SENDER_MAX)
+            return true;
+    }
+    return false;
+}
+
 static bool entry_read(const struct settings_reading *reading, const struct setting *setting,
                        const struct tree_node *node, struct settings *s)
 {
@@ -236,6 +251,9 @@ static bool entry_read(const struct settings_reading *reading, const struct sett
         return setting_refuse_for(reading, setting, node->line,
                                   "has this selector for the same domain already",
                                   "another selector: each key needs its own");
+    if (is_one_too_many(s, entry))
+        return setting_refuse_for(reading, setting, node->line,
+                                  "has more than 8 entries for one domain", "fewer of them");
     s->dkim_count++;
     return true;
 }

@@ -28,6 +28,7 @@ static const char *const role_names[ROLE_COUNT] = {
     [ROLE_TLSRPT] = "tlsrpt",
     [ROLE_AUTH] = "auth",
     [ROLE_PICKUP] = "pickup",
+    [ROLE_SIGN] = "sign",
 };
 
 struct file_content {
@@ -37,6 +38,7 @@ struct file_content {
     struct buf arriving;
     struct buf whole;
     bool is_there;
+    uint64_t generation; /* of the settings that it belongs to */
 };
 
 /* A descriptor that came before role_serve. */
@@ -150,6 +152,7 @@ static void on_content(struct role *role, const struct channel_frame *frame)
     enum role_content kind = (enum role_content)piece->kind;
     unsigned index = piece->index;
     bool last = piece->last;
+    uint64_t generation = piece->generation;
     ipc__content__free_unpacked(piece, NULL);
     struct file_content *file = find_file(role, kind, index);
     if (!file)
@@ -161,6 +164,7 @@ static void on_content(struct role *role, const struct channel_frame *frame)
     buf_clear(&file->whole);
     file->whole = file->arriving;
     file->is_there = true;
+    file->generation = generation;
     buf_init(&file->arriving, CONTENT_MAX);
     if (role->events && role->events->content)
         role->events->content(role->ctx, kind, index);
@@ -452,6 +456,13 @@ struct span role_content(const struct role *role, enum role_content kind, unsign
     const struct file_content *file = find_file(role, kind, index);
 
     return file && file->is_there ? buf_span(&file->whole) : (struct span){ NULL, 0 };
+}
+
+bool role_content_is_current(const struct role *role, enum role_content kind, unsigned index)
+{
+    const struct file_content *file = find_file(role, kind, index);
+
+    return file && file->is_there && file->generation == role->generation;
 }
 
 int role_shared(const struct role *role)

@@ -20,6 +20,7 @@ enum role_id {
     ROLE_TLSRPT,
     ROLE_AUTH,
     ROLE_PICKUP,
+    ROLE_SIGN,
     ROLE_COUNT,
 };
 
@@ -45,12 +46,15 @@ enum role_content {
     CONTENT_TICKET_KEYS,       /* smtpd; made by the supervisor, see lib/io/tls_server.h */
     CONTENT_ALIASES,           /* smtpd, pickup */
     CONTENT_ROUTE_CREDENTIALS, /* deliver, per route; see lib/mail/credentials */
+    CONTENT_DKIM_KEY,          /* sign, per entry of dkim */
     CONTENT_COUNT,
 };
 
 /* How the n-th certificate of the i-th listener is numbered, and its key. */
 enum { CONTENT_INDEX_MAX = SETTINGS_LISTENERS_MAX * SETTINGS_CERTIFICATES_MAX };
-_Static_assert((int)CONTENT_INDEX_MAX >= (int)SETTINGS_ROUTES_MAX, "each route has a number");
+_Static_assert((int)CONTENT_INDEX_MAX >= (int)SETTINGS_ROUTES_MAX &&
+                   (int)CONTENT_INDEX_MAX >= (int)SETTINGS_DKIM_MAX,
+               "each route has a number, and each key");
 static inline unsigned role_pair_index(unsigned listener, unsigned n)
 {
     return listener * SETTINGS_CERTIFICATES_MAX + n;
@@ -90,6 +94,8 @@ struct loop *role_loop(const struct role *role);
 const struct settings *role_settings(const struct role *role);
 /* A handed-over file; data NULL when there is none.  Lent until it changes. */
 struct span role_content(const struct role *role, enum role_content kind, unsigned index);
+/* Was it handed over under the settings in force?  At a reload files come behind the settings. */
+bool role_content_is_current(const struct role *role, enum role_content kind, unsigned index);
 /* smtpd's table of counters, a descriptor of shared memory that stays the role's; -1: none. */
 int role_shared(const struct role *role);
 

@@ -350,7 +350,7 @@ MUTATIONS = (
     Mutation(4, "who did not log in counts as logged in", "smtpd/access.c",
              "return f->user.len > 0;", "return f->user.data != NULL;", ("unit/access",)),
     Mutation(4, "passwords of routes may be for all to read", "supervisor/watched.c",
-             " ||\n           file->kind == CONTENT_ROUTE_CREDENTIALS;", ";",
+             " || file->kind == CONTENT_ROUTE_CREDENTIALS;", ";",
              ("tests/system/test_route_table.py::test_credentials_that_become_wrong_change_nothing",)),
     Mutation(4, "a route may send its password in clear", "lib/base/settings_routes.c",
              "r->credentials[0] != '\\0' && !encrypts,", "r->credentials[0] == '\\1' && !encrypts,",

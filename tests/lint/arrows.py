@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("lib/base", "lib/mail", "lib/io", "lib/ipc", "policy", "tlsrpt", "queue", "queue/deliver", "smtpd",
+FOLDERS = ("lib/base", "lib/mail", "lib/io", "lib/ipc", "policy", "tlsrpt", "queue", "queue/deliver", "queue/sign", "smtpd",
            "smtpd/auth", "smtpd/pickup", "sendmail", "supervisor")
 
 # From a folder to the folders it may include; lib/base is open to all.
@@ -22,6 +22,7 @@ ARROWS = {
     "tlsrpt": ("lib/ipc", "lib/io", "lib/mail"),
     "queue": ("lib/ipc", "lib/io", "lib/mail"),
     "queue/deliver": ("lib/ipc", "lib/io", "lib/mail"),
+    "queue/sign": ("lib/ipc", "lib/io", "lib/mail"),
     "smtpd": ("lib/ipc", "lib/io", "lib/mail"),
     "smtpd/auth": ("lib/ipc", "lib/io"),
     "smtpd/pickup": ("smtpd", "lib/ipc", "lib/io", "lib/mail"),   # hands in through sessions of its own
@@ -33,7 +34,7 @@ HEADERS = {
     "queue/deliver": {"policy/decide.h", "policy/mx_match.h", "policy/sts_policy.h"},
     "sendmail": {"smtpd/pickup/drop_file.h"},
     "supervisor": {"sendmail/sendmail.h", "smtpd/pickup/pickup.h", "smtpd/smtpd.h", "smtpd/auth/auth.h", "smtpd/auth/users.h",
-                   "smtpd/auth/password.h", "queue/queue.h", "queue/tools.h", "queue/deliver/deliver.h",
+                   "smtpd/auth/password.h", "queue/queue.h", "queue/tools.h", "queue/deliver/deliver.h", "queue/sign/sign.h",
                    "policy/policy.h", "tlsrpt/tlsrpt.h", "lib/mail/aliases.h", "lib/mail/mailbox_set.h",
                    "lib/mail/credentials.h"},
 }

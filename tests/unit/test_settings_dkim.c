@@ -267,6 +267,27 @@ static void there_are_at_most_as_many_as_there_is_room_for(void **state)
     buf_clear(&text);
 }
 
+static void a_domain_has_at_most_eight_keys(void **state)
+{
+    struct buf text;
+
+    (void)state;
+    buf_init(&text, 10000);
+    assert_true(buf_printf(&text, "dkim = ( "));
+    for (int i = 0; i <= SETTINGS_DKIM_PER_SENDER_MAX; i++)
+        assert_true(
+            buf_printf(&text, "%s{ " SENDERS "selector = \"s%d\"; " KEY "}", i > 0 ? ", " : "", i));
+    assert_true(buf_printf(&text, " );"));
+    char *whole = memory_copy_span(buf_span(&text));
+    assert_says(whole, "dkim has more than 8 entries for one domain; write fewer of them");
+    *strstr(whole, ", { senders = \"Example.NET\"; selector = \"s8\"") = '\0';
+    buf_reset(&text);
+    assert_true(buf_printf(&text, "%s );", whole));
+    assert_is_fine(buf_span(&text).data);
+    free(whole);
+    buf_clear(&text);
+}
+
 /* A list of senders that is longer than there is room for, in bytes. */
 static void senders_have_their_room(void **state)
 {
@@ -310,6 +331,7 @@ int main(void)
           NULL, NULL },
         { "there are at most as many entries as there is room for",
           there_are_at_most_as_many_as_there_is_room_for, NULL, NULL, NULL },
+        { "a domain has at most eight keys", a_domain_has_at_most_eight_keys, NULL, NULL, NULL },
         { "senders are refused when they need more room than there is", senders_have_their_room,
           NULL, NULL, NULL },
     };
