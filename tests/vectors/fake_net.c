@@ -105,7 +105,7 @@ struct http {
     void *ctx;
 };
 
-struct http_get {
+struct http_request {
     struct http *http;
     struct loop_task answering;
     char *host;
@@ -127,7 +127,7 @@ void fake_https_free(struct http **http)
     *http = NULL;
 }
 
-static void get_free(struct http_get *get)
+static void get_free(struct http_request *get)
 {
     loop_task_cancel(&get->answering);
     free(get->host);
@@ -136,7 +136,7 @@ static void get_free(struct http_get *get)
 
 static void on_got(void *ctx)
 {
-    struct http_get *get = ctx;
+    struct http_request *get = ctx;
     struct http_answer answer = { .outcome = HTTP_GOT };
 
     get->http->answer(get->http->ctx, get->host, &answer);
@@ -144,11 +144,12 @@ static void on_got(void *ctx)
     get_free(get);
 }
 
-struct http_get *http_get_start(struct http *http, const char *host, const char *path,
-                                const struct ip_address *addresses, unsigned address_count,
-                                size_t limit_bytes, int64_t wait_ms, http_done_fn *done, void *ctx)
+struct http_request *http_get_start(struct http *http, const char *host, const char *path,
+                                    const struct ip_address *addresses, unsigned address_count,
+                                    size_t limit_bytes, int64_t wait_ms, http_done_fn *done,
+                                    void *ctx)
 {
-    struct http_get *get = memory_new(sizeof(*get));
+    struct http_request *get = memory_new(sizeof(*get));
 
     (void)path, (void)addresses, (void)address_count, (void)limit_bytes, (void)wait_ms;
     get->http = http;
@@ -160,7 +161,7 @@ struct http_get *http_get_start(struct http *http, const char *host, const char 
     return get;
 }
 
-void http_get_cancel(struct http_get **get)
+void http_cancel(struct http_request **get)
 {
     if (*get)
         get_free(*get);

@@ -249,6 +249,7 @@ static const struct area areas[] = {
     { "tlsrpt_reports", judge_aggregate, report_agrees, is_aggregate },
     { "sts_decisions", judge_decision, decision_agrees, NULL },
     { "dane", judge_dane, dane_agrees, NULL },
+    { "dkim", judge_dkim, dkim_agrees, NULL },
 };
 
 enum { AREAS = sizeof(areas) / sizeof(areas[0]) };

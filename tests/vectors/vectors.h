@@ -41,4 +41,8 @@ bool report_agrees(const json_t *expect, const json_t *got);
 json_t *judge_decision(const json_t *given);
 bool decision_agrees(const json_t *expect, const json_t *got);
 
+/* Canonical forms, signatures, records of keys, rules (lib/mail/dkim_*, lib/io/signing_key). */
+json_t *judge_dkim(const json_t *given);
+bool dkim_agrees(const json_t *expect, const json_t *got);
+
 #endif
