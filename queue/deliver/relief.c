@@ -57,6 +57,7 @@ bool relief_is_needed(struct sts_facts facts, const struct pool_key *session)
     without = sts_decide_candidate(facts);
     needs = pool_key_needed(&without, session->mx, session->remote.port, session->trust_generation);
     needs.is_sure = session->is_sure;
+    needs.for_reports = session->for_reports;
     strcpy(needs.domain, session->domain);
     strcpy(needs.chooser, session->chooser);
     return !without.deliver || !pool_key_serves(session, &needs);

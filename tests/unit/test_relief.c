@@ -54,6 +54,16 @@ static void a_report_of_ours_goes_whatever_is_asked(void **state)
     assert_null(relief_of(&job, &target, NOW_MS).exception);
 }
 
+/* No policy was asked for: nobody can say that it would have stopped it. */
+static void a_reports_relief_is_not_called_needed(void **state)
+{
+    struct sts_facts facts = { .source = POLICY_SOURCE_NONE, .relief = RELIEF_FULL };
+    struct pool_key session = { .mx = "mx.example.net", .for_reports = true };
+
+    (void)state;
+    assert_false(relief_is_needed(facts, &session));
+}
+
 static void requiretls_takes_the_headers_word_away(void **state)
 {
     struct job job = { .envelope = { .tls_required_no = true, .requiretls = true } };
@@ -208,6 +218,8 @@ int main(void)
           a_header_that_says_no_relieves_its_message, NULL, NULL, NULL },
         { "a report of ours goes whatever is asked, and needs no exception (RFC 8460 s.3)",
           a_report_of_ours_goes_whatever_is_asked, NULL, NULL, NULL },
+        { "of a report nobody can say that it would not have gone without",
+          a_reports_relief_is_not_called_needed, NULL, NULL, NULL },
         { "REQUIRETLS takes the header's word away (RFC 8689 s.4.1)",
           requiretls_takes_the_headers_word_away, NULL, NULL, NULL },
         { "an exception allows what it says, until its end",
