@@ -47,7 +47,7 @@ struct sts_fetch {
     struct ip_address addresses[MX_ADDRESSES_MAX];
     unsigned address_count;
     char crowd[NETWORK_TEXT_SIZE]; /* the address it is counted at, or "" */
-    struct http_get *get;
+    struct http_request *get;
     struct sts_fetched fetched;
 };
 
@@ -109,7 +109,7 @@ static void fetch_free(struct sts_fetch *fetch)
 {
     leave(fetch);
     drop_answers(fetch);
-    http_get_cancel(&fetch->get);
+    http_cancel(&fetch->get);
     loop_timer_free(&fetch->deadline);
     loop_task_cancel(&fetch->ending);
     list_remove(&fetch->in_begun);

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""A policy host of every kind, for tests: fake_https.py FOLDER ADDRESS PORT.
+"""A policy host of every kind, for tests: fake_https.py FOLDER ADDRESS PORT...
 
 Makes a test CA in FOLDER (ca.pem) and serves HTTPS; the name asked for by SNI chooses the
-certificate, the path chooses what is answered.  Prints "ready" when it listens.
+certificate, the path chooses what is answered.  Prints "ready" when it listens.  What is posted is
+written to FOLDER/posted, header and body.
 """
 import datetime
 import os
@@ -46,6 +47,11 @@ ANSWERS = {
     "/large": plain(b"x" * 70000),
     "/large-chunked": chunked(b"x" * 70000),
     "/full": plain(b"x" * 65536),
+    "/taken": head("201 Created", "Content-Length: 0"),
+    "/refused": plain(b"\r\nno such \xff mailbox\nmore", "400 Bad Request"),
+    "/taken-endless": head("200 OK") + b"x" * 10_000_000,
+    "/refused-cut": head("500 Oops", "Content-Length: 1000") + b"later",
+    "/early": head("200 OK", "Content-Length: 0"),
 }
 
 
@@ -91,29 +97,52 @@ def contexts(folder):
     return made
 
 
-def serve(plain_socket, context):
+def receive(stream):
+    """A whole request; of one for /early only what came first."""
+    got = stream.recv(4096)
+    while b"\r\n\r\n" not in got:
+        got += stream.recv(4096)
+    fields, _, body = got.partition(b"\r\n\r\n")
+    for line in fields.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        while name.lower() == b"content-length" and len(body) < int(value) and b"/early" not in fields:
+            body += stream.recv(65536)
+    return fields + b"\r\n\r\n" + body
+
+
+def serve(plain_socket, context, folder):
     try:
         with context.wrap_socket(plain_socket, server_side=True) as stream:
-            path = stream.recv(4096).split(b" ")[1].decode()
+            request = receive(stream)
+            path = request.split(b" ")[1].decode()
+            if request.startswith(b"POST "):
+                with open(os.path.join(folder, "posted"), "wb") as file:
+                    file.write(request)
             if path == "/silent":
                 time.sleep(30)
             stream.sendall(ANSWERS.get(path, ANSWERS["/missing"]))
-            if path != "/unmarked" and path != "/cut":
+            if path not in ("/unmarked", "/cut", "/refused-cut"):
                 stream.unwrap()
     except (OSError, IndexError):
         pass
 
 
+def listen(listener, first, folder):
+    while True:
+        accepted, _ = listener.accept()
+        threading.Thread(target=serve, args=(accepted, first, folder), daemon=True).start()
+
+
 def main():
-    folder, address, port = sys.argv[1:]
+    folder, address, *ports = sys.argv[1:]
     made = contexts(folder)
     first = made["mta-sts.example.com"]
     first.sni_callback = lambda stream, name, _: setattr(stream, "context", made.get(name, first))
-    listener = socket.create_server((address, int(port)))
+    listeners = [socket.create_server((address, int(port))) for port in ports]
     print("ready", flush=True)
-    while True:
-        accepted, _ = listener.accept()
-        threading.Thread(target=serve, args=(accepted, first), daemon=True).start()
+    for listener in listeners[1:]:
+        threading.Thread(target=listen, args=(listener, first, folder), daemon=True).start()
+    listen(listeners[0], first, folder)
 
 
 main()

@@ -60,7 +60,7 @@ static void start_server(struct world *world)
     if (world->server == 0) {
         dup2(out[1], 1);
         execl("/usr/bin/python3", "python3", "-W", "ignore", "tests/support/fake_https.py",
-              world->folder, "127.0.0.1", "443", NULL);
+              world->folder, "127.0.0.1", "443", "8443", NULL);
         _exit(1);
     }
     close(out[1]);
@@ -138,7 +138,7 @@ static void get_within(struct world *world, const char *host, const char *path, 
 {
     struct ip_address address = local("127.0.0.1");
     unsigned before = world->answers;
-    struct http_get *get =
+    struct http_request *get =
         http_get_start(world->http, host, path, &address, 1, 65536, wait_ms, on_done, world);
     assert_non_null(get);
     loop_run(world->loop);
@@ -239,6 +239,148 @@ static void the_addresses_handed_in_are_tried_in_turn(void **state)
     assert_int_equal(world->answer.outcome, HTTP_UNREACHABLE);
 }
 
+/* ---- POST ----------------------------------------------------------------------------------- */
+
+static void post_bytes(struct world *world, const char *host, uint16_t port, const char *path,
+                       struct span body)
+{
+    struct ip_address address = local("127.0.0.1");
+    unsigned before = world->answers;
+    const struct http_post post = {
+        .host = host,
+        .port = port,
+        .path = path,
+        .addresses = &address,
+        .address_count = 1,
+        .content_type = "application/tlsrpt+gzip",
+        .body = body,
+        .limit_bytes = 16384,
+        .wait_ms = 5000,
+    };
+    assert_non_null(http_post_start(world->http, &post, on_done, world));
+    loop_run(world->loop);
+    assert_int_equal(world->answers, before + 1);
+}
+
+static void post_to(struct world *world, const char *path)
+{
+    post_bytes(world, "mta-sts.example.com", 443, path, (struct span){ "a\0b", 3 });
+}
+
+static size_t posted(struct world *world, char *room, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "%s/posted", world->folder);
+    FILE *file = fopen(path, "r");
+    size_t len = fread(room, 1, size - 1, file);
+    fclose(file);
+    room[len] = '\0';
+    return len;
+}
+
+static void a_post_says_what_it_brings_and_brings_all_of_it(void **state)
+{
+    static const char first[] = "POST /taken HTTP/1.1\r\nHost: mta-sts.example.com\r\n";
+    struct world *world = *state;
+    char request[2000];
+    post_bytes(world, "mta-sts.example.com", 8443, "/taken?x=%20y", SPAN("abc"));
+    assert_int_equal(world->answer.outcome, HTTP_GOT);
+    posted(world, request, sizeof(request));
+    assert_non_null(strstr(request, "POST /taken?x=%20y HTTP/1.1\r\n"
+                                    "Host: mta-sts.example.com:8443\r\n"));
+    post_to(world, "/taken");
+    assert_int_equal(world->answer.outcome, HTTP_GOT);
+    assert_int_equal(world->answer.status, 201);
+    assert_int_equal(world->answer.cert, CERT_OK);
+    size_t len = posted(world, request, sizeof(request));
+    assert_memory_equal(request, first, sizeof(first) - 1);
+    assert_non_null(strstr(request, "\r\nContent-Type: application/tlsrpt+gzip\r\n"));
+    assert_non_null(strstr(request, "\r\nContent-Length: 3\r\n"));
+    assert_null(strstr(request, "Expect"));
+    assert_null(strstr(request, "Content-Encoding"));
+    assert_memory_equal(request + len - 7, "\r\n\r\na\0b", 7);
+}
+
+static void a_large_post_arrives_whole(void **state)
+{
+    enum { LARGE = 3 * 1024 * 1024 };
+    struct world *world = *state;
+    char *body = calloc(1, LARGE);
+    char *request = calloc(1, LARGE + 2000);
+    for (size_t i = 0; i < LARGE; i++)
+        body[i] = (char)(i * 2654435761u >> 11);
+    post_bytes(world, "mta-sts.example.com", 443, "/taken", (struct span){ body, LARGE });
+    assert_int_equal(world->answer.status, 201);
+    size_t len = posted(world, request, LARGE + 2000);
+    assert_memory_equal(request + len - LARGE, body, LARGE);
+    free(body);
+    free(request);
+}
+
+static void an_answer_to_a_post_is_its_status(void **state)
+{
+    struct world *world = *state;
+    post_to(world, "/refused");
+    assert_int_equal(world->answer.outcome, HTTP_GOT);
+    assert_int_equal(world->answer.status, 400);
+    post_to(world, "/moved"); /* not followed */
+    assert_int_equal(world->answer.outcome, HTTP_GOT);
+    assert_int_equal(world->answer.status, 301);
+    post_to(world, "/refused-cut");
+    assert_int_equal(world->answer.outcome, HTTP_GOT);
+    assert_int_equal(world->answer.status, 500);
+    post_to(world, "/unmarked");
+    assert_int_equal(world->answer.outcome, HTTP_GOT);
+    assert_int_equal(world->answer.status, 200);
+    post_bytes(world, "mta-sts.example.com", 444, "/taken", SPAN("x"));
+    assert_int_equal(world->answer.outcome, HTTP_UNREACHABLE);
+}
+
+static void ten_megabytes_of_answer_are_cut_off_and_are_an_answer(void **state)
+{
+    struct world *world = *state;
+    post_to(world, "/taken-endless");
+    assert_int_equal(world->answer.outcome, HTTP_GOT);
+    assert_int_equal(world->answer.status, 200);
+    assert_true(world->body_len <= 16384);
+}
+
+/* 20 MiB do not fit the buffers between us: it cannot have them all. */
+static void who_answers_before_it_had_all_has_not_taken_it(void **state)
+{
+    enum { LARGE = 20 * 1024 * 1024 };
+    struct world *world = *state;
+    char *body = calloc(1, LARGE);
+    post_bytes(world, "mta-sts.example.com", 443, "/early", (struct span){ body, LARGE });
+    assert_int_not_equal(world->answer.outcome, HTTP_GOT);
+    assert_true(world->answer.reason[0] != '\0');
+    free(body);
+}
+
+static void a_bad_certificate_does_not_end_a_post_but_is_told(void **state)
+{
+    static const struct {
+        const char *host;
+        enum cert_verdict cert;
+        const char *reason;
+    } hosts[] = {
+        { "mta-sts.expired.test", CERT_EXPIRED, "X509_V_ERR_CERT_HAS_EXPIRED" },
+        { "mta-sts.wrong.test", CERT_HOST_MISMATCH, "X509_V_ERR_HOSTNAME_MISMATCH" },
+        { "mta-sts.common-name.test", CERT_HOST_MISMATCH, "X509_V_ERR_HOSTNAME_MISMATCH" },
+        { "mta-sts.self-signed.test", CERT_NOT_TRUSTED, "X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT" },
+    };
+    struct world *world = *state;
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+        post_bytes(world, hosts[i].host, 443, "/taken", SPAN("x"));
+        assert_int_equal(world->answer.outcome, HTTP_GOT);
+        assert_int_equal(world->answer.status, 201);
+        assert_int_equal(world->answer.cert, hosts[i].cert);
+        assert_string_equal(world->answer.reason, hosts[i].reason);
+    }
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
 static void on_nothing(void *ctx, const struct http_answer *answer)
 {
     (void)ctx;
@@ -250,14 +392,14 @@ static void a_cancelled_get_is_never_answered(void **state)
 {
     struct world *world = *state;
     struct ip_address address = local("127.0.0.1");
-    struct http_get *early = http_get_start(world->http, "mta-sts.example.com", "/ok", &address, 1,
-                                            65536, 9000, on_nothing, NULL);
-    struct http_get *late = http_get_start(world->http, "mta-sts.example.com", "/silent", &address,
-                                           1, 65536, 9000, on_nothing, NULL);
-    http_get_cancel(&early);
+    struct http_request *early = http_get_start(world->http, "mta-sts.example.com", "/ok", &address,
+                                                1, 65536, 9000, on_nothing, NULL);
+    struct http_request *late = http_get_start(world->http, "mta-sts.example.com", "/silent",
+                                               &address, 1, 65536, 9000, on_nothing, NULL);
+    http_cancel(&early);
     assert_null(early);
     get(world, "mta-sts.example.com", "/ok");
-    http_get_cancel(&late);
+    http_cancel(&late);
     get(world, "mta-sts.example.com", "/ok");
 }
 
@@ -280,6 +422,17 @@ int main(void)
               a_silent_host_costs_no_more_than_the_time_given),
         STORY("the addresses handed in are tried in turn",
               the_addresses_handed_in_are_tried_in_turn),
+        STORY("a POST says what it brings and brings all of it",
+              a_post_says_what_it_brings_and_brings_all_of_it),
+        STORY("a large POST arrives whole", a_large_post_arrives_whole),
+        STORY("the answer to a POST is its status, whatever becomes of its words",
+              an_answer_to_a_post_is_its_status),
+        STORY("ten megabytes of answer to a POST are cut off, and are an answer",
+              ten_megabytes_of_answer_are_cut_off_and_are_an_answer),
+        STORY("who answers a POST before it had all has not taken it",
+              who_answers_before_it_had_all_has_not_taken_it),
+        STORY("a bad certificate does not end a POST but is told (RFC 8460 s.3)",
+              a_bad_certificate_does_not_end_a_post_but_is_told),
         STORY("a cancelled GET is never answered", a_cancelled_get_is_never_answered),
     };
     signal(SIGPIPE, SIG_IGN);

@@ -24,7 +24,7 @@ struct resolver_query {
     enum dns_type type;
     char name[300];
 };
-struct http_get {
+struct http_request {
     http_done_fn *done;
     void *ctx;
     char host[300];
@@ -34,7 +34,7 @@ struct http_get {
 
 static struct resolver_query *queries[2 * MANY];
 static unsigned query_count;
-static struct http_get *gets[MANY];
+static struct http_request *gets[MANY];
 static unsigned get_count;
 
 struct resolver_query *resolver_ask(struct resolver *resolver, struct span name, enum dns_type type,
@@ -59,11 +59,12 @@ void resolver_cancel(struct resolver_query **query)
     *query = NULL;
 }
 
-struct http_get *http_get_start(struct http *http, const char *host, const char *path,
-                                const struct ip_address *addresses, unsigned address_count,
-                                size_t limit_bytes, int64_t wait_ms, http_done_fn *done, void *ctx)
+struct http_request *http_get_start(struct http *http, const char *host, const char *path,
+                                    const struct ip_address *addresses, unsigned address_count,
+                                    size_t limit_bytes, int64_t wait_ms, http_done_fn *done,
+                                    void *ctx)
 {
-    struct http_get *get = memory_new(sizeof(*get));
+    struct http_request *get = memory_new(sizeof(*get));
     (void)http;
     assert_string_equal(path, "/.well-known/mta-sts.txt");
     assert_int_equal(limit_bytes, STS_POLICY_BYTES_MAX);
@@ -77,7 +78,7 @@ struct http_get *http_get_start(struct http *http, const char *host, const char 
     return get;
 }
 
-void http_get_cancel(struct http_get **get)
+void http_cancel(struct http_request **get)
 {
     for (unsigned i = 0; *get && i < get_count; i++)
         if (gets[i] == *get)
@@ -171,7 +172,7 @@ static void addresses_are(const char *v4, const char *v6)
 
 static void get_ends(struct world *world, unsigned which, const struct http_answer *with)
 {
-    struct http_get *get = gets[which];
+    struct http_request *get = gets[which];
     assert_non_null(get);
     gets[which] = NULL;
     get->done(get->ctx, with);
