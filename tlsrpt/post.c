@@ -74,11 +74,11 @@ static void quote_answer(struct post *post, struct span body)
     char words[WORDS_SHOWN + 1];
 
     for (size_t i = 0; i < body.len && shown < WORDS_SHOWN; i++) {
-        char c = body.data[i];
+        unsigned char c = (unsigned char)body.data[i];
         if (shown > 0 && (c == '\r' || c == '\n'))
             break;
         if (c > ' ' || (c == ' ' && shown > 0))
-            words[shown++] = c <= '~' ? c : '?';
+            words[shown++] = c <= '~' ? (char)c : '?';
     }
     words[shown] = '\0';
     if (shown > 0)
