@@ -9,7 +9,7 @@
 
 static bool reads_configuration(const struct command *c)
 {
-    return strcmp(c->words, "version") != 0;
+    return (c->options & OPTION_NO_CONFIG) == 0;
 }
 
 /* Those with a value; filters are many, and stand in the help alone. */
@@ -206,7 +206,7 @@ static int parse_rest(struct invocation *i, int count, char *const words[])
             *value = words[++n];
         else if (take_flag(i, words[n]))
             continue;
-        else if (words[n][0] == '-')
+        else if (words[n][0] == '-' && words[n][1] != '\0') /* "-": the standard input */
             return wrong_choice(i->command, strcmp(words[n], "--reason") == 0, "there is no option",
                                 words[n]);
         else if (!i->command->operand || i->operand)

@@ -4,6 +4,7 @@
 #include "supervisor/policy_commands.h"
 #include "supervisor/print.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/tlsrpt_read.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -173,7 +174,7 @@ static const struct command_option options[] = {
       "why it waits: a part of the last reply or of a hold's reason, or how the status begins" },
     { "--listener", OPTION_FILTER, "listener", "PATTERN", "where it came in" },
     { "--user", OPTION_FILTER, "user", "PATTERN", "who had logged in" },
-    { "--state", OPTION_FILTER, "state", "STATE", "queued, policy, deferred, held, suspended or delivering" },
+    { "--state", OPTION_FILTER, "state", "STATE", "queued, policy, signature, deferred, held, suspended or delivering" },
     { "--sender", OPTION_EXPLAIN, "sender", "ADDRESS", "whose mail it is, where routes ask; <> for the null one" },
     { "--reason", OPTION_REASON, "reason", "TEXT", "why, in one line" },
     { "--to", OPTION_TO, NULL, "HOST", "a host as in the setting relayhost, \"[host]:port\"" },
@@ -202,7 +203,7 @@ static const struct command commands[] = {
     { "run", NULL, NULL, 0, run_relay, NULL, "Runs the relay in the foreground." },
     { "check", NULL, NULL, OPTION_JSON | OPTION_LIST, check_run, NULL,
       "Checks the configuration; with --list shows every setting there is." },
-    { "version", NULL, NULL, 0, run_version, NULL, "Shows the version." },
+    { "version", NULL, NULL, OPTION_NO_CONFIG, run_version, NULL, "Shows the version." },
     { "status", NULL, NULL, OPTION_JSON, run_status, NULL,
       "Shows whether the relay serves, what died, and how much the queue holds." },
     { "queue list", NULL, NULL, OPTION_JSON | OPTION_FILTER, asking_run,
@@ -264,6 +265,8 @@ static const struct command commands[] = {
       "Takes such lines from standard input, unless what is cached is newer." },
     { "tlsrpt report", "DOMAIN", "domain", OPTION_DAY | OPTION_JSON | OPTION_RAW, asking_run, NULL,
       "Prints the TLS report (RFC 8460) about a domain, of today or of --day." },
+    { "tlsrpt read", "FILE|-", NULL, OPTION_JSON | OPTION_NO_CONFIG, tlsrpt_run_read, NULL,
+      "Explains a TLS report that was sent to you: a JSON or gzip file, or the whole mail." },
 };
 /* clang-format on */
 

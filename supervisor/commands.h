@@ -32,7 +32,8 @@ enum {
     OPTION_TO = 256, /* and --back */
     OPTION_FOR = 512,
     OPTION_ANY = 1024,
-    OPTION_EXPLAIN = 2048, /* --sender ADDRESS and --offline */
+    OPTION_EXPLAIN = 2048,   /* --sender ADDRESS and --offline */
+    OPTION_NO_CONFIG = 4096, /* no --config: it reads no configuration */
 };
 
 struct invocation;

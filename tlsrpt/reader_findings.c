@@ -187,6 +187,13 @@ static void add_senders(struct json *to, const struct finding *finding)
     json_add_bool(to, "more_senders", finding->senders.more);
 }
 
+static void add_policy_name(struct json *to, const struct json *policy)
+{
+    add_if_any(to, "type", json_member_text(policy, "policy-type"));
+    add_if_any(to, "domain", json_member_text(policy, "policy-domain"));
+    add_if_any(to, "mode", mode_of(policy));
+}
+
 /* The words name the first host; what is wrong there is wrong with the others. */
 static void append_told(struct json *list, const struct finding *finding,
                         const struct json *policies)
@@ -205,6 +212,7 @@ static void append_told(struct json *list, const struct finding *finding,
     struct json *told = json_append_object(list);
 
     json_add_number(told, "policy", (int64_t)finding->policy);
+    add_policy_name(told, policy);
     json_add_text(told, "result", finding->result);
     json_add_text(told, "reason", finding->reason);
     json_add_number(told, "sessions", finding->sessions);
@@ -222,9 +230,7 @@ static void append_policy(struct json *list, const struct json *entry)
     bool has_failures = failed(entry) > 0 || json_count(json_get(entry, "failure-details")) > 0;
     const char *hint = reader_words_hint(type, mode_of(policy), has_failures);
 
-    json_add_text(told, "type", type);
-    json_add_text(told, "domain", json_member_text(policy, "policy-domain"));
-    add_if_any(told, "mode", mode_of(policy));
+    add_policy_name(told, policy);
     json_add_number(told, "succeeded", succeeded(entry));
     json_add_number(told, "failed", failed(entry));
     if (hint)

@@ -13,8 +13,8 @@ enum { FINDINGS_MAX = 50, FINDING_PLACES_MAX = 5, FINDING_POLICIES_MAX = 100 };
 
 /*
  * Adds to `to`: "succeeded" and "failed", the sums; "policies", the first FINDING_POLICIES_MAX with
- * type, domain, mode, counts, hint; "policies_left_out"; "findings", each with the number of its
- * policy, result, reason, sessions, places, senders and words; "findings_left_out".
+ * type, domain, mode, counts, hint; "policies_left_out"; "findings", each with the number
+ * and name of its policy, result, reason, sessions, places, senders and words; "findings_left_out".
  */
 void reader_findings_add(const struct json *report, struct json *to);
 
