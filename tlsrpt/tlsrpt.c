@@ -2,11 +2,14 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
+#include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "lib/io/resolver.h"
 #include "lib/ipc/channel.h"
 #include "lib/ipc/queue_client.h"
 #include "lib/ipc/role.h"
 #include "lib/mail/domain.h"
+#include "tlsrpt/counting.h"
 #include "tlsrpt/database.h"
 #include "tlsrpt/day.h"
 #include "tlsrpt/report.h"
@@ -24,6 +27,8 @@ struct tlsrpt {
     struct role *role;
     struct database *database;
     struct tally *tally;
+    struct resolver *resolver;
+    struct counting *counting;
     struct queue_client *queue; /* where reports go in that are mailed */
     struct loop_timer *write_timer;
     struct list tellers;
@@ -66,12 +71,10 @@ static void teller_free(struct teller *teller)
     free(teller);
 }
 
-static void count_session(struct tlsrpt *t, const Ipc__SessionEvent *event)
+static void on_counted(void *ctx)
 {
-    struct span domain = { (const char *)event->domain.data, event->domain.len };
-    struct subject subject = subject_of_domain(today(), domain);
+    struct tlsrpt *t = ctx;
 
-    tally_add(t->tally, &subject, event, 1);
     if (tally_is_full(t->tally))
         write_now(t);
     else if (!loop_timer_running(t->write_timer))
@@ -89,7 +92,7 @@ static void on_frame(void *ctx, struct channel_frame *frame)
     }
     event = channel_decode(frame, &ipc__session_event__descriptor);
     if (event && counts_is_valid(event))
-        count_session(teller->tlsrpt, event);
+        counting_take(teller->tlsrpt->counting, today(), event, (struct span){ NULL, 0 });
     else
         channel_refuse(teller->channel, "a session event that cannot be");
     if (event)
@@ -242,10 +245,42 @@ static void on_control(void *ctx, struct role_request *request)
         role_reply_failed(&request, "tlsrpt knows one request only: tlsrpt report");
 }
 
-/* Settings are read when a report is made. */
+static struct error *load_resolver(struct tlsrpt *t)
+{
+    struct endpoint servers[SETTINGS_RESOLVERS_MAX];
+    struct span resolv_conf = role_content(t->role, CONTENT_RESOLV_CONF, 0);
+    bool trusted;
+    unsigned count = resolver_servers_for(role_settings(t->role), resolv_conf, servers, &trusted);
+
+    if (t->resolver)
+        return resolver_servers(t->resolver, servers, count, trusted);
+    return resolver_new(role_loop(t->role), servers, count, trusted, &t->resolver);
+}
+
+/* What does not load leaves the old in force. */
+static void load_resolver_again(struct tlsrpt *t)
+{
+    struct error *err = load_resolver(t);
+
+    if (err)
+        log_failure(LOG_ERROR, "reload-failed", err);
+    error_free(&err);
+}
+
+static void on_content(void *ctx, enum role_content kind, unsigned index)
+{
+    (void)index;
+    if (kind == CONTENT_RESOLV_CONF)
+        load_resolver_again(ctx);
+}
+
+/* What else they say is read when a report is made. */
 static void on_settings(void *ctx)
 {
-    (void)ctx;
+    struct tlsrpt *t = ctx;
+
+    load_resolver_again(t);
+    counting_set_reports(t->counting, role_settings(t->role)->tlsrpt_reports == SWITCH_ON);
 }
 
 static void on_drain(void *ctx, int64_t wait_ms)
@@ -260,6 +295,7 @@ static void on_drain(void *ctx, int64_t wait_ms)
 static const struct role_events events = {
     .peer = on_peer,
     .settings = on_settings,
+    .content = on_content,
     .drain = on_drain,
     .control = on_control,
 };
@@ -276,6 +312,16 @@ static struct database *open_database(void)
     return database;
 }
 
+static void open_counting(struct tlsrpt *t)
+{
+    struct error *err = load_resolver(t);
+
+    if (err)
+        role_die(ROLE_EXIT_REFUSED, err);
+    t->counting = counting_new(role_loop(t->role), t->resolver, t->tally, on_counted, t);
+    counting_set_reports(t->counting, role_settings(t->role)->tlsrpt_reports == SWITCH_ON);
+}
+
 int tlsrpt_main(struct role *role)
 {
     struct tlsrpt t = { .role = role };
@@ -286,12 +332,15 @@ int tlsrpt_main(struct role *role)
     t.tally = tally_new(t.database);
     t.queue = queue_client_new(role_loop(role), NULL, NULL);
     t.write_timer = loop_timer_new(role_loop(role), on_write_due, &t);
+    open_counting(&t);
     exit_status = role_serve(role, &events, &t);
     write_now(&t);
     while (!list_empty(&t.tellers))
         teller_free(LIST_FIRST(&t.tellers, struct teller, others));
     queue_client_free(&t.queue);
     loop_timer_free(&t.write_timer);
+    counting_free(&t.counting);
+    resolver_free(&t.resolver);
     tally_free(&t.tally);
     database_close(&t.database);
     return exit_status;

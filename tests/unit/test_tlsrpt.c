@@ -86,6 +86,8 @@ static void send_hello(struct rig *rig)
 
     settings_defaults(&settings);
     snprintf(settings.hostname, sizeof(settings.hostname), "relay.test");
+    snprintf(settings.tlsrpt_contact, sizeof(settings.tlsrpt_contact), "postmaster@relay.test");
+    snprintf(settings.tlsrpt_sender, sizeof(settings.tlsrpt_sender), "postmaster@relay.test");
     buf_init(&text, 1 << 20);
     settings_write(&settings, &text);
     hello.build_id = bytes_of_span(SPAN(WAXSEAL_VERSION));
