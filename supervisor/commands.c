@@ -4,6 +4,7 @@
 #include "supervisor/policy_commands.h"
 #include "supervisor/print.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/tlsrpt_commands.h"
 #include "supervisor/tlsrpt_read.h"
 
 #include <inttypes.h>
@@ -181,7 +182,9 @@ static const struct command_option options[] = {
     { "--to-route", OPTION_TO, NULL, "NAME", "a route of the configuration" },
     { "--for", OPTION_FOR, "for", "TIME", "such as 30m, 2h or 3d" },
     { "--until", OPTION_FOR, NULL, "TIME", "such as 2026-01-30T14:00Z, in UTC" },
-    { "--day", OPTION_DAY, "day", "DATE", "a UTC day such as 2026-01-30 instead of today" },
+    { "--day", OPTION_DAY, "day", "DATE", "a UTC day such as 2026-01-30 instead of today, or yesterday" },
+    { "--view", OPTION_VIEW, "view", "VIEW", "host: the name is an MX host's (TLSA base domain); else domain" },
+    { "--to", OPTION_COPY, "to", "ADDRESS", "sends a copy there instead, which changes nothing" },
 };
 _Static_assert(sizeof(options) / sizeof(options[0]) <= COMMAND_OPTIONS_MAX, "room for values");
 
@@ -263,8 +266,15 @@ static const struct command commands[] = {
       "Writes all cached policies to standard output, one a line." },
     { "policy import", NULL, NULL, 0, policy_run_import, NULL,
       "Takes such lines from standard input, unless what is cached is newer." },
-    { "tlsrpt report", "DOMAIN", "domain", OPTION_DAY | OPTION_JSON | OPTION_RAW, asking_run, NULL,
-      "Prints the TLS report (RFC 8460) about a domain, of today or of --day." },
+    { "tlsrpt status", NULL, NULL, OPTION_JSON, tlsrpt_run_status, NULL,
+      "Shows what was counted today, which TLS reports are sent next, what became of the last ones,"
+      " and what is missing." },
+    { "tlsrpt report", "DOMAIN", "domain", OPTION_DAY | OPTION_VIEW | OPTION_JSON | OPTION_RAW,
+      asking_run, NULL, "Prints the TLS report (RFC 8460) about a domain, of today or of --day." },
+    { "tlsrpt send", "DOMAIN", "domain", OPTION_DAY | OPTION_VIEW | OPTION_COPY | OPTION_JSON,
+      tlsrpt_run_send, NULL,
+      "Sends the TLS report about a domain now, of yesterday or of --day, to all that have not taken"
+      " it." },
     { "tlsrpt read", "FILE|-", NULL, OPTION_JSON | OPTION_NO_CONFIG, tlsrpt_run_read, NULL,
       "Explains a TLS report that was sent to you: a JSON or gzip file, or the whole mail." },
 };

@@ -34,6 +34,8 @@ enum {
     OPTION_ANY = 1024,
     OPTION_EXPLAIN = 2048,   /* --sender ADDRESS and --offline */
     OPTION_NO_CONFIG = 4096, /* no --config: it reads no configuration */
+    OPTION_COPY = 8192,      /* --to ADDRESS */
+    OPTION_VIEW = 16384,
 };
 
 struct invocation;
@@ -56,7 +58,7 @@ struct command_option {
     const char *value;    /* as the help shows it */
     const char *sentence;
 };
-enum { COMMAND_OPTIONS_MAX = 24 };
+enum { COMMAND_OPTIONS_MAX = 32 };
 
 /* A command line, parsed. */
 struct invocation {
