@@ -266,8 +266,9 @@ static void begin_next_mail(struct sending *sending)
         return;
     parcel->waits = false;
     buf_reset(&sending->mail);
-    ensure(compose_mail(&facts, &sending->sum, buf_span(&sending->body),
-                        span_of(parcel->to.address), clock_utc_ms(), &sending->mail));
+    if (!compose_mail(&facts, &sending->sum, buf_span(&sending->body), span_of(parcel->to.address),
+                      clock_utc_ms(), &sending->mail))
+        buf_reset(&sending->mail); /* see submit: what is empty is refused */
     submit(sending, parcel);
 }
 

@@ -130,6 +130,8 @@ struct submit *submit_start(struct loop *loop, struct queue_client *queue,
     envelope_init(&envelope);
     if (!queue_client_is_up(queue))
         submit->reason = "the queue is away";
+    else if (facts->content.len == 0)
+        submit->reason = "it is too large";
     else if (!envelope_fill(&envelope, facts))
         submit->reason = "an address of it is none";
     if (submit->reason)

@@ -20,7 +20,8 @@ struct submit_facts {
     int64_t now_utc_ms;
     bool hashes_relaxed; /* which body hashes its signatures will need */
     bool hashes_simple;
-    struct span content; /* with CRLF; stays the caller's until `done` or cancel */
+    struct span
+        content; /* with CRLF; stays the caller's until `done` or cancel.  Empty: too large */
 };
 
 /* What came of it; `id` is the queue's when it was taken.  `reason` is for people. */
