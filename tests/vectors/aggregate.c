@@ -24,11 +24,6 @@ struct told {
     size_t policy_text_len;
 };
 
-bool is_aggregate(const json_t *given)
-{
-    return span_equal(text_of(json_object_get(given, "kind")), SPAN("aggregate"));
-}
-
 static ProtobufCBinaryData bytes_of_text(const json_t *value)
 {
     union {

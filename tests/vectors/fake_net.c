@@ -103,6 +103,7 @@ struct http {
     struct loop *loop;
     fake_https_fn *answer;
     void *ctx;
+    struct http_post posted;
 };
 
 struct http_request {
@@ -117,7 +118,7 @@ struct http *fake_https_new(struct loop *loop, fake_https_fn *answer, void *ctx)
 {
     struct http *http = memory_new(sizeof(*http));
 
-    *http = (struct http){ loop, answer, ctx };
+    *http = (struct http){ .loop = loop, .answer = answer, .ctx = ctx };
     return http;
 }
 
@@ -159,6 +160,19 @@ struct http_request *http_get_start(struct http *http, const char *host, const c
     loop_task_init(&get->answering, on_got, get);
     loop_defer(http->loop, &get->answering);
     return get;
+}
+
+struct http_request *http_post_start(struct http *http, const struct http_post *post,
+                                     http_done_fn *done, void *ctx)
+{
+    http->posted = *post;
+    return http_get_start(http, post->host, post->path, post->addresses, post->address_count,
+                          post->limit_bytes, post->wait_ms, done, ctx);
+}
+
+const struct http_post *fake_https_posted(const struct http *http)
+{
+    return &http->posted;
 }
 
 void http_cancel(struct http_request **get)

@@ -22,4 +22,7 @@ typedef void fake_https_fn(void *ctx, const char *host, struct http_answer *out)
 struct http *fake_https_new(struct loop *loop, fake_https_fn *answer, void *ctx);
 void fake_https_free(struct http **http);
 
+/* The last POST; what it points to is whoever's who began it. */
+const struct http_post *fake_https_posted(const struct http *http);
+
 #endif

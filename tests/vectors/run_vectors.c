@@ -241,15 +241,15 @@ static bool match_agrees(const json_t *expect, const json_t *got)
 /* --- running them */
 
 static const struct area areas[] = {
-    { "sts_txt", judge_sts_txt, txt_agrees, NULL },
-    { "sts_policy", judge_sts_policy, policy_agrees, NULL },
-    { "mx_match", judge_mx_match, match_agrees, NULL },
-    { "cert_match", judge_certificate, match_agrees, NULL },
-    { "tlsrpt_txt", judge_tlsrpt_txt, txt_agrees, NULL },
-    { "tlsrpt_reports", judge_aggregate, report_agrees, is_aggregate },
-    { "sts_decisions", judge_decision, decision_agrees, NULL },
-    { "dane", judge_dane, dane_agrees, NULL },
-    { "dkim", judge_dkim, dkim_agrees, NULL },
+    { "sts_txt", judge_sts_txt, txt_agrees },
+    { "sts_policy", judge_sts_policy, policy_agrees },
+    { "mx_match", judge_mx_match, match_agrees },
+    { "cert_match", judge_certificate, match_agrees },
+    { "tlsrpt_txt", judge_tlsrpt_txt, txt_agrees },
+    { "tlsrpt_reports", judge_report, any_report_agrees },
+    { "sts_decisions", judge_decision, decision_agrees },
+    { "dane", judge_dane, dane_agrees },
+    { "dkim", judge_dkim, dkim_agrees },
 };
 
 enum { AREAS = sizeof(areas) / sizeof(areas[0]) };
@@ -277,8 +277,6 @@ static void run_vector(const struct area *area, const json_t *vector, struct tal
     const json_t *expect = json_object_get(vector, "expect");
     json_t *got;
 
-    if (area->concerns && !area->concerns(given))
-        return;
     got = area->judge(given);
     if (agrees(area, expect, got)) {
         tally->passed++;

@@ -15,8 +15,6 @@ struct area {
     json_t *(*judge)(const json_t *given);
     /* Is `got` what one alternative of `expect` demands? */
     bool (*agrees)(const json_t *expect, const json_t *got);
-    /* NULL, or which vectors of the file are run at all. */
-    bool (*concerns)(const json_t *given);
 };
 
 /* A text in JSON; "" for anything else. */
@@ -33,9 +31,12 @@ bool dane_agrees(const json_t *expect, const json_t *got);
 json_t *judge_certificate(const json_t *given);
 
 /* The report of a day's sessions (tlsrpt/counts, tlsrpt/report). */
-bool is_aggregate(const json_t *given);
 json_t *judge_aggregate(const json_t *given);
 bool report_agrees(const json_t *expect, const json_t *got);
+
+/* That, and a report's file name, message, POST and destinations (tlsrpt). */
+json_t *judge_report(const json_t *given);
+bool any_report_agrees(const json_t *expect, const json_t *got);
 
 /* A delivery, a last attempt or a refresh: policy/domains and policy/decide. */
 json_t *judge_decision(const json_t *given);
