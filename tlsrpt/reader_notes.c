@@ -46,6 +46,8 @@ static const char *const sentences[NOTE_COUNT] = {
     [NOTE_ADDRESS_FORM] = "an IP address is written in another way than it should be",
     [NOTE_NO_ADDRESS] = "something stands as an IP address that is none",
     [NOTE_NO_POLICIES] = "there is no policy in it, so it says nothing",
+    [NOTE_POLICIES_LEFT_OUT] = "there are more than 10,000 policies; the rest was left out",
+    [NOTE_FAILURES_LEFT_OUT] = "there are more than 200,000 failure details; the rest was left out",
     [NOTE_SUM] = "failed sessions have no details, or there are details without failed sessions",
 };
 

@@ -341,19 +341,31 @@ static void append_failure(struct json *details, const struct json *value,
     add_text(failure, "failure-reason-code", found[FAILURE_REASON], notes);
 }
 
-static void add_details(struct json *entry, const struct json *value, int64_t failed,
+/* As many of `count` as there is room for. */
+static size_t bounded(size_t count, size_t room, enum reader_note if_more,
+                      struct reader_notes *notes)
+{
+    if (count <= room)
+        return count;
+    reader_note(notes, if_more);
+    return room;
+}
+
+static void add_details(struct json *entry, const struct json *value, int64_t failed, size_t *room,
                         struct reader_notes *notes)
 {
     struct json *details = json_add_array(entry, "failure-details");
-    size_t count = list_count(value, notes);
+    size_t count = bounded(list_count(value, notes), *room, NOTE_FAILURES_LEFT_OUT, notes);
 
+    *room -= count;
     for (size_t i = 0; i < count; i++)
         append_failure(details, list_item(value, i), notes);
     if ((failed > 0) != (json_count(details) > 0))
         reader_note(notes, NOTE_SUM);
 }
 
-static void append_policy(struct json *policies, const struct json *value,
+/* `failures`: how many more details there is room for. */
+static void append_policy(struct json *policies, const struct json *value, size_t *failures,
                           struct reader_notes *notes)
 {
     const struct json *found[ENTRY_KEYS];
@@ -368,16 +380,18 @@ static void append_policy(struct json *policies, const struct json *value,
     reader_fields_pick(&reader_entry_fields, value, notes, found);
     find_policy(entry, found, notes);
     failed = add_summary(entry, found[ENTRY_SUMMARY], notes);
-    add_details(entry, found[ENTRY_DETAILS], failed, notes);
+    add_details(entry, found[ENTRY_DETAILS], failed, failures, notes);
 }
 
 static void add_policies(struct json *report, const struct json *value, struct reader_notes *notes)
 {
     struct json *policies = json_add_array(report, "policies");
-    size_t count = list_count(value, notes);
+    size_t failures = READER_FAILURES_MAX;
+    size_t count =
+        bounded(list_count(value, notes), READER_POLICIES_MAX, NOTE_POLICIES_LEFT_OUT, notes);
 
     for (size_t i = 0; i < count; i++)
-        append_policy(policies, list_item(value, i), notes);
+        append_policy(policies, list_item(value, i), &failures, notes);
     if (json_count(policies) == 0)
         reader_note(notes, NOTE_NO_POLICIES);
 }

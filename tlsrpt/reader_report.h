@@ -11,7 +11,11 @@
 #include "lib/base/json.h"
 #include "tlsrpt/reader_notes.h"
 
-enum { READER_TEXT_MAX = 1024 }; /* of one text; longer ones are cut */
+enum {
+    READER_TEXT_MAX = 1024,       /* of one text; longer ones are cut */
+    READER_POLICIES_MAX = 10000,  /* one policy domain's have a few */
+    READER_FAILURES_MAX = 200000, /* of all policies */
+};
 
 /* An error when it is no report at all: nothing of it is known. */
 struct error *reader_report_normalise(const struct json *raw, struct reader_notes *notes,

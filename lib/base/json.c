@@ -263,8 +263,8 @@ struct error *json_parse(struct span text, struct json **out)
     return NULL;
 }
 
-/* True when a text has no more values than `most`: each begins the text, or stands behind a comma
- * or an opening bracket; keys are no values. */
+/* True when a text can hold no more values than `most`: each but the first stands behind a comma or
+ * an opening bracket. */
 static bool is_small(struct span text, size_t most)
 {
     bool in_string = false;

@@ -654,16 +654,35 @@ static void bombs_are_refused(void **state)
     buf_clear(&bomb);
 }
 
-static void policies_without_number_are_summed_and_few_are_told(void **state)
+static void of_many_policies_all_are_summed_and_few_are_told(void **state)
 {
-    struct buf text = repeated(HEAD "[", "{},", 150000, POLICY SUMMARY("3", "0") "}]}");
+    struct buf text = repeated(HEAD "[", "{},", 9999, POLICY SUMMARY("3", "0") "}]}");
 
     (void)state;
     read_text(buf_span(&text));
     assert_counts(3, 0);
     assert_int_equal(json_count(json_get(told, "policies")), 100);
-    assert_int_equal(json_number(json_get(told, "policies_left_out")), 149901);
+    assert_int_equal(json_number(json_get(told, "policies_left_out")), 9900);
     assert_true(json_count(json_get(told, "notes")) < 10);
+    assert_false(has_note("10,000 policies"));
+    buf_clear(&text);
+}
+
+static void policies_and_failures_without_number_are_left_out(void **state)
+{
+    struct buf text = repeated(HEAD "[", "{},", 10000, "{}]}");
+
+    (void)state;
+    read_text(buf_span(&text));
+    assert_true(has_note("10,000 policies"));
+    assert_int_equal(json_count(json_get(json_get(told, "report"), "policies")), 10000);
+    buf_clear(&text);
+    text = repeated(HEAD "[{\"failure-details\":[", "{},", 199999,
+                    "{}]},{\"failure-details\":[{}]}]}");
+    read_text(buf_span(&text));
+    assert_true(has_note("200,000 failure details"));
+    assert_int_equal(json_count(json_get(policy_at(0), "failure-details")), 200000);
+    assert_int_equal(json_count(json_get(policy_at(1), "failure-details")), 0);
     buf_clear(&text);
 }
 
@@ -728,8 +747,10 @@ int main(void)
         { "reader: mails nested too deep, and parts without number, are not followed",
           mail_nested_too_deep_is_not_followed, 0, end, 0 },
         { "reader: bombs are refused", bombs_are_refused, 0, end, 0 },
-        { "reader: of policies without number all are summed and few are told",
-          policies_without_number_are_summed_and_few_are_told, 0, end, 0 },
+        { "reader: of many policies all are summed and few are told",
+          of_many_policies_all_are_summed_and_few_are_told, 0, end, 0 },
+        { "reader: policies and failures without number are left out",
+          policies_and_failures_without_number_are_left_out, 0, end, 0 },
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
