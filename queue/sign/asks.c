@@ -17,6 +17,7 @@
 struct asks {
     struct loop *loop;
     struct keys *keys;
+    int64_t wait_ms;
     struct signers *signers;
     struct list peers;
     struct list open; /* asks that wait for signers, the eldest first */
@@ -331,7 +332,7 @@ static void sign_by_all(struct queue_peer *peer, uint64_t id, const struct choic
         ask_succeed(ask);
         return;
     }
-    ask->due_ms = loop_now(asks->loop) + SIGN_WAIT_MS;
+    ask->due_ms = loop_now(asks->loop) + asks->wait_ms;
     list_append(&asks->open, &ask->others);
     watch_eldest(asks);
 }
@@ -434,12 +435,13 @@ void asks_attach(struct asks *asks, int fd)
 
 /* --- the whole ------------------------------------------------------------------------------- */
 
-struct asks *asks_new(struct loop *loop, struct keys *keys)
+struct asks *asks_new(struct loop *loop, struct keys *keys, int64_t wait_ms)
 {
     struct asks *asks = memory_new(sizeof(*asks));
 
     asks->loop = loop;
     asks->keys = keys_hold(keys);
+    asks->wait_ms = wait_ms;
     asks->signers = signers_new(loop);
     asks->deadline = loop_timer_new(loop, on_deadline, asks);
     list_init(&asks->peers);

@@ -35,8 +35,8 @@ struct asks_counts {
 
 struct asks;
 
-/* `keys` is held. */
-struct asks *asks_new(struct loop *loop, struct keys *keys);
+/* `keys` is held; each ask is answered within `wait_ms`. */
+struct asks *asks_new(struct loop *loop, struct keys *keys, int64_t wait_ms);
 void asks_free(struct asks **asks);
 /* From now on; what is being signed goes on with the keys it began with. */
 void asks_use(struct asks *asks, struct keys *keys);

@@ -160,7 +160,7 @@ int sign_main(struct role *role)
 
     take_keys(&sign);
     ensure(sign.keys); /* before role_serve all has come */
-    sign.asks = asks_new(role_loop(role), sign.keys);
+    sign.asks = asks_new(role_loop(role), sign.keys, SIGN_WAIT_MS);
     status = role_serve(role, &events, &sign);
     asks_free(&sign.asks);
     keys_release(&sign.keys);
