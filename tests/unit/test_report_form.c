@@ -55,6 +55,12 @@ static void add_policy(struct report *report, uint64_t succeeded, uint64_t faile
     report_policy(report, &policy);
 }
 
+static void put_word(char room[10], unsigned number)
+{
+    for (unsigned k = 0; k < 10; k++, number /= 10)
+        room[k] = (char)('0' + number % 10);
+}
+
 /* So many failures, each of another host and with `words` words of HELO. */
 static bool write_failures(enum report_form form, size_t cap, unsigned count, unsigned words)
 {
@@ -67,8 +73,9 @@ static bool write_failures(enum report_form form, size_t cap, unsigned count, un
     add_policy(report, 1, count);
     for (unsigned i = 0; i < count; i++) {
         snprintf(host, sizeof(host), "mx%u.a.test", i);
-        for (unsigned j = 0; j < words && (j < 20 || i == 0); j++)
-            snprintf(helo + 10 * j, 11, "%010u", (i * 31 + j) * 2654435761u);
+        for (unsigned j = 0; j < words; j++)
+            put_word(helo + 10 * j, (i * 31 + j) * 2654435761u);
+        helo[10 * words] = '\0';
         session.failure.mx_host = event_bytes(host);
         session.failure.mx_helo = event_bytes(words ? helo : "");
         report_failure(report, &session.failure, 2);
