@@ -400,6 +400,8 @@ void handover_give(const struct handover *h, struct process *process)
     }
     if (row->has_socketmap)
         hand_listener(h, process, SETTINGS_LISTENER_SOCKETMAP);
+    if (row->has_tlsrpt_socket)
+        hand_listener(h, process, SETTINGS_LISTENER_TLSRPT);
     if (!row->has_listeners)
         return;
     process_hand_content(process, CONTENT_TICKET_KEYS, 0, ticket_keys_span(&h->tickets));

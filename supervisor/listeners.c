@@ -228,6 +228,19 @@ static struct error *open_unix_socketmap(struct listeners *listeners, const stru
                              &listeners->fds[SETTINGS_LISTENER_SOCKETMAP]);
 }
 
+/* Another group is found out about when the socket is made anew: at the next start. */
+static struct error *open_tlsrpt(struct listeners *listeners, const struct listeners *old)
+{
+    const struct settings *settings = listeners->settings;
+    bool same = old && strcmp(old->settings->tlsrpt_socket, settings->tlsrpt_socket) == 0;
+
+    if (settings->tlsrpt_socket[0] == '\0')
+        return NULL;
+    return local_socket_open_datagrams(settings->tlsrpt_socket, settings->tlsrpt_socket_group,
+                                       same ? old->fds[SETTINGS_LISTENER_TLSRPT] : -1,
+                                       &listeners->fds[SETTINGS_LISTENER_TLSRPT]);
+}
+
 struct error *listeners_open_unix(struct listeners *listeners, const struct listeners *old)
 {
     struct error *err = open_local(listeners, old);
@@ -240,5 +253,7 @@ struct error *listeners_open_unix(struct listeners *listeners, const struct list
     }
     if (!err)
         err = open_unix_socketmap(listeners, old);
+    if (!err)
+        err = open_tlsrpt(listeners, old);
     return err;
 }

@@ -1,6 +1,7 @@
 /*
  * listeners - the sockets on which clients connect: bound by the supervisor, served by smtpd; and
- * the one on which other mail systems ask for policies, served by policy.
+ * those on which other mail systems ask for policies, served by policy, and tell of their sessions,
+ * served by tlsrpt.
  * Called by supervisor/handover.
  */
 #ifndef WAXSEAL_SUPERVISOR_LISTENERS_H
@@ -25,7 +26,8 @@ void listeners_close(struct listeners *listeners);
  */
 struct error *listeners_open(struct listeners *listeners, const struct listeners *old) MUST_CHECK;
 
-/* Opens the Unix sockets, of listeners and of local submission; their folders must be there. */
+/* Opens the Unix sockets, of listeners, of local submission and the like; their folders must be
+ * there. */
 struct error *listeners_open_unix(struct listeners *listeners,
                                   const struct listeners *old) MUST_CHECK;
 

@@ -39,7 +39,7 @@ static const struct role_row role_rows[] = {
     { .id = ROLE_POLICY, .title = "waxseal-policy", .entry = policy_main, .exposure = 3,
       .folder = "policy", .has_socketmap = true, .has_ca_bundle = true, .has_resolv_conf = true },
     { .id = ROLE_TLSRPT, .title = "waxseal-tlsrpt", .entry = tlsrpt_main, .exposure = 2,
-      .folder = "tlsrpt", .has_resolv_conf = true },
+      .folder = "tlsrpt", .has_tlsrpt_socket = true, .has_resolv_conf = true },
     { .id = ROLE_DELIVER, .title = "waxseal-deliver", .entry = deliver_main, .exposure = 4,
       .instances = deliver_instances, .has_successors = true,
       .has_ca_bundle = true, .has_resolv_conf = true, .has_credentials = true,
@@ -59,7 +59,7 @@ static const struct role_row role_rows[] = {
 static const enum role_id peers[][2] = {
     { ROLE_SMTPD, ROLE_QUEUE },    { ROLE_DELIVER, ROLE_QUEUE }, { ROLE_DELIVER, ROLE_POLICY },
     { ROLE_DELIVER, ROLE_TLSRPT }, { ROLE_POLICY, ROLE_TLSRPT }, { ROLE_SMTPD, ROLE_AUTH },
-    { ROLE_PICKUP, ROLE_QUEUE },   { ROLE_TLSRPT, ROLE_QUEUE },
+    { ROLE_PICKUP, ROLE_QUEUE },   { ROLE_TLSRPT, ROLE_QUEUE },  { ROLE_SIGN, ROLE_QUEUE },
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

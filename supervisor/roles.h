@@ -20,6 +20,7 @@ struct role_row {
     bool has_successors; /* at a reload a new one takes over; else it takes settings in place */
     bool has_listeners;  /* listening sockets, their certificates and keys, the table of counters */
     bool has_socketmap;  /* the listening socket where other mail systems ask */
+    bool has_tlsrpt_socket; /* where other mail systems tell of their sessions */
     bool has_ca_bundle;
     bool has_resolv_conf;
     bool has_users;

@@ -93,12 +93,13 @@ struct network_list {
 /*
  * How the sockets of listeners are numbered: the n-th address of the i-th is
  * i * SETTINGS_ADDRESSES_MAX + n; that of local submission comes behind, and then the Unix sockets,
- * one for each listener.  The last one is the policy role's.
+ * one for each listener.  The last two are those of the roles policy and tlsrpt.
  */
 enum {
     SETTINGS_LISTENER_LOCAL = SETTINGS_LISTENERS_MAX * SETTINGS_ADDRESSES_MAX,
     SETTINGS_LISTENER_UNIX,
     SETTINGS_LISTENER_SOCKETMAP = SETTINGS_LISTENER_UNIX + SETTINGS_LISTENERS_MAX,
+    SETTINGS_LISTENER_TLSRPT,
     SETTINGS_SOCKETS_MAX,
 };
 
@@ -403,6 +404,8 @@ struct settings {
     char tlsrpt_sender[SETTINGS_NAME_SIZE];
     unsigned tlsrpt_spread_s;
     struct domain_list tlsrpt_exclude;
+    char tlsrpt_socket[SETTINGS_UNIX_SIZE]; /* of datagrams; empty: none */
+    char tlsrpt_socket_group[SETTINGS_NAME_SIZE];
 
     /* last, for they are large and mostly few: see settings_copy */
     unsigned listener_count;

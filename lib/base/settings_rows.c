@@ -394,6 +394,11 @@ const struct setting settings_table[] = {
       " is a day in UTC." },
     { NULL, "tlsrpt-exclude", &setting_domains, "[ ]", "", AT(tlsrpt_exclude),
       "Domains, and .example.net for all below one, about which no TLS report is sent." },
+    { NULL, "tlsrpt-socket", &setting_optional_path, "\"\"", "", AT(tlsrpt_socket),
+      "Where a Postfix 3.10 or later of this machine tells of its TLS sessions (its"
+      " smtp_tlsrpt_socket_name), for the same reports: the path of a Unix socket. Empty: nowhere." },
+    { NULL, "tlsrpt-socket-group", &setting_group, "\"\"", "", AT(tlsrpt_socket_group),
+      "The group whose programs may do so. Empty: the one that the relay is started with." },
 };
 /* clang-format on */
 const size_t settings_table_count = sizeof(settings_table) / sizeof(settings_table[0]);

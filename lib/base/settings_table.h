@@ -39,7 +39,7 @@ extern const struct setting settings_table[];
 extern const size_t settings_table_count;
 
 extern const struct setting_type setting_number, setting_size, setting_duration, setting_word,
-    setting_host, setting_user, setting_label, setting_banner, setting_path, setting_optional_path,
+    setting_host, setting_user, setting_group, setting_label, setting_banner, setting_path, setting_optional_path,
     setting_mailbox, setting_relayhost, setting_text, setting_networks, setting_relay_networks,
     setting_listen_addresses, setting_paths, setting_resolvers, setting_words, setting_listeners,
     setting_field_names, setting_rewrites, setting_certificates, setting_certificate_users,

@@ -365,6 +365,9 @@ const struct setting_type setting_host = {
 const struct setting_type setting_user = {
     "user name", "a user name such as \"waxseal\"", text_read, text_write, user_is_valid, NULL,
 };
+const struct setting_type setting_group = {
+    "group name", "a group name such as \"postfix\"", text_read, text_write, user_is_valid, NULL,
+};
 const struct setting_type setting_label = {
     "label",
     "letters, digits, -, _ and . such as \"internal\"",

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -56,9 +57,9 @@ static bool limit_sending(int fd, int seconds)
 }
 
 /* Gives an errno, or 0. */
-static int connect_to(const struct place *place, int *out_fd)
+static int connect_to(const struct place *place, int type, int *out_fd)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     int errnum;
 
     if (fd < 0)
@@ -75,7 +76,7 @@ static int connect_to(const struct place *place, int *out_fd)
 }
 
 /* Removes a socket that nobody listens on any more; anything else stays. */
-static struct error *remove_stale(const struct place *place, const char *path)
+static struct error *remove_stale(const struct place *place, int type, const char *path)
 {
     struct stat st;
     int fd = -1, errnum;
@@ -84,7 +85,7 @@ static struct error *remove_stale(const struct place *place, const char *path)
         return NULL;
     if (!S_ISSOCK(st.st_mode))
         return error_new(ERROR_LOCAL, "%s is there and no socket", path);
-    errnum = connect_to(place, &fd);
+    errnum = connect_to(place, type, &fd);
     if (fd >= 0)
         close(fd);
     if (errnum != ECONNREFUSED)
@@ -128,9 +129,70 @@ struct error *local_socket_open(const char *path, int have, int *out_fd)
     err = place_open(path, &place);
     if (err)
         return err;
-    err = remove_stale(&place, path);
+    err = remove_stale(&place, SOCK_STREAM, path);
     if (!err)
         err = listen_there(&place, path, out_fd);
+    close(place.folder);
+    return err;
+}
+
+/* --- datagrams */
+
+static struct error *find_group(const char *group, gid_t *out_gid)
+{
+    const struct group *entry;
+
+    *out_gid = (gid_t)-1; /* as it is */
+    if (group[0] == '\0')
+        return NULL;
+    entry = getgrnam(group);
+    if (!entry)
+        return error_new(ERROR_LOCAL, "there is no group %s", group);
+    *out_gid = entry->gr_gid;
+    return NULL;
+}
+
+/*
+ * Its mode is that of its making, and no link is followed: whoever may write into the folder must
+ * not have other files' modes and groups changed.
+ */
+static struct error *bind_there(const struct place *place, gid_t gid, const char *path, int *out_fd)
+{
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    mode_t mask = umask(0117);
+    bool fine =
+        fd >= 0 && bind(fd, (const struct sockaddr *)&place->address, sizeof(place->address)) == 0;
+    struct error *err = NULL;
+
+    if (!fine)
+        err = error_errno(ERROR_LOCAL, errno, "cannot listen on %s", path);
+    umask(mask);
+    if (fine && fchownat(place->folder, place->name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) != 0)
+        err = error_errno(ERROR_LOCAL, errno, "cannot give %s to its group", path);
+    if (!err)
+        *out_fd = fd;
+    else if (fd >= 0)
+        close(fd);
+    return err;
+}
+
+struct error *local_socket_open_datagrams(const char *path, const char *group, int have,
+                                          int *out_fd)
+{
+    struct place place;
+    gid_t gid;
+    struct error *err;
+
+    if (have >= 0)
+        return another(have, path, out_fd);
+    err = find_group(group, &gid);
+    if (!err)
+        err = place_open(path, &place);
+    if (err)
+        return err;
+    err = remove_stale(&place, SOCK_DGRAM, path);
+    if (!err)
+        err = bind_there(&place, gid, path, out_fd);
     close(place.folder);
     return err;
 }
@@ -143,7 +205,7 @@ struct error *local_socket_connect(const char *path, int *out_fd)
 
     if (err)
         return err;
-    errnum = connect_to(&place, out_fd);
+    errnum = connect_to(&place, SOCK_STREAM, out_fd);
     close(place.folder);
     return errnum == 0 ? NULL : error_errno(ERROR_TRANSIENT, errnum, "%s", path);
 }

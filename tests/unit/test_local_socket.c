@@ -1,11 +1,13 @@
 #include "lib/io/local_socket.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "tests/support/test.h"
@@ -74,6 +76,75 @@ static void a_socket_that_nobody_serves_is_replaced(void **state)
     close(open_socket(-1));
 }
 
+/* --- datagrams */
+
+static int open_datagrams(const char *group, int have)
+{
+    int fd = -1;
+    struct error *err = local_socket_open_datagrams(path, group, have, &fd);
+
+    assert_null(err);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static int connect_datagrams(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int at = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(fd >= 0 && at >= 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/submit", at);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    close(at);
+    return fd;
+}
+
+static void a_group_may_send_datagrams_and_nobody_else(void **state)
+{
+    struct group *own = getgrgid(getegid());
+    int fd = open_datagrams(own ? own->gr_name : "", -1);
+    int client = connect_datagrams();
+    char got[8];
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0660);
+    assert_int_equal(st.st_gid, getegid());
+    assert_int_equal(send(client, "abc", 3, 0), 3);
+    assert_int_equal(recv(fd, got, sizeof(got), 0), 3);
+    assert_int_equal(recv(fd, got, sizeof(got), 0), -1); /* does not block */
+    close(client);
+    close(fd);
+}
+
+static void of_a_group_that_there_is_not_no_socket_is_made(void **state)
+{
+    int fd = -1;
+
+    (void)state;
+    assert_fails(local_socket_open_datagrams(path, "no-such-group", -1, &fd), "no group");
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void datagrams_of_a_relay_that_is_gone_are_taken_over(void **state)
+{
+    int other = -1;
+
+    (void)state;
+    close(open_datagrams("", -1));
+    int fd = open_datagrams("", -1);
+    assert_fails(local_socket_open_datagrams(path, "", -1, &other), "another program serves it");
+    assert_fails(local_socket_open(path, -1, &other), "another program serves it");
+    close(open_datagrams("", fd)); /* a reload has another descriptor of the same */
+    close(fd);
+    unlink(path);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    assert_fails(local_socket_open_datagrams(path, "", -1, &other), "no socket");
+}
+
 static void one_that_is_served_is_left_alone_and_shared_by_descriptor(void **state)
 {
     int listening = open_socket(-1);
@@ -139,6 +210,12 @@ int main(void)
         SOCKET_TEST("what is no socket is left alone", what_is_no_socket_is_left_alone),
         SOCKET_TEST("who listens and takes nobody is not waited for for ever",
                     who_listens_and_takes_nobody_is_not_waited_for),
+        SOCKET_TEST("a group may send datagrams, and nobody else",
+                    a_group_may_send_datagrams_and_nobody_else),
+        SOCKET_TEST("of a group that there is not no socket is made",
+                    of_a_group_that_there_is_not_no_socket_is_made),
+        SOCKET_TEST("datagrams of a relay that is gone are taken over, those of one that lives not",
+                    datagrams_of_a_relay_that_is_gone_are_taken_over),
         SOCKET_TEST("where nobody listens is a passing failure",
                     where_nobody_listens_is_a_passing_failure),
     };
