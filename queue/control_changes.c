@@ -196,7 +196,7 @@ static void on_counted(void *ctx, struct reading *r, const struct waiting *waiti
 /* What a worker has not begun it gives back; what it has begun is waited for, for a while. */
 static void ask_back(struct task *task, struct row_place at)
 {
-    const struct lease *lease = lease_of_holder(task->control->leases, at.id, at.number);
+    struct lease *lease = lease_of_holder(task->control->leases, at.id, at.number);
 
     if (task->change.kind == CHANGE_RETRY || task->taken_count >= TAKEN_MAX)
         return; /* it is being tried */

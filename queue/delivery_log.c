@@ -9,6 +9,7 @@ static const char *const outcomes[] = {
     [SETTLED_FAILED] = "failed",
     [SETTLED_EXPIRED] = "failed",
     [SETTLED_WAITS_FOR_POLICY] = "deferred",
+    [SETTLED_WAITS_FOR_SIGNATURES] = "deferred",
 };
 
 /* Whether the message arrived is known of all but those whose answer never came (RFC 5321 s.6.1).
@@ -49,6 +50,15 @@ static void say_relief(struct log_line *line, const Ipc__Decision *decision)
         log_text(line, "reason", span_of_bytes(decision->relief_reason));
 }
 
+/* Who signed it (DKIM), or why nobody did; where neither is known nothing was to be signed. */
+static void say_signed(struct log_line *line, const Ipc__Decision *decision)
+{
+    if (decision->signed_by.len > 0)
+        log_text(line, "signed", span_of_bytes(decision->signed_by));
+    else if (decision->unsigned_because.len > 0)
+        log_text(line, "unsigned", span_of_bytes(decision->unsigned_because));
+}
+
 static void say_settled(const struct settle *settle, const struct settled *settled)
 {
     const Ipc__Decision *decision = settle->outcome->decision;
@@ -70,6 +80,8 @@ static void say_settled(const struct settle *settle, const struct settled *settl
     log_text(&line, "route", decision ? span_of_bytes(decision->route) : SPAN(""));
     if (decision && decision->relief.len > 0)
         say_relief(&line, decision);
+    if (decision)
+        say_signed(&line, decision);
     log_end(&line);
 }
 

@@ -51,6 +51,7 @@ struct job_facts {
     unsigned attempts;                  /* made before */
     bool skip_policy;
     bool last_attempt;
+    bool signing_is_over; /* it goes unsigned rather than wait for its signatures again */
 };
 
 struct dispatch_parts {

@@ -145,5 +145,8 @@ bool job_load(struct job_loader *loader, struct hop *hop, const struct due_group
     out_facts->last_attempt = schedule_is_last(&rules, accepted_ms, now_ms);
     out_facts->skip_policy =
         schedule_skips_policy(&rules, records[0]->policy_waits, accepted_ms, now_ms);
+    out_facts->signing_is_over =
+        out_facts->last_attempt ||
+        schedule_leaves_unsigned(records[0]->unsigned_since_utc_ms, now_ms);
     return true;
 }

@@ -53,9 +53,13 @@ static bool contains(struct span text, struct span part)
 /* ---- what is given ------------------------------------------------------------------------ */
 
 static const char *const state_names[WAITING_STATES] = {
-    [WAITING_QUEUED] = "queued",       [WAITING_POLICY] = "waits for policy",
-    [WAITING_DEFERRED] = "deferred",   [WAITING_HELD] = "held",
-    [WAITING_SUSPENDED] = "suspended", [WAITING_DELIVERING] = "delivering",
+    [WAITING_QUEUED] = "queued",
+    [WAITING_POLICY] = "waits for policy",
+    [WAITING_SIGNATURE] = "waits for signature",
+    [WAITING_DEFERRED] = "deferred",
+    [WAITING_HELD] = "held",
+    [WAITING_SUSPENDED] = "suspended",
+    [WAITING_DELIVERING] = "delivering",
 };
 
 const char *waiting_state_name(enum waiting_state state)
@@ -63,12 +67,18 @@ const char *waiting_state_name(enum waiting_state state)
     return (unsigned)state < WAITING_STATES ? state_names[state] : "";
 }
 
-/* On a command line "policy" is enough. */
+/* On a command line "policy" and "signature" are enough. */
+static bool is_short_for(enum waiting_state state, struct span text)
+{
+    return (state == WAITING_POLICY && span_equal(text, SPAN("policy"))) ||
+           (state == WAITING_SIGNATURE && span_equal(text, SPAN("signature")));
+}
+
 static bool state_parse(struct span text, unsigned *out_bit)
 {
     for (unsigned i = 0; i < WAITING_STATES; i++) {
-        bool is_short = i == WAITING_POLICY && span_equal(text, SPAN("policy"));
-        if (is_short || span_equal(text, span_of(state_names[i]))) {
+        if (is_short_for((enum waiting_state)i, text) ||
+            span_equal(text, span_of(state_names[i]))) {
             *out_bit = 1U << i;
             return true;
         }
@@ -169,7 +179,7 @@ static struct error *take_state(struct filter *f, struct span name, struct span 
 {
     return state_parse(value, &f->states)
                ? NULL
-               : wrong(name, "queued, policy, deferred, held, suspended or delivering");
+               : wrong(name, "queued, policy, signature, deferred, held, suspended or delivering");
 }
 
 static struct error *(*const takers[])(struct filter *, struct span, struct span) = {

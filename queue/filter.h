@@ -18,6 +18,7 @@ enum {
 enum waiting_state {
     WAITING_QUEUED,     /* not tried yet */
     WAITING_POLICY,     /* its domain's policy is not known yet */
+    WAITING_SIGNATURE,  /* it could not be signed yet (DKIM) */
     WAITING_DEFERRED,   /* tried at least once */
     WAITING_HELD,       /* until somebody releases it */
     WAITING_SUSPENDED,  /* its next hop is, by an operator */

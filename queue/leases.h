@@ -30,6 +30,7 @@ struct lease {
     bool is_parked;        /* and that it gave it up */
     bool last_attempt;
     bool is_damaged; /* its content cannot be read */
+    bool is_unsent;  /* its job waits for signatures: the holder knows nothing of it */
     bool settling;   /* the outcome is on its way to disk */
     bool covers_all; /* taken over from an earlier queue: all recipients of the message */
     unsigned count;

@@ -26,6 +26,8 @@ struct notify_settings {
     char postmaster[NOTIFY_NAME_SIZE]; /* "" or an address */
     unsigned notices_per_sender;       /* in an hour; 0: any number */
     unsigned postmaster_copies;        /* bits of enum notify_class */
+    bool hashes_relaxed;               /* of their bodies, for DKIM signatures: ... */
+    bool hashes_simple;                /* ... the canonical forms that are hashed */
 };
 
 /* What became of a recipient (RFC 3464 s.2.3.3). */

@@ -12,6 +12,7 @@
 #include "queue/exceptions.h"
 #include "queue/history_sweep.h"
 #include "queue/routes.h"
+#include "queue/signing.h"
 #include "queue/streams.h"
 #include "queue/workers.h"
 
@@ -53,6 +54,8 @@ static const struct notify_settings *notify_settings_of(const struct settings *s
     span_to_string(span_of(settings->postmaster), notify->postmaster, sizeof(notify->postmaster));
     notify->notices_per_sender = settings->notices_per_sender;
     notify->postmaster_copies = settings->postmaster_copies;
+    notify->hashes_relaxed = settings_dkim_bodies(settings).relaxed;
+    notify->hashes_simple = settings_dkim_bodies(settings).simple;
     return notify;
 }
 
@@ -67,6 +70,7 @@ static void take_settings(struct queue *q)
     workers_set_notify(q->workers, q->control.notify);
     streams_set_notify(q->streams, q->control.notify);
     exceptions_set(q->exceptions, settings);
+    signing_set(workers_signing(q->workers), settings->dkim_count > 0);
     hosts_set(workers_hosts(q->workers), settings->host_connections);
     dispatch_set(workers_dispatch(q->workers), settings->delivery == DELIVERY_HOLD,
                  (struct hop_limits){ settings->hop_connections, settings->hop_rate });
@@ -146,6 +150,8 @@ static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
         streams_attach(q->streams, fd, peer == ROLE_TLSRPT);
     else if (peer == ROLE_DELIVER)
         workers_attach(q->workers, instance, fd);
+    else if (peer == ROLE_SIGN)
+        signing_attach(workers_signing(q->workers), fd);
     else
         close(fd);
 }

@@ -145,6 +145,8 @@ void add_decision(struct json *object, const Ipc__Decision *decision)
         add_time(shown, "policy_expires", decision->policy_expires_utc_ms);
     if (decision->policy_trouble.len > 0)
         add_bytes(shown, "policy_trouble", decision->policy_trouble);
+    add_if_known(shown, "signed_by", decision->signed_by);
+    add_if_known(shown, "unsigned_because", decision->unsigned_because);
     add_relief(shown, decision);
     struct json *candidates = json_add_array(shown, "candidates");
     for (size_t i = 0; i < decision->n_candidates; i++)

@@ -7,6 +7,7 @@
 #include "lib/base/memory.h"
 
 enum { JITTER_STEPS = 2001, JITTER_ONE = 10000, JITTER_LEAST = 9000, DOUBLINGS_MAX = 20 };
+enum { SIGNING_PATIENCE_MS = 60 * MINUTE_MS };
 
 struct schedule {
     atomic_uint holders;
@@ -152,6 +153,16 @@ bool schedule_skips_policy(const struct schedule_rules *rules, unsigned waits, i
                            int64_t now_ms)
 {
     return waits > 0 && now_ms - accepted_ms >= rules->policy_wait_ms;
+}
+
+int64_t schedule_signing_retry(int64_t now_ms)
+{
+    return now_ms + MINUTE_MS;
+}
+
+bool schedule_leaves_unsigned(int64_t unsigned_since_ms, int64_t now_ms)
+{
+    return unsigned_since_ms > 0 && now_ms - unsigned_since_ms >= SIGNING_PATIENCE_MS;
 }
 
 bool schedule_is_last(const struct schedule_rules *rules, int64_t accepted_ms, int64_t now_ms)

@@ -56,6 +56,11 @@ int64_t schedule_policy_retry(unsigned waits, int64_t now_ms);
 bool schedule_skips_policy(const struct schedule_rules *rules, unsigned waits, int64_t accepted_ms,
                            int64_t now_ms);
 
+/* When to ask again for signatures that could not be had; and whether a message that could not be
+ * signed since then goes without, so that mail is not stopped for ever.  0: it could be. */
+int64_t schedule_signing_retry(int64_t now_ms);
+bool schedule_leaves_unsigned(int64_t unsigned_since_ms, int64_t now_ms);
+
 /* True when an attempt begun now is the last: the message's life is over. */
 bool schedule_is_last(const struct schedule_rules *rules, int64_t accepted_ms, int64_t now_ms);
 

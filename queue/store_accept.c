@@ -60,6 +60,7 @@ static struct error *put_whole(struct accept *accept, struct store_txn *txn)
         .chunks = content_chunks(accept->size),
         .content_cost = content_cost(accept->size),
         .eight_bit = accept->eight_bit,
+        .body = accept->body,
     };
     struct error *err = NULL;
 

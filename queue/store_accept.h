@@ -6,6 +6,7 @@
 #define WAXSEAL_QUEUE_STORE_ACCEPT_H
 
 #include "lib/base/buf.h"
+#include "lib/io/body_hash.h"
 #include "lib/mail/envelope.h"
 #include "queue/committer.h"
 #include "queue/store_notify.h"
@@ -23,6 +24,7 @@ struct accept {
     const struct envelope *envelope;
     uint64_t size; /* of all parts */
     bool eight_bit;
+    struct body_hashes body;
     struct notices notices; /* of aliases that were expanded */
     struct once once;
     uint64_t taken_as; /* once applied: its id, or that of the same one taken in before */

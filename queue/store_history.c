@@ -153,12 +153,18 @@ static struct error *put_note(struct store_txn *txn, uint64_t id, uint32_t numbe
     return remove_row(txn, &old);
 }
 
+uint32_t history_tries(const Queue__RecipientRecord *recipient)
+{
+    return recipient->attempts + recipient->policy_waits + recipient->signing_waits;
+}
+
 struct error *history_note_attempt(struct store_txn *txn, const struct history_facts *facts,
                                    int64_t next_ms)
 {
     const Queue__RecipientRecord *recipient = facts->recipient;
     Queue__NoteRecord note = QUEUE__NOTE_RECORD__INIT;
-    bool counts = !facts->result || facts->result->kind != IPC__RESULT_KIND__POLICY_UNKNOWN;
+    bool counts = !facts->result || (facts->result->kind != IPC__RESULT_KIND__POLICY_UNKNOWN &&
+                                     facts->result->kind != IPC__RESULT_KIND__UNSIGNED);
 
     note.at_utc_ms = txn->now_ms;
     note.result = facts->result;
@@ -166,8 +172,8 @@ struct error *history_note_attempt(struct store_txn *txn, const struct history_f
     note.next_hop = recipient->next_hop;
     note.next_utc_ms = next_ms;
     note.attempt = counts ? recipient->attempts : 0;
-    return put_note(txn, facts->id, recipient->recipient->number, 0,
-                    recipient->attempts + recipient->policy_waits, &note);
+    return put_note(txn, facts->id, recipient->recipient->number, 0, history_tries(recipient),
+                    &note);
 }
 
 struct error *history_note_act(struct store_txn *txn, uint64_t id,

@@ -32,6 +32,9 @@ struct history_facts {
 /* A recipient is final. */
 struct error *history_put(struct store_txn *txn, const struct history_facts *facts) MUST_CHECK;
 
+/* How many outcomes of it have come, those that count as no attempt included. */
+uint32_t history_tries(const Queue__RecipientRecord *recipient);
+
 /* An attempt after which it waits on until `next_ms`; the recipient's counts include it. */
 struct error *history_note_attempt(struct store_txn *txn, const struct history_facts *facts,
                                    int64_t next_ms) MUST_CHECK;

@@ -130,9 +130,10 @@ static void leave_out_delays_nobody_asked_of(struct telling *t, struct span orig
 
 /* ---- one notification ----------------------------------------------------------------------- */
 
-static struct error *put_mail(const struct telling *t, const struct notice *notice,
+static struct error *put_mail(const struct notices *n, const struct notice *notice,
                               const struct address *to, bool for_postmaster, struct span text)
 {
+    const struct telling *t = n->telling;
     struct envelope envelope;
     char ascii[ADDRESS_ASCII_SIZE];
 
@@ -151,6 +152,7 @@ static struct error *put_mail(const struct telling *t, const struct notice *noti
         .notification = true,
         .postmaster_copy = for_postmaster,
     };
+    body_hash_of(text, n->settings->hashes_relaxed, n->settings->hashes_simple, &message.body);
     struct error *err = content_put(t->txn, message.id, 0, text);
     if (!err)
         err = message_put(t->txn, &message);
@@ -195,7 +197,7 @@ static struct error *put_letter(struct notices *n, struct notice *notice,
     if (!notify_write(&facts, &text))
         err = error_new(ERROR_LOCAL, "a notification grew too large");
     if (!err)
-        err = put_mail(t, notice, letter->to, letter->for_postmaster, buf_span(&text));
+        err = put_mail(n, notice, letter->to, letter->for_postmaster, buf_span(&text));
     buf_clear(&text);
     return err;
 }

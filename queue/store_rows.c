@@ -159,6 +159,7 @@ struct error *message_put(struct store_txn *txn, const struct new_message *messa
     record.cost = message->content_cost + rows_cost;
     record.accepted_utc_ms = txn->now_ms;
     record.notification = message->notification;
+    body_hashes_to_bytes(&message->body, &record.body_sha256_relaxed, &record.body_sha256_simple);
     record.postmaster_copy = message->postmaster_copy;
     envelope->n_recipients = envelope->n_expanded = 0; /* they have rows, or were told of */
     if (!err)

@@ -6,6 +6,7 @@
 #ifndef WAXSEAL_QUEUE_STORE_ROWS_H
 #define WAXSEAL_QUEUE_STORE_ROWS_H
 
+#include "lib/io/body_hash.h"
 #include "lib/mail/envelope.h"
 #include "queue/records.pb-c.h"
 #include "queue/store.h"
@@ -18,6 +19,7 @@ struct new_message {
     uint32_t chunks;
     uint64_t content_cost;
     bool eight_bit;
+    struct body_hashes body; /* none: it goes unsigned */
     bool notification;
     bool postmaster_copy;
 };

@@ -203,6 +203,7 @@ static struct error *defer_recipient(struct settling *s, Queue__RecipientRecord 
     if (s->settle->last_attempt)
         return fail_recipient(s, recipient, result, SETTLED_EXPIRED);
     recipient->attempts++;
+    recipient->unsigned_since_utc_ms = 0;
     recipient->hop_failed = s->settle->outcome->hop_failed;
     struct schedule_rules rules = rules_of(s, recipient);
     int64_t next_ms = schedule_retry(&rules, recipient->attempts, s->message->accepted_utc_ms,
@@ -225,6 +226,19 @@ static struct error *wait_for_policy(struct settling *s, Queue__RecipientRecord 
     return wait_until(s, recipient, result, SETTLED_WAITS_FOR_POLICY, next_ms);
 }
 
+/* Not an attempt either; a report, which never goes unsigned, may wait until its end. */
+static struct error *wait_for_signatures(struct settling *s, Queue__RecipientRecord *recipient,
+                                         Ipc__Result *result)
+{
+    if (s->settle->last_attempt)
+        return fail_recipient(s, recipient, result, SETTLED_EXPIRED);
+    if (recipient->unsigned_since_utc_ms == 0)
+        recipient->unsigned_since_utc_ms = s->txn->now_ms;
+    recipient->signing_waits++;
+    return wait_until(s, recipient, result, SETTLED_WAITS_FOR_SIGNATURES,
+                      schedule_signing_retry(s->txn->now_ms));
+}
+
 /* ---- one result --------------------------------------------------------------------------- */
 
 static struct error *settle_recipient(struct settling *s, Queue__RecipientRecord *recipient,
@@ -240,6 +254,8 @@ static struct error *settle_recipient(struct settling *s, Queue__RecipientRecord
         return defer_recipient(s, recipient, result);
     case IPC__RESULT_KIND__POLICY_UNKNOWN:
         return wait_for_policy(s, recipient, result);
+    case IPC__RESULT_KIND__UNSIGNED:
+        return wait_for_signatures(s, recipient, result);
     case IPC__RESULT_KIND__RETURNED:
     case _IPC__RESULT_KIND_IS_INT_SIZE:
     default:

@@ -17,6 +17,7 @@ enum settled_as {
     SETTLED_FAILED,
     SETTLED_EXPIRED,
     SETTLED_WAITS_FOR_POLICY,
+    SETTLED_WAITS_FOR_SIGNATURES,
 };
 
 /* What became of one recipient, for the log. */
@@ -24,7 +25,7 @@ struct settled {
     char recipient[ADDRESS_MAX + 1];
     enum settled_as as;
     int64_t delay_ms;          /* since acceptance */
-    int64_t next_ms;           /* with DEFERRED and WAITS_FOR_POLICY */
+    int64_t next_ms;           /* with DEFERRED and those that wait for something */
     const Ipc__Result *result; /* lent from the outcome */
 };
 

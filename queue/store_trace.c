@@ -32,6 +32,7 @@ static const char *result_name(const Ipc__Result *result)
         [IPC__RESULT_KIND__UNKNOWN_RESULT] = "unknown",
         [IPC__RESULT_KIND__POLICY_UNKNOWN] = "policy unknown",
         [IPC__RESULT_KIND__RETURNED] = "returned",
+        [IPC__RESULT_KIND__UNSIGNED] = "not signed",
     };
 
     return result && (size_t)result->kind < sizeof(names) / sizeof(names[0]) ? names[result->kind]
@@ -183,7 +184,7 @@ static struct error *trace_waiting(struct tracing *t, struct row_place at, struc
         return NULL;
     }
     store_add_waiting(&t->r, row, recipient, lease_covers(t->leases, at.id, at.number));
-    return add_events(&t->r, at, row, recipient->attempts + recipient->policy_waits, NULL);
+    return add_events(&t->r, at, row, history_tries(recipient), NULL);
 }
 
 static struct error *trace_final(struct tracing *t, struct row_place at, struct span key,

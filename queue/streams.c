@@ -237,6 +237,8 @@ static const char *on_end(struct inlet *inlet, const struct channel_frame *frame
     bool eight_bit = end->eight_bit;
     bool utf8_header = end->utf8_header;
     bool tls_required_no = end->tls_required_no;
+    struct body_hashes body;
+    body_hashes_from_bytes(end->body_sha256_relaxed, end->body_sha256_simple, &body);
     ipc__accept_end__free_unpacked(end, NULL);
     if (!stream)
         return NULL;
@@ -244,6 +246,7 @@ static const char *on_end(struct inlet *inlet, const struct channel_frame *frame
         return "a message that ends twice";
     stream->ended = true;
     stream->eight_bit = eight_bit;
+    stream->body = body;
     stream->envelope.utf8_header = utf8_header;
     stream->envelope.tls_required_no = tls_required_no;
     streams_commit_more(inlet->streams, stream);

@@ -212,6 +212,7 @@ void streams_commit_more(struct streams *s, struct stream *stream)
     accept->envelope = &stream->envelope;
     accept->size = stream->received;
     accept->eight_bit = stream->eight_bit;
+    accept->body = stream->body;
     accept->once = stream->once;
     accept->notices.settings = s->notify;
     accept->operation.done = on_part_done;

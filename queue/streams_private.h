@@ -57,6 +57,7 @@ struct stream {
     bool committing;
     bool ended;
     bool eight_bit;
+    struct body_hashes body;
 };
 
 /* --- streams_parts.c */

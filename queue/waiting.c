@@ -28,6 +28,8 @@ enum waiting_state waiting_state_of(const Queue__RecipientRecord *recipient, boo
         return WAITING_DELIVERING;
     if (recipient->held)
         return WAITING_HELD;
+    if (recipient->unsigned_since_utc_ms > 0)
+        return WAITING_SIGNATURE;
     if (recipient->policy_waits > 0 && recipient->attempts == 0)
         return WAITING_POLICY;
     return recipient->attempts > 0 ? WAITING_DEFERRED : WAITING_QUEUED;

@@ -10,6 +10,7 @@
 #include "queue/departures.h"
 #include "queue/grants.h"
 #include "queue/probes.h"
+#include "queue/signing.h"
 #include "queue/slots.h"
 
 enum {
@@ -50,46 +51,6 @@ static void on_hello_late(void *ctx)
         if (!worker->has_reported)
             channel_refuse(worker->channel, "a worker does not report");
     }
-}
-
-/* ---- jobs ----------------------------------------------------------------------------------- */
-
-static void send_job(const struct worker *worker, const struct lease *lease,
-                     const struct job_facts *facts)
-{
-    Ipc__Job job = IPC__JOB__INIT;
-    Ipc__Envelope envelope = *facts->message->envelope;
-
-    envelope.recipients = facts->recipients;
-    envelope.n_recipients = facts->count;
-    job.lease = lease->number;
-    job.id = lease->id;
-    job.next_hop = bytes_of_span(facts->hop);
-    job.envelope = &envelope;
-    job.size = facts->message->size;
-    job.chunks = facts->message->chunks;
-    job.eight_bit = facts->message->eight_bit;
-    job.skip_policy = facts->skip_policy;
-    job.last_attempt = facts->last_attempt;
-    job.attempts = facts->attempts;
-    channel_send(worker->channel, FRAME_JOB, &job.base, nothing);
-}
-
-static void lease_to(struct worker *worker, struct lease *lease)
-{
-    lease->holder = worker;
-    list_append(&worker->leases, &lease->of_worker);
-    worker->leases_count++;
-}
-
-static void on_give(void *ctx, struct worker_slot *slot, struct lease *lease,
-                    const struct job_facts *facts)
-{
-    struct worker *worker = (struct worker *)slot;
-
-    (void)ctx;
-    lease_to(worker, lease);
-    send_job(worker, lease, facts);
 }
 
 /* ---- content -------------------------------------------------------------------------------- */
@@ -170,7 +131,7 @@ static void take_over_leases(struct worker *worker, const Ipc__WorkerHello *hell
         if (!lease)
             continue; /* a later hello of the same worker */
         lease->started_ms = clock_utc_ms();
-        lease_to(worker, lease);
+        workers_lease_to(worker, lease);
         worker->slot.jobs++;
     }
 }
@@ -240,6 +201,7 @@ static void on_closed(void *ctx, const struct error *err)
     struct workers *w = worker->workers;
 
     (void)err; /* the channel has logged what is worth it */
+    workers_take_back_all_unsent(worker);
     if (w->ending)
         departure_let_go(&worker->leases);
     else if (worker->is_draining)
@@ -275,7 +237,8 @@ struct workers *workers_new(const struct workers_parts *parts)
 
     w->parts = *parts;
     list_init(&w->all);
-    w->dispatch = dispatch_new(&dispatch_parts, on_give, workers_settle, w);
+    w->dispatch = dispatch_new(&dispatch_parts, workers_give, workers_settle, w);
+    w->signing = signing_new(parts->loop, parts->store, workers_on_signed, w);
     w->reader = content_reader_new(parts->loop, parts->store, on_chunk, w);
     w->hello_timer = loop_timer_new(parts->loop, on_hello_late, w);
     w->hosts = hosts_new(parts->loop, parts->store, parts->committer, &hosts_events, w);
@@ -290,6 +253,11 @@ struct dispatch *workers_dispatch(struct workers *workers)
 struct hosts *workers_hosts(struct workers *workers)
 {
     return workers->hosts;
+}
+
+struct signing *workers_signing(struct workers *workers)
+{
+    return workers->signing;
 }
 
 void workers_start(struct workers *workers)
@@ -322,12 +290,12 @@ struct worker_slot *workers_send_probe(struct workers *workers, struct span hop,
     return slot;
 }
 
-void workers_cancel(const struct lease *lease)
+void workers_cancel(struct lease *lease)
 {
     const struct worker *worker = lease->holder;
     Ipc__JobCancel cancel = IPC__JOB_CANCEL__INIT;
 
-    if (!worker || lease->settling)
+    if (!worker || lease->settling || workers_take_back_unsent(lease))
         return;
     cancel.lease = lease->number;
     channel_send(worker->channel, FRAME_JOB_CANCEL, &cancel.base, nothing);
@@ -355,6 +323,7 @@ void workers_free(struct workers **workers)
     *workers = NULL;
     if (!w)
         return;
+    signing_free(&w->signing);
     while (!list_empty(&w->all)) {
         struct worker *worker = LIST_FIRST(&w->all, struct worker, others);
         departure_let_go(&worker->leases);

@@ -28,6 +28,8 @@ struct workers *workers_new(const struct workers_parts *parts);
 void workers_free(struct workers **workers);
 /* The dispatch that works for these workers. */
 struct dispatch *workers_dispatch(struct workers *workers);
+/* What asks for their jobs' signatures. */
+struct signing *workers_signing(struct workers *workers);
 /* The hosts that these workers connect to. */
 struct hosts *workers_hosts(struct workers *workers);
 
@@ -45,7 +47,7 @@ struct worker_slot *workers_send_probe(struct workers *workers, struct span hop,
                                        const Ipc__Job *job);
 
 /* Asks the holder of a lease to drop its job, if nothing of it was begun: then the lease ends. */
-void workers_cancel(const struct lease *lease);
+void workers_cancel(struct lease *lease);
 
 void workers_set_notify(struct workers *workers, const struct notify_settings *notify);
 /* The relay ends: a worker that goes now has not died of its mail. */

@@ -111,7 +111,8 @@ static bool changes_times(const struct settle *settle)
 {
     for (size_t i = 0; i < settle->count; i++)
         if (settle->settled[i].as == SETTLED_DEFERRED ||
-            settle->settled[i].as == SETTLED_WAITS_FOR_POLICY)
+            settle->settled[i].as == SETTLED_WAITS_FOR_POLICY ||
+            settle->settled[i].as == SETTLED_WAITS_FOR_SIGNATURES)
             return true;
     return settle->notices.notification != 0 || settle->notices.postmaster_copy != 0 ||
            settle->outcome->hop_failed;

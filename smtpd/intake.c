@@ -40,12 +40,13 @@ static void refuse(struct intake *intake, enum reply_id why)
         intake->refusal = why;
     queue_accept_abort(&intake->accept);
     header_free(&intake->header);
+    body_hash_free(&intake->body);
 }
 
 /* The queue has all of it; `settled` will come. */
 static void finish(struct intake *intake)
 {
-    const struct queue_content content = {
+    struct queue_content content = {
         .size = intake->sent,
         .eight_bit = intake->data.eight_bit,
         .utf8_header = intake->data.eight_bit_header,
@@ -53,6 +54,8 @@ static void finish(struct intake *intake)
             tls_required_says_no(&intake->data.tls_required) && !intake->hides_tls_required,
     };
 
+    body_hash_end(intake->body, &content.body);
+    body_hash_free(&intake->body);
     intake->has_ended = true;
     queue_accept_end(intake->accept, content);
 }
@@ -62,6 +65,7 @@ static void give(struct intake *intake, struct span content)
     if (!intake->accept || content.len == 0)
         return;
     intake->sent += content.len;
+    body_hash_add(intake->body, content);
     queue_accept_content(intake->accept, content);
 }
 
@@ -172,6 +176,7 @@ void intake_begin(struct intake *intake, const struct intake_start *start,
         .hides_tls_required =
             start->duties && duties_remove(start->duties, SPAN(TLS_REQUIRED_FIELD)),
         .joined = start->joined,
+        .body = body_hash_new(start->hashes_relaxed, start->hashes_simple),
         .events = events,
         .ctx = ctx,
     };
@@ -297,4 +302,5 @@ void intake_abort(struct intake *intake)
 {
     queue_accept_abort(&intake->accept);
     header_free(&intake->header);
+    body_hash_free(&intake->body);
 }

@@ -2,10 +2,11 @@
  * intake - the content of one message on its way from DATA or BDAT to the queue, in the pieces it
  * comes in; never held whole.  Called by smtpd/session.  It unstuffs, counts and judges (size,
  * hops, bare line ends), gives the queue no more than its credit allows, and knows the reply to the
- * final dot.  Where the listener has duties for the header (smtpd/duties), that alone is held until
- * it is whole, and goes on as they left it; where it has none, nothing is held.
- * Rules: RFC 5321 s.4.1.1.4, s.4.5.2, s.6.3; RFC 1870 s.6.3; rfc/smtp-server.md section
- * 3; pitfalls.md section 7.1.
+ * final dot.  It hashes the body as the queue gets it, where it may have to be signed as it leaves
+ * (rfc/dkim.md DKIM-1).  Where the listener has duties for the header (smtpd/duties), that alone is
+ * held until it is whole, and goes on as they left it; where it has none, nothing is held. Rules:
+ * RFC 5321 s.4.1.1.4, s.4.5.2, s.6.3; RFC 1870 s.6.3; rfc/smtp-server.md section 3; pitfalls.md
+ * section 7.1.
  */
 #ifndef WAXSEAL_SMTPD_INTAKE_H
 #define WAXSEAL_SMTPD_INTAKE_H
@@ -37,6 +38,8 @@ struct intake_start {
     uint64_t max_line; /* octets; 0: any */
     unsigned max_hops;
     bool mends_lines;            /* bare LFs are no faults here */
+    bool hashes_relaxed;         /* the body, for DKIM signatures: its canonical form ... */
+    bool hashes_simple;          /* ... or forms */
     bool is_chunked;             /* BDAT: the caller says where it ends */
     const struct duties *duties; /* NULL: none; what it points to is lent for longer */
     struct buf *joined;          /* INTAKE_JOINED_MAX, empty between calls: one for all intakes */
@@ -60,6 +63,7 @@ struct intake {
     struct queue_accept *accept;  /* NULL when there is none, or no more */
     struct intake_header *header; /* NULL: the content passes as it comes */
     uint64_t sent;                /* bytes that the queue was given */
+    struct body_hash *body;       /* of these; NULL: none is wanted */
     enum reply_id refusal;        /* what the final dot will be answered; REPLY_WAIT: open */
     bool hides_tls_required;      /* its duties take that field out */
     bool is_whole;                /* intake_end was called */

@@ -138,6 +138,14 @@ static struct trace_facts trace_facts_of(const struct session *s, char room[ADDR
     };
 }
 
+/* For mail that may be signed as it leaves: not that of strangers. */
+static struct settings_dkim_bodies bodies_to_hash(const struct session *s)
+{
+    if (s->talk.envelope.from_stranger)
+        return (struct settings_dkim_bodies){ .relaxed = false };
+    return settings_dkim_bodies(s->host->settings);
+}
+
 static void content_begin(struct session *s)
 {
     struct duties duties;
@@ -146,6 +154,7 @@ static void content_begin(struct session *s)
     complete_envelope(s, clock_utc_ms());
     struct trace_facts trace = trace_facts_of(s, recipient);
     session_add_copy(s);
+    const struct settings_dkim_bodies bodies = bodies_to_hash(s);
     struct intake_start start = {
         .queue = s->host->queue,
         .envelope = &s->talk.envelope,
@@ -159,6 +168,8 @@ static void content_begin(struct session *s)
         .joined = &s->host->joined,
         .duties = session_duties(s, &duties),
         .mends_lines = session_mends_lines(s),
+        .hashes_relaxed = bodies.relaxed,
+        .hashes_simple = bodies.simple,
     };
     intake_begin(&s->intake, &start, &intake_events, s);
     s->data_begun_ms = loop_now(s->host->loop);

@@ -95,6 +95,16 @@ static void tell_policy(const struct json *decision, FILE *out)
     tell_relief(decision, out);
 }
 
+/* By whom it was signed as it left (DKIM), or why not. */
+static void tell_signatures(const struct json *decision, FILE *out)
+{
+    if (!has_text(decision, "signed_by") && !has_text(decision, "unsigned_because"))
+        return;
+    begin_line(out);
+    print_text("signed by ", decision, "signed_by", "", out);
+    print_text("not signed: ", decision, "unsigned_because", "", out);
+}
+
 /* What the session was; and what was wanted of it, where that is something else. */
 static void tell_level(const struct json *candidate, FILE *out)
 {
@@ -178,6 +188,7 @@ static void tell_why(const struct json *event, FILE *out)
 
     if (decision && json_kind_of(decision) == JSON_KIND_OBJECT) {
         tell_policy(decision, out);
+        tell_signatures(decision, out);
         tell_candidates(decision, out);
     }
     tell_reply(event, out);
@@ -287,6 +298,9 @@ static void tell_waiting(const struct json *trace, const struct json *recipient,
     if (json_member_is(recipient, "state", "waits for policy"))
         print_text("we do not know yet what policy ", recipient, "next_hop",
                    " has, and ask for it again", out);
+    else if (json_member_is(recipient, "state", "waits for signature"))
+        fputs("it is our turn: it cannot be signed now (DKIM), for the reason above; we try again",
+              out);
     else if (json_member_is(recipient, "state", "queued"))
         fputs("it was not tried yet", out);
     else if (they_spoke_last(recipient))

@@ -153,25 +153,40 @@ ProtobufCBinaryData bytes_of_span(struct span s)
     return (ProtobufCBinaryData){ s.len, (uint8_t *)(uintptr_t)s.data };
 }
 
+/* A frame's room in the output, its header written; gives where the message goes, then the body. */
+static char *begin_frame(struct channel *c, enum frame_type type, size_t message_len,
+                         size_t body_len, bool with_fd)
+{
+    struct frame_header header = { (uint32_t)message_len, (uint32_t)body_len, (uint16_t)type,
+                                   with_fd };
+    size_t size = sizeof(header) + message_len + body_len;
+    size_t room;
+    char *at;
+
+    ensure(message_len <= FRAME_MESSAGE_MAX && body_len <= FRAME_BODY_MAX);
+    at = buf_reserve(&c->out, size, &room);
+    ensure(at != NULL);
+    memcpy(at, &header, sizeof(header));
+    buf_commit(&c->out, size);
+    loop_defer(c->loop, &c->flush);
+    return at + sizeof(header);
+}
+
 static void put_frame(struct channel *c, enum frame_type type, const ProtobufCMessage *message,
                       struct span body, bool with_fd)
 {
     size_t message_len = protobuf_c_message_get_packed_size(message);
-    struct frame_header header = { (uint32_t)message_len, (uint32_t)body.len, (uint16_t)type,
-                                   with_fd };
-    size_t size = sizeof(header) + message_len + body.len;
-    size_t room;
-    char *at;
+    char *at = begin_frame(c, type, message_len, body.len, with_fd);
 
-    ensure(message_len <= FRAME_MESSAGE_MAX && body.len <= FRAME_BODY_MAX);
-    at = buf_reserve(&c->out, size, &room);
-    ensure(at != NULL);
-    memcpy(at, &header, sizeof(header));
-    protobuf_c_message_pack(message, (uint8_t *)at + sizeof(header));
+    protobuf_c_message_pack(message, (uint8_t *)at);
     if (body.len > 0)
-        memcpy(at + sizeof(header) + message_len, body.data, body.len);
-    buf_commit(&c->out, size);
-    loop_defer(c->loop, &c->flush);
+        memcpy(at + message_len, body.data, body.len);
+}
+
+void channel_send_packed(struct channel *channel, enum frame_type type, struct span message)
+{
+    if (!channel->ended && message.len > 0)
+        memcpy(begin_frame(channel, type, message.len, 0, false), message.data, message.len);
 }
 
 void channel_send(struct channel *channel, enum frame_type type, const ProtobufCMessage *message,

@@ -51,6 +51,8 @@ void channel_free(struct channel **channel);
 /* Sends a frame at the end of the turn.  `message` and `body` are copied. */
 void channel_send(struct channel *channel, enum frame_type type, const ProtobufCMessage *message,
                   struct span body);
+/* The same of a message that was packed before; not an empty one. */
+void channel_send_packed(struct channel *channel, enum frame_type type, struct span message);
 /* The same with a descriptor, which is taken. */
 void channel_send_fd(struct channel *channel, enum frame_type type, const ProtobufCMessage *message,
                      int fd);

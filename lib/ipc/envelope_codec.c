@@ -200,3 +200,31 @@ bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out)
             return false;
     return true;
 }
+
+/* --- hashes */
+
+static ProtobufCBinaryData hash_to_bytes(bool is_there, const unsigned char *hash)
+{
+    return bytes_of_span((struct span){ (const char *)hash, is_there ? DKIM_SHA256_SIZE : 0 });
+}
+
+static bool hash_from_bytes(ProtobufCBinaryData bytes, unsigned char *hash)
+{
+    if (bytes.len == DKIM_SHA256_SIZE)
+        memcpy(hash, bytes.data, DKIM_SHA256_SIZE);
+    return bytes.len == DKIM_SHA256_SIZE;
+}
+
+void body_hashes_to_bytes(const struct body_hashes *hashes, ProtobufCBinaryData *out_relaxed,
+                          ProtobufCBinaryData *out_simple)
+{
+    *out_relaxed = hash_to_bytes(hashes->has_relaxed, hashes->relaxed);
+    *out_simple = hash_to_bytes(hashes->has_simple, hashes->simple);
+}
+
+void body_hashes_from_bytes(ProtobufCBinaryData relaxed, ProtobufCBinaryData simple,
+                            struct body_hashes *out)
+{
+    out->has_relaxed = hash_from_bytes(relaxed, out->relaxed);
+    out->has_simple = hash_from_bytes(simple, out->simple);
+}

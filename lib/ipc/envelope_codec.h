@@ -4,6 +4,7 @@
 #define WAXSEAL_IPC_ENVELOPE_CODEC_H
 
 #include "lib/ipc/envelope.pb-c.h"
+#include "lib/io/body_hash.h"
 #include "lib/mail/envelope.h"
 
 /*
@@ -20,5 +21,11 @@ bool mailbox_from_message(const Ipc__Mailbox *message, struct address *out);
 
 /* Checks all of a hostile message and fills an initialised envelope; false: it is no envelope. */
 bool envelope_from_message(const Ipc__Envelope *message, struct envelope *out);
+
+/* The hashes of a message's body (DKIM); lent.  What has another length than they have is none. */
+void body_hashes_to_bytes(const struct body_hashes *hashes, ProtobufCBinaryData *out_relaxed,
+                          ProtobufCBinaryData *out_simple);
+void body_hashes_from_bytes(ProtobufCBinaryData relaxed, ProtobufCBinaryData simple,
+                            struct body_hashes *out);
 
 #endif

@@ -402,6 +402,7 @@ void queue_accept_end(struct queue_accept *accept, struct queue_content content)
     end.utf8_header = content.utf8_header;
     end.tls_required_no = content.tls_required_no;
     end.size = content.size;
+    body_hashes_to_bytes(&content.body, &end.body_sha256_relaxed, &end.body_sha256_simple);
     channel_send(accept->client->channel, FRAME_ACCEPT_END, &end.base, nothing);
 }
 

@@ -6,6 +6,7 @@
 #ifndef WAXSEAL_IPC_QUEUE_CLIENT_H
 #define WAXSEAL_IPC_QUEUE_CLIENT_H
 
+#include "lib/io/body_hash.h"
 #include "lib/io/loop.h"
 #include "lib/mail/envelope.h"
 
@@ -71,6 +72,7 @@ struct queue_content {
     bool eight_bit;       /* bytes above 127 ... */
     bool utf8_header;     /* ... in its header */
     bool tls_required_no; /* its header says so (lib/mail/tls_required) */
+    struct body_hashes body; /* for its DKIM signatures, where it may get some */
 };
 /* The content is whole; `done` comes after the commit. */
 void queue_accept_end(struct queue_accept *accept, struct queue_content content);

@@ -9,7 +9,8 @@
  * The message itself.  To a host with CHUNKING it goes in chunks (RFC 3030), each behind a BDAT
  * that says its size: as many of the queue's chunks as are at hand, half a window of them or the
  * rest. They are pipelined where that is offered; every chunk has an answer of its own, and the
- * first that is a refusal counts.  To all others it goes behind DATA, with its dots doubled.
+ * first that is a refusal counts.  To all others it goes behind DATA, with its dots doubled.  Its
+ * DKIM-Signature fields, which came with the job, stand in front of it (rfc/dkim.md DKIM-6).
  */
 enum {
     BDAT_CHUNKS = CONTENT_WINDOW_CHUNKS / 2,
@@ -103,12 +104,21 @@ static void content_ends(struct dialogue *d)
     d->behind_dot = stream_pending(d->stream) - pending;
 }
 
-/* Hands so many chunks to the writer; false when one is not fit to leave. */
+/* What stands in front of the content: nothing, once something is out. */
+static struct span signatures_due(const struct dialogue *d)
+{
+    return d->writer.bytes == 0 ? d->job->signatures : (struct span){ NULL, 0 };
+}
+
+/* Hands so many chunks to the writer, signatures first; false when one is not fit to leave. */
 static bool put_content(struct dialogue *d, unsigned chunks)
 {
     struct content *content = &d->job->content;
+    struct span signatures = signatures_due(d);
     struct span chunk;
 
+    if (signatures.len > 0 && data_writer_put(&d->writer, signatures) != DATA_CLEAN)
+        return false;
     while (chunks-- > 0 && content_peek(content, &chunk)) {
         if (data_writer_put(&d->writer, chunk) != DATA_CLEAN)
             return false;
@@ -150,8 +160,9 @@ static bool put_chunk(struct dialogue *d, const struct content_block *block)
 {
     bool in_line = block->len > 0 ? block->last != '\n' : data_writer_is_in_line(&d->writer);
     size_t line_end = block->is_end && in_line ? strlen("\r\n") : 0;
+    size_t len = signatures_due(d).len + block->len + line_end;
 
-    dialogue_say(d, "BDAT %zu%s\r\n", block->len + line_end, block->is_end ? " LAST" : "");
+    dialogue_say(d, "BDAT %zu%s\r\n", len, block->is_end ? " LAST" : "");
     d->chunks_owed++;
     if (!put_content(d, block->chunks))
         return false;

@@ -35,7 +35,7 @@ struct job *job_new(const Ipc__Job *message, const struct content_source *source
     }
     job->lease = message->lease;
     job->id = message->id;
-    job->size = message->size;
+    job->size = message->size + message->signatures.len;
     job->chunks = message->chunks;
     job->eight_bit = message->eight_bit;
     job->skip_policy = message->skip_policy;
@@ -43,6 +43,10 @@ struct job *job_new(const Ipc__Job *message, const struct content_source *source
     job->last_attempt = message->last_attempt;
     job->is_first_try = message->attempts == 0;
     job->policy = job->policy_id = job->policy_trouble = job->route = "";
+    job->signatures.data = job_keep(job, span_of_bytes(message->signatures));
+    job->signatures.len = message->signatures.len;
+    job->signed_by = job_keep(job, span_of_bytes(message->signed_by));
+    job->unsigned_because = job_keep(job, span_of_bytes(message->unsigned_because));
     job->at_utc_ms = clock_utc_ms();
     job->results = memory_new_array(job->envelope.recipient_count, sizeof(*job->results));
     return job;
@@ -343,6 +347,8 @@ static void fill_decision(struct outcome_room *room, const struct job *job)
     decision->policy_trouble = text_bytes(job->policy_trouble);
     decision->policy_expires_utc_ms = job->policy_expires_utc_ms;
     decision->took_ms = job->took_ms;
+    decision->signed_by = text_bytes(job->signed_by);
+    decision->unsigned_because = text_bytes(job->unsigned_because);
     fill_relief(decision, job);
     decision->n_candidates = job->candidate_count;
     decision->candidates = room->candidate_at;

@@ -72,8 +72,9 @@ struct job {
     uint64_t id;
     struct envelope envelope;
     struct job_result *results; /* one for each recipient of the envelope */
-    uint64_t size;
+    uint64_t size;              /* as it leaves, signatures included */
     uint32_t chunks;
+    struct span signatures; /* DKIM-Signature fields in front of its content; of the job's words */
     bool eight_bit;
     bool skip_policy;
     bool is_probe;     /* there is no message: RCPT tells what is to be known ... */
@@ -97,7 +98,9 @@ struct job {
     const char *route;          /* its name; "": none */
     const char *policy_trouble; /* why none, or no fresher one, could be fetched */
     struct job_relief relief;
-    bool relief_needed; /* a session was fit for it thanks to that alone */
+    bool relief_needed;           /* a session was fit for it thanks to that alone */
+    const char *signed_by;        /* "example.net:2026a", or "" ... */
+    const char *unsigned_because; /* ... and why, where that is worth a word */
     int64_t policy_expires_utc_ms;
     struct job_candidate *candidates;
     unsigned candidate_count;

@@ -173,6 +173,7 @@ void rig_kill(struct queue_rig *rig)
         kill(rig->pid, SIGKILL);
     rig_wait_end(rig);
     channel_free(&rig->worker);
+    channel_free(&rig->signer);
 }
 
 struct span rig_ask(struct queue_rig *rig, const char *verb, const char *name, const char *value)
@@ -339,6 +340,63 @@ void rig_pull(struct queue_rig *rig, const struct rig_job *job)
     }
 }
 
+/* ---- in place of the role that signs --------------------------------------------------------- */
+
+void rig_answer_ask(struct queue_rig *rig)
+{
+    Ipc__SignAnswer answer = IPC__SIGN_ANSWER__INIT;
+    const char *fields = rig->fields ? rig->fields : RIG_SIGNATURE;
+
+    answer.id = rig->ask->id;
+    answer.verdict = rig->verdict;
+    if (rig->verdict == IPC__SIGN_VERDICT__SIGNED)
+        answer.fields = bytes_of_span(span_of(fields));
+    answer.reason = bytes_of_span(span_of(rig->reason ? rig->reason : ""));
+    channel_send(rig->signer, FRAME_SIGN_ANSWER, &answer.base, nothing);
+}
+
+static void on_signer_frame(void *ctx, struct channel_frame *frame)
+{
+    struct queue_rig *rig = ctx;
+
+    ensure(frame->type == FRAME_SIGN_ASK);
+    if (rig->ask)
+        ipc__sign_ask__free_unpacked(rig->ask, NULL);
+    rig->ask = channel_decode(frame, &ipc__sign_ask__descriptor);
+    ensure(rig->ask != NULL);
+    buf_reset(&rig->header);
+    ensure(buf_append(&rig->header, frame->body) &&
+           buf_append(&rig->header, span_of_bytes(rig->ask->header)));
+    rig->ask_count++;
+    if (!rig->signer_is_silent)
+        rig_answer_ask(rig);
+    loop_stop(rig->loop);
+}
+
+static void on_signer_closed(void *ctx, const struct error *err)
+{
+    struct queue_rig *rig = ctx;
+
+    (void)err;
+    rig->signer_closed = true;
+    channel_free(&rig->signer);
+    loop_stop(rig->loop);
+}
+
+void rig_attach_signer(struct queue_rig *rig)
+{
+    static const struct channel_events events = { on_signer_frame, on_signer_closed };
+
+    channel_free(&rig->signer);
+    rig->signer_closed = false;
+    rig->signer = channel_open(rig->loop, rig_peer(rig, ROLE_SIGN), &events, rig);
+}
+
+void rig_detach_signer(struct queue_rig *rig)
+{
+    channel_free(&rig->signer);
+}
+
 /* ---- in place of an smtpd instance ------------------------------------------------------------
  */
 
@@ -346,6 +404,7 @@ struct sending {
     struct queue_rig *rig;
     struct queue_accept *accept;
     size_t left;
+    struct span begins; /* what goes in front of that */
 };
 
 static void send_more(void *ctx)
@@ -358,6 +417,11 @@ static void send_more(void *ctx)
     if (!block[0])
         for (size_t i = 0; i < sizeof(block); i++)
             block[i] = line[i % (sizeof(line) - 1)];
+    while (s->begins.len > 0 && queue_accept_room(s->accept) > 0) {
+        struct span piece = span_first(s->begins, queue_accept_room(s->accept));
+        queue_accept_content(s->accept, piece);
+        s->begins = span_from(s->begins, piece.len);
+    }
     while (s->left > 0 && queue_accept_room(s->accept) > 0) {
         size_t len = s->left < sizeof(block) ? s->left : sizeof(block);
         if (len > queue_accept_room(s->accept))
@@ -365,9 +429,12 @@ static void send_more(void *ctx)
         queue_accept_content(s->accept, (struct span){ block, len });
         s->left -= len;
     }
-    if (s->left == 0)
-        queue_accept_end(s->accept,
-                         (struct queue_content){ .tls_required_no = s->rig->tls_required_no });
+    if (s->left + s->begins.len > 0)
+        return;
+    struct queue_content content = { .tls_required_no = s->rig->tls_required_no };
+    content.body.has_relaxed = s->rig->hashed;
+    memset(content.body.relaxed, 'h', DKIM_SHA256_SIZE);
+    queue_accept_end(s->accept, content);
 }
 
 static void on_room(void *ctx)
@@ -403,7 +470,9 @@ void rig_send(struct queue_rig *rig, const char *sender, const char *const *reci
     }
     s->rig = rig;
     s->left = size;
+    s->begins = span_of(rig->content_begins ? rig->content_begins : "");
     envelope.tls_report = rig->tls_report;
+    envelope.from_stranger = rig->from_stranger;
     s->accept = queue_accept_begin_once(rig->tls_report ? rig->tlsrpt : rig->smtpd, &envelope,
                                         span_of(rig->once ? rig->once : ""),
                                         SPAN("Received: from rig id "), SPAN(";\r\n"), &events, s);
@@ -430,6 +499,7 @@ void rig_open(struct queue_rig *rig)
     rig->tlsrpt = queue_client_new(rig->loop, NULL, NULL);
     buf_init(&rig->answer, ANSWER_MAX);
     buf_init(&rig->content, ANSWER_MAX);
+    buf_init(&rig->header, ANSWER_MAX);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
@@ -448,6 +518,9 @@ void rig_close(struct queue_rig *rig)
     queue_client_free(&rig->tlsrpt);
     buf_clear(&rig->answer);
     buf_clear(&rig->content);
+    buf_clear(&rig->header);
+    if (rig->ask)
+        ipc__sign_ask__free_unpacked(rig->ask, NULL);
     loop_timer_free(&rig->patience);
     loop_free(&rig->loop);
     nftw(rig->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);

@@ -1,7 +1,7 @@
 /*
  * queue_rig - the queue role in a process of its own, with the test in place of its supervisor, of
- * an smtpd instance and of a delivery worker.  Used by test_queue; the relay's own processes are
- * not needed.  Waits are bounded: a test that waits in vain fails.
+ * an smtpd instance and of a delivery worker and of the role that signs.  Used by test_queue; the
+ * relay's own processes are not needed.  Waits are bounded: a test that waits in vain fails.
  */
 #ifndef WAXSEAL_TESTS_SUPPORT_QUEUE_RIG_H
 #define WAXSEAL_TESTS_SUPPORT_QUEUE_RIG_H
@@ -11,6 +11,7 @@
 #include "lib/ipc/queue.pb-c.h"
 #include "lib/ipc/queue_client.h"
 #include "lib/ipc/role.h"
+#include "lib/ipc/sign.pb-c.h"
 
 #include <sys/types.h>
 
@@ -49,9 +50,22 @@ struct queue_rig {
     /* What a worker does with each job by itself; 0: nothing. */
     bool answers_itself;
     Ipc__ResultKind kind;
+    /* in place of the role sign */
+    struct channel *signer; /* NULL: there is none */
+    bool signer_closed;
+    bool signer_is_silent;
+    Ipc__SignVerdict verdict; /* of each answer, */
+    const char *fields;       /* its fields; NULL: one that will do, */
+    const char *reason;
+    unsigned ask_count;
+    Ipc__SignAsk *ask; /* the last; owned by the rig */
+    struct buf header; /* of the last */
     /* accepts */
-    bool tls_required_no; /* of the messages handed in from now on */
-    bool tls_report;      /* the same: by tlsrpt, under the key `once` */
+    bool from_stranger;         /* the messages handed in from now on */
+    bool hashed;                /* the body of the messages handed in from now on */
+    const char *content_begins; /* with this; NULL: with any text */
+    bool tls_required_no;       /* of the messages handed in from now on */
+    bool tls_report;            /* the same: by tlsrpt, under the key `once` */
     const char *once;
     unsigned done_count;
     enum accept_outcome outcomes[RIG_ACCEPTS_MAX];
@@ -78,6 +92,14 @@ void rig_attach_silent_worker(struct queue_rig *rig);
 void rig_worker_hello(struct queue_rig *rig, unsigned job_room, const uint64_t *leases,
                       size_t lease_count);
 void rig_detach_worker(struct queue_rig *rig); /* it dies */
+
+/* The role that signs comes, and answers what it is asked. */
+#define RIG_SIGNATURE                                                                              \
+    "DKIM-Signature: v=1; a=ed25519-sha256; d=example.net;\r\n s=2026a; b=eA==\r\n"
+void rig_attach_signer(struct queue_rig *rig);
+void rig_detach_signer(struct queue_rig *rig);
+/* A late answer to the last ask. */
+void rig_answer_ask(struct queue_rig *rig);
 
 /* Runs the loop until *counter has reached `count`; false: not within some seconds. */
 bool rig_wait(struct queue_rig *rig, const unsigned *counter, unsigned count);

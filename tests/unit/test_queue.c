@@ -19,6 +19,9 @@
 #include "queue/store.h"
 
 static const char quiet[] = "log-level = \"error\";";
+static const char signs[] =
+    "log-level = \"error\"; postmaster-copies = [ \"2bounce\", \"bounce\" ];"
+    "dkim = ( { senders = \"*\"; selector = \"2026a\"; key = \"/k\"; } );";
 static struct queue_rig rig;
 
 static int open_rig(void **state)
@@ -367,18 +370,20 @@ static uint64_t report_and_wait(const char *once, size_t size)
 
 static void be_tlsrpt(void)
 {
+    rig_attach_signer(&rig); /* without whom no report goes */
     queue_client_attach(rig.tlsrpt, rig_peer(&rig, ROLE_TLSRPT));
 }
 
 static void a_report_goes_in_once_under_its_key_whatever_ends_in_between(void **state)
 {
     (void)state;
+    restart(signs);
     be_tlsrpt();
     uint64_t id = report_and_wait("2026-01-30.example.net mailto:a@example.net", 100);
     assert_true(id != 0);
     assert_int_equal(report_and_wait("2026-01-30.example.net mailto:a@example.net", 100), id);
     assert_row_count(1);
-    restart(quiet);
+    restart(signs);
     be_tlsrpt();
     assert_int_equal(report_and_wait("2026-01-30.example.net mailto:a@example.net", 300000), id);
     assert_row_count(1);
@@ -417,6 +422,7 @@ static void a_report_of_which_the_answer_was_lost_is_there_once(void **state)
 static void a_report_goes_while_its_hop_rests_and_wakes_nobody(void **state)
 {
     (void)state;
+    restart(signs);
     be_tlsrpt();
     rig_attach_worker(&rig, 10, NULL, 0);
     send_and_wait(100);
@@ -434,7 +440,7 @@ static void a_report_goes_while_its_hop_rests_and_wakes_nobody(void **state)
 static void nobody_is_told_that_a_report_failed(void **state)
 {
     (void)state;
-    restart("log-level = \"error\"; postmaster-copies = [ \"2bounce\", \"bounce\" ];");
+    restart(signs);
     be_tlsrpt();
     rig_attach_worker(&rig, 10, NULL, 0);
     report_and_wait("k", 100);
