@@ -185,6 +185,10 @@ static const struct command_option options[] = {
     { "--day", OPTION_DAY, "day", "DATE", "a UTC day such as 2026-01-30 instead of today, or yesterday" },
     { "--view", OPTION_VIEW, "view", "VIEW", "host: the name is an MX host's (TLSA base domain); else domain" },
     { "--to", OPTION_COPY, "to", "ADDRESS", "sends a copy there instead, which changes nothing" },
+    { "--selector", OPTION_KEY, NULL, "SELECTOR", "the key's name in DNS, such as 2026r" },
+    { "--algorithm", OPTION_KEY, NULL, "KIND", "rsa, which every receiver knows, or ed25519" },
+    { "--bits", OPTION_KEY, NULL, "N", "of an RSA key, 2048 to 4096 (default 2048)" },
+    { "--output", OPTION_KEY, NULL, "FILE", "where the key goes" },
 };
 _Static_assert(sizeof(options) / sizeof(options[0]) <= COMMAND_OPTIONS_MAX, "room for values");
 
@@ -254,6 +258,10 @@ static const struct command commands[] = {
     { "user list", NULL, NULL, OPTION_JSON, user_run_list, NULL,
       "Lists the users who may log in." },
     { "user remove", "NAME", NULL, 0, user_run_remove, NULL, "Takes a user out." },
+    { "dkim new", "DOMAIN", NULL, OPTION_JSON | OPTION_KEY, dkim_run_new, NULL,
+      "Makes a key that signs mail from a domain, and shows its DNS record and what to do next." },
+    { "dkim check", "DOMAIN", NULL, OPTION_JSON | OPTION_ANY, dkim_run_check, NULL,
+      "Compares the keys of the configuration, or those for a domain, with what DNS has of them." },
     { "policy list", NULL, NULL, OPTION_JSON, asking_run, "No policy is cached.",
       "Lists the cached policies, and what is wrong with them." },
     { "policy show", "DOMAIN", "domain", OPTION_JSON, asking_run, NULL,

@@ -36,6 +36,7 @@ enum {
     OPTION_NO_CONFIG = 4096, /* no --config: it reads no configuration */
     OPTION_COPY = 8192,      /* --to ADDRESS */
     OPTION_VIEW = 16384,
+    OPTION_KEY = 32768, /* of a key to be made */
 };
 
 struct invocation;
@@ -96,6 +97,10 @@ int policy_run_import(const struct invocation *invocation);
 
 /* waxseal explain: in explain.c. */
 int explain_run(const struct invocation *invocation);
+
+/* waxseal dkim new, check: in dkim_new.c and dkim_check.c. */
+int dkim_run_new(const struct invocation *invocation);
+int dkim_run_check(const struct invocation *invocation);
 
 /* waxseal check: in check.c. */
 int check_run(const struct invocation *invocation);

@@ -36,7 +36,8 @@ HEADERS = {
     "supervisor": {"sendmail/sendmail.h", "smtpd/pickup/pickup.h", "smtpd/smtpd.h", "smtpd/auth/auth.h", "smtpd/auth/users.h",
                    "smtpd/auth/password.h", "queue/queue.h", "queue/tools.h", "queue/deliver/deliver.h", "queue/sign/sign.h",
                    "policy/policy.h", "tlsrpt/tlsrpt.h", "tlsrpt/reader.h", "lib/mail/aliases.h", "lib/mail/mailbox_set.h",
-                   "lib/mail/credentials.h"},
+                   "lib/mail/credentials.h", "lib/mail/dkim_published.h", "lib/mail/dkim_record.h",
+                   "lib/mail/domain.h"},
 }
 # Which files may include a library's headers.
 LIBRARIES = {
