@@ -20,7 +20,10 @@ enum {
 
 struct postman {
     const struct sending_tools *tools;
+    struct counting *counting;
     struct loop_timer *timer;
+    void (*idle)(void *ctx); /* stopped: who waits for the end of what is under way */
+    void *idle_ctx;
     struct list rounds;
     unsigned under_way; /* those of the day's own accord */
     unsigned asked;
@@ -56,7 +59,7 @@ static void take_trouble(struct postman *p, struct error *err)
 
 struct candidate {
     struct subject subject;
-    char *record; /* the TXT record that was seen */
+    char *record; /* the TXT record that was seen; NULL: nobody could tell whether there is one */
 };
 
 struct batch {
@@ -68,7 +71,12 @@ struct batch {
 
 static bool is_worth_a_report(const struct tally_sum *sum)
 {
-    return sum->wish == TALLY_WISH_SEEN && (sum->succeeded > 0 || sum->failed > 0);
+    return sum->wish != TALLY_WISH_NONE && (sum->succeeded > 0 || sum->failed > 0);
+}
+
+static char *record_seen(const struct tally_sum *sum)
+{
+    return sum->wish == TALLY_WISH_SEEN ? memory_copy_span(sum->record) : NULL;
 }
 
 static bool on_subject(void *ctx, const struct tally_sum *sum)
@@ -77,8 +85,7 @@ static bool on_subject(void *ctx, const struct tally_sum *sum)
 
     batch->last = sum->subject;
     if (is_worth_a_report(sum))
-        batch->candidates[batch->count++] =
-            (struct candidate){ sum->subject, memory_copy_span(sum->record) };
+        batch->candidates[batch->count++] = (struct candidate){ sum->subject, record_seen(sum) };
     return ++batch->visited < POSTMAN_BATCH;
 }
 
@@ -121,6 +128,10 @@ static Tlsrpt__OutboxRecord *decide(struct postman *p, const struct candidate *c
         role_die(ROLE_EXIT_TROUBLE, err);
     if (record) {
         outbox_record_free(&record);
+        return NULL;
+    }
+    if (!candidate->record) { /* another plan, if DNS answers */
+        counting_look_again(p->counting, &candidate->subject);
         return NULL;
     }
     draft_read(span_of(candidate->record), &draft);
@@ -230,7 +241,7 @@ static void on_sent(void *ctx, const Tlsrpt__OutboxRecord *record)
     if (round->asker)
         round->asker(round->asker_ctx, record);
     round_free(round);
-    look_within(p, record ? 0 : MINUTE_MS); /* without it: the disk is full */
+    look_within(p, record || p->idle ? 0 : MINUTE_MS); /* without it: the disk is full */
 }
 
 static void begin_round(struct postman *p, const struct subject *subject,
@@ -292,6 +303,11 @@ static void on_look(void *ctx)
     struct postman *p = ctx;
     int64_t now_ms = clock_utc_ms(), next_ms;
 
+    if (p->idle) {
+        if (list_empty(&p->rounds))
+            p->idle(p->idle_ctx);
+        return;
+    }
     if (p->tools->settings->tlsrpt_reports == SWITCH_OFF) {
         look_within(p, LOOK_MAX_MS);
         return;
@@ -318,7 +334,7 @@ static void on_found(void *ctx, const struct tally_sum *sum)
     struct found *found = ctx;
 
     found->is_worth = is_worth_a_report(sum);
-    found->record = memory_copy_span(sum->record);
+    found->record = record_seen(sum);
 }
 
 /* A record for a report that has none yet; NULL with a sentence in *out_why. */
@@ -334,12 +350,17 @@ static Tlsrpt__OutboxRecord *new_record(struct postman *p, const struct subject 
     if (err)
         role_die(ROLE_EXIT_TROUBLE, err);
     draft_read(span_of(found.record), &draft);
-    free(found.record);
     verdict = draft_judge(p->tools->settings, subject, &draft.to);
     *out_why = is_there ? draft_verdict_text(verdict) : "no session was counted on that day";
-    if (!is_there || !found.is_worth || verdict != DRAFT_GOES)
+    if (is_there && !found.record)
+        *out_why = found.is_worth ? "DNS could not say whether it wants reports"
+                                  : "it wants no reports: it has no TLSRPT record";
+    if (!found.record || !found.is_worth || verdict != DRAFT_GOES) {
+        free(found.record);
         return NULL;
+    }
     log_faults(subject, &draft);
+    free(found.record);
     return record_of(p->tools->settings, subject, &draft.to, clock_utc_ms());
 }
 
@@ -360,6 +381,8 @@ const char *postman_send(struct postman *p, const struct subject *subject, sendi
 
     if (p->tools->settings->tlsrpt_reports == SWITCH_OFF)
         return draft_verdict_text(DRAFT_OFF);
+    if (p->idle)
+        return "the relay is stopping";
     if (round_about(p, subject) || p->asked >= POSTMAN_ASKED_MAX)
         return "it is being sent just now, or others are; ask again in a minute";
     err = outbox_get(p->tools->outbox, subject, &record);
@@ -379,11 +402,12 @@ const char *postman_send(struct postman *p, const struct subject *subject, sendi
 
 /* --- life */
 
-struct postman *postman_new(const struct sending_tools *tools)
+struct postman *postman_new(const struct sending_tools *tools, struct counting *counting)
 {
     struct postman *p = memory_new(sizeof(*p));
 
     p->tools = tools;
+    p->counting = counting;
     list_init(&p->rounds);
     p->timer = loop_timer_new(tools->loop, on_look, p);
     look_within(p, FIRST_LOOK_MS);
@@ -393,6 +417,13 @@ struct postman *postman_new(const struct sending_tools *tools)
 void postman_settings_changed(struct postman *postman)
 {
     postman->next_plan_utc_ms = 0;
+    look_within(postman, 0);
+}
+
+void postman_stop(struct postman *postman, void (*idle)(void *ctx), void *ctx)
+{
+    postman->idle = idle;
+    postman->idle_ctx = ctx;
     look_within(postman, 0);
 }
 

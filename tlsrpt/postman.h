@@ -7,6 +7,7 @@
 #ifndef WAXSEAL_TLSRPT_POSTMAN_H
 #define WAXSEAL_TLSRPT_POSTMAN_H
 
+#include "tlsrpt/counting.h"
 #include "tlsrpt/draft.h"
 #include "tlsrpt/sending.h"
 
@@ -18,13 +19,19 @@ enum {
     POSTMAN_ASKED_MAX = 4 /* besides, for the operator */
 };
 
-/* The tools stay the caller's and outlive it.  It begins to look a moment later. */
-struct postman *postman_new(const struct sending_tools *tools);
+/*
+ * Tools and counting, which it has look up once more who wants reports where nobody could tell,
+ * stay the caller's and outlive it.  It begins to look a moment later.
+ */
+struct postman *postman_new(const struct sending_tools *tools, struct counting *counting);
 /* What is under way is broken off; the outbox knows that it was begun. */
 void postman_free(struct postman **postman);
 
 /* Settings have changed: looks anew, soon. */
 void postman_settings_changed(struct postman *postman);
+
+/* Begins nothing any more; `idle` is called, once and from the loop, when nothing is under way. */
+void postman_stop(struct postman *postman, void (*idle)(void *ctx), void *ctx);
 
 /*
  * Sends a report at once, to all that have not taken it.  Gives NULL, and calls `done` later; or

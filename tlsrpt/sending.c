@@ -393,6 +393,8 @@ static void on_begin(void *ctx)
     }
     if (!draft_can_mail(sending->tools->settings))
         each_waiting(sending, DESTINATION_MAIL, "no dkim entry signs for tlsrpt-sender", defer);
+    if (!sending->tools->post.http)
+        each_waiting(sending, DESTINATION_HTTPS, "our trusted certificates are of no use", defer);
     sending->under_way = waiting(sending);
     if (sending->under_way == 0) {
         keep(sending);

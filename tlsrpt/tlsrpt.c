@@ -4,23 +4,27 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "lib/io/http.h"
 #include "lib/io/resolver.h"
+#include "lib/io/tls.h"
 #include "lib/ipc/channel.h"
 #include "lib/ipc/queue_client.h"
 #include "lib/ipc/role.h"
-#include "lib/mail/domain.h"
+#include "tlsrpt/answers.h"
+#include "tlsrpt/collector.h"
 #include "tlsrpt/counting.h"
 #include "tlsrpt/database.h"
 #include "tlsrpt/day.h"
-#include "tlsrpt/report.h"
 #include "tlsrpt/tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 enum {
-    WRITE_WAIT_MS = SECOND_MS, /* between two commits */
-    REPORT_BYTES_MAX = 16 << 20,
+    WRITE_WAIT_MS = SECOND_MS,     /* between two commits */
+    DRAIN_WAIT_MS = 5 * SECOND_MS, /* for what is being sent */
 };
 
 struct tlsrpt {
@@ -29,8 +33,15 @@ struct tlsrpt {
     struct tally *tally;
     struct resolver *resolver;
     struct counting *counting;
-    struct queue_client *queue; /* where reports go in that are mailed */
+    struct collector *collector;
+    char collector_at[SETTINGS_UNIX_SIZE]; /* where its socket was opened */
+    struct queue_client *queue;            /* where reports go in that are mailed */
+    struct http *http;                     /* by which others are posted; NULL: there is no trust */
+    struct outbox *outbox;
+    struct sending_tools tools;
+    struct postman *postman;
     struct loop_timer *write_timer;
+    struct loop_timer *patience; /* while it drains */
     struct list tellers;
 };
 
@@ -117,6 +128,44 @@ static void take_teller(struct tlsrpt *t, int fd)
     teller->channel = channel_open(role_loop(t->role), fd, &teller_events, teller);
 }
 
+/* --- sessions of other mail systems */
+
+static void log_collector(const char *path)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "tlsrpt-socket-open");
+    log_string(&line, "path", path);
+    log_end(&line);
+}
+
+/* After a reload it may be another descriptor of the same. */
+static void on_listener(void *ctx, unsigned index, int fd)
+{
+    struct tlsrpt *t = ctx;
+    const char *path = role_settings(t->role)->tlsrpt_socket;
+
+    if (index != SETTINGS_LISTENER_TLSRPT) {
+        close(fd);
+        return;
+    }
+    if (strcmp(t->collector_at, path) != 0)
+        log_collector(path);
+    snprintf(t->collector_at, sizeof(t->collector_at), "%s", path);
+    collector_listen(t->collector, fd);
+}
+
+/* Another one comes behind, where there is one. */
+static void leave_other_socket(struct tlsrpt *t)
+{
+    if (strcmp(t->collector_at, role_settings(t->role)->tlsrpt_socket) == 0)
+        return;
+    t->collector_at[0] = '\0';
+    collector_stop(t->collector);
+}
+
+/* --- peers */
+
 static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
 {
     struct tlsrpt *t = ctx;
@@ -128,121 +177,36 @@ static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
         take_teller(t, fd);
 }
 
-/* --- reports */
-
-/* The contact of the settings, or the postmaster of this host. */
-static struct span contact_of(const struct settings *s, char *room, size_t size)
-{
-    if (s->tlsrpt_contact[0] != '\0')
-        return span_of(s->tlsrpt_contact);
-    snprintf(room, size, "postmaster@%s", s->hostname);
-    return span_of(room);
-}
-
-static void on_policy(void *ctx, const Tlsrpt__PolicyCount *policy)
-{
-    report_policy(ctx, policy);
-}
-
-static void on_failure(void *ctx, const Ipc__SessionFailure *failure, uint64_t sessions)
-{
-    report_failure(ctx, failure, sessions);
-}
-
-static bool write_report(struct tlsrpt *t, const struct subject *subject,
-                         const struct report_facts *facts, struct buf *out,
-                         struct report_sum *out_sum)
-{
-    static const struct tally_reader reader = { on_policy, on_failure };
-    struct report *report = report_begin(facts, REPORT_PLAIN, out);
-    struct error *err = tally_read(t->tally, subject, &reader, report);
-
-    if (err)
-        role_die(ROLE_EXIT_TROUBLE, err);
-    return report_end(&report, out_sum);
-}
-
-static void answer_report(struct tlsrpt *t, struct role_request **request,
-                          const struct subject *subject)
-{
-    const struct settings *s = role_settings(t->role);
-    char contact[SETTINGS_NAME_SIZE + 16];
-    char id[REPORT_ID_SIZE];
-    struct report_facts facts = {
-        .organization = span_of(s->tlsrpt_organization[0] ? s->tlsrpt_organization : s->hostname),
-        .contact = contact_of(s, contact, sizeof(contact)),
-        .domain = span_of(subject->domain),
-        .day = subject->day,
-    };
-    struct report_sum sum;
-    struct buf text;
-
-    report_make_id(facts.day, facts.domain, subject->of_host, span_of(s->hostname), id);
-    facts.id = span_of(id);
-    buf_init(&text, REPORT_BYTES_MAX);
-    if (write_report(t, subject, &facts, &text, &sum))
-        role_reply(request, buf_span(&text), true);
-    else
-        role_reply_failed(request, "the report is too large to print");
-    buf_clear(&text);
-}
-
-static void answer_nothing(struct role_request **request, const char *domain, uint32_t day)
-{
-    char sentence[DOMAIN_MAX + 100];
-    char day_text[CLOCK_TEXT_SIZE];
-
-    day_format(day, day_text);
-    snprintf(sentence, sizeof(sentence), "no session with %s was counted on %s", domain, day_text);
-    role_reply_failed(request, sentence);
-}
-
-static void on_sum(void *ctx, const struct tally_sum *sum)
-{
-    (void)ctx;
-    (void)sum;
-}
-
-static bool is_counted(struct tlsrpt *t, const struct subject *subject)
-{
-    bool found;
-    struct error *err = tally_look(t->tally, subject, on_sum, NULL, &found);
-
-    if (err)
-        role_die(ROLE_EXIT_TROUBLE, err);
-    return found;
-}
-
-static void report_asked(struct tlsrpt *t, struct role_request **request)
-{
-    struct span day_text = role_request_argument(*request, "day");
-    char domain[DOMAIN_MAX + 1];
-    uint32_t day = today();
-    struct subject subject;
-
-    if (!domain_normalize(role_request_argument(*request, "domain"), domain)) {
-        role_reply_failed(request, "that is no domain name");
-        return;
-    }
-    if (day_text.data && !day_parse(day_text, &day)) {
-        role_reply_failed(request, "that is no day; a day looks like 2026-01-30");
-        return;
-    }
-    subject = subject_of_domain(day, span_of(domain));
-    if (is_counted(t, &subject))
-        answer_report(t, request, &subject);
-    else
-        answer_nothing(request, domain, day);
-}
-
 /* --- the role */
+
+/* For `waxseal status`. */
+static void counts_asked(const struct tlsrpt *t, struct role_request **request)
+{
+    struct counting_counts counts = counting_counts(t->counting);
+    struct json *object = json_new_object();
+
+    json_add_number(object, "sessions", (int64_t)counts.sessions);
+    json_add_number(object, "waiting_for_dns", counts.waiting);
+    json_add_number(object, "host_sessions_left_out", (int64_t)counts.left_out);
+    collector_show(t->collector, object);
+    role_reply_json(request, &object);
+}
 
 static void on_control(void *ctx, struct role_request *request)
 {
+    struct tlsrpt *t = ctx;
+    const struct answers answers = { &t->tools, t->postman };
+
     if (span_equal(role_request_verb(request), SPAN("tlsrpt report")))
-        report_asked(ctx, &request);
+        answers_report(&answers, &request);
+    else if (span_equal(role_request_verb(request), SPAN("tlsrpt send")))
+        answers_send(&answers, &request);
+    else if (span_equal(role_request_verb(request), SPAN("tlsrpt status")))
+        answers_status(&answers, &request);
+    else if (span_equal(role_request_verb(request), SPAN("tlsrpt counts")))
+        counts_asked(t, &request);
     else
-        role_reply_failed(&request, "tlsrpt knows one request only: tlsrpt report");
+        role_reply_failed(&request, "tlsrpt knows these requests: tlsrpt report, send, status");
 }
 
 static struct error *load_resolver(struct tlsrpt *t)
@@ -257,11 +221,24 @@ static struct error *load_resolver(struct tlsrpt *t)
     return resolver_new(role_loop(t->role), servers, count, trusted, &t->resolver);
 }
 
-/* What does not load leaves the old in force. */
-static void load_resolver_again(struct tlsrpt *t)
+/* Only for posts; without it reports by mail go all the same. */
+static struct error *load_trust(struct tlsrpt *t)
 {
-    struct error *err = load_resolver(t);
+    struct tls_trust *trust = NULL;
+    struct error *err = tls_trust_new(role_content(t->role, CONTENT_CA_BUNDLE, 0), &trust);
 
+    if (!err && t->http)
+        http_trust(t->http, trust);
+    else if (!err)
+        err = http_new(role_loop(t->role), trust, &t->http);
+    tls_trust_free(&trust);
+    t->tools.post.http = t->http;
+    return err ? error_wrap(err, "trusted certificates") : NULL;
+}
+
+/* What does not load leaves the old in force. */
+static void say_kept(struct error *err)
+{
     if (err)
         log_failure(LOG_ERROR, "reload-failed", err);
     error_free(&err);
@@ -271,28 +248,48 @@ static void on_content(void *ctx, enum role_content kind, unsigned index)
 {
     (void)index;
     if (kind == CONTENT_RESOLV_CONF)
-        load_resolver_again(ctx);
+        say_kept(load_resolver(ctx));
+    else if (kind == CONTENT_CA_BUNDLE)
+        say_kept(load_trust(ctx));
 }
 
-/* What else they say is read when a report is made. */
+/* They are read when they are needed. */
+static void take_settings(struct tlsrpt *t)
+{
+    t->tools.settings = role_settings(t->role);
+    t->tools.post.allow = &t->tools.settings->mx_allow;
+    counting_set_reports(t->counting, t->tools.settings->tlsrpt_reports == SWITCH_ON);
+}
+
 static void on_settings(void *ctx)
 {
     struct tlsrpt *t = ctx;
 
-    load_resolver_again(t);
-    counting_set_reports(t->counting, role_settings(t->role)->tlsrpt_reports == SWITCH_ON);
+    say_kept(load_resolver(t));
+    take_settings(t);
+    leave_other_socket(t);
+    postman_settings_changed(t->postman);
 }
 
+static void end(void *ctx)
+{
+    struct tlsrpt *t = ctx;
+
+    role_end(t->role, ROLE_EXIT_DONE);
+}
+
+/* What is being posted may end: a post that is broken off might be doubled. */
 static void on_drain(void *ctx, int64_t wait_ms)
 {
     struct tlsrpt *t = ctx;
 
-    (void)wait_ms;
     write_now(t);
-    role_end(t->role, ROLE_EXIT_DONE);
+    postman_stop(t->postman, end, t);
+    loop_timer_start(t->patience, wait_ms < DRAIN_WAIT_MS ? wait_ms : DRAIN_WAIT_MS);
 }
 
 static const struct role_events events = {
+    .listener = on_listener,
     .peer = on_peer,
     .settings = on_settings,
     .content = on_content,
@@ -319,7 +316,27 @@ static void open_counting(struct tlsrpt *t)
     if (err)
         role_die(ROLE_EXIT_REFUSED, err);
     t->counting = counting_new(role_loop(t->role), t->resolver, t->tally, on_counted, t);
-    counting_set_reports(t->counting, role_settings(t->role)->tlsrpt_reports == SWITCH_ON);
+    t->collector = collector_new(role_loop(t->role), t->counting);
+}
+
+/* Behind all else: it looks at once what there is to send. */
+static void open_postman(struct tlsrpt *t)
+{
+    struct loop *loop = role_loop(t->role);
+
+    t->queue = queue_client_new(loop, NULL, NULL);
+    t->outbox = outbox_new(database_kv(t->database), DATABASE_OUTBOX, DATABASE_DUE);
+    t->patience = loop_timer_new(loop, end, t);
+    t->tools = (struct sending_tools){
+        .loop = loop,
+        .tally = t->tally,
+        .outbox = t->outbox,
+        .queue = t->queue,
+        .post = { .loop = loop, .resolver = t->resolver },
+    };
+    take_settings(t);
+    say_kept(load_trust(t));
+    t->postman = postman_new(&t->tools, t->counting);
 }
 
 int tlsrpt_main(struct role *role)
@@ -330,15 +347,20 @@ int tlsrpt_main(struct role *role)
     list_init(&t.tellers);
     t.database = open_database();
     t.tally = tally_new(t.database);
-    t.queue = queue_client_new(role_loop(role), NULL, NULL);
     t.write_timer = loop_timer_new(role_loop(role), on_write_due, &t);
     open_counting(&t);
+    open_postman(&t);
     exit_status = role_serve(role, &events, &t);
     write_now(&t);
+    postman_free(&t.postman);
+    http_free(&t.http);
+    outbox_free(&t.outbox);
+    loop_timer_free(&t.patience);
     while (!list_empty(&t.tellers))
         teller_free(LIST_FIRST(&t.tellers, struct teller, others));
     queue_client_free(&t.queue);
     loop_timer_free(&t.write_timer);
+    collector_free(&t.collector);
     counting_free(&t.counting);
     resolver_free(&t.resolver);
     tally_free(&t.tally);

@@ -36,7 +36,7 @@ enum {
 
 /* Files whose content the supervisor hands over, and again when they change. */
 enum role_content {
-    CONTENT_CA_BUNDLE,         /* deliver, policy */
+    CONTENT_CA_BUNDLE,         /* deliver, policy, tlsrpt */
     CONTENT_RESOLV_CONF,       /* deliver, policy, tlsrpt */
     CONTENT_CERTIFICATE,       /* smtpd, per listener and pair, see role_pair_index */
     CONTENT_KEY,               /* smtpd, the same */
