@@ -57,7 +57,7 @@ struct error *json_parse(struct span text, struct json **out) MUST_CHECK;
 /*
  * Reads what others wrote with less care: an object or array at the front of a text, whatever
  * stands behind it; of members of one name the last counts.  What it may cost is bounded: the
- * values that it holds, itself included, and the bytes of the text.
+ * bytes of the text, and its values, for which commas and opening brackets are counted.
  */
 struct json_bounds {
     size_t bytes;
