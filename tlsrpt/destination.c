@@ -99,6 +99,19 @@ static size_t address_end(struct span list)
     return list.len;
 }
 
+/* The address as a URI that is read as the same address again (RFC 6068 s.2). */
+static void write_mailto(const char *address, char text[DESTINATION_TEXT_SIZE])
+{
+    size_t len = (size_t)snprintf(text, DESTINATION_TEXT_SIZE, "mailto:");
+
+    for (const char *p = address; *p; p++)
+        if (ascii_is_alnum(*p) || strchr("@-._~!$'*+=^`{|}", *p))
+            text[len++] = *p;
+        else
+            len += (size_t)snprintf(text + len, 4, "%%%02X", (unsigned char)*p);
+    text[len] = '\0';
+}
+
 static enum destination_fault add_address(struct destinations *list, struct span text)
 {
     struct destination one = { .kind = DESTINATION_MAIL };
@@ -113,7 +126,7 @@ static enum destination_fault add_address(struct destinations *list, struct span
     memcpy(one.address, address.text, address.local_len + 1);
     strcpy(one.address + address.local_len + 1, address.domain);
     strcpy(one.host, address.domain);
-    snprintf(one.text, sizeof(one.text), "mailto:%s", one.address);
+    write_mailto(one.address, one.text);
     return add(list, &one);
 }
 

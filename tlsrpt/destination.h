@@ -23,8 +23,8 @@ struct destination {
     char host[DOMAIN_MAX + 1];           /* the address's domain, or the host to post to */
     uint16_t port;                       /* of HTTPS */
     char path[DESTINATION_PATH_MAX + 1]; /* of HTTPS: from "/" on, with the query */
-    /* One way to write it, for keys, logs and people: "mailto:ada@example.net",
-     * "https://example.net/v1", "https://example.net:8443/". */
+    /* The only way to write it, as a URI that leads to the same again, for keys, logs and people:
+     * "mailto:ada@example.net", "https://example.net/v1", "https://example.net:8443/". */
     char text[DESTINATION_TEXT_SIZE];
 };
 

@@ -45,6 +45,17 @@ static void percent_signs_are_decoded(void **state)
     assert_string_equal(only("mailto:a%21@%65xample.net")->address, "a!@example.net");
 }
 
+static void a_destination_s_text_leads_to_the_same_again(void **state)
+{
+    struct destination first = *only("mailto:%22a%2Cb%3F%25%22@example.net");
+    (void)state;
+    assert_string_equal(first.address, "\"a,b?%\"@example.net");
+    assert_string_equal(first.text, "mailto:%22a%2Cb%3F%25%22@example.net");
+    assert_string_equal(only(first.text)->address, first.address);
+    first = *only("https://example.net:8443/%20?a#b");
+    assert_string_equal(only(first.text)->text, first.text);
+}
+
 static void header_fields_of_a_mailto_are_left_alone(void **state)
 {
     (void)state;
@@ -197,6 +208,8 @@ int main(void)
         { "destination: a mailto is an address", a_mailto_is_an_address, 0, 0, 0 },
         { "destination: percent signs are decoded (RFC 3986 s.2.1)", percent_signs_are_decoded, 0,
           0, 0 },
+        { "destination: its text leads to the same one again",
+          a_destination_s_text_leads_to_the_same_again, 0, 0, 0 },
         { "destination: header fields of a mailto are left alone (?bcc=)",
           header_fields_of_a_mailto_are_left_alone, 0, 0, 0 },
         { "destination: a mailto may name several addresses (RFC 6068 s.2)",
