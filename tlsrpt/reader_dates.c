@@ -90,8 +90,7 @@ enum reader_date reader_date_read(struct span text, int64_t *out_utc_ms)
     int64_t utc_ms;
 
     text = span_trim(text);
-    if (!span_to_string(span_first(text, 10), day, sizeof(day)) || !clock_parse_day(day, &utc_ms) ||
-        day[4] != '-' || day[7] != '-')
+    if (!span_to_string(span_first(text, 10), day, sizeof(day)) || !clock_parse_day(day, &utc_ms))
         return read_seconds(text, out_utc_ms);
     if (text.len == 10)
         verdict = READER_DATE_FORM;

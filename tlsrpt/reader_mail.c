@@ -173,7 +173,6 @@ static bool has_report_name(const struct entity *entity)
 
     get_file_name(entity, name);
     return span_ends_with_nocase(span_of(name), SPAN(".json")) ||
-           span_ends_with_nocase(span_of(name), SPAN(".json.gz")) ||
            span_ends_with_nocase(span_of(name), SPAN(".gz"));
 }
 

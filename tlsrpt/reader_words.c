@@ -260,11 +260,12 @@ static char plain(char c)
     return c == '_' || c == '-' ? ' ' : ascii_lower(c);
 }
 
+/* `text` is no shorter than `part`. */
 static bool begins_with(struct span text, struct span part)
 {
     size_t len = 0;
 
-    while (len < part.len && len < text.len && plain(text.data[len]) == part.data[len])
+    while (len < part.len && plain(text.data[len]) == part.data[len])
         len++;
     return len == part.len;
 }

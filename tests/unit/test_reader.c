@@ -154,6 +154,7 @@ static void packed_report_is_unpacked(void **state)
 {
     struct buf once = packed(SPAN(FAILED));
     struct buf twice = packed(buf_span(&once));
+    struct buf thrice, more;
 
     (void)state;
     read_text(buf_span(&once));
@@ -162,6 +163,9 @@ static void packed_report_is_unpacked(void **state)
     read_text(buf_span(&twice));
     assert_only_note("packed more than once");
     assert_counts(40, 2);
+    thrice = packed(buf_span(&twice));
+    more = packed(buf_span(&thrice));
+    assert_refused(buf_span(&more), "neither JSON");
     assert_true(buf_append(&once, SPAN("\r\n")));
     read_text(buf_span(&once));
     assert_no_notes();
@@ -170,6 +174,8 @@ static void packed_report_is_unpacked(void **state)
     assert_only_note("behind the packed report");
     buf_clear(&once);
     buf_clear(&twice);
+    buf_clear(&thrice);
+    buf_clear(&more);
 }
 
 static void damaged_packing_gives_what_came_out(void **state)
@@ -597,6 +603,53 @@ static void mail_and_report_that_differ_are_noted(void **state)
     assert_no_notes(); /* DANE's domain is the host's */
 }
 
+static void forms_of_fields_do_not_matter(void **state)
+{
+    (void)state;
+    read_text(SPAN("From: \r\nTLS-Report-Domain: example.com\r\nContent-Type: multipart/report ; "
+                   "report-type=dsn; boundary=b1 ; x\r\n\r\n--b1x\r\n--b1\r\nContent-Type: "
+                   "text/plain; name=\"a\\\"b.JSON\"\r\n\r\n\xef\xbb\xbf [" WELL "]\r\n--b1--"));
+    assert_true(has_note("no multipart/report"));
+    assert_true(has_note("lacks the field"));
+    assert_true(has_note("byte order mark"));
+    assert_true(has_note("stands in a list"));
+    assert_member(json_get(told, "mail"), "file-name", "a\"b.JSON");
+    assert_member(json_get(told, "mail"), "from", "");
+    read_text(SPAN("Content-Type: multipart/mixed\r\n\r\n" WELL)); /* without a boundary */
+    assert_counts(40, 0);
+    read_text(SPAN("Content-Type: message/global\r\n\r\n" MAIL));
+    assert_only_note("a mail within the mail");
+}
+
+static void long_names_and_wrong_bytes_in_fields_are_cut(void **state)
+{
+    struct buf mail;
+
+    (void)state;
+    buf_init(&mail, 1 << 16);
+    assert_true(buf_append(&mail, SPAN("TLS-Report-Submitter: relay\0.example\r\nFrom: ")));
+    for (int i = 0; i < 400; i++)
+        assert_true(buf_append(&mail, SPAN("x")));
+    assert_true(buf_append(&mail, SPAN("@example.com\r\nContent-Type: text/plain; name=")));
+    for (int i = 0; i < 400; i++)
+        assert_true(buf_append(&mail, SPAN("x")));
+    assert_true(buf_append(&mail, SPAN("\r\n\r\n" WELL)));
+    read_text(buf_span(&mail));
+    assert_int_equal(json_member_text(json_get(told, "mail"), "file-name").len, 255);
+    assert_member(json_get(told, "mail"), "from", "");
+    assert_member(json_get(told, "mail"), "tls-report-submitter", "");
+    buf_clear(&mail);
+}
+
+static void prose_that_begins_with_a_bracket_is_no_report(void **state)
+{
+    (void)state;
+    assert_refused(SPAN("Subject: x\r\n\r\n[automatic answer] out of office\r\n"),
+                   "no TLS report in this mail");
+    assert_refused(SPAN("Content-Type: application/tlsrpt+json\r\n\r\nsorry, no report today\r\n"),
+                   "neither JSON");
+}
+
 static void mail_nested_too_deep_is_not_followed(void **state)
 {
     struct buf mail;
@@ -744,6 +797,12 @@ int main(void)
           0 },
         { "reader: where mail and report differ the report counts (RFC 8460 s.5.6)",
           mail_and_report_that_differ_are_noted, 0, end, 0 },
+        { "reader: how a mail's fields are written does not matter", forms_of_fields_do_not_matter,
+          0, end, 0 },
+        { "reader: long names and wrong bytes in fields are cut",
+          long_names_and_wrong_bytes_in_fields_are_cut, 0, end, 0 },
+        { "reader: prose that begins with a bracket is no report",
+          prose_that_begins_with_a_bracket_is_no_report, 0, end, 0 },
         { "reader: mails nested too deep, and parts without number, are not followed",
           mail_nested_too_deep_is_not_followed, 0, end, 0 },
         { "reader: bombs are refused", bombs_are_refused, 0, end, 0 },
