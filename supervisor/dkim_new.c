@@ -10,6 +10,7 @@
 #include "lib/mail/domain.h"
 #include "supervisor/asking.h"
 #include "supervisor/print.h"
+#include "supervisor/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +29,7 @@ struct making {
     char path[SETTINGS_PATH_SIZE];
     enum dkim_algorithm algorithm;
     unsigned bits;
+    struct sandbox_user owner; /* who runs the relay, when we are root and there is one */
 };
 
 static int wrong(const char *what, const char *value)
@@ -143,9 +145,31 @@ static struct error *sync_folder(const char *folder)
     return err;
 }
 
-/* Its owner's alone; one that is there stays as it is. */
-static struct error *write_new(const char *path, struct span pem)
+/* The packaged relay is started as its user, who must be able to read what root makes for it. */
+static void find_owner(const struct invocation *i, struct making *m)
 {
+    struct settings *s = settings_new();
+    struct settings_errors errors;
+    struct error *err;
+
+    settings_errors_init(&errors);
+    if (!settings_load(i->config, s, &errors)) /* not there yet, or it has to be mended */
+        ensure(settings_parse(SPAN(""), "", s, &errors));
+    err = sandbox_find_user(s->user, &m->owner);
+    error_free(&err); /* then it is root's */
+    settings_errors_clear(&errors);
+    settings_free(&s);
+}
+
+static bool give_away(const struct making *m, int fd)
+{
+    return !m->owner.drop || fchown(fd, m->owner.uid, m->owner.gid) == 0;
+}
+
+/* Its owner's alone; one that is there stays as it is. */
+static struct error *write_new(const struct making *m, struct span pem)
+{
+    const char *path = m->path;
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     struct error *err;
 
@@ -156,11 +180,21 @@ static struct error *write_new(const char *path, struct span pem)
                          path);
     if (fd < 0)
         return error_errno(ERROR_LOCAL, errno, "%s", path);
-    err = write_all(fd, pem);
+    err = give_away(m, fd) ? write_all(fd, pem) : error_errno(ERROR_LOCAL, errno, "set its owner");
     close(fd);
     if (err)
         unlink(path);
     return err ? error_wrap(err, "%s", path) : NULL;
+}
+
+static struct error *make_folder(const struct making *m, const char *folder)
+{
+    if (mkdir(folder, 0700) != 0)
+        return errno == EEXIST ? NULL
+                               : error_errno(ERROR_LOCAL, errno, "make the folder %s", folder);
+    if (m->owner.drop && lchown(folder, m->owner.uid, m->owner.gid) != 0)
+        return error_errno(ERROR_LOCAL, errno, "set the owner of %s", folder);
+    return NULL;
 }
 
 /* The configuration wants the whole path, wherever the relay is started. */
@@ -182,9 +216,9 @@ static struct error *write_key(struct making *m, struct span pem)
 
     memcpy(copy, m->path, sizeof(copy));
     folder = dirname(copy);
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-        return error_errno(ERROR_LOCAL, errno, "make the folder %s", folder);
-    err = write_new(m->path, pem);
+    err = make_folder(m, folder);
+    if (!err)
+        err = write_new(m, pem);
     if (err)
         return err;
     make_whole(m);
@@ -281,6 +315,7 @@ int dkim_run_new(const struct invocation *i)
 
     if (status != EXIT_DONE)
         return status;
+    find_owner(i, &m);
     key = signing_key_generate(m.algorithm, m.bits);
     buf_init(&pem, SIGNING_KEY_PEM_MAX);
     ensure(signing_key_write(key, &pem));
