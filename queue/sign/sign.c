@@ -46,6 +46,15 @@ static bool have_come(const struct role *role)
     return true;
 }
 
+static void log_keys(unsigned count)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "dkim-keys");
+    log_number(&line, "count", count);
+    log_end(&line);
+}
+
 static void take_keys(struct sign *sign)
 {
     struct keys *fresh;
@@ -55,6 +64,8 @@ static void take_keys(struct sign *sign)
     fresh = keys_new(role_settings(sign->role), pem_of, on_fault, sign);
     if (sign->asks)
         asks_use(sign->asks, fresh);
+    if (keys_count(fresh) + (sign->keys ? keys_count(sign->keys) : 0) > 0)
+        log_keys(keys_count(fresh));
     keys_release(&sign->keys);
     sign->keys = fresh;
 }
@@ -116,12 +127,11 @@ static void add_counts(struct json *o, const struct asks_counts *counts)
 static void reply_counts(const struct sign *sign, struct role_request **request)
 {
     struct json *o = json_new_object();
-    struct json *rows;
+    struct json *rows = json_add_array(o, "keys");
 
-    add_counts(o, asks_counts(sign->asks));
-    rows = json_add_array(o, "keys");
     for (unsigned i = 0; i < keys_count(sign->keys); i++)
         add_key(rows, keys_entry(sign->keys, i));
+    add_counts(json_add_object(o, "messages"), asks_counts(sign->asks));
     role_reply_json(request, &o);
 }
 
