@@ -11,8 +11,7 @@
 #include <stdlib.h>
 
 enum {
-    FIRST_LOOK_MS = 1000, /* after the start, when the queue is there */
-    BATCH_REST_MS = 10,   /* between two batches */
+    BATCH_REST_MS = 10, /* between two batches */
     LOOK_MAX_MS = HOUR_MS,
     PLAN_WAIT_MS = HOUR_MS,
     MIDNIGHT_REST_MS = 2 * SECOND_MS, /* what was counted in the day's last moment is written */
@@ -285,7 +284,7 @@ static int64_t send_due(struct postman *p, int64_t now_ms)
     struct outbox_place place = { .len = 0 };
     int64_t due_ms = INT64_MAX;
     struct subject subject;
-    bool found = true;
+    bool found = queue_client_is_up(p->tools->queue);
 
     while (found && p->under_way < POSTMAN_AT_ONCE) {
         struct error *err = outbox_next_due(p->tools->outbox, &place, &subject, &due_ms, &found);
@@ -295,7 +294,7 @@ static int64_t send_due(struct postman *p, int64_t now_ms)
             return found ? due_ms : INT64_MAX;
         begin_due(p, &place, &subject);
     }
-    return INT64_MAX; /* what ends looks anew */
+    return INT64_MAX; /* what ends looks anew, and so does a queue that comes back */
 }
 
 static void on_look(void *ctx)
@@ -410,13 +409,18 @@ struct postman *postman_new(const struct sending_tools *tools, struct counting *
     p->counting = counting;
     list_init(&p->rounds);
     p->timer = loop_timer_new(tools->loop, on_look, p);
-    look_within(p, FIRST_LOOK_MS);
+    look_within(p, 0);
     return p;
 }
 
 void postman_settings_changed(struct postman *postman)
 {
     postman->next_plan_utc_ms = 0;
+    look_within(postman, 0);
+}
+
+void postman_queue_changed(struct postman *postman)
+{
     look_within(postman, 0);
 }
 

@@ -21,7 +21,7 @@ enum {
 
 /*
  * Tools and counting, which it has look up once more who wants reports where nobody could tell,
- * stay the caller's and outlive it.  It begins to look a moment later.
+ * stay the caller's and outlive it.  It begins to look at once.
  */
 struct postman *postman_new(const struct sending_tools *tools, struct counting *counting);
 /* What is under way is broken off; the outbox knows that it was begun. */
@@ -29,6 +29,9 @@ void postman_free(struct postman **postman);
 
 /* Settings have changed: looks anew, soon. */
 void postman_settings_changed(struct postman *postman);
+
+/* The queue has come or gone: without it nothing is begun. */
+void postman_queue_changed(struct postman *postman);
 
 /* Begins nothing any more; `idle` is called, once and from the loop, when nothing is under way. */
 void postman_stop(struct postman *postman, void (*idle)(void *ctx), void *ctx);

@@ -319,12 +319,19 @@ static void open_counting(struct tlsrpt *t)
     t->collector = collector_new(role_loop(t->role), t->counting);
 }
 
+static void on_queue_state(void *ctx)
+{
+    struct tlsrpt *t = ctx;
+
+    postman_queue_changed(t->postman);
+}
+
 /* Behind all else: it looks at once what there is to send. */
 static void open_postman(struct tlsrpt *t)
 {
     struct loop *loop = role_loop(t->role);
 
-    t->queue = queue_client_new(loop, NULL, NULL);
+    t->queue = queue_client_new(loop, on_queue_state, t);
     t->outbox = outbox_new(database_kv(t->database), DATABASE_OUTBOX, DATABASE_DUE);
     t->patience = loop_timer_new(loop, end, t);
     t->tools = (struct sending_tools){
