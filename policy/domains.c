@@ -368,16 +368,22 @@ static void put_off(struct domain *domain)
     keep(domain);
 }
 
+/* What binds although a fetch failed; NULL when it has lapsed, too. */
+static const struct sts_policy *live_policy(const struct domain *domain)
+{
+    struct sts_situation s = domain_situation(domain);
+    return sts_is_live(&s) ? domain->entry.policy : NULL;
+}
+
 static void fetch_failed(struct domain *domain, const struct sts_fetched *fetched)
 {
     struct domains *domains = domain->domains;
     bool is_news = domain_note_failure(domain, fetched);
     domains->counts.fetches_failed++;
     remember_failure(domain, fetched);
-    if (domain->refreshing && domain->entry.policy && list_empty(&domain->askers) &&
-        failure_counts(domain))
-        domains->events->refresh_failed(domains->ctx, &domain->entry, fetched->result,
-                                        fetched->reason);
+    if (!fetched->local && failure_counts(domain))
+        domains->events->fetch_failed(domains->ctx, domain->name, live_policy(domain),
+                                      fetched->result, fetched->reason);
     if (domain->refreshing)
         put_off(domain);
     else if (is_news)

@@ -31,14 +31,18 @@ enum policy_wish {
     WISH_FORCED,  /* and even within the five minutes after a failure */
 };
 
-/* What a background refresh came to when its fetch failed: to be told to tlsrpt. */
-typedef void domains_failed_fn(void *ctx, const struct sts_entry *entry, enum tls_result result,
-                               const char *reason);
+/*
+ * A fetch failed, once: to be told to tlsrpt (RFC 8460 s.4.3.2.2).  `policy` is the one that binds
+ * meanwhile; NULL: there is none.  Not called under mode none (RFC 8461 s.6), nor for trouble of
+ * ours.
+ */
+typedef void domains_failed_fn(void *ctx, const char *domain, const struct sts_policy *policy,
+                               enum tls_result result, const char *reason);
 /* The database does not work any more: the role has to end. */
 typedef void domains_broken_fn(void *ctx, struct error *err);
 
 struct domains_events {
-    domains_failed_fn *refresh_failed;
+    domains_failed_fn *fetch_failed;
     domains_broken_fn *broken; /* takes `err` */
 };
 

@@ -175,29 +175,38 @@ static void on_control(void *ctx, struct role_request *request)
 
 /* ---- in the background -------------------------------------------------------------------- */
 
-/* With no mail under way nobody else would tell (RFC 8461 s.6, RFC 8460 s.4.3.2). */
-static void on_refresh_failed(void *ctx, const struct sts_entry *entry, enum tls_result result,
-                              const char *reason)
+static void fill_policy(Ipc__SessionEvent *event, const struct sts_policy *policy)
+{
+    event->policy_text = bytes_of_span((struct span){ policy->text, policy->text_len });
+    event->n_mx_patterns = policy->mx_count;
+    event->mx_patterns = memory_new_array(policy->mx_count + 1, sizeof(event->mx_patterns[0]));
+    for (unsigned i = 0; i < policy->mx_count; i++)
+        event->mx_patterns[i] = bytes_of_span(span_of(policy->mx[i]));
+}
+
+/*
+ * Counted as a session of its own, without an MX host (RFC 8460 s.4.3.2.2; rfc/tls-rpt.md RPT-33):
+ * sessions only say what came of the policy that was there, if any.
+ */
+static void on_fetch_failed(void *ctx, const char *domain, const struct sts_policy *policy,
+                            enum tls_result result, const char *reason)
 {
     struct policy_role *self = ctx;
-    struct sts_policy *policy = entry->policy;
     Ipc__SessionEvent event = IPC__SESSION_EVENT__INIT;
     Ipc__SessionFailure failure = IPC__SESSION_FAILURE__INIT;
     Ipc__SessionFailure *failures[] = { &failure };
-    if (!policy)
-        return;
+    char url[STS_URL_SIZE];
+    sts_fetch_url(domain, url);
     failure.result = result;
     failure.reason = bytes_of_span(span_of(reason));
-    event.domain = bytes_of_span(span_of(entry->domain));
+    failure.additional = bytes_of_span(span_of(url));
+    event.domain = bytes_of_span(span_of(domain));
     event.policy_type = IPC__POLICY_TYPE__STS;
-    event.policy_text = bytes_of_span((struct span){ policy->text, policy->text_len });
     event.failed = true;
     event.failures = failures;
     event.n_failures = 1;
-    event.n_mx_patterns = policy->mx_count;
-    event.mx_patterns = memory_new_array(policy->mx_count + 1, sizeof(event.mx_patterns[0]));
-    for (unsigned i = 0; i < policy->mx_count; i++)
-        event.mx_patterns[i] = bytes_of_span(span_of(policy->mx[i]));
+    if (policy)
+        fill_policy(&event, policy);
     tlsrpt_tell(self->reports, &event);
     free(event.mx_patterns);
 }
@@ -209,7 +218,7 @@ static void on_broken(void *ctx, struct error *err)
     role_die(ROLE_EXIT_TROUBLE, err);
 }
 
-static const struct domains_events domains_events = { on_refresh_failed, on_broken };
+static const struct domains_events domains_events = { on_fetch_failed, on_broken };
 
 static void on_tick(void *ctx)
 {

@@ -360,3 +360,8 @@ void sts_fetcher_allow(struct sts_fetcher *fetcher, const struct network_list *a
 {
     fetcher->allow = allow;
 }
+
+void sts_fetch_url(const char *domain, char url[STS_URL_SIZE])
+{
+    snprintf(url, STS_URL_SIZE, "https://mta-sts.%s%s", domain, path);
+}

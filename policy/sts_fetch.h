@@ -38,4 +38,8 @@ struct sts_fetch *sts_fetch_start(struct sts_fetcher *fetcher, const char *domai
                                   sts_fetch_done_fn *done, void *ctx);
 void sts_fetch_cancel(struct sts_fetch **fetch);
 
+/* Where a domain's policy file is: "https://mta-sts.example.net/.well-known/mta-sts.txt". */
+enum { STS_URL_SIZE = DOMAIN_MAX + 64 };
+void sts_fetch_url(const char *domain, char url[STS_URL_SIZE]);
+
 #endif

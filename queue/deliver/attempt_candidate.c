@@ -4,7 +4,6 @@
 
 #include "lib/base/clock.h"
 #include "queue/deliver/relief.h"
-#include "queue/deliver/report.h"
 #include "queue/deliver/verdict.h"
 
 /* --- a candidate before it is connected to: may it be used, and where is it? */
@@ -25,8 +24,7 @@ static void refuse(struct attempt *a)
     attempt_add_line(a, a->decision.reason);
     attempt_settle_policy(a, attempt_dane_trouble(a));
     if (a->decision.report)
-        report_session(attempt_worker(a)->reports, a->plan, attempt_mx(a), a->tlsa, &a->decision,
-                       NULL);
+        attempt_report(a, a->tlsa, NULL, attempt_dane_trouble(a));
 }
 
 static bool is_unmet(struct attempt *a)

@@ -49,6 +49,20 @@ struct tlsa_names attempt_tlsa_names(const struct attempt *a)
                          attempt_facts(plan, a->candidate, a->job).mx_is_sure);
 }
 
+/* --- what is told for reports */
+
+void attempt_report(const struct attempt *a, const struct tlsa_set *tlsa,
+                    const struct dialogue_facts *facts, const char *trouble)
+{
+    struct session_facts told = { .mx = attempt_mx(a),
+                                  .tlsa = tlsa,
+                                  .trouble = trouble,
+                                  .decision = &a->decision,
+                                  .session = facts };
+
+    report_session(attempt_worker(a)->reports, a->plan, &told);
+}
+
 /* --- a lookup that failed */
 
 static void report_failed(struct attempt *a)
@@ -56,7 +70,7 @@ static void report_failed(struct attempt *a)
     a->decision = (struct sts_decision){ .counted_under = POLICY_SOURCE_DANE,
                                          .result = TLS_RESULT_DNSSEC_INVALID,
                                          .reason = "TLSA records not known" };
-    report_session(attempt_worker(a)->reports, a->plan, attempt_mx(a), NULL, &a->decision, NULL);
+    attempt_report(a, NULL, NULL, a->tlsa_trouble);
 }
 
 /* DANE-12: the host counts as one that cannot be reached. */

@@ -106,6 +106,12 @@ const char *attempt_dane_trouble(const struct attempt *a);
 void attempt_take_tlsa(struct attempt *a, const struct tlsa_set *tlsa, const char *trouble);
 /* The names that a certificate may bear besides the base domain. */
 struct tlsa_names attempt_tlsa_names(const struct attempt *a);
+/*
+ * Tells tlsrpt of the decision at hand; `facts` NULL: of a candidate that was not connected to.
+ * `trouble`: what stood in the way of TLSA records or of TLS, or "".
+ */
+void attempt_report(const struct attempt *a, const struct tlsa_set *tlsa,
+                    const struct dialogue_facts *facts, const char *trouble);
 /* True when the candidate is not to be used, for want of an answer: settled and reported. */
 bool attempt_stops_without_tlsa(struct attempt *a, const struct host_answer *answer);
 /* What the records judged, for the next message over the session. */

@@ -6,7 +6,6 @@
 #include "lib/base/log.h"
 #include "queue/deliver/level.h"
 #include "queue/deliver/relief.h"
-#include "queue/deliver/report.h"
 #include "queue/deliver/verdict.h"
 
 static void log_certificate(struct log_line *line, const struct tls_session *tls)
@@ -55,10 +54,9 @@ static void note_relief(struct attempt *a)
         (a->tlsa_failed || relief_is_needed(attempt_facts_now(a), &a->session->key));
 }
 
-/* Decides about the session, and writes down and reports what it came to. */
-static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
+/* Decides about the session, and writes down and reports what it came to; `said`: why no TLS. */
+static void judge_session(struct attempt *a, const struct dialogue_facts *facts, const char *said)
 {
-    struct worker *worker = attempt_worker(a);
     struct sts_facts f = attempt_facts_now(a);
 
     f.tls = facts->tls;
@@ -77,14 +75,14 @@ static void judge_session(struct attempt *a, const struct dialogue_facts *facts)
     attempt_line_session(a);
     log_session(a, facts);
     if (a->decision.report && !a->tlsa_failed) /* that was counted, and other mail stops there */
-        report_session(worker->reports, a->plan, attempt_mx(a), a->tlsa, &a->decision, facts);
+        attempt_report(a, a->tlsa, facts, said);
 }
 
 static bool on_judge(void *ctx, struct dialogue *d)
 {
     struct attempt *a = ctx;
 
-    judge_session(a, dialogue_facts(d));
+    judge_session(a, dialogue_facts(d), "");
     if (dialogue_facts(d)->tls == SESSION_TLS_ON)
         host_slot_learned(a->session->slot, ladder_lesson(&a->rung));
     return a->decision.deliver;
@@ -147,13 +145,15 @@ static void without_tls(struct attempt *a, const struct dialogue_facts *facts,
 {
     struct ip_address address = facts->remote.address;
     enum session_tls how = facts->tls;
+    const char *said;
     char detail[VERDICT_WORDS_SIZE / 2];
 
     if (connect_in_full(a, facts) || connect_saying_less(a, facts))
         return;
-    judge_session(a, facts);
+    said = job_keep(a->job, end->words);
+    judge_session(a, facts, said);
     a->session->dialogue = NULL; /* it frees itself */
-    attempt_line(a)->reply = job_keep(a->job, end->words);
+    attempt_line(a)->reply = said;
     if (connect_again(a, how, &address))
         return;
     a->blames_hop = true;

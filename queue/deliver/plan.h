@@ -18,7 +18,6 @@ struct plan {
     struct target target;
     struct route route;
     Ipc__PolicyAnswer *answer; /* NULL: not asked */
-    bool fetch_told;           /* what the fetch came to has been reported */
     bool for_reports;          /* of ours: no policy binds, and nothing is reported */
 };
 

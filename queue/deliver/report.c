@@ -2,6 +2,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/ipc/channel.h"
+#include "queue/deliver/failure_words.h"
 
 #include <string.h>
 
@@ -20,37 +21,21 @@ static ProtobufCBinaryData ip_bytes(const struct ip_address *a)
                                                                                           : 0 });
 }
 
-/* The certificate's or the handshake's own name for what was wrong (RPT-30); else our words. */
-static const char *reason_code(const struct sts_decision *decision,
-                               const struct dialogue_facts *facts)
+static void fill_failure(Ipc__SessionFailure *m, const struct failure *failure,
+                         char words[FAILURE_WORDS_SIZE])
 {
-    if (facts && facts->tls == SESSION_TLS_FAILED && facts->tls_reason[0])
-        return facts->tls_reason;
-    if (facts && facts->tls == SESSION_TLS_ON && facts->session.cert_reason[0])
-        return facts->session.cert_reason;
-    return decision->reason;
-}
+    const struct dialogue_facts *facts = failure->facts;
 
-static void fill_failure(Ipc__SessionFailure *m, const char *mx,
-                         const struct sts_decision *decision, const struct dialogue_facts *facts)
-{
     ipc__session_failure__init(m);
-    m->result = decision->result;
-    m->mx_host = text_bytes(mx);
-    m->reason = text_bytes(reason_code(decision, facts));
+    failure_words(failure, words);
+    m->result = failure->decision->result;
+    m->mx_host = text_bytes(failure->mx);
+    m->reason = text_bytes(words);
     if (!facts)
         return;
     m->mx_helo = text_bytes(facts->helo);
     m->sending_ip = ip_bytes(&facts->local.address);
     m->receiving_ip = ip_bytes(&facts->remote.address);
-}
-
-/* Happens without an MX contact: no addresses (RPT-33). */
-static void fill_fetch_failure(Ipc__SessionFailure *m, const Ipc__PolicyAnswer *answer)
-{
-    ipc__session_failure__init(m);
-    m->result = answer->fetch_result;
-    m->reason = answer->fetch_reason;
 }
 
 static void fill_sts(Ipc__SessionEvent *event, const Ipc__Policy *policy)
@@ -84,34 +69,38 @@ static void fill_tlsa(Ipc__SessionEvent *event, const char *mx, const struct tls
     event->policy_text = bytes_of_span(buf_span(text));
 }
 
-void report_session(struct tlsrpt_client *reports, struct plan *plan, const char *mx,
-                    const struct tlsa_set *tlsa, const struct sts_decision *decision,
-                    const struct dialogue_facts *facts)
+/* Of MTA-STS, where that was applied. */
+static const Ipc__Policy *sts_of(const struct plan *plan, const struct sts_decision *decision)
 {
+    return decision->counted_under == POLICY_SOURCE_STS ? plan_policy(plan) : NULL;
+}
+
+void report_session(struct tlsrpt_client *reports, const struct plan *plan,
+                    const struct session_facts *facts)
+{
+    struct failure failure = { .mx = facts->mx,
+                               .decision = facts->decision,
+                               .facts = facts->session,
+                               .policy = sts_of(plan, facts->decision),
+                               .trouble = facts->trouble };
     Ipc__SessionEvent event = IPC__SESSION_EVENT__INIT;
-    Ipc__SessionFailure failures[2];
-    Ipc__SessionFailure *failure_at[2] = { &failures[0], &failures[1] };
-    const Ipc__Policy *policy = plan_policy(plan);
+    Ipc__SessionFailure told, *failures[] = { &told };
+    char words[FAILURE_WORDS_SIZE];
     struct buf text;
 
-    if (plan->for_reports) /* RFC 8460 s.3: no reports about reports */
-        return;
     if (!target_has_policy(&plan->target))
         return; /* what a route asks for besides is no domain's policy */
     buf_init(&text, STS_POLICY_BYTES_MAX);
     event.domain = text_bytes(plan->target.name);
-    if (decision->counted_under == POLICY_SOURCE_DANE)
-        fill_tlsa(&event, mx, tlsa, &text);
-    else if (policy && decision->counted_under == POLICY_SOURCE_STS)
-        fill_sts(&event, policy);
-    event.failures = failure_at;
-    if (decision->result != TLS_RESULT_SUCCESS) {
-        fill_failure(&failures[event.n_failures++], mx, decision, facts);
+    if (facts->decision->counted_under == POLICY_SOURCE_DANE)
+        fill_tlsa(&event, facts->mx, facts->tlsa, &text);
+    else if (failure.policy)
+        fill_sts(&event, failure.policy);
+    event.failures = failures;
+    if (facts->decision->result != TLS_RESULT_SUCCESS) {
+        fill_failure(&told, &failure, words);
+        event.n_failures = 1;
         event.failed = true;
-    }
-    if (plan->answer && plan->answer->fetch_result != TLS_RESULT_SUCCESS && !plan->fetch_told) {
-        fill_fetch_failure(&failures[event.n_failures++], plan->answer);
-        plan->fetch_told = true;
     }
     tlsrpt_tell(reports, &event);
     buf_clear(&text);

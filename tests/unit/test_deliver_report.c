@@ -9,7 +9,7 @@
 static struct {
     unsigned calls;
     Ipc__PolicyType type;
-    char domain[300], policy_domain[300], text[1024], reason[200];
+    char domain[300], policy_domain[300], text[1024], reason[300];
     bool failed;
     unsigned failures;
     uint32_t result;
@@ -57,6 +57,16 @@ static struct plan plan_of(const char *domain)
     return plan;
 }
 
+static void report(const struct plan *plan, const char *mx, const struct tlsa_set *tlsa,
+                   const struct sts_decision *decision, const struct dialogue_facts *session)
+{
+    struct session_facts facts = {
+        .mx = mx, .tlsa = tlsa, .trouble = "", .decision = decision, .session = session
+    };
+
+    report_session(NULL, plan, &facts);
+}
+
 static void a_session_under_dane_is_counted_by_its_records(void **state)
 {
     struct sts_decision d = { .counted_under = POLICY_SOURCE_DANE, .reason = "" };
@@ -64,7 +74,7 @@ static void a_session_under_dane_is_counted_by_its_records(void **state)
     struct tlsa_set *set = set_of_two();
 
     (void)state;
-    report_session(NULL, &plan, "mx1.example.net", set, &d, NULL);
+    report(&plan, "mx1.example.net", set, &d, NULL);
     assert_int_equal(told.calls, 1);
     assert_int_equal(told.type, IPC__POLICY_TYPE__TLSA);
     assert_string_equal(told.domain, "example.net");
@@ -86,10 +96,10 @@ static void what_failed_has_its_name(void **state)
     struct tlsa_set *set = set_of_two();
 
     (void)state;
-    report_session(NULL, &plan, "mx1.example.net", set, &d, &facts);
+    report(&plan, "mx1.example.net", set, &d, &facts);
     assert_true(told.failed && told.failures == 1);
     assert_int_equal(told.result, TLS_RESULT_TLSA_INVALID);
-    assert_string_equal(told.reason, "X509_V_ERR_DANE_NO_MATCH");
+    assert_true(span_starts_with(span_of(told.reason), SPAN("X509_V_ERR_DANE_NO_MATCH: the key")));
     tlsa_set_free(&set);
 }
 
@@ -101,7 +111,7 @@ static void without_records_the_host_stands_for_the_base_domain(void **state)
     struct plan plan = plan_of("example.net");
 
     (void)state;
-    report_session(NULL, &plan, "mx1.example.net", NULL, &d, NULL);
+    report(&plan, "mx1.example.net", NULL, &d, NULL);
     assert_int_equal(told.type, IPC__POLICY_TYPE__TLSA);
     assert_string_equal(told.policy_domain, "mx1.example.net");
     assert_string_equal(told.text, "");
@@ -116,7 +126,7 @@ static void records_are_not_told_of_under_another_policy(void **state)
     struct tlsa_set *set = set_of_two();
 
     (void)state;
-    report_session(NULL, &plan, "mx1.example.net", set, &d, NULL);
+    report(&plan, "mx1.example.net", set, &d, NULL);
     assert_int_equal(told.type, IPC__POLICY_TYPE__NO_POLICY_FOUND);
     assert_string_equal(told.policy_domain, "");
     assert_string_equal(told.text, "");
@@ -130,7 +140,7 @@ static void a_host_that_is_no_domains_is_not_told_of(void **state)
 
     (void)state;
     plan.target.kind = TARGET_HOST;
-    report_session(NULL, &plan, "relay.example.net", NULL, &d, NULL);
+    report(&plan, "relay.example.net", NULL, &d, NULL);
     assert_int_equal(told.calls, 0);
 }
 

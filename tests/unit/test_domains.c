@@ -104,7 +104,8 @@ struct world {
     struct loop *loop;
     struct sts_cache *cache;
     struct domains *domains;
-    unsigned refreshes_failed;
+    unsigned told; /* fetches that failed */
+    bool told_with_policy;
     unsigned answers;
     enum policy_state state;
     enum sts_mode mode;
@@ -113,14 +114,15 @@ struct world {
     char reason[200];
 };
 
-static void on_refresh_failed(void *ctx, const struct sts_entry *entry, enum tls_result result,
-                              const char *reason)
+static void on_fetch_failed(void *ctx, const char *domain, const struct sts_policy *policy,
+                            enum tls_result result, const char *reason)
 {
     struct world *world = ctx;
-    assert_non_null(entry->policy);
+    assert_string_equal(domain, "example.com");
     assert_int_not_equal(result, TLS_RESULT_SUCCESS);
     assert_non_null(reason);
-    world->refreshes_failed++;
+    world->told++;
+    world->told_with_policy = policy != NULL;
 }
 
 static void on_broken(void *ctx, struct error *err)
@@ -129,7 +131,7 @@ static void on_broken(void *ctx, struct error *err)
     fail_msg("%s", error_text(err));
 }
 
-static const struct domains_events events = { on_refresh_failed, on_broken };
+static const struct domains_events events = { on_fetch_failed, on_broken };
 
 static void open_domains(struct world *world)
 {
@@ -348,10 +350,13 @@ static void a_failed_fetch_is_no_policy_and_is_told(void **state)
     assert_int_equal(world->state, POLICY_ABSENT);
     assert_int_equal(world->fetch_result, TLS_RESULT_STS_POLICY_FETCH_ERROR);
     assert_string_equal(world->reason, "HTTPS: status 404");
+    assert_int_equal(world->told, 1);
+    assert_false(world->told_with_policy);
     ask(world, WISH_CURRENT); /* within the five minutes */
     txt_is("v=STSv1; id=A1;");
     assert_int_equal(fetches, 1);
-    ask(world, WISH_CURRENT); /* another id need not wait */
+    assert_int_equal(world->told, 1); /* each fetch once, however much mail it stands for */
+    ask(world, WISH_CURRENT);         /* another id need not wait */
     txt_is("v=STSv1; id=B2;");
     fetch_gives(ENFORCE);
     assert_enforced(world, "B2");
@@ -366,6 +371,7 @@ static void trouble_of_our_own_is_not_no_policy(void **state)
     fetch_ends((struct sts_fetched){ .local = true, .reason = "fetch: too many at a time" });
     assert_int_equal(world->state, POLICY_UNKNOWN);
     assert_int_equal(world->fetch_result, TLS_RESULT_SUCCESS);
+    assert_int_equal(world->told, 0);
 }
 
 static void the_cached_policy_stays_when_the_new_one_cannot_be_had(void **state)
@@ -394,6 +400,8 @@ static void a_lapsed_policy_is_gone_when_it_cannot_be_had_again(void **state)
     txt_is("v=STSv1; id=A1;");
     fetch_fails();
     assert_int_equal(world->state, POLICY_ABSENT);
+    assert_int_equal(world->told, 1);
+    assert_false(world->told_with_policy);
 }
 
 static void a_lapsed_policy_is_tried_once_even_while_dns_is_silent(void **state)
@@ -430,6 +438,7 @@ static void mode_none_replaces_enforce_and_is_quiet_about_failures(void **state)
     fetch_fails();
     assert_int_equal(world->state, POLICY_PRESENT);
     assert_int_equal(world->fetch_result, TLS_RESULT_SUCCESS);
+    assert_int_equal(world->told, 0);
 }
 
 static void what_was_fetched_survives_a_restart(void **state)
@@ -499,7 +508,8 @@ static void a_refresh_comes_by_itself_and_tells_of_its_failure(void **state)
     domains_refresh_due(world->domains); /* already under way */
     txt_is("");
     fetch_fails();
-    assert_int_equal(world->refreshes_failed, 1);
+    assert_int_equal(world->told, 1);
+    assert_true(world->told_with_policy);
     domains_refresh_due(world->domains); /* put off */
     assert_null(asked);
     cache_holds(world, DAY_MS);

@@ -78,10 +78,10 @@ static struct loop *loop;
 static struct sts_cache *cache;
 static struct domains *domains;
 
-static void on_refresh_failed(void *ctx, const struct sts_entry *entry, enum tls_result result,
-                              const char *reason)
+static void on_fetch_failed(void *ctx, const char *domain, const struct sts_policy *policy,
+                            enum tls_result result, const char *reason)
 {
-    (void)ctx, (void)entry, (void)result, (void)reason;
+    (void)ctx, (void)domain, (void)policy, (void)result, (void)reason;
 }
 
 static void on_broken(void *ctx, struct error *err)
@@ -105,7 +105,7 @@ static void store(int64_t due_utc_ms)
 
 static int open_world(void **state)
 {
-    static const struct domains_events events = { on_refresh_failed, on_broken };
+    static const struct domains_events events = { on_fetch_failed, on_broken };
     enum sts_cache_refusal refusal;
     (void)state;
     strcpy(folder, "/tmp/test_refreshes.XXXXXX");

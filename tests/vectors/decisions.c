@@ -238,13 +238,14 @@ static void on_https(void *ctx, const char *host, struct http_answer *out)
 
 /* --- what the role does */
 
-static void on_refresh_failed(void *ctx, const struct sts_entry *entry, enum tls_result result,
-                              const char *reason)
+static void on_fetch_failed(void *ctx, const char *domain, const struct sts_policy *policy,
+                            enum tls_result result, const char *reason)
 {
     struct scene *scene = ctx;
 
+    (void)policy;
     (void)reason;
-    count_session(scene->got, "sts", entry->domain, result);
+    count_session(scene->got, "sts", domain, result);
 }
 
 static void on_broken(void *ctx, struct error *err)
@@ -319,7 +320,7 @@ static void look_at_cache(struct scene *scene)
 
 static struct scene *open_scene(const json_t *given)
 {
-    static const struct domains_events events = { on_refresh_failed, on_broken };
+    static const struct domains_events events = { on_fetch_failed, on_broken };
     struct scene *scene = memory_new(sizeof(*scene));
     enum sts_cache_refusal refusal;
 

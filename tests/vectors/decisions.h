@@ -22,8 +22,5 @@ void play_attempt(const json_t *given, const char *domain, const struct found_po
 /* Counts a session, or a failure without one, in got's `report`. */
 void count_session(json_t *got, const char *policy_type, const char *policy_domain,
                    enum tls_result result);
-/* Something that was found besides, in the report that is there. */
-void note_result(json_t *got, const char *policy_type, const char *policy_domain,
-                 enum tls_result result);
 
 #endif

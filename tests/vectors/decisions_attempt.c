@@ -11,7 +11,6 @@ struct attempt {
     const char *domain;
     const struct found_policy *found;
     json_t *got;
-    bool fetch_told;
     bool is_transient; /* something that may be otherwise later stood in the way */
     const char *status;
     const char *message;
@@ -135,8 +134,8 @@ static json_t *report_of(json_t *got, const char *policy_type, const char *polic
     return report;
 }
 
-void note_result(json_t *got, const char *policy_type, const char *policy_domain,
-                 enum tls_result result)
+static void note_result(json_t *got, const char *policy_type, const char *policy_domain,
+                        enum tls_result result)
 {
     json_t *types = json_object_get(report_of(got, policy_type, policy_domain), "result_types");
 
@@ -155,7 +154,6 @@ void count_session(json_t *got, const char *policy_type, const char *policy_doma
         note_result(got, policy_type, policy_domain, result);
 }
 
-/* What the fetch of the policy came to is told with the first session. */
 static void count(struct attempt *a, const struct sts_decision *d, const json_t *mx)
 {
     static const char *const types[] = { "no-policy-found", "sts", "tlsa" };
@@ -167,10 +165,6 @@ static void count(struct attempt *a, const struct sts_decision *d, const json_t 
     if (!d->report || is_report)
         return;
     count_session(a->got, types[d->counted_under], domain, d->result);
-    if (a->found->fetch_result != TLS_RESULT_SUCCESS && !a->fetch_told)
-        note_result(a->got, types[a->found->policy ? POLICY_SOURCE_STS : POLICY_SOURCE_NONE],
-                    a->domain, a->found->fetch_result);
-    a->fetch_told = true;
 }
 
 /* --- a host */
