@@ -161,15 +161,37 @@ static struct counts_digest digest_of_message(const ProtobufCMessage *message)
     return digest;
 }
 
+/*
+ * The lines that a report has of it (RFC 8460 s.4.4): another mail system has read the same policy
+ * with other line ends, and the hexadecimal digits of TLSA records in the other case.
+ */
+static struct span lines_of(const Ipc__SessionEvent *event, char *room)
+{
+    bool is_tlsa = event->policy_type == IPC__POLICY_TYPE__TLSA;
+    struct span text = span_of_field(event->policy_text);
+    size_t len = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] != '\r')
+            room[len++] = is_tlsa ? ascii_lower(text.data[i]) : text.data[i];
+    while (len > 0 && room[len - 1] == '\n')
+        len--;
+    return (struct span){ room, len };
+}
+
 /* Patterns come from the text; what else the event says is not the policy's. */
 struct counts_digest counts_policy_digest(const Ipc__SessionEvent *event)
 {
     Tlsrpt__PolicyCount policy = TLSRPT__POLICY_COUNT__INIT;
+    char *room = memory_new(event->policy_text.len + 1);
+    struct counts_digest digest;
 
     policy.type = event->policy_type;
     policy.domain = event->policy_domain;
-    policy.text = event->policy_text;
-    return digest_of_message(&policy.base);
+    policy.text = bytes_of_span(lines_of(event, room));
+    digest = digest_of_message(&policy.base);
+    free(room);
+    return digest;
 }
 
 struct counts_digest counts_failure_digest(const Ipc__SessionFailure *failure)

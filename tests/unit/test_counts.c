@@ -114,7 +114,26 @@ static void a_policy_is_its_type_its_domain_and_its_text(void **state)
     b.event.policy_domain = event_bytes("mx.test");
     assert_false(same_policy(&a, &b));
     event_success(&b, "a.test");
-    b.event.policy_text.len--;
+    b.event.policy_text.len -= 3;
+    assert_false(same_policy(&a, &b));
+}
+
+/* As whoever read it wrote it down. */
+static void line_ends_and_the_case_of_digits_make_no_other_policy(void **state)
+{
+    struct session_event a, b;
+    (void)state;
+    event_success(&a, "a.test");
+    event_success(&b, "a.test");
+    b.event.policy_text = event_bytes("version: STSv1\nmode: enforce\nmx: *.mx.test");
+    assert_true(same_policy(&a, &b));
+    b.event.policy_text = event_bytes("version: STSv1\nmode: enforce\nmx: *.MX.test");
+    assert_false(same_policy(&a, &b));
+    a.event.policy_type = b.event.policy_type = IPC__POLICY_TYPE__TLSA;
+    a.event.policy_text = event_bytes("3 1 1 ab\n3 1 1 cd\n");
+    b.event.policy_text = event_bytes("3 1 1 AB\n3 1 1 CD\n");
+    assert_true(same_policy(&a, &b));
+    b.event.policy_text = event_bytes("3 1 1 ab3 1 1 cd");
     assert_false(same_policy(&a, &b));
 }
 
@@ -128,6 +147,8 @@ int main(void)
         { "counts: equal things have equal bytes", equal_things_have_equal_bytes, 0, 0, 0 },
         { "counts: a policy is its type, its domain and its text",
           a_policy_is_its_type_its_domain_and_its_text, 0, 0, 0 },
+        { "counts: line ends, and the case of a TLSA record's digits, make no other policy",
+          line_ends_and_the_case_of_digits_make_no_other_policy, 0, 0, 0 },
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
