@@ -36,6 +36,15 @@ static void print_word(const char *before, const struct json *word)
     print_safe(json_text(word), stdout);
 }
 
+static void print_signing(const struct json *sign)
+{
+    if (json_count(json_get(sign, "keys")) == 0)
+        return;
+    fputs("\nDKIM\n", stdout);
+    print_rows(json_get(sign, "keys"), true, stdout);
+    print_one(json_get(sign, "messages"), stdout);
+}
+
 static void print_for_people(const struct json *status)
 {
     print_word("waxseal ", json_get(status, "version"));
@@ -51,6 +60,11 @@ static void print_for_people(const struct json *status)
         fputs("\npolicies\n", stdout);
         policy_print_counts(json_get(status, "policy"), stdout);
     }
+    if (json_kind_of(json_get(status, "tlsrpt")) == JSON_KIND_OBJECT) {
+        fputs("\nTLS reports\n", stdout);
+        print_one(json_get(status, "tlsrpt"), stdout);
+    }
+    print_signing(json_get(status, "sign"));
     if (json_kind_of(json_get(status, "queue")) != JSON_KIND_OBJECT)
         return;
     fputs("\nqueue\n", stdout);
@@ -124,11 +138,13 @@ static bool add_roles(const struct invocation *i, const char *run_dir, struct js
 {
     bool has_queue = add_counts(i, run_dir, "queue", status);
     bool has_policy = add_counts(i, run_dir, "policy", status);
+    bool has_sign = add_counts(i, run_dir, "sign", status);
+    bool has_tlsrpt = add_counts(i, run_dir, "tlsrpt", status);
     struct json *rows = json_add_array(status, "dnssec");
     bool has_deliver = add_dnssec(i, run_dir, "deliver", status, rows);
 
     return (!has_policy || add_dnssec(i, run_dir, "policy", status, rows)) && has_queue &&
-           has_policy && has_deliver;
+           has_policy && has_sign && has_tlsrpt && has_deliver;
 }
 
 /* The exit status tells whether all is well, so that a watchdog need not read the text. */
