@@ -10,7 +10,7 @@ from client import Client, Message, send
 from services import wait_until
 from test_policy import arrived, wait_arrived
 
-ROLES = ["smtpd", "auth", "pickup", "queue", "deliver", "policy", "tlsrpt"]
+ROLES = ["smtpd", "auth", "pickup", "queue", "deliver", "policy", "tlsrpt", "sign"]
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -6,7 +6,7 @@ from client import Client, send
 from services import wait_until
 from test_supervisor import ready
 
-ROLES = {"smtpd", "auth", "pickup", "queue", "deliver", "policy", "tlsrpt"}
+ROLES = {"smtpd", "auth", "pickup", "queue", "deliver", "policy", "tlsrpt", "sign"}
 
 
 def status(relay):

@@ -175,7 +175,7 @@ def test_a_service_manager_hears_of_start_reload_and_stop(lab, make_relay):
 
 def test_the_roles_leave_no_core_hold_no_foreign_descriptor_and_cannot_be_traced(relay):
     ready(relay)
-    for role in ("smtpd", "auth", "pickup", "queue", "deliver", "policy", "tlsrpt"):
+    for role in ("smtpd", "auth", "pickup", "queue", "deliver", "policy", "tlsrpt", "sign"):
         for pid in relay.role_pids(role):
             with open(f"/proc/{pid}/limits", encoding="ascii") as f:
                 core = [line for line in f if line.startswith("Max core file size")][0]
