@@ -15,7 +15,7 @@ from test_policy import arrived, wait_arrived
 @pytest.mark.parametrize("words", [
     [], ["run"], ["check"], ["version"], ["status"], ["queue"], ["queue", "list"], ["queue", "show"],
     ["queue", "retry"], ["explain"], ["policy"], ["policy", "list"], ["policy", "show"], ["policy", "refresh"], ["policy", "drop"],
-    ["policy", "export"], ["policy", "import"], ["tlsrpt"],
+    ["policy", "export"], ["policy", "import"], ["dkim"], ["dkim", "new"], ["dkim", "check"], ["tlsrpt"],
     ["tlsrpt", "report"]])
 def test_every_command_has_a_help(words):
     done = subprocess.run([BINARY, *words, "--help"], capture_output=True, text=True, timeout=5,
