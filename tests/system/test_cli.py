@@ -16,7 +16,7 @@ from test_policy import arrived, wait_arrived
     [], ["run"], ["check"], ["version"], ["status"], ["queue"], ["queue", "list"], ["queue", "show"],
     ["queue", "retry"], ["explain"], ["policy"], ["policy", "list"], ["policy", "show"], ["policy", "refresh"], ["policy", "drop"],
     ["policy", "export"], ["policy", "import"], ["dkim"], ["dkim", "new"], ["dkim", "check"], ["tlsrpt"],
-    ["tlsrpt", "report"]])
+    ["tlsrpt", "report"], ["tlsrpt", "status"], ["tlsrpt", "send"]])
 def test_every_command_has_a_help(words):
     done = subprocess.run([BINARY, *words, "--help"], capture_output=True, text=True, timeout=5,
                           check=False)
@@ -24,7 +24,8 @@ def test_every_command_has_a_help(words):
 
 
 @pytest.mark.parametrize("words", [["nonsense"], ["queue", "nonsense"], ["queue", "show"],
-                                   ["policy", "show"], ["run", "--nonsense"]])
+                                   ["policy", "show"], ["tlsrpt", "send"], ["tlsrpt", "status", "--to", "x"],
+                                   ["run", "--nonsense"]])
 def test_wrong_usage_is_said_and_has_status_2(words):
     done = subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=5, check=False)
     assert done.returncode == 2 and done.stderr
