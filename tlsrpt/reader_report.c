@@ -120,13 +120,12 @@ static const struct json *list_item(const struct json *value, size_t at)
     return json_kind_of(value) == JSON_KIND_ARRAY ? json_item(value, at) : value;
 }
 
-/* Texts, of which one that stands alone, or holds several lines, is taken apart. */
+/* The lines of a text, each as its own; nothing stands behind the last one's end. */
 static void append_lines(struct json *list, struct span text, struct reader_notes *notes)
 {
     struct span line;
 
-    if (span_find(text, '\n') < text.len)
-        reader_note(notes, NOTE_LINES_IN_ONE_TEXT);
+    reader_note(notes, NOTE_LINES_IN_ONE_TEXT);
     while (span_cut(&text, '\n', &line)) {
         if (line.len > 0 && line.data[line.len - 1] == '\r')
             line.len--;
@@ -140,7 +139,8 @@ static void append_text(struct json *list, const struct json *value, struct read
     char room[NUMBER_SIZE];
     struct span text;
 
-    if (json_kind_of(value) == JSON_KIND_TEXT)
+    if (json_kind_of(value) == JSON_KIND_TEXT &&
+        span_find(json_text(value), '\n') < json_text(value).len)
         append_lines(list, json_text(value), notes);
     else if (text_of(value, notes, room, &text))
         json_append_text(list, text);

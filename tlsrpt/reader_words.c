@@ -35,6 +35,12 @@ struct row {
 };
 
 static const struct row rows[] = {
+    { "starttls-not-supported", NULL, "refused",
+      "{mx} offers STARTTLS and then refuses it. Mostly it cannot read its key or certificate.",
+      HOST_PEOPLE,
+      "Look into the log of {mx}, see that the server can read its key and certificate and that "
+      "they belong together, and reload it.",
+      SHOW_MX_CERTIFICATE },
     { "starttls-not-supported", NULL, NULL,
       "{mx} did not offer STARTTLS, or something between it and the sender took the offer out.",
       HOST_PEOPLE,
@@ -131,6 +137,13 @@ static const struct row rows[] = {
       "A certificate that {mx} shows is signed in a way that is no longer trusted, or its TLS is "
       "too old.",
       HOST_PEOPLE, "Renew the certificate, and switch TLS 1.2 and 1.3 on.", SHOW_MX_CERTIFICATE },
+    { "validation-failure", NULL, "wrong version number|clear text|packet length",
+      "{mx} said yes to STARTTLS, and then something that is no TLS: its TLS is not set up, or "
+      "something on the way answers in its place.",
+      HOST_PEOPLE,
+      "Look into the log of {mx} for that day and the sender's address. If nothing is there, look "
+      "for a firewall or proxy that takes mail in front of it.",
+      SHOW_MX_CERTIFICATE },
     { "validation-failure", NULL, "version|cipher",
       "The sender and {mx} have no version of TLS, or no cipher, in common.", HOST_PEOPLE,
       "Switch TLS 1.2 and 1.3 on at {mx}, with the ciphers that its system has by default.",
@@ -219,6 +232,27 @@ static const struct row rows[] = {
       "is open to everybody at every address of mta-sts.{domain}, IPv6 included.",
       SHOW_POLICY },
 
+    { "sts-policy-invalid", NULL, "content type",
+      "The policy file of {domain} is served as another media type than text/plain.", WEB_PEOPLE,
+      "Let the web server send \"Content-Type: text/plain\" with it.", SHOW_POLICY },
+    { "sts-policy-invalid", NULL, "version",
+      "The first line of the policy file of {domain} is not \"version: STSv1\".", WEB_PEOPLE,
+      "Write that line, with these capitals. If the file is a web page, the server answers with "
+      "its page for errors.",
+      SHOW_POLICY },
+    { "sts-policy-invalid", NULL, "max age",
+      "The policy file of {domain} has no \"max_age:\" line with seconds up to 31557600.",
+      WEB_PEOPLE, "Write such a line; 604800, a week, is usual.", SHOW_POLICY },
+    { "sts-policy-invalid", NULL, "mode",
+      "The policy file of {domain} has no \"mode:\" line with enforce, testing or none.",
+      WEB_PEOPLE, "Write such a line.", SHOW_POLICY },
+    { "sts-policy-invalid", NULL, " mx",
+      "The policy file of {domain} has no \"mx:\" line, or one with something that is no host name "
+      "or pattern.",
+      WEB_PEOPLE,
+      "Write one \"mx:\" line for each MX host, or a pattern such as \"mx: *.{domain}\", which "
+      "stands for one label.",
+      SHOW_POLICY },
     { "sts-policy-invalid", NULL, NULL,
       "The policy file of {domain} was fetched, but is not valid.", WEB_PEOPLE,
       "It must be text/plain with the lines \"version: STSv1\", \"mode: enforce\" (or testing, "
