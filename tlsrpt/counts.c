@@ -115,8 +115,11 @@ static void append_packed(const Ipc__SessionEvent *event, struct buf *out)
 {
     size_t len = ipc__session_event__get_packed_size(event);
     size_t room;
-    char *at = buf_reserve(out, len, &room);
+    char *at;
 
+    if (len == 0) /* a success under no policy has nothing to say besides */
+        return;
+    at = buf_reserve(out, len, &room);
     ensure(room >= len);
     ipc__session_event__pack(event, (uint8_t *)at);
     buf_commit(out, len);
