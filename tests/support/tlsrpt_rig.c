@@ -124,7 +124,10 @@ static void on_end(struct tlsrpt_rig *rig, const struct channel_frame *frame)
     kill_at(rig, STEP_WHOLE);
     if (rig->kill_at == STEP_WHOLE)
         return; /* nothing of it is left after the death */
-    done.id = commit(rig);
+    if (rig->is_full)
+        done.outcome = IPC__ACCEPT_OUTCOME__FULL;
+    else
+        done.id = commit(rig);
     kill_at(rig, STEP_COMMITTED);
     channel_send(rig->queue, FRAME_ACCEPT_DONE, &done.base, SPAN(""));
 }

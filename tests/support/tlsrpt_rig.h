@@ -46,6 +46,7 @@ struct tlsrpt_rig {
     bool failed;
     struct buf answer;
     enum rig_step kill_at;
+    bool is_full;        /* the queue takes nothing */
     struct buf arriving; /* content of the one mail on its way */
     char arriving_key[RIG_KEY_SIZE];
     struct rig_mail mails[RIG_MAILS_MAX];

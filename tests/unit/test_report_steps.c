@@ -11,6 +11,7 @@
 #include "tests/support/tlsrpt_rig.h"
 #include "tlsrpt/database.h"
 #include "tlsrpt/day.h"
+#include "tlsrpt/outbox.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -319,6 +320,131 @@ static void days_that_ended_long_ago_are_left_alone(void **state)
     assert_int_equal(reporter_stop(rig), 0);
 }
 
+/* The one destination of yesterday's report, as it stands on disk, is changed while nobody runs. */
+static void change_row(struct tlsrpt_rig *rig, int64_t first_try_ms, uint32_t tries)
+{
+    struct subject subject = subject_of_domain(yesterday(), SPAN("a.test"));
+    Tlsrpt__OutboxRecord *kept = NULL;
+    struct database *database = NULL;
+    int exit_status;
+    char folder[80];
+
+    snprintf(folder, sizeof(folder), "%s/tlsrpt", rig->folder);
+    assert_null(database_open(folder, &database, &exit_status));
+    struct outbox *outbox = outbox_new(database_kv(database), DATABASE_OUTBOX, DATABASE_DUE);
+    assert_null(outbox_get(outbox, &subject, &kept));
+    kept->destinations[0]->first_try_utc_ms = first_try_ms;
+    kept->destinations[0]->next_try_utc_ms = clock_utc_ms() - 1;
+    kept->destinations[0]->tries = tries;
+    assert_null(outbox_put(outbox, &subject, kept));
+    outbox_record_free(&kept);
+    outbox_free(&outbox);
+    database_close(&database);
+}
+
+static void wait_last(struct tlsrpt_rig *rig, const char *key, const char *part)
+{
+    for (int i = 0; i < 500 && !strstr(member(rig, "last", key), part); i++)
+        usleep(10 * 1000);
+    if (!strstr(member(rig, "last", key), part))
+        fail_msg("%s is %s", key, member(rig, "last", key));
+}
+
+static void what_the_queue_does_not_take_is_tried_for_a_day(void **state)
+{
+    struct tlsrpt_rig *rig = *state;
+    int64_t now_ms = clock_utc_ms();
+
+    rig->is_full = true;
+    reporter_start(rig);
+    wait_last(rig, "answer", "the queue is full");
+    assert_string_equal(member(rig, "last", "state"), "waiting");
+    assert_true(member(rig, "next", "at")[0] != '\0');
+    assert_int_equal(reporter_stop(rig), 0);
+    change_row(rig, now_ms - DAY_MS, 9); /* its last try */
+    reporter_start(rig);
+    wait_last(rig, "state", "dropped");
+    assert_string_equal(member(rig, "last", "answer"), "the queue is full");
+    assert_string_equal(member(rig, "next", "at"), "");
+    rig->is_full = false; /* the operator may have it tried once more */
+    reporter_ask(rig, "tlsrpt send", "a.test", NULL, NULL);
+    assert_false(rig->failed);
+    assert_string_equal(member(rig, "last", "state"), "delivered");
+    assert_int_equal(reporter_stop(rig), 0);
+}
+
+static void what_was_begun_too_long_ago_is_not_tried(void **state)
+{
+    struct tlsrpt_rig *rig = *state;
+
+    rig->is_full = true;
+    reporter_start(rig);
+    wait_last(rig, "answer", "full");
+    assert_int_equal(reporter_stop(rig), 0);
+    rig->is_full = false;
+    change_row(rig, clock_utc_ms() - DAY_MS - 5 * (int64_t)HOUR_MS, 9);
+    reporter_start(rig);
+    wait_last(rig, "answer", "not within 24 hours");
+    assert_string_equal(member(rig, "last", "state"), "dropped");
+    assert_int_equal(rig->mail_count, 0);
+    assert_int_equal(reporter_stop(rig), 0);
+}
+
+static void what_has_been_excluded_meanwhile_is_dropped(void **state)
+{
+    struct tlsrpt_rig *rig = *state;
+
+    rig->is_full = true;
+    reporter_start(rig);
+    wait_last(rig, "answer", "full");
+    assert_int_equal(reporter_stop(rig), 0);
+    change_row(rig, clock_utc_ms(), 1);
+    rig->is_full = false;
+    rig->settings = WHO "tlsrpt-spread = \"0s\"; tlsrpt-exclude = [ \"a.test\" ];";
+    reporter_start(rig);
+    wait_last(rig, "answer", "tlsrpt-exclude");
+    assert_string_equal(member(rig, "last", "state"), "dropped");
+    assert_int_equal(rig->mail_count, 0);
+    assert_int_equal(reporter_stop(rig), 0);
+}
+
+static void a_key_that_is_gone_meanwhile_defers_what_is_mailed(void **state)
+{
+    struct tlsrpt_rig *rig = *state;
+
+    rig->is_full = true;
+    reporter_start(rig);
+    wait_last(rig, "answer", "full");
+    assert_int_equal(reporter_stop(rig), 0);
+    change_row(rig, clock_utc_ms(), 1);
+    rig->is_full = false;
+    rig->settings = "hostname = \"relay.test\";";
+    reporter_start(rig);
+    wait_last(rig, "answer", "no dkim entry");
+    assert_string_equal(member(rig, "last", "state"), "waiting");
+    assert_int_equal(rig->mail_count, 0);
+    assert_int_equal(reporter_stop(rig), 0);
+}
+
+/* There are no trusted certificates here, so that none is posted. */
+static void two_destinations_are_two_fates(void **state)
+{
+    struct tlsrpt_rig *rig = *state;
+
+    count_for(rig, yesterday(), "a.test",
+              "v=TLSRPTv1; rua=https://b.test/,mailto:r@a.test,mailto:s@c.test,mailto:t@d.test");
+    reporter_start(rig);
+    wait_mails(rig, 3);
+    wait_last(rig, "answer", "trusted certificates");
+    assert_string_equal(member(rig, "last", "to"), "https://b.test/");
+    assert_string_equal(member(rig, "last", "state"), "waiting");
+    reporter_ask(rig, "tlsrpt send", "a.test", NULL, NULL);
+    assert_false(rig->failed);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(rig->mails[i].handed_in, 1);
+    assert_int_equal(reporter_stop(rig), 0);
+}
+
 #define STEPS(title, function, setup_function)                                                     \
     {                                                                                              \
         title, function, setup_function, teardown, NULL                                            \
@@ -346,6 +472,16 @@ int main(void)
         STEPS("a copy changes nothing", a_copy_changes_nothing, setup_later),
         STEPS("reports are not sent where they are off, or nobody signs",
               reports_are_not_sent_where_they_are_off_or_nobody_signs, setup),
+        STEPS("what the queue does not take is tried for a day, and then dropped",
+              what_the_queue_does_not_take_is_tried_for_a_day, setup),
+        STEPS("what was begun too long ago is not tried again",
+              what_was_begun_too_long_ago_is_not_tried, setup),
+        STEPS("what has been excluded meanwhile is dropped",
+              what_has_been_excluded_meanwhile_is_dropped, setup),
+        STEPS("when the key is gone meanwhile, what is mailed waits",
+              a_key_that_is_gone_meanwhile_defers_what_is_mailed, setup),
+        STEPS("several destinations have a fate each, and get one mail each",
+              two_destinations_are_two_fates, setup),
         STEPS("days that ended more than two days ago are left alone",
               days_that_ended_long_ago_are_left_alone, setup),
     };
