@@ -88,6 +88,8 @@ void report_session(struct tlsrpt_client *reports, const struct plan *plan,
     char words[FAILURE_WORDS_SIZE];
     struct buf text;
 
+    if (plan->for_reports) /* RFC 8460 s.3: no reports about reports */
+        return;
     if (!target_has_policy(&plan->target))
         return; /* what a route asks for besides is no domain's policy */
     buf_init(&text, STS_POLICY_BYTES_MAX);

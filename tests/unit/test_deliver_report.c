@@ -144,6 +144,20 @@ static void a_host_that_is_no_domains_is_not_told_of(void **state)
     assert_int_equal(told.calls, 0);
 }
 
+/* RFC 8460 s.3: else there would be reports about reports for ever. */
+static void of_a_session_with_a_report_of_ours_nothing_is_told(void **state)
+{
+    struct sts_decision d = { .counted_under = POLICY_SOURCE_NONE, .reason = "" };
+    struct plan plan = plan_of("example.net");
+
+    (void)state;
+    report(&plan, "mx1.example.net", NULL, &d, NULL);
+    assert_int_equal(told.calls, 1);
+    plan.for_reports = true;
+    report(&plan, "mx1.example.net", NULL, &d, NULL);
+    assert_int_equal(told.calls, 1);
+}
+
 #define STORY(title, function)                                                                     \
     {                                                                                              \
         "report: " title, function, NULL, NULL, NULL                                               \
@@ -161,6 +175,8 @@ int main(void)
               records_are_not_told_of_under_another_policy),
         STORY("a host that is no domain's is not told of",
               a_host_that_is_no_domains_is_not_told_of),
+        STORY("of a session with a report of ours nothing is told",
+              of_a_session_with_a_report_of_ours_nothing_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
