@@ -93,6 +93,15 @@ static const char *member(struct tlsrpt_rig *rig, const char *list, const char *
     return text;
 }
 
+static int64_t tries_of(struct tlsrpt_rig *rig)
+{
+    struct json *status = status_of(rig);
+    int64_t tries = json_number(json_get(json_item(json_get(status, "last"), 0), "tries"));
+
+    json_free(&status);
+    return tries;
+}
+
 static void wait_mails(struct tlsrpt_rig *rig, unsigned count)
 {
     for (int i = 0; i < 500 && rig->mail_count < count; i++) {
@@ -197,6 +206,7 @@ static void killed_again_and_again(void **state)
     rig->kill_at = STEP_NEVER;
     reporter_start(rig);
     send_what_is_left(rig);
+    assert_int_equal(tries_of(rig), STEP_COMMITTED + 1); /* those on which it died count */
     assert_int_equal(reporter_stop(rig), 0);
 }
 
