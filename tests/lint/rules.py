@@ -9,7 +9,7 @@ import re
 import sys
 
 PAGES = {"docs/smtp.md": ("SRV",), "docs/delivery.md": ("CLI", "DSN", "MSG", "DNS"),
-         "docs/policy.md": ("DANE", "STS"), "docs/socketmap.md": ("MAP",),
+         "docs/policy.md": ("DANE", "STS"), "docs/socketmap.md": ("MAP",), "docs/dkim.md": ("DKIM",),
          "docs/reporting.md": ("RPT",)}
 RULES = {
     "SRV": "1-14 20-36 40-52 60-70 80-88 95-101 110-117 120-124 130-132",
@@ -20,6 +20,7 @@ RULES = {
     "STS": "1-7 10-22 30-42 60-70 80-93 100-112 120-129 140-145 150-153 160-164 170 180-184",
     "MAP": "1-3 10-19 25-27 30-34 40-44 50-56 60-68 75-79 90",
     "RPT": "1-4 10-19 20-29 30-35 40-42 50-55 60-62 65-66 70-79 85-88 90-92 100-109 120",
+    "DKIM": "1-7 10-11 15-21 25-30 35-40 45-51 55-56 70",
     "DNS": "1-8 10-17 20-28 30-34 40-54 60-63 70-75 80-82",
 }
 KINDS = ("dialogue", "unit", "system", "fault", "fuzz", "vectors")
