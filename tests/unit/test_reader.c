@@ -650,6 +650,16 @@ static void prose_that_begins_with_a_bracket_is_no_report(void **state)
                    "neither JSON");
 }
 
+static void of_several_parts_the_best_and_then_the_first_is_taken(void **state)
+{
+    (void)state;
+    read_text(SPAN(FIELDS IN_PARTS "\r\n--b1\r\n\r\n{\"report-id\":\"prose\"}\r\n" PLAIN_PART
+                                   "{\"report-id\":\"first\"}\r\n" PLAIN_PART
+                                   "{\"report-id\":\"second\"}\r\n--b1--\r\n"));
+    assert_true(has_note("holds more reports"));
+    assert_member(json_get(told, "report"), "report-id", "first");
+}
+
 static void mail_nested_too_deep_is_not_followed(void **state)
 {
     struct buf mail;
@@ -803,6 +813,8 @@ int main(void)
           long_names_and_wrong_bytes_in_fields_are_cut, 0, end, 0 },
         { "reader: prose that begins with a bracket is no report",
           prose_that_begins_with_a_bracket_is_no_report, 0, end, 0 },
+        { "reader: of several parts the one that most speaks for is taken, then the first",
+          of_several_parts_the_best_and_then_the_first_is_taken, 0, end, 0 },
         { "reader: mails nested too deep, and parts without number, are not followed",
           mail_nested_too_deep_is_not_followed, 0, end, 0 },
         { "reader: bombs are refused", bombs_are_refused, 0, end, 0 },
