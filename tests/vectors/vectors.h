@@ -9,7 +9,10 @@
 
 #include <jansson.h>
 
-/* One area: its name, and what runs a vector.  `judge` gives a new value to compare with expect. */
+/*
+ * One area: its name, and what runs a vector.  `judge` gives a new value to compare with expect;
+ * NULL: it does not know what is given, and the vector is not run, which is said.
+ */
 struct area {
     const char *name;
     json_t *(*judge)(const json_t *given);
