@@ -72,7 +72,9 @@ bool pool_key_serves(const struct pool_key *has, const struct pool_key *needs)
         return false;
     if (strcmp(has->chooser, needs->chooser) != 0)
         return false;
-    if (has->is_sure != needs->is_sure || has->for_reports != needs->for_reports)
+    if (has->is_sure != needs->is_sure)
+        return false;
+    if (has->for_reports != needs->for_reports)
         return false;
     return has->worth == TLSA_USABLE ? serves_by_tlsa(has, needs)
                                      : serves_by_authorities(has, needs);
