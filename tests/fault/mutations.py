@@ -29,6 +29,7 @@ ATTACKED = "tests/system/test_attacks.py::test_nothing_leaves_in_clear_or_to_a_s
 LEARNED = "tests/system/test_attacks.py::test_what_mail_without_a_guard_learned_of_a_host_weakens_no_other_mail"
 RESUMED = "tests/system/test_attacks.py::test_a_tls_session_verified_for_one_name_is_not_resumed_for_another"
 ROW = "tests/system/test_decisions.py::test_mail_fares_as_the_row_says"
+DKIM = "tests/system/test_dkim_commands.py::test_"
 OUTAGE = "tests/system/test_outage.py::test_"
 BLIND_TO_TLSA = ("tests/system/test_attacks.py::test_nothing_leaves_in_clear_or_to_a_stranger_though"
                  "[tlsa_records_cannot_be_looked_up]")
@@ -708,4 +709,35 @@ MUTATIONS = (
              "{ DATAGRAM_MAX, DATAGRAM_VALUES_MAX }", "{ DATAGRAM_MAX, SIZE_MAX }", ("unit/datagram",)),
     Mutation(7, "each bad datagram is a line in the log", "tlsrpt/collector.c",
              "    if (!loop_timer_running(c->tell))\n", "", ("unit/collector",)),
+    Mutation(6, "blanks at a line's end are hashed", "lib/mail/dkim_body.c",
+             "        body->has_blank = false; /* blanks", "        /* blanks", ("unit/dkim_body", "vectors/dkim")),
+    Mutation(6, "what is hashed depends on how it is cut", "lib/mail/dkim_body.c",
+             "        end--; /* what it is its next octet says */", "        ;", ("unit/dkim_body",)),
+    Mutation(6, "a header field is hashed as body", "lib/io/body_hash.c",
+             "hash->begins_cr && hash->line == 1", "hash->line <= 1", ("unit/body_hash",)),
+    Mutation(6, "nothing is signed once more than it is there", "lib/mail/dkim_select.c",
+             "counts[i] + signables[i].over", "counts[i]", ("unit/dkim_select", "unit/dkim_verified")),
+    Mutation(6, "fields of a name are signed from the top", "lib/mail/dkim_select.c",
+             "for (size_t i = c->field_count; i > 0; i--)", "for (size_t i = 1; i <= c->field_count; i++)",
+             ("unit/dkim_select", "vectors/dkim")),
+    Mutation(6, "mail with two From fields is signed", "lib/mail/dkim_select.c", "    if (counts[0] > 1)\n",
+             "    if (false)\n", ("unit/dkim_select",)),
+    Mutation(6, "the new field is signed with its CRLF", "lib/mail/dkim_signature.c",
+             "    return dkim_header_append(field, canon, out); /*",
+             "    return dkim_header_append(field, canon, out) && buf_append(out, SPAN(\"\\r\\n\")); /*",
+             ("unit/dkim_signature", "unit/dkim_verified", "vectors/dkim")),
+    Mutation(6, "Ed25519 signs the text and not its hash", "lib/io/signing_key.c",
+             "    *input = (struct span){ (const char *)digest, DKIM_SHA256_SIZE };\n", "",
+             ("unit/dkim_verified", "vectors/dkim")),
+    Mutation(5, "short keys sign untold", "lib/io/signing_key.c", "bits < SIGNING_KEY_BITS && !weak_allowed",
+             "false", ("unit/signing_key", "vectors/dkim")),
+    Mutation(5, "dkim new overwrites a key", "supervisor/dkim_new.c", "O_CREAT | O_EXCL | O_NOFOLLOW",
+             "O_CREAT", (f"{DKIM}a_key_that_is_there_is_never_overwritten",)),
+    Mutation(5, "a new key is for all to read", "supervisor/dkim_new.c", "O_CLOEXEC, 0600)", "O_CLOEXEC, 0644)",
+             (f"{DKIM}a_new_key_is_its_owners_alone_and_comes_with_its_record",)),
+    Mutation(6, "any key that DNS has is taken for ours", "lib/mail/dkim_published.c", "    else if (!is_ours(j, key))",
+             "    else if (false)", ("unit/dkim_published",
+                                     f"{DKIM}dkim_check_says_what_is_wrong_and_who_mends_it")),
+    Mutation(6, "a lookup that fails counts as no record", "lib/mail/dkim_published.c",
+             "    if (answer->outcome == DNS_TEMPFAIL)", "    if (false)", ("unit/dkim_published",)),
 )
