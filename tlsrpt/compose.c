@@ -10,6 +10,7 @@ static struct report_facts facts_of(const struct compose_facts *facts)
         .organization = span_of(s->tlsrpt_organization[0] ? s->tlsrpt_organization : s->hostname),
         .contact = span_of(s->tlsrpt_contact),
         .domain = span_of(facts->subject->domain),
+        .of_host = facts->subject->of_host,
         .day = facts->subject->day,
         .id = facts->id,
     };

@@ -42,6 +42,7 @@ struct report_facts {
     struct span organization;
     struct span contact; /* an address; its domain is the submitter */
     struct span domain;
+    bool of_host; /* the domain is an MX host, for the mail of all domains that went there */
     uint32_t day;
     struct span id; /* of report_make_id, kept: the same at each try */
 };

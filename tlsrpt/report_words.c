@@ -39,10 +39,11 @@ static bool write_head(const struct report_facts *facts, struct buf *out)
 
     day_format(facts->day, day);
     return buf_printf(out,
-                      "This is a report about the encryption of mail to " SPAN_FMT "\r\n"
+                      "This is a report about the encryption of mail %s " SPAN_FMT "\r\n"
                       "on its way (SMTP TLS reporting, RFC 8460), of %s (UTC).\r\n\r\n"
                       "It comes from ",
-                      SPAN_ARG(facts->domain), day) &&
+                      facts->of_host ? "by way of the mail server" : "to", SPAN_ARG(facts->domain),
+                      day) &&
            write_clean(out, facts->organization) &&
            buf_printf(out,
                       " (" SPAN_FMT "), which delivered or tried\r\nto deliver mail there.\r\n",
@@ -53,7 +54,7 @@ static bool write_totals(const struct report_sum *sum, struct buf *out)
 {
     return buf_printf(out,
                       "\r\nSessions with the mail servers:\r\n"
-                      "%10llu as secure as your policy asks\r\n"
+                      "%10llu as secure as your policy asks, or encrypted where you have none\r\n"
                       "%10llu not\r\n",
                       (unsigned long long)sum->succeeded, (unsigned long long)sum->failed);
 }

@@ -140,12 +140,21 @@ static void a_person_reads_what_is_in_it(void **state)
     assert_says("encryption of mail to a.test\r\n");
     assert_says("of 2026-03-09 (UTC)");
     assert_says("It comes from Relay Test (relay.test)");
-    assert_says("        40 as secure as your policy asks\r\n         0 not\r\n");
+    assert_says("        40 as secure as your policy asks, or encrypted where you have none\r\n"
+                "         0 not\r\n");
     assert_says("Nothing went wrong: there is nothing to do.\r\n");
     assert_says("    relay.test!a.test!");
     assert_says("the DNS record _smtp._tls.a.test asks for it");
     assert_says("Questions: tlsrpt@relay.test\r\n");
     assert_does_not_say("What went wrong");
+}
+
+static void a_host_s_view_says_that_it_is_one(void **state)
+{
+    (void)state;
+    facts.of_host = true;
+    facts.domain = SPAN("mx.a.test");
+    assert_says("encryption of mail by way of the mail server mx.a.test\r\n");
 }
 
 static void what_went_wrong_is_named_with_its_numbers(void **state)
@@ -259,6 +268,8 @@ int main(void)
                   the_second_part_is_the_file),
         MAIL_TEST("report_mail: a plain report says so", a_plain_report_says_so),
         MAIL_TEST("report_mail: a person reads what is in it", a_person_reads_what_is_in_it),
+        MAIL_TEST("report_mail: a report about an MX host says that it is one",
+                  a_host_s_view_says_that_it_is_one),
         MAIL_TEST("report_mail: what went wrong is named with its numbers",
                   what_went_wrong_is_named_with_its_numbers),
         MAIL_TEST("report_mail: failures that stopped nothing are named, too",
