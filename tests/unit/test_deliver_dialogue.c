@@ -517,6 +517,17 @@ static void set_probe(struct play *p, const char *value)
     p->jobs[p->job_count - 1]->is_probe = true;
 }
 
+/* The last mail goes with these fields in front. */
+static void set_signed(struct play *p, const char *value)
+{
+    struct job *job = p->jobs[p->job_count - 1];
+    char fields[200];
+    size_t len = unescape_all(value, fields, sizeof(fields));
+
+    job->signatures = (struct span){ job_keep(job, (struct span){ fields, len }), len };
+    job->size += len;
+}
+
 static void set_along(struct play *p, const char *value)
 {
     (void)value;
@@ -574,6 +585,7 @@ static const struct {
     { "tls", set_tls },               /* from the first byte on */
     { "login", set_login },           /* the route has credentials */
     { "probe", set_probe },           /* the last mail is none: only its RCPT is asked for */
+    { "signed", set_signed },         /* the last mail: its DKIM-Signature fields */
     { "along", set_along },           /* the next mail leaves with the end of the one before */
     { "hold", set_hold },             /* on: the queue gives no content; off: it does */
     { "damaged", set_damaged }, /* the queue says that the first mail's next chunk is damaged */

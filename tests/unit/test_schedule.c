@@ -77,6 +77,16 @@ static void a_policy_is_asked_for_after_1_2_4_5_5_minutes(void **state)
         assert_int_equal(schedule_policy_retry(i, NOW), NOW + minutes[i] * MINUTE_MS);
 }
 
+static void signatures_are_asked_for_each_minute_for_an_hour(void **state)
+{
+    (void)state;
+    assert_int_equal(schedule_signing_retry(NOW), NOW + MINUTE_MS);
+    assert_false(schedule_leaves_unsigned(0, NOW)); /* they were never out of reach */
+    assert_false(schedule_leaves_unsigned(NOW, NOW));
+    assert_false(schedule_leaves_unsigned(NOW - HOUR_MS + 1, NOW));
+    assert_true(schedule_leaves_unsigned(NOW - HOUR_MS, NOW));
+}
+
 static void the_wait_for_a_policy_ends_after_its_time(void **state)
 {
     (void)state;
@@ -208,6 +218,8 @@ int main(void)
           NULL, NULL, NULL },
         { "an unknown policy is asked for after 1, 2, 4, 5, 5 minutes",
           a_policy_is_asked_for_after_1_2_4_5_5_minutes, NULL, NULL, NULL },
+        { "signatures are asked for each minute, for an hour",
+          signatures_are_asked_for_each_minute_for_an_hour, NULL, NULL, NULL },
         { "the wait for an unknown policy ends when the message is old enough",
           the_wait_for_a_policy_ends_after_its_time, NULL, NULL, NULL },
         { "mail goes where a route says, else to the relayhost, else to its domain",

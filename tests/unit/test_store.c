@@ -237,6 +237,33 @@ static void an_unknown_policy_is_not_an_attempt(void **state)
     queue__recipient_record__free_unpacked(recipient, NULL);
 }
 
+static void what_cannot_be_signed_now_is_no_attempt(void **state)
+{
+    (void)state;
+    Queue__RecipientRecord *recipient;
+    uint64_t id = a_message();
+    int64_t now_ms = clock_utc_ms();
+    int64_t since_ms;
+    settle_as(id, IPC__RESULT_KIND__UNSIGNED, "4.3.5");
+    assert_true(store_rig_recipient(&rig, id, 0, &recipient));
+    since_ms = recipient->unsigned_since_utc_ms;
+    assert_true(since_ms >= now_ms);
+    assert_int_equal(recipient->attempts, 0);
+    assert_int_equal(recipient->signing_waits, 1);
+    assert_true(recipient->due_utc_ms - now_ms <= MINUTE_MS + SECOND_MS);
+    queue__recipient_record__free_unpacked(recipient, NULL);
+    settle_as(id, IPC__RESULT_KIND__UNSIGNED, "4.3.5"); /* since the first time */
+    assert_true(store_rig_recipient(&rig, id, 0, &recipient));
+    assert_int_equal(recipient->unsigned_since_utc_ms, since_ms);
+    assert_int_equal(recipient->signing_waits, 2);
+    queue__recipient_record__free_unpacked(recipient, NULL);
+    settle_as(id, IPC__RESULT_KIND__DEFERRED, "4.4.1"); /* it was signed: what comes is new */
+    assert_true(store_rig_recipient(&rig, id, 0, &recipient));
+    assert_int_equal(recipient->unsigned_since_utc_ms, 0);
+    assert_int_equal(recipient->attempts, 1);
+    queue__recipient_record__free_unpacked(recipient, NULL);
+}
+
 static void a_returned_job_is_due_as_before(void **state)
 {
     (void)state;
@@ -668,6 +695,8 @@ int main(void)
         TEST("an outcome for a message that is gone changes nothing",
              an_outcome_for_a_message_that_is_gone_changes_nothing),
         TEST("an unknown policy is not an attempt", an_unknown_policy_is_not_an_attempt),
+        TEST("what cannot be signed now is no attempt, and since when is known until the next",
+             what_cannot_be_signed_now_is_no_attempt),
         TEST("a returned job is due as before", a_returned_job_is_due_as_before),
         TEST("a failed recipient is told to the sender in the same transaction",
              a_failed_recipient_is_told_to_the_sender_at_once),
