@@ -6,6 +6,7 @@ import collections
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import report_hosts
@@ -157,7 +158,7 @@ def test_what_the_hosts_saw_on_a_day_is_what_their_postmasters_read_the_next(lab
     relay = make_relay(tlsrpt_spread="0s", tlsrpt_contact=CONTACT, tlsrpt_exclude=["wildcard.test"])
     keys = [Key(relay.folder, "day-e"), Key(relay.folder, "day-r", "rsa")]
     for key in keys:
-        key.publish(lab, table.RELAY_NAME)
+        key.publish(table.RELAY_NAME)
     relay.write(dkim=tuple(k.entry(table.RELAY_NAME) for k in keys))
     relay.start()
     expected = sent_on_the_first_day(lab, relay)
@@ -205,13 +206,13 @@ class Town:
         self.domain, self.inside = f"{name}.test", (inside, 25)
         behind = table.MX_ADDRESSES["mx.sender.test"][0]
         self.relay = make_relay(
-            hostname=f"mx.{self.domain}", tlsrpt_spread="0s", listeners=(
+            hostname=f"mx.{self.domain}", tlsrpt_spread="0s", retry_first="1s", socketmap="", listeners=(
                 with_tls(lab, address=f"{inside}:25", **{"relay-from": ["127.0.0.0/8"]}),
                 with_tls(lab, address=f"{address}:25", preset="edge", **{"relay-to": [self.domain], "verify-recipients": "next-hop"})),
             routes=({"name": "home", "recipients": [self.domain], "next-hop": f"[{behind}]:25"},))
         self.relay.address = self.inside
         key = Key(self.relay.folder, name)
-        key.publish(lab, f"mx.{self.domain}")
+        key.publish(f"mx.{self.domain}")
         self.relay.write(dkim=(key.entry(f"mx.{self.domain}"),))
         lab.dns.set(self.domain, "MX", f"10 mx.{self.domain}.")
         lab.dns.set(f"mx.{self.domain}", "A", address)
@@ -248,8 +249,8 @@ def test_two_relays_in_thirty_days_never_report_about_reports(lab, towns):
     north, south = towns
     mail = {0: ((north, "you@south.test"), (south, "you@north.test")), 14: ((north, "you@south.test"),)}
     for day in range(30):
-        for town in towns:
-            at(town.relay, f"+{day}d")
+        with ThreadPoolExecutor() as both:
+            list(both.map(lambda town, when=f"+{day}d": at(town.relay, when), towns))
         for town, recipient in mail.get(day, ()):
             town.send(recipient)
             town.relay.wait_delivery(recipient, "delivered")
