@@ -55,12 +55,18 @@ static int hex_value(char c)
 /* The octet that stands at the front of `s`, and how many bytes it takes; 0: a broken "%xx". */
 static size_t decode_octet(struct span s, char *out)
 {
+    int high, low;
+
     *out = s.data[0];
     if (s.data[0] != '%')
         return 1;
-    if (s.len < 3 || hex_value(s.data[1]) < 0 || hex_value(s.data[2]) < 0)
+    if (s.len < 3)
         return 0;
-    *out = (char)(hex_value(s.data[1]) << 4 | hex_value(s.data[2]));
+    high = hex_value(s.data[1]);
+    low = hex_value(s.data[2]);
+    if (high < 0 || low < 0)
+        return 0;
+    *out = (char)(16 * high + low);
     return 3;
 }
 

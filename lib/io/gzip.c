@@ -119,12 +119,11 @@ bool gzip_is_packed(struct span bytes)
 }
 
 /* `out` is full: is there really more to come, or does only the end mark stand behind? */
-static enum gzip_verdict judge_full(z_stream *stream)
+static enum gzip_verdict judge_full(z_stream *stream, unsigned char *one)
 {
-    unsigned char one;
     int status;
 
-    stream->next_out = &one;
+    stream->next_out = one;
     stream->avail_out = 1;
     status = inflate(stream, Z_NO_FLUSH);
     if (stream->avail_out == 0)
@@ -134,11 +133,11 @@ static enum gzip_verdict judge_full(z_stream *stream)
     return status == Z_OK || status == Z_BUF_ERROR ? GZIP_CUT_OFF : GZIP_DAMAGED;
 }
 
-static enum gzip_verdict unpack_member(z_stream *stream, struct buf *out)
+static enum gzip_verdict unpack_member(z_stream *stream, struct buf *out, unsigned char *one)
 {
     for (;;) {
         if (!set_output(stream, out))
-            return judge_full(stream);
+            return judge_full(stream, one);
         unsigned before = stream->avail_out;
         int status = inflate(stream, Z_NO_FLUSH);
         buf_commit(out, before - stream->avail_out);
@@ -156,13 +155,14 @@ enum gzip_verdict gzip_unpack(struct span packed, struct buf *out, size_t *out_u
 {
     enum gzip_verdict verdict = GZIP_DAMAGED;
     z_stream stream = { 0 };
+    unsigned char one; /* written where `out` has no more room */
 
     *out_used = 0;
     packed = span_first(packed, INT_MAX);
     ensure(inflateInit2(&stream, MAX_WBITS + GZIP_FORMAT) == Z_OK);
     set_input(&stream, packed);
     do {
-        verdict = unpack_member(&stream, out);
+        verdict = unpack_member(&stream, out, &one);
         *out_used = packed.len - stream.avail_in;
         inflateReset(&stream);
     } while (verdict == GZIP_WHOLE && gzip_is_packed(span_from(packed, *out_used)));
