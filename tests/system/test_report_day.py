@@ -3,6 +3,9 @@
 What must be in the reports comes from the other side: the MX hosts' own log of the sessions they had.
 """
 import collections
+import email
+import gzip
+import json
 import os
 import sys
 import time
@@ -13,6 +16,7 @@ import report_hosts
 import table
 from client import send
 from services import wait_until
+from test_collector import Teller
 from test_days import at, day_of
 from test_dkim import Key, mail_dkim_says, signed_by
 from test_decisions import TLSA
@@ -258,3 +262,46 @@ def test_two_relays_in_thirty_days_never_report_about_reports(lab, towns):
         counted = [row["domain"] for t in towns for row in t.relay.cli_json("tlsrpt", "status")["today"]]
         assert sorted(counted) == sorted(r.partition("@")[2] for _, r in mail.get(day, ())), day
     assert len(reports_at(lab, south)) == 2 and len(reports_at(lab, north)) == 1
+
+
+# ------------------------------------------------------------ many failures
+
+MANY = 100_000
+EACH = 16       # failures in one datagram, so that a story need not send so many
+
+
+def told_of_many(relay, domain, record):
+    """Another mail system tells of MANY failures, no two alike."""
+    with Teller(relay.settings["tlsrpt-socket"]) as teller:
+        teller.socket.setblocking(True)
+        for first in range(0, MANY, EACH):
+            failures = [{"c": 204, "n": f"mx{n}.{domain}", "r": "198.51.100.25", "f": "certificate has expired"}
+                        for n in range(first, first + EACH)]
+            teller.socket.send(json.dumps({
+                "dpv": "1", "d": domain, "pr": record, "policies": [
+                    {"policy-type": 9, "policy-domain": domain, "failure-details": failures,
+                     "t": EACH, "f": 1}]}).encode())
+
+
+def test_a_hundred_thousand_failures_are_one_report(lab, make_relay, monkeypatch):
+    postfix = lab.peer("postfix", "mx")
+    lab.reports.start()
+    before = len(lab.reports.posts())
+    relay = make_relay(tlsrpt_spread="0s", tlsrpt_contact=CONTACT, tlsrpt_socket_group="root")
+    key = Key(relay.folder, "many")
+    key.publish(table.RELAY_NAME)
+    relay.write(dkim=(key.entry(table.RELAY_NAME),), tlsrpt_socket=f"{relay.folder}/tlsrpt.sock")
+    relay.start()
+    told_of_many(relay, "many.test", f"v=TLSRPTv1; rua=mailto:{mailbox('many.test')},{POSTED}")
+    wait_until(lambda: [row["failed"] for row in relay.cli_json("tlsrpt", "status")["today"]] == [MANY // EACH],
+               60, "all to be counted", lambda: relay.cli("tlsrpt", "status").stdout)
+    at(relay, "+1d")
+    wait_until(lambda: mailed(postfix, "many.test") and lab.reports.posts()[before:], 60, "the report")
+    mail = mailed(postfix, "many.test")[0]
+    body = email.message_from_bytes(mail).get_payload(1).get_payload(decode=True)
+    report = json.loads(gzip.decompress(body))      # a schema takes ten seconds for that many
+    details = [d for p in report["policies"] for d in p["failure-details"]]
+    assert len({d["receiving-mx-hostname"] for d in details}) == len(details) == MANY
+    assert sum(d["failed-session-count"] for d in details) == MANY
+    assert tomorrow(monkeypatch, signed_by, mail) == ["many"]
+    assert lab.reports.posts()[before].body == body
