@@ -4,8 +4,11 @@ import os
 import re
 import subprocess
 
+import dkim as dkim_module
 import pytest
+from client import send
 from relay import BINARY
+from test_policy import wait_arrived
 
 DOMAIN = "sender.test"
 
@@ -36,6 +39,12 @@ def public_key(path):
     words = subprocess.run(["openssl", "base64", "-A"], check=True, capture_output=True,
                            input=der[-32:] if len(der) < 64 else der).stdout
     return words.decode()
+
+
+def looked_up(name, **_):
+    """What the lab's DNS has there, as dkimpy wants it."""
+    said = subprocess.run(["kdig", "+short", "TXT", name.decode()], check=True, capture_output=True).stdout
+    return b"".join(re.findall(rb'"([^"]*)"', said))
 
 
 @pytest.fixture(name="publish")
@@ -87,7 +96,7 @@ def test_what_makes_no_good_key_is_refused(make_relay, words):
     assert done.returncode == 2 and done.stderr and not os.path.exists(f"{relay.folder}/dkim")
 
 
-def test_what_dkim_new_says_works_as_it_says(make_relay, publish):
+def test_what_dkim_new_says_works_as_it_says(lab, make_relay, publish):
     relay = make_relay()
     said = [dkim(relay, "new", DOMAIN, "--selector", "r1").stdout,
             dkim(relay, "new", DOMAIN, "--selector", "e1", "--algorithm", "ed25519").stdout]
@@ -103,6 +112,11 @@ def test_what_dkim_new_says_works_as_it_says(make_relay, publish):
         publish(f"{selector}._domainkey.{DOMAIN}", record)
     done = dkim(relay, "check")
     assert done.stdout.count(": fine\n") == 2 and "RSA of 2048 bits" in done.stdout
+    relay.start()
+    message = send("you@nopolicy.test", sender=f"ada@{DOMAIN}")
+    with open(wait_arrived(lab, message)["file"], "rb") as f:
+        judge = dkim_module.DKIM(f.read())
+    assert [judge.verify(idx=n, dnsfunc=looked_up) for n in range(2)] == [True, True]
 
 
 def test_dkim_check_says_what_is_wrong_and_who_mends_it(lab, make_relay, publish):
