@@ -6,12 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUM_SIZE = 4, TIME_SIZE = 8 };
+enum { TIME_SIZE = 8 };
 
 struct outbox {
-    struct kv *kv;
-    kv_table reports;
-    kv_table due;
+    struct database *database;
     bool is_full;
 };
 
@@ -119,24 +117,12 @@ bool outbox_record_due(const Tlsrpt__OutboxRecord *record, int64_t *out_utc_ms)
     return is_due;
 }
 
-static uint32_t sum_of(struct span key, struct span packed)
-{
-    return kv_checksum(kv_checksum(0, key), packed);
-}
-
 /* NULL for bytes that are no record of ours. */
 static Tlsrpt__OutboxRecord *unpack(struct span key, struct span value)
 {
-    struct span packed = span_from(value, SUM_SIZE);
-    Tlsrpt__OutboxRecord *record;
-    uint32_t sum;
+    ProtobufCMessage *message = database_unpack(key, value, &tlsrpt__outbox_record__descriptor);
+    Tlsrpt__OutboxRecord *record = (Tlsrpt__OutboxRecord *)message;
 
-    if (value.len < SUM_SIZE)
-        return NULL;
-    memcpy(&sum, value.data, sizeof(sum));
-    if (sum != sum_of(key, packed))
-        return NULL;
-    record = tlsrpt__outbox_record__unpack(NULL, packed.len, (const uint8_t *)packed.data);
     if (record && record->n_destinations > RUA_MAX)
         outbox_record_free(&record);
     return record;
@@ -144,12 +130,12 @@ static Tlsrpt__OutboxRecord *unpack(struct span key, struct span value)
 
 /* --- in a transaction */
 
-static struct error *load(struct outbox *outbox, struct kv_txn *txn, const struct subject *subject,
+static struct error *load(struct kv_txn *txn, const struct subject *subject,
                           Tlsrpt__OutboxRecord **out)
 {
     struct subject_key key = subject_key(subject);
     struct span value;
-    struct error *err = kv_get(txn, outbox->reports, subject_key_span(&key), &value);
+    struct error *err = kv_get(txn, DATABASE_OUTBOX, subject_key_span(&key), &value);
 
     *out = NULL;
     if (err || !value.data)
@@ -160,73 +146,66 @@ static struct error *load(struct outbox *outbox, struct kv_txn *txn, const struc
     return NULL;
 }
 
-static struct error *put_record(struct outbox *outbox, struct kv_txn *txn, struct span key,
-                                const Tlsrpt__OutboxRecord *record)
-{
-    size_t len = tlsrpt__outbox_record__get_packed_size(record);
-    struct error *err;
-    uint32_t sum;
-    char *room;
-
-    err = kv_put_room(txn, outbox->reports, key, SUM_SIZE + len, &room);
-    if (err)
-        return err;
-    tlsrpt__outbox_record__pack(record, (uint8_t *)room + SUM_SIZE);
-    sum = sum_of(key, (struct span){ room + SUM_SIZE, len });
-    memcpy(room, &sum, sizeof(sum));
-    return NULL;
-}
-
 /* Takes the report's row out of what is due. */
-static struct error *forget_due(struct outbox *outbox, struct kv_txn *txn,
-                                const struct subject *subject)
+static struct error *forget_due(struct kv_txn *txn, const struct subject *subject)
 {
     Tlsrpt__OutboxRecord *old;
     int64_t utc_ms = 0;
-    struct error *err = load(outbox, txn, subject, &old);
+    struct error *err = load(txn, subject, &old);
 
     if (!err && old && outbox_record_due(old, &utc_ms)) {
         struct due_key key = due_key_of(subject, utc_ms);
-        err = kv_remove(txn, outbox->due, due_key_span(&key));
+        err = kv_remove(txn, DATABASE_DUE, due_key_span(&key));
     }
     outbox_record_free(&old);
     return err;
 }
 
-static struct error *store(struct outbox *outbox, struct kv_txn *txn, const struct subject *subject,
+static struct error *store(struct kv_txn *txn, const struct subject *subject,
                            const Tlsrpt__OutboxRecord *record)
 {
     struct subject_key key = subject_key(subject);
     int64_t utc_ms = 0;
-    struct error *err = forget_due(outbox, txn, subject);
+    struct error *err = forget_due(txn, subject);
 
     if (!err)
-        err = put_record(outbox, txn, subject_key_span(&key), record);
+        err = database_put(txn, DATABASE_OUTBOX, subject_key_span(&key), &record->base);
     if (err || !outbox_record_due(record, &utc_ms))
         return err;
     struct due_key due = due_key_of(subject, utc_ms);
-    return kv_put(txn, outbox->due, due_key_span(&due), SPAN(""));
+    return kv_put(txn, DATABASE_DUE, due_key_span(&due), SPAN(""));
+}
+
+/* Begins a transaction; what fails is told apart anew. */
+static struct error *begin(struct outbox *outbox, bool to_write, struct kv_txn **out_txn)
+{
+    struct kv *kv = database_kv(outbox->database);
+
+    outbox->is_full = false;
+    return to_write ? kv_begin_write(kv, out_txn) : kv_begin_read(kv, out_txn);
 }
 
 static struct error *end_write(struct outbox *outbox, struct kv_txn **txn, struct error *err)
 {
-    if (err) {
-        outbox->is_full = kv_txn_trouble(*txn) == KV_FULL;
-        kv_abort(txn);
-    } else {
-        err = kv_commit(txn);
-        outbox->is_full = err && kv_trouble(outbox->kv) == KV_FULL;
-    }
+    err = database_end(outbox->database, txn, err, &outbox->is_full);
     return err ? error_wrap(err, "outbox of reports") : NULL;
+}
+
+static struct error *end_read(struct outbox *outbox, struct kv_txn **txn, struct error *err)
+{
+    if (err)
+        return end_write(outbox, txn, err);
+    kv_abort(txn);
+    return NULL;
 }
 
 /* --- the calls */
 
-struct outbox *outbox_new(struct kv *kv, kv_table reports, kv_table due)
+struct outbox *outbox_new(struct database *database)
 {
     struct outbox *outbox = memory_new(sizeof(*outbox));
 
-    *outbox = (struct outbox){ .kv = kv, .reports = reports, .due = due };
+    outbox->database = database;
     return outbox;
 }
 
@@ -245,29 +224,22 @@ struct error *outbox_get(struct outbox *outbox, const struct subject *subject,
                          Tlsrpt__OutboxRecord **out_record)
 {
     struct kv_txn *txn = NULL;
-    struct error *err;
+    struct error *err = begin(outbox, false, &txn);
 
     *out_record = NULL;
-    outbox->is_full = false;
-    err = kv_begin_read(outbox->kv, &txn);
     if (!err)
-        err = load(outbox, txn, subject, out_record);
-    kv_abort(&txn);
-    return err ? error_wrap(err, "outbox of reports") : NULL;
+        err = load(txn, subject, out_record);
+    return end_read(outbox, &txn, err);
 }
 
 struct error *outbox_put_all(struct outbox *outbox, const struct outbox_entry *entries,
                              size_t count)
 {
     struct kv_txn *txn = NULL;
-    struct error *err;
+    struct error *err = begin(outbox, true, &txn);
 
-    outbox->is_full = false;
-    err = kv_begin_write(outbox->kv, &txn);
-    if (err)
-        return error_wrap(err, "outbox of reports");
     for (size_t i = 0; !err && i < count; i++)
-        err = store(outbox, txn, &entries[i].subject, entries[i].record);
+        err = store(txn, &entries[i].subject, entries[i].record);
     return end_write(outbox, &txn, err);
 }
 
@@ -275,13 +247,11 @@ struct error *outbox_put(struct outbox *outbox, const struct subject *subject,
                          const Tlsrpt__OutboxRecord *record)
 {
     struct kv_txn *txn = NULL;
-    struct error *err;
+    struct error *err = begin(outbox, true, &txn);
 
-    outbox->is_full = false;
-    err = kv_begin_write(outbox->kv, &txn);
-    if (err)
-        return error_wrap(err, "outbox of reports");
-    return end_write(outbox, &txn, store(outbox, txn, subject, record));
+    if (!err)
+        err = store(txn, subject, record);
+    return end_write(outbox, &txn, err);
 }
 
 /* The first key of a table behind that one, copied; len 0 at the end. */
@@ -291,11 +261,9 @@ static struct error *key_behind(struct outbox *outbox, kv_table table, struct sp
     struct kv_cursor *cursor = NULL;
     struct kv_txn *txn = NULL;
     struct span key = { NULL, 0 }, value;
-    struct error *err;
+    struct error *err = begin(outbox, false, &txn);
 
     out->len = 0;
-    outbox->is_full = false;
-    err = kv_begin_read(outbox->kv, &txn);
     if (!err)
         err = kv_cursor_open(txn, table, &cursor);
     if (!err)
@@ -307,8 +275,7 @@ static struct error *key_behind(struct outbox *outbox, kv_table table, struct sp
         out->len = key.len;
     }
     kv_cursor_close(&cursor);
-    kv_abort(&txn);
-    return err ? error_wrap(err, "outbox of reports") : NULL;
+    return end_read(outbox, &txn, err);
 }
 
 struct error *outbox_next_due(struct outbox *outbox, struct outbox_place *place,
@@ -316,7 +283,7 @@ struct error *outbox_next_due(struct outbox *outbox, struct outbox_place *place,
 {
     struct due_key key;
     struct error *err =
-        key_behind(outbox, outbox->due, (struct span){ place->bytes, place->len }, &key);
+        key_behind(outbox, DATABASE_DUE, (struct span){ place->bytes, place->len }, &key);
 
     *out_found = !err && key.len > TIME_SIZE &&
                  read_key(span_from(due_key_span(&key), TIME_SIZE), out_subject);
@@ -331,14 +298,11 @@ struct error *outbox_next_due(struct outbox *outbox, struct outbox_place *place,
 struct error *outbox_pass_over(struct outbox *outbox, const struct outbox_place *place)
 {
     struct kv_txn *txn = NULL;
-    struct error *err;
+    struct error *err = begin(outbox, true, &txn);
 
-    outbox->is_full = false;
-    err = kv_begin_write(outbox->kv, &txn);
-    if (err)
-        return error_wrap(err, "outbox of reports");
-    return end_write(outbox, &txn,
-                     kv_remove(txn, outbox->due, (struct span){ place->bytes, place->len }));
+    if (!err)
+        err = kv_remove(txn, DATABASE_DUE, (struct span){ place->bytes, place->len });
+    return end_write(outbox, &txn, err);
 }
 
 struct error *outbox_next(struct outbox *outbox, const struct subject *subject,
@@ -346,7 +310,7 @@ struct error *outbox_next(struct outbox *outbox, const struct subject *subject,
 {
     struct subject_key place = subject_key(subject);
     struct due_key key;
-    struct error *err = key_behind(outbox, outbox->reports, subject_key_span(&place), &key);
+    struct error *err = key_behind(outbox, DATABASE_OUTBOX, subject_key_span(&place), &key);
 
     *out_found = !err && key.len > 0 && read_key(due_key_span(&key), out_subject);
     return err;
@@ -354,26 +318,22 @@ struct error *outbox_next(struct outbox *outbox, const struct subject *subject,
 
 /* --- what is old */
 
-static struct error *remove_report(struct outbox *outbox, struct kv_txn *txn,
-                                   const struct subject *subject)
+static struct error *remove_report(struct kv_txn *txn, const struct subject *subject)
 {
     struct subject_key key = subject_key(subject);
-    struct error *err = forget_due(outbox, txn, subject);
+    struct error *err = forget_due(txn, subject);
 
-    return err ? err : kv_remove(txn, outbox->reports, subject_key_span(&key));
+    return err ? err : kv_remove(txn, DATABASE_OUTBOX, subject_key_span(&key));
 }
 
 static struct error *remove_reports(struct outbox *outbox, const struct subject *subjects,
                                     unsigned count)
 {
     struct kv_txn *txn = NULL;
-    struct error *err;
+    struct error *err = begin(outbox, true, &txn);
 
-    err = kv_begin_write(outbox->kv, &txn);
-    if (err)
-        return error_wrap(err, "outbox of reports");
     for (unsigned i = 0; !err && i < count; i++)
-        err = remove_report(outbox, txn, &subjects[i]);
+        err = remove_report(txn, &subjects[i]);
     return end_write(outbox, &txn, err);
 }
 

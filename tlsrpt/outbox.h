@@ -1,7 +1,7 @@
 /*
  * outbox - the reports that are being sent, on disk: their ids, when each is due, and what became
  * of it at each destination.  Called by the tlsrpt role; its tables stand in the report database,
- * which tally owns.  Each change is one transaction, so that a crash at any moment leaves either
+ * which is handed in.  Each change is one transaction, so that a crash at any moment leaves either
  * what was or what is; who begins a try says so here first.
  */
 #ifndef WAXSEAL_TLSRPT_OUTBOX_H
@@ -9,7 +9,7 @@
 
 #include "lib/base/error.h"
 #include "lib/base/span.h"
-#include "lib/io/kv.h"
+#include "tlsrpt/database.h"
 #include "tlsrpt/outbox.pb-c.h"
 #include "tlsrpt/subject.h"
 
@@ -20,11 +20,14 @@ enum {
     OUTBOX_SWEEP = 64,       /* old reports removed at a time */
 };
 
-/* In the tables of a store that outlives it: one for reports, one for when they are due. */
-struct outbox *outbox_new(struct kv *kv, kv_table reports, kv_table due);
+/* The database outlives it. */
+struct outbox *outbox_new(struct database *database);
 void outbox_free(struct outbox **outbox);
 
-/* Was the last failure for want of room on the disk?  Then nothing changed, and one may go on. */
+/*
+ * Was the last failure for want of room on the disk?  Then nothing changed, and one may go on.
+ * After any other the role must end, and open the database anew.
+ */
 bool outbox_is_full(const struct outbox *outbox);
 
 /* An empty record; freed with outbox_record_free, as what outbox_get gives. */

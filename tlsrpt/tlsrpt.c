@@ -332,7 +332,7 @@ static void open_postman(struct tlsrpt *t)
     struct loop *loop = role_loop(t->role);
 
     t->queue = queue_client_new(loop, on_queue_state, t);
-    t->outbox = outbox_new(database_kv(t->database), DATABASE_OUTBOX, DATABASE_DUE);
+    t->outbox = outbox_new(t->database);
     t->patience = loop_timer_new(loop, end, t);
     t->tools = (struct sending_tools){
         .loop = loop,

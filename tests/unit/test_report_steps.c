@@ -341,7 +341,7 @@ static void change_row(struct tlsrpt_rig *rig, int64_t first_try_ms, uint32_t tr
 
     snprintf(folder, sizeof(folder), "%s/tlsrpt", rig->folder);
     assert_null(database_open(folder, &database, &exit_status));
-    struct outbox *outbox = outbox_new(database_kv(database), DATABASE_OUTBOX, DATABASE_DUE);
+    struct outbox *outbox = outbox_new(database);
     assert_null(outbox_get(outbox, &subject, &kept));
     kept->destinations[0]->first_try_utc_ms = first_try_ms;
     kept->destinations[0]->next_try_utc_ms = clock_utc_ms() - 1;
