@@ -201,6 +201,30 @@ def test_what_the_hosts_saw_on_a_day_is_what_their_postmasters_read_the_next(lab
     assert "postfix.test" not in today
 
 
+def test_a_relay_that_runs_through_midnight_reports_each_session_under_its_day(lab, make_relay):
+    """RFC 8460 section 4.1: full days in UTC."""
+    lab.reports.start()
+    before = len(lab.reports.posts())
+    wish(lab, "nopolicy.test", POSTED)
+    relay = make_relay(tlsrpt_spread="0s")
+    wait = 5        # from the start to midnight
+    at(relay, f"+{int(table.DAY - time.time() % table.DAY) - wait}s")
+    midnight = time.monotonic() + wait
+    send("late@nopolicy.test")
+    relay.wait_delivery("late@nopolicy.test", "delivered")
+    lab.mx("mx.nopolicy.test", starttls=None)       # and what stands idle ends
+    assert time.monotonic() < midnight, "it was sent in time"
+    wait_until(lambda: len(lab.reports.posts()) > before, 20, "the report of the day before")
+    send("early@nopolicy.test")
+    relay.wait_delivery("early@nopolicy.test", "delivered")
+    old = check_document(lab.reports.posts()[before].body)
+    new = relay.cli_json("tlsrpt", "report", "nopolicy.test")
+    assert reported(old) == {"no-policy-found": (1, 0, set())}
+    assert reported(new) == {"no-policy-found": (0, 1, {"starttls-not-supported"})}
+    assert old["date-range"]["end-datetime"][:10] < new["date-range"]["start-datetime"][:10]
+    wish(lab, "nopolicy.test")
+
+
 # ------------------------------------------------------------ two who report to each other
 
 class Town:
