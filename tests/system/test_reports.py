@@ -110,7 +110,8 @@ def test_whatever_is_killed_meanwhile_each_mailbox_gets_one_report(lab, reporter
     print(f"seed {seed}")
     dice = random.Random(seed)
     for domain in domains:
-        wish(domain, f"mailto:reports@{domain}")
+        wish(domain, f"mailto:reports@{domain}", f"{HOST}/201")
+    posts = posted(lab, "/201")
     counted(reporter, *domains)
     at(reporter, "+1d")
     for role in ["tlsrpt", "tlsrpt", "queue", "tlsrpt"]:
@@ -129,6 +130,8 @@ def test_whatever_is_killed_meanwhile_each_mailbox_gets_one_report(lab, reporter
                    lambda: tail(reporter.log_file, 4000), every=0.3)
     reporter.wait_queue(0)
     assert {d: len(mailed(lab, d)) - before[d] for d in domains} == {d: 1 for d in domains}
+    for domain in domains:      # a 2xx that nobody could write down is asked for again
+        assert 1 <= posted(lab, "/201").count(domain) - posts.count(domain) <= 4
 
 
 def test_status_says_what_is_missing_and_a_copy_needs_a_signature_too(lab, make_relay, wish):
