@@ -10,7 +10,7 @@ CC      = gcc
 endif
 PYTHON ?= /usr/bin/python3
 PREFIX ?= /usr/local
-PKGS    = libevent libssl libcrypto libcares libcurl lmdb libconfig libprotobuf-c jansson libidn2 libidn libcrypt zlib
+PKGS    = libevent libssl libcrypto libcares libcurl lmdb libconfig libprotobuf-c jansson libidn2 libidn libcrypt zlib libsodium
 # Before the packages are there, there is nothing to ask.
 pkgs    = $(shell command -v pkg-config >/dev/null && pkg-config $(1) $(PKGS) 2>/dev/null)
 VERSION := $(shell cat VERSION)

@@ -97,6 +97,11 @@ system-2:
 STORIES = tests/system
 .PHONY: peers lab demo system system-1 system-2
 
+# How fast the role sign signs: the one program of the bench that is made of the relay's own parts.
+$(BUILD)/tests/bench/sign: tests/bench/sign.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,CC) $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(LIBRARY) $(LDLIBS)
+
 # What can be found without running it.
 LINTED = $(SOURCES) $(wildcard $(addsuffix /*.h,$(FOLDERS)))
 lint:                     ## format, warnings, clang-tidy, cppcheck, arrows, settings, events and rules against their pages

@@ -1,7 +1,8 @@
 /*
- * signing_key - a private key that signs mail (RFC 6376 s.3.3, RFC 8463; RSA or Ed25519); OpenSSL
- * behind it.  Called by queue/sign, by `waxseal check` and by the commands of DKIM.  No I/O.  A key
- * may be used by several threads at the same time.
+ * signing_key - a private key that signs mail (RFC 6376 s.3.3, RFC 8463; RSA or Ed25519).  OpenSSL
+ * reads keys, signs with RSA and judges signatures; lib/io/ed25519 signs with Ed25519.  Called by
+ * queue/sign, by `waxseal check` and by the commands of DKIM.  No I/O.  A key may be used by
+ * several threads at the same time.
  */
 #ifndef WAXSEAL_IO_SIGNING_KEY_H
 #define WAXSEAL_IO_SIGNING_KEY_H

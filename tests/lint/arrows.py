@@ -49,6 +49,7 @@ LIBRARIES = {
     r"libconfig\.h": r"lib/base/settings.*",
     r"jansson\.h": r"lib/base/json.*",
     r"zlib\.h": r"lib/io/gzip.*",
+    r"sodium\.h": r"lib/io/ed25519\.c",
     r"idn2\.h": r"lib/mail/domain\.c",
     r"crypt\.h": r"smtpd/auth/password\.c",
     r"stringprep\.h": r"lib/base/saslprep\.c",
