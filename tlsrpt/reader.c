@@ -7,6 +7,8 @@
 #include "tlsrpt/reader_notes.h"
 #include "tlsrpt/reader_report.h"
 
+#include <string.h>
+
 enum { PACKED_DEPTH = 3 }; /* times that a report may be packed */
 
 /* What there is of a report, from its wrapping inwards. */
@@ -120,20 +122,23 @@ static struct error *unwrap(struct reading *r)
 
 /* --- the JSON -------------------------------------------------------------------------------- */
 
-/* A copy in which each byte that is not UTF-8 became U+FFFD. */
+/* A copy in which each byte that is not UTF-8 became a question mark: no longer than before. */
 static void repair(struct reading *r)
 {
-    struct span text = r->text;
+    size_t room;
+    char *copy;
 
-    if (utf8_is_valid(text))
+    if (utf8_is_valid(r->text))
         return;
     reader_note(&r->notes, NOTE_NOT_UTF8);
-    buf_init(&r->repaired, 3 * text.len);
-    while (text.len > 0) {
-        size_t len = utf8_character(text);
-        ensure(buf_append(&r->repaired, len > 0 ? span_first(text, len) : SPAN("\xef\xbf\xbd")));
-        text = span_from(text, len > 0 ? len : 1);
+    buf_init(&r->repaired, r->text.len);
+    copy = buf_reserve(&r->repaired, r->text.len, &room);
+    ensure(copy != NULL);
+    for (size_t at = 0, len; at<r->text.len; at += len> 0 ? len : 1) {
+        len = utf8_character(span_from(r->text, at));
+        memcpy(copy + at, len > 0 ? r->text.data + at : "?", len > 0 ? len : 1);
     }
+    buf_commit(&r->repaired, r->text.len);
     r->text = buf_span(&r->repaired);
 }
 

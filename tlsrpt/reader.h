@@ -12,9 +12,10 @@
 #include "lib/base/json.h"
 
 enum {
-    READER_INPUT_MAX = 64 * 1024 * 1024,
-    READER_UNPACKED_MAX = 64 * 1024 * 1024, /* 100,000 failure details are 30 MiB */
-    READER_VALUES_MAX = 1200 * 1000,        /* and a million values */
+    /* More than the largest report of our own (report.h), packed or not. */
+    READER_INPUT_MAX = 72 * 1024 * 1024,
+    READER_UNPACKED_MAX = 72 * 1024 * 1024,
+    READER_VALUES_MAX = 1200 * 1000, /* 100,000 failure details have 900,000 */
 };
 
 /*

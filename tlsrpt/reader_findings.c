@@ -152,7 +152,7 @@ static void gather(struct findings *all, const struct json *policies)
     for (size_t i = 0; i < json_count(policies); i++)
         gather_policy(all, i, json_item(policies, i));
     if (all->count > 0)
-        qsort(all->items, all->count, sizeof(all->items[0]), by_weight);
+        qsort(all->items, all->count, sizeof(struct finding *), by_weight);
 }
 
 /* --- telling --------------------------------------------------------------------------------- */

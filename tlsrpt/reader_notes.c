@@ -8,8 +8,8 @@ static const char *const sentences[NOTE_COUNT] = {
         "the mail's TLS-Report-Submitter is not the domain of contact-info, which counts",
     [NOTE_DOMAIN_DIFFERS] =
         "the mail's TLS-Report-Domain is not the domain of any policy; what the report says counts",
-    [NOTE_MEDIA_TYPE] = "the report's media type is neither application/tlsrpt+gzip nor "
-                        "application/tlsrpt+json",
+    [NOTE_MEDIA_TYPE] =
+        "the media type is neither application/tlsrpt+gzip nor application/tlsrpt+json",
     [NOTE_MEDIA_TYPE_DIFFERS] =
         "the media type says packed where it is not, or the other way round",
     [NOTE_MORE_REPORTS] = "the mail holds more reports; the first one is told",
@@ -18,7 +18,7 @@ static const char *const sentences[NOTE_COUNT] = {
     [NOTE_BEHIND_THE_PACKED] = "something stands behind the packed report; it was left out",
     [NOTE_CUT_OFF] = "the packed report is damaged or cut off at its end; what came out was read",
     [NOTE_BYTE_ORDER_MARK] = "a byte order mark stands in front",
-    [NOTE_NOT_UTF8] = "it holds bytes that are not UTF-8; they were replaced",
+    [NOTE_NOT_UTF8] = "it holds bytes that are not UTF-8; each became a question mark",
     [NOTE_KEY_TWICE] = "a key stands twice in one object; the last one counts",
     [NOTE_BEHIND_THE_JSON] = "something stands behind the JSON; it was left out",
     [NOTE_LIST_AROUND] = "the report stands in a list; its first item counts",
