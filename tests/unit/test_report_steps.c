@@ -4,8 +4,10 @@
  */
 #include "tests/support/test.h"
 
+#include "lib/base/base64.h"
 #include "lib/base/clock.h"
 #include "lib/base/json.h"
+#include "lib/io/gzip.h"
 #include "tests/support/counted.h"
 #include "tests/support/session_event.h"
 #include "tests/support/tlsrpt_rig.h"
@@ -455,6 +457,74 @@ static void two_destinations_are_two_fates(void **state)
     assert_int_equal(reporter_stop(rig), 0);
 }
 
+/* The document out of the message around it. */
+static void unpack_mail(struct buf *mail, struct buf *out)
+{
+    assert_true(buf_append(mail, (struct span){ "", 1 }));
+    const char *part = strstr(buf_span(mail).data, "application/tlsrpt+gzip");
+    const char *begin = strstr(part, "\r\n\r\n") + 4;
+    const char *end = strstr(begin, "\r\n--");
+    char *text = calloc(1, (size_t)(end - begin) + 1);
+    size_t len = 0, used;
+    struct buf packed;
+
+    for (const char *c = begin; c < end; c++)
+        if (*c != '\r' && *c != '\n')
+            text[len++] = *c;
+    buf_init(&packed, 16 << 20);
+    assert_true(base64_decode((struct span){ text, len }, &packed));
+    assert_int_equal(gzip_unpack(buf_span(&packed), out, &used), GZIP_WHOLE);
+    free(text);
+    buf_clear(&packed);
+}
+
+static size_t times(struct span text, const char *word)
+{
+    size_t count = 0;
+
+    for (const char *at = text.data; (at = strstr(at, word)) != NULL; at++)
+        count++;
+    return count;
+}
+
+/* As many as are told apart, of a day with nothing but failures. */
+static void a_hundred_thousand_details_go_in_one_mail(void **state)
+{
+    struct tlsrpt_rig *rig = *state;
+    struct subject subject = subject_of_domain(yesterday(), SPAN("many.test"));
+    struct database *database = NULL;
+    struct session_event e;
+    int exit_status;
+    char folder[80], reason[40];
+
+    snprintf(folder, sizeof(folder), "%s/tlsrpt", rig->folder);
+    assert_null(database_open(folder, &database, &exit_status));
+    struct tally *tally = tally_new(database);
+    event_failure(&e, "many.test", TLS_RESULT_CERTIFICATE_EXPIRED);
+    for (int i = 0; i < 100000; i++) {
+        snprintf(reason, sizeof(reason), "reason %d", i);
+        e.failure.reason = event_bytes(reason);
+        tally_add(tally, &subject, &e.event, 1);
+        if (tally_is_full(tally))
+            assert_null(tally_write(tally, yesterday()));
+    }
+    tally_note_wish(tally, &subject, TALLY_WISH_SEEN, SPAN("v=TLSRPTv1; rua=mailto:r@many.test"));
+    assert_null(tally_write(tally, yesterday()));
+    tally_free(&tally);
+    database_close(&database);
+    reporter_start(rig);
+    wait_mails(rig, 2);
+    unsigned i = strstr(rig->mails[0].key, "many.test") ? 0 : 1;
+    struct buf report;
+    buf_init(&report, 64 << 20);
+    unpack_mail(&rig->mails[i].content, &report);
+    assert_true(buf_append(&report, (struct span){ "", 1 }));
+    assert_int_equal(times(buf_span(&report), "\"result-type\""), 100000);
+    assert_non_null(strstr(buf_span(&report).data, "\"total-failure-session-count\":100000"));
+    buf_clear(&report);
+    assert_int_equal(reporter_stop(rig), 0);
+}
+
 #define STEPS(title, function, setup_function)                                                     \
     {                                                                                              \
         title, function, setup_function, teardown, NULL                                            \
@@ -492,6 +562,8 @@ int main(void)
               a_key_that_is_gone_meanwhile_defers_what_is_mailed, setup),
         STEPS("several destinations have a fate each, and get one mail each",
               two_destinations_are_two_fates, setup),
+        STEPS("a hundred thousand failure details go in one mail",
+              a_hundred_thousand_details_go_in_one_mail, setup),
         STEPS("days that ended more than two days ago are left alone",
               days_that_ended_long_ago_are_left_alone, setup),
     };
