@@ -12,6 +12,7 @@
 #include "tests/vectors/vectors.h"
 #include "tlsrpt/day.h"
 #include "tlsrpt/destination.h"
+#include "tlsrpt/draft.h"
 #include "tlsrpt/file_name.h"
 #include "tlsrpt/post.h"
 #include "tlsrpt/report_mail.h"
@@ -364,17 +365,41 @@ static json_t *judge_post(const json_t *given)
 
 /* --- where it goes */
 
-static json_t *judge_destinations(const json_t *given)
+/* Of a whole record, or of URIs one by one; false: neither is given. */
+static bool destinations_in(const json_t *given, struct destinations *out)
 {
-    struct destinations to = { .count = 0 };
-    json_t *used = json_array();
+    const json_t *uris = json_object_get(given, "rua");
+    struct draft draft;
     json_t *uri;
     size_t i;
 
-    json_array_foreach(json_object_get(given, "rua"), i, uri) destinations_add(&to, text_of(uri));
-    for (i = 0; i < to.count; i++)
+    draft_read(member(given, "record"), &draft);
+    *out = draft.to;
+    json_array_foreach(uris, i, uri) destinations_add(out, text_of(uri));
+    return uris || json_object_get(given, "record");
+}
+
+/* RFC 8460 s.3: each is tried; it is delivered when one has taken it. */
+static json_t *judge_destinations(const json_t *given)
+{
+    const json_t *results = json_object_get(given, "results");
+    struct destinations to;
+    json_t *used = json_array();
+    bool taken = false;
+    json_t *got;
+
+    if (!destinations_in(given, &to)) {
+        json_decref(used);
+        return NULL;
+    }
+    for (unsigned i = 0; i < to.count; i++) {
         json_array_append_new(used, json_string(to.items[i].text));
-    return json_pack("{s:o}", "destinations", used);
+        taken = taken || span_equal(member(results, to.items[i].text), SPAN("accepted"));
+    }
+    got = json_pack("{s:o}", "destinations", used);
+    if (results)
+        json_object_set_new(got, "delivered", json_boolean(taken));
+    return got;
 }
 
 /* --- which is which */
@@ -397,7 +422,7 @@ json_t *judge_report(const json_t *given)
         if (!span_equal(kind, span_of(kinds[i].name)))
             continue;
         got = kinds[i].judge(given);
-        if (kinds[i].judge != judge_aggregate)
+        if (got && kinds[i].judge != judge_aggregate)
             json_object_set_new(got, "kind", text_value(kind));
         return got;
     }
