@@ -153,13 +153,18 @@ def test_pieces_of_any_size_give_the_same_hash(lab, signer):
     assert signed_by(stored(lab, message)) == ["2026e"]
 
 
-def test_what_duties_leave_is_what_is_signed(lab, signer):
+def test_what_duties_and_mended_line_ends_leave_is_what_is_signed(lab, signer):
     """The body is hashed behind them (DKIM-1), and the header is read from the queue."""
-    signer(listeners=({"address": "127.0.0.1:25", "submission-fixes": "on"},))
-    message = Message()
-    message.content = b"Bcc: eve@sender.test\r\n" + message.content
-    content = stored(lab, send("you@nopolicy.test", message=message))
-    assert b"Bcc" not in content and b"\r\nDate: " in content
+    signer(listeners=({"address": "127.0.0.1:25", "submission-fixes": "on", "normalise-from": ["127.0.0.0/8"]},))
+    message = Message(body=b"one\r\n two \t\r\n\r\n")
+    with Client() as c:
+        c.begin("ada@sender.test", "you@nopolicy.test")
+        c.send(b"Bcc: eve@sender.test\n" + message.content.replace(b"\r\n", b"\n") + b"\r\n.\r\n")
+        assert c.reply()[0] == 250
+    found = wait_until(lambda: arrived(lab, message), 10, "the mended message")[0]
+    with open(found["file"], "rb") as f:
+        content = f.read()
+    assert b"Bcc" not in content and b"\r\nDate: " in content and content.endswith(b"\r\n two \t\r\n\r\n\r\n")
     assert signed_by(content) == ["2026e"]
 
 

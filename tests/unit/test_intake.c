@@ -385,6 +385,52 @@ static void bare_lfs_without_end_are_mended_within_the_credit(void **state)
     assert_int_equal(queued().len, strlen("A: 1\r\n\r\n") + 2 * MANY_LINES + strlen("\r\n"));
 }
 
+/* --- hashes for signatures */
+
+/* Entries of `dkim` whose bodies are canonical in these ways. */
+static void sign_bodies(struct rig *rig, bool relaxed, bool simple)
+{
+    rig->settings.dkim_count = 0;
+    if (relaxed)
+        rig->settings.dkim[rig->settings.dkim_count++].forms = DKIM_FORMS_SIMPLE_RELAXED;
+    if (simple)
+        rig->settings.dkim[rig->settings.dkim_count++].forms = DKIM_FORMS_RELAXED_SIMPLE;
+}
+
+static void assert_hashed(bool relaxed, bool simple)
+{
+    const struct body_hashes *got = &fake_queue.facts.body;
+    struct body_hashes expected;
+
+    body_hash_of(queued(), relaxed, simple, &expected);
+    assert_int_equal(got->has_relaxed, relaxed);
+    assert_int_equal(got->has_simple, simple);
+    assert_memory_equal(got->relaxed, expected.relaxed, DKIM_SHA256_SIZE);
+    assert_memory_equal(got->simple, expected.simple, DKIM_SHA256_SIZE);
+}
+
+static void a_body_is_hashed_as_it_is_queued(void **state)
+{
+    struct rig *rig = *state;
+    struct network_list *networks = &listener_of(rig)->normalise_from;
+
+    assert_true(network_parse(SPAN("192.0.2.0/28"), &networks->items[0]));
+    networks->count = 1;
+    listener_of(rig)->submission_fixes = SWITCH_ON;
+    greet(rig);
+    for (unsigned forms = 0; forms < 4; forms++) {
+        sign_bodies(rig, forms & 1, forms & 2);
+        begin_data(rig);
+        rig_say(rig, "Subject: x\r\nBcc: y\r\n\r\n..dot \t \nmended\n\r\n\r\n.\r\n");
+        hear(rig, "250 2.0.0");
+        assert_hashed(forms & 1, forms & 2);
+        begin_data(rig);
+        rig_say(rig, "Subject: no body\r\n.\r\n");
+        hear(rig, "250 2.0.0");
+        assert_hashed(forms & 1, forms & 2);
+    }
+}
+
 /* --- copies, and what Received tells */
 
 static void a_copy_is_one_more_recipient_whom_nobody_sees(void **state)
@@ -528,6 +574,8 @@ static void what_is_received_is_byte_for_byte_what_is_queued(void **state)
     greet(rig);
     for (unsigned i = 0; i < random_messages; i++) {
         make_message(&message);
+        bool relaxed = random_below(2), simple = random_below(2);
+        sign_bodies(rig, relaxed, simple);
         fake_queue.window = random_below(2) ? 300 + (size_t)random_below(4000) : 1 << 20;
         listener_of(rig)->remove_headers.count = 0;
         if (random_below(2)) /* held, though none has it */
@@ -543,6 +591,7 @@ static void what_is_received_is_byte_for_byte_what_is_queued(void **state)
         assert_int_equal(queued().len, message.len);
         assert_memory_equal(queued().data ? queued().data : "", message.bytes, message.len);
         assert_int_equal(fake_queue.facts.size, message.len);
+        assert_hashed(relaxed, simple);
     }
     if (random_messages > 1000)
         printf("%u random messages: each byte for byte as it was received\n", random_messages);
@@ -578,6 +627,8 @@ int main(int argc, char **argv)
              bare_lfs_are_mended_for_who_is_named_and_logged),
         TEST("bare LFs without end are mended within the credit",
              bare_lfs_without_end_are_mended_within_the_credit),
+        TEST("a body is hashed as it is queued, in the forms that are wanted, and else not",
+             a_body_is_hashed_as_it_is_queued),
         TEST("a copy is one more recipient whom nobody sees",
              a_copy_is_one_more_recipient_whom_nobody_sees),
         TEST("what is received is byte for byte what is queued",
