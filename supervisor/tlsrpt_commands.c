@@ -49,7 +49,7 @@ static void print_status(const struct json *status)
     printf("\nsent next\n");
     print_list(status, "next", "next_has_more", "nothing waits");
     printf("\nsent last\n");
-    print_list(status, "last", "last_has_more", "nothing within three days");
+    print_list(status, "last", "last_has_more", "nothing within ten days");
 }
 
 int tlsrpt_run_status(const struct invocation *i)

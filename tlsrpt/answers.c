@@ -391,16 +391,17 @@ static struct error *add_results(const struct answers *answers, struct json *row
     return err;
 }
 
-/* Those of the last three days. */
-static struct error *add_last(const struct answers *answers, struct json *answer, uint32_t today)
+/* The latest first. */
+static struct error *add_last(const struct answers *answers, struct json *answer)
 {
     struct json *rows = json_add_array(answer, "last");
-    struct subject subject = { .day = today > 3 ? today - 3 : 0 };
+    struct outbox_place place = { .len = 0 };
     struct error *err = NULL;
+    struct subject subject;
     bool found = true;
 
     while (!err && found && json_count(rows) < ANSWERS_ROWS_MAX) {
-        err = outbox_next(answers->tools->outbox, &subject, &subject, &found);
+        err = outbox_next_sent(answers->tools->outbox, &place, &subject, &found);
         if (!err && found)
             err = add_results(answers, rows, &subject);
     }
@@ -432,7 +433,7 @@ void answers_status(const struct answers *answers, struct role_request **request
     add_today(answers, answer, today);
     err = add_next(answers, answer);
     if (!err)
-        err = add_last(answers, answer, today);
+        err = add_last(answers, answer);
     if (err)
         role_die(ROLE_EXIT_TROUBLE, err);
     role_reply_json(request, &answer);

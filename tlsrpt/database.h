@@ -22,6 +22,7 @@ enum {
     DATABASE_WISH,    /* the TLSRPT record that was seen */
     DATABASE_OUTBOX,
     DATABASE_DUE,
+    DATABASE_SENT,
     DATABASE_TABLES,
 };
 

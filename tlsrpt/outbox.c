@@ -13,29 +13,39 @@ struct outbox {
     bool is_full;
 };
 
-/* Of what is due: the time in front of the subject's key. */
-struct due_key {
+/* Of what is due, and of what was sent: a time in front of the subject's key. */
+struct time_key {
     char bytes[TIME_SIZE + SUBJECT_KEY_MAX];
     size_t len;
 };
 
 /* --- keys */
 
-static struct span due_key_span(const struct due_key *key)
+static struct span time_key_span(const struct time_key *key)
 {
     return (struct span){ key->bytes, key->len };
 }
 
-static struct due_key due_key_of(const struct subject *subject, int64_t utc_ms)
+static struct time_key time_key_of(const struct subject *subject, uint64_t time)
 {
     struct subject_key of_subject = subject_key(subject);
-    uint64_t time = utc_ms > 0 ? (uint64_t)utc_ms : 0;
-    struct due_key key = { .len = TIME_SIZE + of_subject.len };
+    struct time_key key = { .len = TIME_SIZE + of_subject.len };
 
     for (unsigned i = 0; i < TIME_SIZE; i++)
         key.bytes[i] = (char)(time >> (8 * (TIME_SIZE - 1 - i)));
     memcpy(key.bytes + TIME_SIZE, of_subject.bytes, of_subject.len);
     return key;
+}
+
+static struct time_key due_key_of(const struct subject *subject, int64_t utc_ms)
+{
+    return time_key_of(subject, utc_ms > 0 ? (uint64_t)utc_ms : 0);
+}
+
+/* The latest stands first. */
+static struct time_key sent_key_of(const struct subject *subject, int64_t utc_ms)
+{
+    return time_key_of(subject, UINT64_MAX - (uint64_t)utc_ms);
 }
 
 static int64_t time_of(struct span key)
@@ -117,6 +127,18 @@ bool outbox_record_due(const Tlsrpt__OutboxRecord *record, int64_t *out_utc_ms)
     return is_due;
 }
 
+bool outbox_record_answered(const Tlsrpt__OutboxRecord *record, int64_t *out_utc_ms)
+{
+    int64_t latest_ms = 0;
+
+    for (size_t i = 0; i < record->n_destinations; i++)
+        if (record->destinations[i]->answered_utc_ms > latest_ms)
+            latest_ms = record->destinations[i]->answered_utc_ms;
+    if (latest_ms > 0)
+        *out_utc_ms = latest_ms;
+    return latest_ms > 0;
+}
+
 /* NULL for bytes that are no record of ours. */
 static Tlsrpt__OutboxRecord *unpack(struct span key, struct span value)
 {
@@ -146,17 +168,27 @@ static struct error *load(struct kv_txn *txn, const struct subject *subject,
     return NULL;
 }
 
-/* Takes the report's row out of what is due. */
-static struct error *forget_due(struct kv_txn *txn, const struct subject *subject)
+static struct error *remove_row(struct kv_txn *txn, kv_table table, struct time_key key)
+{
+    return kv_remove(txn, table, time_key_span(&key));
+}
+
+static struct error *put_row(struct kv_txn *txn, kv_table table, struct time_key key)
+{
+    return kv_put(txn, table, time_key_span(&key), SPAN(""));
+}
+
+/* Takes the report's rows out of what is due and what was sent. */
+static struct error *forget_rows(struct kv_txn *txn, const struct subject *subject)
 {
     Tlsrpt__OutboxRecord *old;
     int64_t utc_ms = 0;
     struct error *err = load(txn, subject, &old);
 
-    if (!err && old && outbox_record_due(old, &utc_ms)) {
-        struct due_key key = due_key_of(subject, utc_ms);
-        err = kv_remove(txn, DATABASE_DUE, due_key_span(&key));
-    }
+    if (!err && old && outbox_record_due(old, &utc_ms))
+        err = remove_row(txn, DATABASE_DUE, due_key_of(subject, utc_ms));
+    if (!err && old && outbox_record_answered(old, &utc_ms))
+        err = remove_row(txn, DATABASE_SENT, sent_key_of(subject, utc_ms));
     outbox_record_free(&old);
     return err;
 }
@@ -166,14 +198,15 @@ static struct error *store(struct kv_txn *txn, const struct subject *subject,
 {
     struct subject_key key = subject_key(subject);
     int64_t utc_ms = 0;
-    struct error *err = forget_due(txn, subject);
+    struct error *err = forget_rows(txn, subject);
 
     if (!err)
         err = database_put(txn, DATABASE_OUTBOX, subject_key_span(&key), &record->base);
-    if (err || !outbox_record_due(record, &utc_ms))
-        return err;
-    struct due_key due = due_key_of(subject, utc_ms);
-    return kv_put(txn, DATABASE_DUE, due_key_span(&due), SPAN(""));
+    if (!err && outbox_record_due(record, &utc_ms))
+        err = put_row(txn, DATABASE_DUE, due_key_of(subject, utc_ms));
+    if (!err && outbox_record_answered(record, &utc_ms))
+        err = put_row(txn, DATABASE_SENT, sent_key_of(subject, utc_ms));
+    return err;
 }
 
 /* Begins a transaction; what fails is told apart anew. */
@@ -256,7 +289,7 @@ struct error *outbox_put(struct outbox *outbox, const struct subject *subject,
 
 /* The first key of a table behind that one, copied; len 0 at the end. */
 static struct error *key_behind(struct outbox *outbox, kv_table table, struct span place,
-                                struct due_key *out)
+                                struct time_key *out)
 {
     struct kv_cursor *cursor = NULL;
     struct kv_txn *txn = NULL;
@@ -278,21 +311,35 @@ static struct error *key_behind(struct outbox *outbox, kv_table table, struct sp
     return end_read(outbox, &txn, err);
 }
 
+static struct error *next_row(struct outbox *outbox, kv_table table, struct outbox_place *place,
+                              struct subject *out_subject, bool *out_found)
+{
+    struct time_key key;
+    struct error *err = key_behind(outbox, table, (struct span){ place->bytes, place->len }, &key);
+
+    *out_found = !err && key.len > TIME_SIZE &&
+                 read_key(span_from(time_key_span(&key), TIME_SIZE), out_subject);
+    if (*out_found) {
+        memcpy(place->bytes, key.bytes, key.len);
+        place->len = key.len;
+    }
+    return err;
+}
+
 struct error *outbox_next_due(struct outbox *outbox, struct outbox_place *place,
                               struct subject *out_subject, int64_t *out_utc_ms, bool *out_found)
 {
-    struct due_key key;
-    struct error *err =
-        key_behind(outbox, DATABASE_DUE, (struct span){ place->bytes, place->len }, &key);
+    struct error *err = next_row(outbox, DATABASE_DUE, place, out_subject, out_found);
 
-    *out_found = !err && key.len > TIME_SIZE &&
-                 read_key(span_from(due_key_span(&key), TIME_SIZE), out_subject);
-    if (!*out_found)
-        return err;
-    *out_utc_ms = time_of(due_key_span(&key));
-    memcpy(place->bytes, key.bytes, key.len);
-    place->len = key.len;
-    return NULL;
+    if (*out_found)
+        *out_utc_ms = time_of((struct span){ place->bytes, place->len });
+    return err;
+}
+
+struct error *outbox_next_sent(struct outbox *outbox, struct outbox_place *place,
+                               struct subject *out_subject, bool *out_found)
+{
+    return next_row(outbox, DATABASE_SENT, place, out_subject, out_found);
 }
 
 struct error *outbox_pass_over(struct outbox *outbox, const struct outbox_place *place)
@@ -305,14 +352,15 @@ struct error *outbox_pass_over(struct outbox *outbox, const struct outbox_place 
     return end_write(outbox, &txn, err);
 }
 
-struct error *outbox_next(struct outbox *outbox, const struct subject *subject,
-                          struct subject *out_subject, bool *out_found)
+/* The first report behind that one in the order of days. */
+static struct error *next_report(struct outbox *outbox, const struct subject *subject,
+                                 struct subject *out_subject, bool *out_found)
 {
     struct subject_key place = subject_key(subject);
-    struct due_key key;
+    struct time_key key;
     struct error *err = key_behind(outbox, DATABASE_OUTBOX, subject_key_span(&place), &key);
 
-    *out_found = !err && key.len > 0 && read_key(due_key_span(&key), out_subject);
+    *out_found = !err && key.len > 0 && read_key(time_key_span(&key), out_subject);
     return err;
 }
 
@@ -321,7 +369,7 @@ struct error *outbox_next(struct outbox *outbox, const struct subject *subject,
 static struct error *remove_report(struct kv_txn *txn, const struct subject *subject)
 {
     struct subject_key key = subject_key(subject);
-    struct error *err = forget_due(txn, subject);
+    struct error *err = forget_rows(txn, subject);
 
     return err ? err : kv_remove(txn, DATABASE_OUTBOX, subject_key_span(&key));
 }
@@ -346,7 +394,7 @@ struct error *outbox_sweep(struct outbox *outbox, uint32_t day, bool *out_all)
     *out_all = false;
     while (!err && !*out_all && count < OUTBOX_SWEEP) {
         bool found;
-        err = outbox_next(outbox, &subjects[count], &subjects[count + 1], &found);
+        err = next_report(outbox, &subjects[count], &subjects[count + 1], &found);
         *out_all = !found || subjects[count + 1].day >= day;
         if (!*out_all)
             count++;

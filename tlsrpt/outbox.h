@@ -40,6 +40,9 @@ void outbox_set_answer(Tlsrpt__OutboxDestination *destination, struct span answe
 /* When something is to be done with it next; false: never again. */
 bool outbox_record_due(const Tlsrpt__OutboxRecord *record, int64_t *out_utc_ms);
 
+/* When one of its destinations answered last; false: none did. */
+bool outbox_record_answered(const Tlsrpt__OutboxRecord *record, int64_t *out_utc_ms);
+
 /* The record of a report; NULL inside: there is none, or it is damaged. */
 struct error *outbox_get(struct outbox *outbox, const struct subject *subject,
                          Tlsrpt__OutboxRecord **out_record) MUST_CHECK;
@@ -68,15 +71,12 @@ struct error *outbox_next_due(struct outbox *outbox, struct outbox_place *place,
                               struct subject *out_subject, int64_t *out_utc_ms,
                               bool *out_found) MUST_CHECK;
 
+/* The same, of those that any destination answered to: the latest first. */
+struct error *outbox_next_sent(struct outbox *outbox, struct outbox_place *place,
+                               struct subject *out_subject, bool *out_found) MUST_CHECK;
+
 /* What is due there is due no more, since it has no record that can be read. */
 struct error *outbox_pass_over(struct outbox *outbox, const struct outbox_place *place) MUST_CHECK;
-
-/*
- * The first report behind that one, in the order of day, view and domain; an empty domain stands in
- * front of all others of its day and view.
- */
-struct error *outbox_next(struct outbox *outbox, const struct subject *subject,
-                          struct subject *out_subject, bool *out_found) MUST_CHECK;
 
 /* Removes some reports about days before `day`; *out_all: there are no more of them. */
 struct error *outbox_sweep(struct outbox *outbox, uint32_t day, bool *out_all) MUST_CHECK;

@@ -257,23 +257,48 @@ static void old_reports_are_removed_and_are_due_no_more(void **state)
     assert_true(all);
 }
 
-static void reports_are_visited_in_order(void **state)
+static void answered(struct rig *rig, const char *domain, int64_t first_ms, int64_t second_ms)
+{
+    struct subject subject = report_of(TODAY, domain);
+    Tlsrpt__OutboxRecord *record = record_of(1);
+
+    record->destinations[0]->answered_utc_ms = first_ms;
+    record->destinations[1]->answered_utc_ms = second_ms;
+    assert_null(outbox_put(rig->outbox, &subject, record));
+    outbox_record_free(&record);
+}
+
+static const char *sent(struct rig *rig)
+{
+    static char text[5000];
+    struct outbox_place place = { .len = 0 };
+    struct subject subject;
+    bool found = true;
+
+    text[0] = '\0';
+    while (found) {
+        assert_null(outbox_next_sent(rig->outbox, &place, &subject, &found));
+        if (found)
+            sprintf(text + strlen(text), "%s ", subject.domain);
+    }
+    return text;
+}
+
+static void what_was_sent_last_stands_first(void **state)
 {
     struct rig *rig = *state;
-    struct subject at = report_of(TODAY, "");
-    bool found = true;
-    char text[1000] = "";
+    bool all;
 
-    put(rig, TODAY - 1, "before.test", 1);
-    put(rig, TODAY, "b.test", 1);
-    put(rig, TODAY, "a.test", 1);
-    put(rig, TODAY + 1, "after.test", 1);
-    while (found) {
-        assert_null(outbox_next(rig->outbox, &at, &at, &found));
-        if (found)
-            sprintf(text + strlen(text), "%s ", at.domain);
-    }
-    assert_string_equal(text, "a.test b.test after.test ");
+    assert_string_equal(sent(rig), "");
+    answered(rig, "none.test", 0, 0);
+    answered(rig, "a.test", 1000, 3000);
+    answered(rig, "b.test", 2000, 0);
+    answered(rig, "c.test", 0, 70000);
+    assert_string_equal(sent(rig), "c.test a.test b.test ");
+    answered(rig, "b.test", 80000, 0); /* in one place only */
+    assert_string_equal(sent(rig), "b.test c.test a.test ");
+    assert_null(outbox_sweep(rig->outbox, TODAY + 1, &all));
+    assert_string_equal(sent(rig), "");
 }
 
 /* A disk of one megabyte in the rig's place, for this process alone; false: it may not have one. */
@@ -340,7 +365,7 @@ int main(void)
                  a_damaged_record_counts_for_none_and_goes_when_it_is_old),
         RIG_TEST("old reports are removed and are due no more",
                  old_reports_are_removed_and_are_due_no_more),
-        RIG_TEST("reports are visited in order", reports_are_visited_in_order),
+        RIG_TEST("what was sent last stands first", what_was_sent_last_stands_first),
         RIG_TEST("a full disk changes nothing and is told apart from others",
                  a_full_disk_changes_nothing_and_is_told_apart),
     };
