@@ -9,11 +9,11 @@
 #include "lib/mail/dkim_record.h"
 #include "lib/mail/domain.h"
 #include "supervisor/asking.h"
+#include "supervisor/new_file.h"
 #include "supervisor/print.h"
 #include "supervisor/sandbox.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,28 +123,6 @@ static int take_all(const struct invocation *i, struct making *m)
 
 /* --- the file -------------------------------------------------------------------------------- */
 
-static struct error *write_all(int fd, struct span text)
-{
-    while (text.len > 0) {
-        ssize_t wrote = write(fd, text.data, text.len);
-        if (wrote < 0 && errno != EINTR)
-            return error_errno(ERROR_LOCAL, errno, "write");
-        text = span_from(text, wrote > 0 ? (size_t)wrote : 0);
-    }
-    return fsync(fd) == 0 ? NULL : error_errno(ERROR_LOCAL, errno, "sync");
-}
-
-static struct error *sync_folder(const char *folder)
-{
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool is_synced = fd >= 0 && fsync(fd) == 0;
-    struct error *err = is_synced ? NULL : error_errno(ERROR_LOCAL, errno, "sync %s", folder);
-
-    if (fd >= 0)
-        close(fd);
-    return err;
-}
-
 /* The packaged relay is started as its user, who must be able to read what root makes for it. */
 static void find_owner(const struct invocation *i, struct making *m)
 {
@@ -166,25 +144,30 @@ static bool give_away(const struct making *m, int fd)
     return !m->owner.drop || fchown(fd, m->owner.uid, m->owner.gid) == 0;
 }
 
-/* Its owner's alone; one that is there stays as it is. */
+/* One that is there stays as it is. */
+static struct error *create(const struct making *m, int *out_fd)
+{
+    bool exists;
+    struct error *err = new_file_create(m->path, out_fd, &exists);
+
+    return exists ? error_wrap(err, "a key stays as it is; for a further one choose another "
+                                    "--selector or --output")
+                  : err;
+}
+
 static struct error *write_new(const struct making *m, struct span pem)
 {
-    const char *path = m->path;
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    struct error *err;
+    int fd = -1;
+    struct error *err = create(m, &fd);
 
-    if (fd < 0 && errno == EEXIST)
-        return error_new(ERROR_LOCAL,
-                         "%s is there already and stays as it is; for a further key choose another "
-                         "--selector or --output",
-                         path);
-    if (fd < 0)
-        return error_errno(ERROR_LOCAL, errno, "%s", path);
-    err = give_away(m, fd) ? write_all(fd, pem) : error_errno(ERROR_LOCAL, errno, "set its owner");
+    if (err)
+        return err;
+    err = give_away(m, fd) ? new_file_write(fd, pem)
+                           : error_errno(ERROR_LOCAL, errno, "set its owner");
     close(fd);
     if (err)
-        unlink(path);
-    return err ? error_wrap(err, "%s", path) : NULL;
+        unlink(m->path);
+    return err ? error_wrap(err, "%s", m->path) : NULL;
 }
 
 static struct error *make_folder(const struct making *m, const char *folder)
@@ -222,7 +205,7 @@ static struct error *write_key(struct making *m, struct span pem)
     if (err)
         return err;
     make_whole(m);
-    return sync_folder(folder);
+    return new_file_sync_folder(m->path);
 }
 
 /* --- what comes next ------------------------------------------------------------------------- */

@@ -6,11 +6,11 @@
 #include "lib/base/saslprep.h"
 #include "smtpd/auth/password.h"
 #include "smtpd/auth/users.h"
+#include "supervisor/new_file.h"
 #include "supervisor/print.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,17 +119,6 @@ static void users_text_close(struct users_text *u)
 
 /* --- writing: a new file takes the old one's place at once, with its owner and mode */
 
-static struct error *write_all(int fd, struct span text)
-{
-    while (text.len > 0) {
-        ssize_t wrote = write(fd, text.data, text.len);
-        if (wrote < 0)
-            return error_errno(ERROR_LOCAL, errno, "write");
-        text = span_from(text, (size_t)wrote);
-    }
-    return fsync(fd) == 0 ? NULL : error_errno(ERROR_LOCAL, errno, "sync");
-}
-
 static struct error *keep_owner(const struct users_text *u, int fd)
 {
     if (u->was.st_nlink == 0)
@@ -139,41 +128,28 @@ static struct error *keep_owner(const struct users_text *u, int fd)
     return NULL;
 }
 
-static struct error *sync_folder(const char *path)
-{
-    char copy[SETTINGS_PATH_SIZE];
-    int fd;
-    bool synced;
-
-    memcpy(copy, path, sizeof(copy));
-    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    synced = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0)
-        close(fd);
-    return synced ? NULL : error_errno(ERROR_LOCAL, errno, "sync the folder");
-}
-
 /* The new file's name is a lock, too: of two who write at once, one is told. */
 static struct error *replace(const struct users_text *u, struct span text)
 {
     char fresh[SETTINGS_PATH_SIZE + 8];
     struct error *err;
-    int fd;
+    bool exists;
+    int fd = -1;
 
     snprintf(fresh, sizeof(fresh), "%s.new", u->path);
-    fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return error_errno(ERROR_LOCAL, errno, "%s", fresh);
+    err = new_file_create(fresh, &fd, &exists);
+    if (err)
+        return err;
     err = keep_owner(u, fd);
     if (!err)
-        err = write_all(fd, text);
+        err = new_file_write(fd, text);
     close(fd);
     if (!err && rename(fresh, u->path) != 0)
         err = error_errno(ERROR_LOCAL, errno, "rename");
     if (err)
         unlink(fresh);
     else
-        err = sync_folder(u->path);
+        err = new_file_sync_folder(u->path);
     return err ? error_wrap(err, "%s", u->path) : NULL;
 }
 

@@ -79,7 +79,7 @@ def test_a_key_that_is_there_is_never_overwritten(make_relay):
     with open(path, "rb") as f:
         before = f.read()
     done = dkim(relay, "new", DOMAIN, "--selector", "k1", check=False)
-    assert done.returncode == 1 and "there already" in done.stderr and done.stdout == ""
+    assert done.returncode == 1 and "stays as it is" in done.stderr and done.stdout == ""
     os.symlink(f"{relay.folder}/elsewhere", f"{relay.folder}/link.pem")
     done = dkim(relay, "new", DOMAIN, "--output", f"{relay.folder}/link.pem", check=False)
     assert done.returncode == 1 and not os.path.exists(f"{relay.folder}/elsewhere")
