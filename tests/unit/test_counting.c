@@ -225,6 +225,7 @@ static void a_record_that_is_taken_away_stays_for_the_day(void **state)
     (void)state;
     take("a.test", NULL);
     answer("a.test", RUA_A);
+    assert_null(tally_write(counted.tally, TODAY));
     wait_ms(11 * MINUTE_MS); /* behind its TTL */
     take("a.test", NULL);
     answer("a.test", NULL);

@@ -37,6 +37,13 @@ static void add(uint32_t day, const char *domain)
     counted_add(&counted, day, &e.event, 1);
 }
 
+static void note(const char *domain, enum tally_wish wish, const char *record)
+{
+    struct subject subject = subject_of_domain(TODAY, span_of(domain));
+
+    tally_note_wish(counted.tally, &subject, wish, span_of(record));
+}
+
 static void write_all(uint32_t today)
 {
     struct error *err = tally_write(counted.tally, today);
@@ -320,14 +327,61 @@ static void a_hostile_domain_has_its_bytes_and_no_more(void **state)
     assert_true(stat.used_bytes < 3 * (uint64_t)LEDGER_SUBJECT_BYTES);
 }
 
-/* --- what is wished */
-
-static void note(const char *domain, enum tally_wish wish, const char *record)
+/* As if other domains had taken so much of today. */
+static void today_has(uint64_t bytes, uint32_t subjects)
 {
-    struct subject subject = subject_of_domain(TODAY, span_of(domain));
+    Tlsrpt__UsedRecord used = TLSRPT__USED_RECORD__INIT;
+    struct kv_txn *txn = NULL;
 
-    tally_note_wish(counted.tally, &subject, wish, span_of(record));
+    used.bytes = bytes;
+    used.subjects = subjects;
+    assert_null(kv_begin_write(database_kv(counted.database), &txn));
+    assert_null(database_put(txn, DATABASE_META, SPAN("used\x00\x00\x50\x29"), &used.base));
+    assert_null(kv_commit(&txn));
 }
+
+static void a_day_has_its_domains_and_no_more(void **state)
+{
+    (void)state;
+    add(TODAY, "first.test");
+    write_all(TODAY);
+    today_has(0, LEDGER_SUBJECTS_MAX - 1);
+    add(TODAY, "last.test");
+    write_all(TODAY);
+    add(TODAY, "more.test");
+    note("more.test", TALLY_WISH_NONE, "");
+    add(TODAY, "first.test");
+    add(TODAY + 1, "more.test");
+    assert_int_equal(failed(TODAY, "first.test"), 2);
+    assert_int_equal(failed(TODAY, "last.test"), 1);
+    assert_int_equal(failed(TODAY, "more.test"), 0);
+    assert_int_equal(failed(TODAY + 1, "more.test"), 1);
+}
+
+static void a_day_has_its_bytes_and_no_more(void **state)
+{
+    Tlsrpt__DayRecord *day;
+    (void)state;
+    add(TODAY, "known.test");
+    write_all(TODAY);
+    today_has(LEDGER_DAY_BYTES, 1);
+    add(TODAY, "known.test");
+    add(TODAY, "new.test");
+    add(TODAY, "new.test");
+    assert_int_equal(sum_of(TODAY, "known.test").details, 1);
+    assert_int_equal(sum_of(TODAY, "known.test").folded, 0);
+    assert_int_equal(sum_of(TODAY, "new.test").details, 0);
+    assert_int_equal(sum_of(TODAY, "new.test").folded, 2);
+    day = day_of_domain("new.test");
+    assert_int_equal(day->n_policies, 1);
+    assert_int_equal(day->policies[0]->text.len, 0);
+    assert_int_equal(day->policies[0]->failed, 2);
+    assert_int_equal(day->policies[0]->n_failures, 1);
+    assert_int_equal(day->policies[0]->failures[0]->failure->mx_host.len, 0);
+    counted_free(&day);
+}
+
+/* --- what is wished */
 
 struct wish {
     enum tally_wish wish;
@@ -649,6 +703,10 @@ int main(void)
                    hundred_thousand_failures_are_told_apart_and_no_more),
         STORE_TEST("tally: a hostile domain has its bytes, and no more",
                    a_hostile_domain_has_its_bytes_and_no_more),
+        STORE_TEST("tally: a day has its domains, and no more; those that are known go on",
+                   a_day_has_its_domains_and_no_more),
+        STORE_TEST("tally: a day has its bytes, and no more; totals go on",
+                   a_day_has_its_bytes_and_no_more),
         STORE_TEST("tally: a TLSRPT record that was seen stays for the day (RPT-4)",
                    a_record_that_was_seen_stays_for_the_day),
         STORE_TEST("tally: a wish alone is no count", a_wish_alone_is_no_count),
