@@ -31,6 +31,7 @@ RESUMED = "tests/system/test_attacks.py::test_a_tls_session_verified_for_one_nam
 ROW = "tests/system/test_decisions.py::test_mail_fares_as_the_row_says"
 DKIM = "tests/system/test_dkim_commands.py::test_"
 SIGNED = "tests/system/test_dkim.py::test_"
+KEYS = "tests/system/test_dkim_keys.py::test_"
 OUTAGE = "tests/system/test_outage.py::test_"
 BLIND_TO_TLSA = ("tests/system/test_attacks.py::test_nothing_leaves_in_clear_or_to_a_stranger_though"
                  "[tlsa_records_cannot_be_looked_up]")
@@ -813,4 +814,37 @@ MUTATIONS = (
                                      f"{DKIM}dkim_check_says_what_is_wrong_and_who_mends_it")),
     Mutation(6, "a lookup that fails counts as no record", "lib/mail/dkim_published.c",
              "    if (answer->outcome == DNS_TEMPFAIL)", "    if (false)", ("unit/dkim_published",)),
+    Mutation(5, "while settings change an entry signs with another's key", "lib/ipc/role.c",
+             "file->is_there && file->generation == role->generation;", "file->is_there;",
+             ("unit/sign_role",)),
+    Mutation(5, "a DKIM key may be for all to read", "supervisor/watched.c",
+             "file->kind == CONTENT_KEY || file->kind == CONTENT_DKIM_KEY ||\n           file->kind == CONTENT_USERS",
+             "file->kind == CONTENT_KEY ||\n           file->kind == CONTENT_USERS",
+             (f"{KEYS}a_key_that_cannot_sign_is_refused_by_check_and_at_the_start",)),
+    Mutation(5, "keys are handed to other roles, too", "supervisor/handover.c",
+             "return row->has_dkim_keys;", "return true;",
+             (f"{KEYS}no_process_but_the_signing_one_and_the_supervisor_has_a_key",)),
+    Mutation(6, "mail of several authors is signed", "queue/sign/author.c",
+             "if (authors.count > 1)", "if (authors.count > 2)", ("unit/sign_author",)),
+    Mutation(6, "a second From field is not seen", "queue/sign/author.c",
+             "if (fields > 1)", "if (fields > 2)", ("unit/sign_author",)),
+    Mutation(6, "mail of domains below is signed as that of the domain itself", "lib/base/settings_dkim.c",
+             "return span_starts_with(pattern, SPAN(\".\")) ? FITS_BELOW + (unsigned)pattern.len : FITS_EXACTLY;",
+             "return FITS_EXACTLY;", ("unit/settings_dkim",)),
+    Mutation(6, "two keys share a record", "lib/base/settings_dkim.c",
+             "    if (is_in_conflict(s, entry))", "    if (false && is_in_conflict(s, entry))", ("unit/settings_dkim",)),
+    Mutation(6, "what came with a domain's signature is signed again", "queue/sign/choice.c",
+             "return entry->settings->sign_signed == SWITCH_OFF &&", "return false &&", ("unit/sign",)),
+    Mutation(6, "when a key cannot be used the others sign alone", "queue/sign/choice.c",
+             "    if (choice.is_away)\n        choice.count = 0;", "    if (false)\n        choice.count = 0;", ("unit/sign",)),
+    Mutation(6, "a signature lapses while the message may still wait", "queue/sign/keys.c",
+             "if (s->routes[i].queue_lifetime_s > longest)", "if (false)", ("unit/sign",)),
+    Mutation(6, "who asks for a signature may wait for ever", "queue/sign/asks.c",
+             "if (ask->due_ms > loop_now(asks->loop))", "if (ask->due_ms > 0)", ("unit/sign",)),
+    Mutation(6, "what waits to be signed is not bounded", "queue/sign/asks.c",
+             "return asks->open_count < SIGN_OPEN_MAX &&", "return asks->open_count < 100 * SIGN_OPEN_MAX &&",
+             ("unit/sign",)),
+    Mutation(6, "a key file that became worse is taken", "supervisor/handover.c",
+             "if (!err && watched_kind(file) == CONTENT_DKIM_KEY)", "if (false)",
+             (f"{KEYS}a_key_that_changes_on_disk_signs_from_then_on_unless_it_is_worse",)),
 )

@@ -54,6 +54,41 @@ static void settle(struct job *job, enum outcome_kind kind, const char *status, 
     job_settle(job, RECIPIENT_OPEN, &o, span_of(status), true);
 }
 
+static void check_signed(void *ctx, const Ipc__Outcome *outcome)
+{
+    const char *const *expected = ctx;
+    const Ipc__Decision *decision = outcome->decision;
+
+    assert_true(span_equal(span_of_bytes(decision->signed_by), span_of(expected[0])));
+    assert_true(span_equal(span_of_bytes(decision->unsigned_because), span_of(expected[1])));
+}
+
+static void signatures_count_and_are_told_of(void **state)
+{
+    const struct span fields = SPAN("DKIM-Signature: d=a.b; s=c\r\n");
+    const char *expected[] = { "a.b:c", "x" };
+    char name[] = "a.b:c", because[] = "x";
+    Ipc__Job message = IPC__JOB__INIT;
+    struct job *job = job_for(1);
+
+    (void)state;
+    message.envelope = envelope_to_message(&job->envelope);
+    message.size = 1000;
+    message.signatures = bytes_of_span(fields);
+    message.signed_by = bytes_of_span(span_of(name));
+    message.unsigned_because = bytes_of_span(span_of(because));
+    struct job *with = job_new(&message, &source);
+    name[0] = because[0] = '?'; /* the frame is gone */
+    assert_int_equal(with->size, 1000 + fields.len);
+    assert_true(span_equal(with->signatures, fields));
+    job_outcome(with, check_signed, expected);
+    expected[0] = expected[1] = "";
+    job_outcome(job, check_signed, expected);
+    envelope_message_free(&message.envelope);
+    job_free(&with);
+    job_free(&job);
+}
+
 static void job_without_recipients_is_none(void **state)
 {
     (void)state;
@@ -324,6 +359,8 @@ static void refusal_before_rcpt_tells_nothing_of_a_mailbox(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T("signatures count for the size, and the record names who signed",
+          signatures_count_and_are_told_of),
         T("a job without recipients is no job", job_without_recipients_is_none),
         T("a final result settles its recipient alone", final_result_settles),
         T("a result that another host may better stays open",

@@ -302,6 +302,28 @@ static void a_message_waits_when_the_role_cannot_and_no_attempt_counts(void **st
     assert_int_equal(job->job->attempts, 0);
 }
 
+/* Also when the hour is not over: it would not be tried any more. */
+static void at_the_end_of_its_life_a_message_goes_unsigned(void **state)
+{
+    (void)state;
+    rig_kill(&rig);
+    rig_start(&rig, "log-level = \"error\"; queue-lifetime = \"1s\"; retry-first = \"1s\";"
+                    "dkim = ( { senders = \"*\"; selector = \"2026a\"; key = \"/k\"; } );");
+    rig_attach_worker(&rig, 10, NULL, 0);
+    rig_attach_signer(&rig);
+    rig.verdict = IPC__SIGN_VERDICT__SIGN_TROUBLE;
+    rig.reason = "no key";
+    uint64_t id = send_and_wait(100);
+    wait_for_state("waits for signature");
+    rig_idle(&rig, 1100);
+    char qid[QID_TEXT_SIZE];
+    qid_format(id, qid);
+    rig_ask(&rig, "queue retry", "id", qid);
+    const struct rig_job *job = next_job();
+    assert_int_equal(job->job->signatures.len, 0);
+    assert_text(job->job->unsigned_because, "no key");
+}
+
 static void what_is_no_signature_ends_the_channel_and_goes_nowhere(void **state)
 {
     (void)state;
@@ -440,6 +462,8 @@ int main(void)
                  a_role_that_dies_before_it_answers_is_followed_by_one_that_does),
         RIG_TEST("a message waits when the role cannot sign now, and no attempt counts",
                  a_message_waits_when_the_role_cannot_and_no_attempt_counts),
+        RIG_TEST("at the end of its life a message goes unsigned and says why",
+                 at_the_end_of_its_life_a_message_goes_unsigned),
         RIG_TEST("what is no signature ends the channel and goes nowhere",
                  what_is_no_signature_ends_the_channel_and_goes_nowhere),
         RIG_TEST("an answer that nobody asked for changes nothing",
