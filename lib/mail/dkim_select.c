@@ -62,13 +62,18 @@ static void count_field(struct span name, unsigned counts[SIGNABLES])
             counts[i]++;
 }
 
-/* False when a line that is no field stands in the block: readers do not agree what follows it. */
+/*
+ * False when a line that is no field stands in the block, that of an mbox file in front included:
+ * readers do not agree what follows it.
+ */
 static bool count_fields(struct span header, unsigned counts[SIGNABLES])
 {
     struct header_fields fields;
     struct header_field field;
 
     header_fields_init(&fields, header);
+    if (fields.rest.len < header.len)
+        return false;
     while (header_fields_next(&fields, &field))
         count_field(field.name, counts);
     return !header_fields_skip(&fields);

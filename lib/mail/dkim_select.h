@@ -10,8 +10,8 @@
 
 enum {
     DKIM_SAME_MAX = 16,   /* fields of one name that are signed; more are an attack or a mistake */
-    DKIM_NAMES_MAX = 512, /* names in an h= */
-    DKIM_FIELDS_MAX = 512 /* fields that an h= may choose from */
+    DKIM_NAMES_MAX = 640, /* names in an h=; what dkim_select_names gives has fewer */
+    DKIM_FIELDS_MAX = 640 /* fields that an h= may choose from */
 };
 
 /*
