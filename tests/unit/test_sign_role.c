@@ -233,15 +233,19 @@ static void the_old_keys_sign_until_all_new_ones_are_there(void **state)
 {
     (void)state;
     assert_string_equal(signed_with(), "one");
-    give_settings(2, "log-level = \"error\"; dkim = ( " ENTRY("two") ", " ENTRY("three") " );");
+    give_settings(2, "log-level = \"error\"; dkim = ( " ENTRY("two") " );");
     operator_asks("sign counts");
-    assert_string_equal(signed_with(), "one");
+    assert_string_equal(signed_with(), "one"); /* the key of that number is another entry's */
     hand_key(0, KEY_RSA_2048, 2);
     operator_asks("sign counts");
-    assert_string_equal(signed_with(), "one");
-    hand_key(1, KEY_ED25519, 2);
+    assert_string_equal(signed_with(), "two");
+    give_settings(3, "log-level = \"error\"; dkim = ( " ENTRY("three") ", " ENTRY("four") " );");
+    hand_key(0, KEY_RSA_2048, 3);
     operator_asks("sign counts");
     assert_string_equal(signed_with(), "two");
+    hand_key(1, KEY_ED25519, 3);
+    operator_asks("sign counts");
+    assert_string_equal(signed_with(), "three");
 }
 
 static void a_file_that_changed_is_in_use_at_once(void **state)
