@@ -269,9 +269,10 @@ void answers_send(const struct answers *answers, struct role_request **request)
 
 /* --- tlsrpt status */
 
-static void add_missing(struct json *answer, const struct settings *settings)
+/* Sentences. */
+static struct json *missing_of(const struct settings *settings)
 {
-    struct json *missing = json_add_array(answer, "missing");
+    struct json *missing = json_new_array();
 
     if (settings->tlsrpt_reports == SWITCH_OFF)
         json_append_text(missing, SPAN("tlsrpt-reports is off: no report is sent; write"
@@ -285,6 +286,7 @@ static void add_missing(struct json *answer, const struct settings *settings)
                  settings->tlsrpt_sender, domain);
         json_append_text(missing, span_of(sentence));
     }
+    return missing;
 }
 
 static const char *wish_text(enum tally_wish wish)
@@ -411,13 +413,15 @@ static struct error *add_last(const struct answers *answers, struct json *answer
 
 static void add_reporter(struct json *answer, const struct settings *s)
 {
+    struct json *missing = missing_of(s);
+
     json_add_string(answer, "reports", s->tlsrpt_reports == SWITCH_ON ? "on" : "off");
     json_add_string(answer, "organization",
                     s->tlsrpt_organization[0] ? s->tlsrpt_organization : s->hostname);
     json_add_string(answer, "contact", s->tlsrpt_contact);
     json_add_string(answer, "sender", s->tlsrpt_sender);
     json_add_bool(answer, "mail_is_signed", draft_can_mail(s));
-    add_missing(answer, s);
+    json_add(answer, "missing", &missing);
 }
 
 void answers_status(const struct answers *answers, struct role_request **request)
@@ -437,4 +441,18 @@ void answers_status(const struct answers *answers, struct role_request **request
     if (err)
         role_die(ROLE_EXIT_TROUBLE, err);
     role_reply_json(request, &answer);
+}
+
+void answers_add_counts(const struct answers *answers, struct json *object)
+{
+    struct json *missing = missing_of(answers->tools->settings);
+    uint64_t waiting = 0;
+    struct error *err = outbox_count(answers->tools->outbox, &waiting);
+
+    if (err)
+        role_die(ROLE_EXIT_TROUBLE, err);
+    json_add_number(object, "reports_waiting", (int64_t)waiting);
+    if (json_count(missing) > 0)
+        json_add(object, "missing", &missing);
+    json_free(&missing);
 }

@@ -31,4 +31,7 @@ void answers_send(const struct answers *answers, struct role_request **request);
 /* Today's counts, what is sent next, what came of the last ones, and what is missing. */
 void answers_status(const struct answers *answers, struct role_request **request);
 
+/* For `waxseal status`: how many reports wait, and what is missing, if anything is. */
+void answers_add_counts(const struct answers *answers, struct json *object);
+
 #endif

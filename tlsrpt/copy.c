@@ -47,7 +47,6 @@ void copy_send(const struct sending_tools *tools, const struct subject *subject,
                submit_done_fn *done, void *ctx)
 {
     const struct settings *settings = tools->settings;
-    struct settings_dkim_bodies bodies = settings_dkim_bodies(settings);
     struct copy *copy = memory_new(sizeof(*copy));
     struct compose_facts facts = { .settings = settings, .subject = subject };
     char id[REPORT_ID_SIZE], once[32];
@@ -61,13 +60,10 @@ void copy_send(const struct sending_tools *tools, const struct subject *subject,
     if (!write_copy(tools, &facts, to, &copy->mail))
         buf_reset(&copy->mail); /* see submit: what is empty is refused */
     const struct submit_facts submit_facts = {
+        .settings = settings,
         .once = span_of(once),
-        .from = span_of(settings->tlsrpt_sender),
         .to = to,
-        .hostname = span_of(settings->hostname),
         .now_utc_ms = clock_utc_ms(),
-        .hashes_relaxed = bodies.relaxed,
-        .hashes_simple = bodies.simple,
         .content = buf_span(&copy->mail),
     };
     submit_start(tools->loop, tools->queue, &submit_facts, on_submitted, copy);

@@ -364,6 +364,16 @@ static struct error *next_report(struct outbox *outbox, const struct subject *su
     return err;
 }
 
+struct error *outbox_count(struct outbox *outbox, uint64_t *out_count)
+{
+    struct kv_txn *txn = NULL;
+    struct error *err = begin(outbox, false, &txn);
+
+    if (!err)
+        err = kv_count(txn, DATABASE_DUE, out_count);
+    return end_read(outbox, &txn, err);
+}
+
 /* --- what is old */
 
 static struct error *remove_report(struct kv_txn *txn, const struct subject *subject)

@@ -78,6 +78,9 @@ struct error *outbox_next_sent(struct outbox *outbox, struct outbox_place *place
 /* What is due there is due no more, since it has no record that can be read. */
 struct error *outbox_pass_over(struct outbox *outbox, const struct outbox_place *place) MUST_CHECK;
 
+/* How many reports wait for a try. */
+struct error *outbox_count(struct outbox *outbox, uint64_t *out_count) MUST_CHECK;
+
 /* Removes some reports about days before `day`; *out_all: there are no more of them. */
 struct error *outbox_sweep(struct outbox *outbox, uint32_t day, bool *out_all) MUST_CHECK;
 

@@ -222,16 +222,11 @@ static void on_submitted(void *ctx, bool taken, uint64_t id, const char *reason)
 
 static void submit(struct sending *sending, struct parcel *parcel)
 {
-    const struct settings *settings = sending->tools->settings;
-    struct settings_dkim_bodies bodies = settings_dkim_bodies(settings);
     char once[REPORT_ID_SIZE + DESTINATION_TEXT_SIZE];
     struct submit_facts facts = {
-        .from = span_of(settings->tlsrpt_sender),
+        .settings = sending->tools->settings,
         .to = span_of(parcel->to.address),
-        .hostname = span_of(settings->hostname),
         .now_utc_ms = clock_utc_ms(),
-        .hashes_relaxed = bodies.relaxed,
-        .hashes_simple = bodies.simple,
         .content = buf_span(&sending->mail),
     };
 

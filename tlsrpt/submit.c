@@ -2,7 +2,6 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
-#include "lib/base/settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,7 +91,8 @@ static bool envelope_fill(struct envelope *envelope, const struct submit_facts *
     envelope->tls_report = true;
     envelope->tls_required_no = true;
     envelope->received_utc_ms = facts->now_utc_ms;
-    if (!address_set(&envelope->reverse_path, facts->from) || !address_set(&to, facts->to))
+    if (!address_set(&envelope->reverse_path, span_of(facts->settings->tlsrpt_sender)) ||
+        !address_set(&to, facts->to))
         return false;
     envelope_add(envelope, &to)->notify = NOTIFY_NEVER;
     return true;
@@ -105,7 +105,7 @@ static void accept_begin(struct submit *submit, struct queue_client *queue,
     char head[TRACE_SIZE], tail[TRACE_SIZE], date[CLOCK_TEXT_SIZE];
 
     clock_format_mail(facts->now_utc_ms, date);
-    snprintf(head, sizeof(head), "Received: by " SPAN_FMT " id ", SPAN_ARG(facts->hostname));
+    snprintf(head, sizeof(head), "Received: by %s id ", facts->settings->hostname);
     snprintf(tail, sizeof(tail), ";\r\n\t%s\r\n", date);
     submit->accept = queue_accept_begin_once(queue, envelope, facts->once, span_of(head),
                                              span_of(tail), &events, submit);
@@ -115,6 +115,7 @@ static void accept_begin(struct submit *submit, struct queue_client *queue,
 struct submit *submit_start(struct loop *loop, struct queue_client *queue,
                             const struct submit_facts *facts, submit_done_fn *done, void *ctx)
 {
+    struct settings_dkim_bodies bodies = settings_dkim_bodies(facts->settings);
     struct submit *submit = memory_new(sizeof(*submit));
     struct envelope envelope;
 
@@ -123,8 +124,7 @@ struct submit *submit_start(struct loop *loop, struct queue_client *queue,
     submit->ctx = ctx;
     submit->rest = facts->content;
     submit->content = (struct queue_content){ .size = facts->content.len, .tls_required_no = true };
-    body_hash_of(facts->content, facts->hashes_relaxed, facts->hashes_simple,
-                 &submit->content.body);
+    body_hash_of(facts->content, bodies.relaxed, bodies.simple, &submit->content.body);
     submit->patience = loop_timer_new(loop, on_patience_ended, submit);
     loop_task_init(&submit->fail, on_fail, submit);
     envelope_init(&envelope);

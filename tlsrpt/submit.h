@@ -6,6 +6,7 @@
 #ifndef WAXSEAL_TLSRPT_SUBMIT_H
 #define WAXSEAL_TLSRPT_SUBMIT_H
 
+#include "lib/base/settings.h"
 #include "lib/ipc/queue_client.h"
 
 struct submit;
@@ -13,13 +14,11 @@ struct submit;
 enum { SUBMIT_WAIT_MS = 10 * 60 * 1000 }; /* for the queue to take it */
 
 struct submit_facts {
+    const struct settings
+        *settings;    /* who sends, as what host, and which signatures it will need */
     struct span once; /* the key */
-    struct span from; /* the envelope's, as `to`; both are mailboxes */
-    struct span to;
-    struct span hostname;
+    struct span to;   /* a mailbox */
     int64_t now_utc_ms;
-    bool hashes_relaxed; /* which body hashes its signatures will need */
-    bool hashes_simple;
     struct span
         content; /* with CRLF; stays the caller's until `done` or cancel.  Empty: too large */
 };

@@ -182,6 +182,7 @@ static void on_peer(void *ctx, enum role_id peer, unsigned instance, int fd)
 /* For `waxseal status`. */
 static void counts_asked(const struct tlsrpt *t, struct role_request **request)
 {
+    const struct answers answers = { &t->tools, t->postman };
     struct counting_counts counts = counting_counts(t->counting);
     struct json *object = json_new_object();
 
@@ -189,6 +190,7 @@ static void counts_asked(const struct tlsrpt *t, struct role_request **request)
     json_add_number(object, "waiting_for_dns", counts.waiting);
     json_add_number(object, "host_sessions_left_out", (int64_t)counts.left_out);
     collector_show(t->collector, object);
+    answers_add_counts(&answers, object);
     role_reply_json(request, &object);
 }
 

@@ -200,7 +200,12 @@ static void several_are_put_in_one_go(void **state)
         char domain[] = { (char)('a' + i), '\0' };
         entries[i] = (struct outbox_entry){ report_of(TODAY, domain), record_of(10 * i) };
     }
+    uint64_t waiting;
+    assert_null(outbox_count(rig->outbox, &waiting));
+    assert_int_equal(waiting, 0);
     assert_null(outbox_put_all(rig->outbox, entries, 3));
+    assert_null(outbox_count(rig->outbox, &waiting));
+    assert_int_equal(waiting, 3);
     assert_string_equal(dues(rig), "a@0 b@10 c@20 ");
     for (int i = 0; i < 3; i++)
         outbox_record_free(&entries[i].record);

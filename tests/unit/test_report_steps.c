@@ -104,6 +104,18 @@ static int64_t tries_of(struct tlsrpt_rig *rig)
     return tries;
 }
 
+/* What `waxseal status` shows of it. */
+static void assert_counts(struct tlsrpt_rig *rig, int64_t waiting, size_t missing)
+{
+    struct json *counts = NULL;
+
+    reporter_ask(rig, "tlsrpt counts", "", NULL, NULL);
+    assert_null(json_parse(span_of(buf_span(&rig->answer).data), &counts));
+    assert_int_equal(json_number(json_get(counts, "reports_waiting")), waiting);
+    assert_int_equal(json_count(json_get(counts, "missing")), missing);
+    json_free(&counts);
+}
+
 static void wait_mails(struct tlsrpt_rig *rig, unsigned count)
 {
     for (int i = 0; i < 500 && rig->mail_count < count; i++) {
@@ -227,6 +239,7 @@ static void the_moment_is_drawn_once(void **state)
     reporter_start(rig);
     usleep(300 * 1000); /* it has looked again */
     assert_string_equal(member(rig, "next", "at"), due);
+    assert_counts(rig, 1, 0);
     assert_int_equal(rig->mail_count, 0);
     reporter_ask(rig, "tlsrpt send", "a.test", NULL, NULL);
     assert_false(rig->failed);
@@ -308,6 +321,7 @@ static void reports_are_not_sent_where_they_are_off_or_nobody_signs(void **state
         assert_int_equal(json_count(json_get(status, "missing")), i == 1 ? 0 : 1);
         assert_int_equal(json_count(json_get(status, "next")), 0);
         json_free(&status);
+        assert_counts(rig, 0, i == 1 ? 0 : 1);
         assert_int_equal(reporter_stop(rig), 0);
     }
     rig->settings = at_once;
