@@ -39,14 +39,14 @@ extern const struct setting settings_table[];
 extern const size_t settings_table_count;
 
 extern const struct setting_type setting_number, setting_size, setting_duration, setting_word,
-    setting_host, setting_user, setting_group, setting_label, setting_banner, setting_path, setting_optional_path,
-    setting_mailbox, setting_relayhost, setting_text, setting_networks, setting_relay_networks,
-    setting_listen_addresses, setting_paths, setting_resolvers, setting_words, setting_listeners,
-    setting_field_names, setting_rewrites, setting_certificates, setting_certificate_users,
-    setting_domains, setting_client_rules, setting_routes, setting_route_name, setting_senders,
-    setting_names, setting_route_to, setting_fingerprints, setting_ip_addresses, setting_rate,
-    setting_socket, setting_day, setting_exceptions, setting_dkim_senders, setting_dkim_selector,
-    setting_dkim;
+    setting_host, setting_user, setting_group, setting_label, setting_banner, setting_path,
+    setting_optional_path, setting_mailbox, setting_relayhost, setting_text, setting_networks,
+    setting_relay_networks, setting_listen_addresses, setting_paths, setting_resolvers,
+    setting_words, setting_listeners, setting_field_names, setting_rewrites, setting_certificates,
+    setting_certificate_users, setting_domains, setting_client_rules, setting_routes,
+    setting_route_name, setting_senders, setting_names, setting_route_to, setting_fingerprints,
+    setting_ip_addresses, setting_rate, setting_socket, setting_day, setting_exceptions,
+    setting_dkim_senders, setting_dkim_selector, setting_dkim;
 
 /* "NAME: WHAT; write RIGHT", with the range where there is one. */
 bool setting_refuse(const struct settings_reading *reading, const struct setting *setting,
