@@ -1,6 +1,7 @@
 """waxseal dkim new and dkim check: keys made, and compared with what DNS has of them."""
 import json
 import os
+import pwd
 import re
 import subprocess
 
@@ -71,6 +72,13 @@ def test_a_new_key_is_its_owners_alone_and_comes_with_its_record(make_relay, kin
     pieces = re.findall(r'"([^"]*)"', made["zone"])
     assert "".join(pieces) == made["record"] and max(map(len, pieces)) <= 255
     assert made["zone"].startswith(f"k1._domainkey.{DOMAIN}. IN TXT (")
+
+
+def test_what_root_makes_belongs_to_the_user_that_runs_the_relay(make_relay):
+    relay = make_relay(user="nobody")
+    path = new(relay, "k1", "--algorithm", "ed25519")["key"]
+    nobody = pwd.getpwnam("nobody").pw_uid
+    assert [os.stat(p).st_uid for p in (path, os.path.dirname(path))] == [nobody, nobody]
 
 
 def test_a_key_that_is_there_is_never_overwritten(make_relay):
