@@ -186,19 +186,19 @@ static void save_random(const struct signer *signer, unsigned *seed)
     buf_clear(&body);
 }
 
-static void check_judge(const char *program, const char *script)
+static int run(const char *command)
 {
-    char command[256];
+    char whole[256];
 
-    snprintf(command, sizeof(command), "%s %s %s", program, script, folder);
-    assert_int_equal(system(command), 0);
+    snprintf(whole, sizeof(whole), "%s %s", command, folder);
+    return system(whole);
 }
 
 static void other_peoples_verifiers_find_all_signatures_good(void **state)
 {
     struct signer signers[] = { { "rsa", NULL }, { "ed25519", NULL } };
     unsigned seed = (unsigned)time(NULL);
-    char command[64];
+    int dkimpy, mail_dkim;
     (void)state;
 
     assert_non_null(mkdtemp(folder));
@@ -213,10 +213,11 @@ static void other_peoples_verifiers_find_all_signatures_good(void **state)
         save_random(&signers[i], &seed);
         save_changed(&signers[i]);
     }
-    check_judge("/usr/bin/python3", "tests/support/dkim_verify.py");
-    check_judge("/usr/bin/perl", "tests/support/dkim_verify.pl");
-    snprintf(command, sizeof(command), "rm -r %s", folder);
-    assert_int_equal(system(command), 0);
+    dkimpy = run("/usr/bin/python3 tests/support/dkim_verify.py");
+    mail_dkim = run("/usr/bin/perl tests/support/dkim_verify.pl");
+    assert_int_equal(run("rm -r"), 0);
+    assert_int_equal(dkimpy, 0);
+    assert_int_equal(mail_dkim, 0);
     signing_key_free(&signers[0].key);
     signing_key_free(&signers[1].key);
 }
