@@ -220,20 +220,37 @@ static void on_touched(void *ctx)
     give_behind(r);
 }
 
+static void pull_chunks(struct content_reader *reader, const struct pull *pull, bool is_fresh)
+{
+    struct pull now = *pull;
+
+    if (map_get_number(reader->cold, pull->lease)) {
+        struct pull *later = memory_new(sizeof(*later));
+        *later = *pull;
+        list_append(&reader->behind, &later->others);
+    } else if (!give(reader, &now, is_fresh)) {
+        send_to_helper(reader, &now);
+    }
+}
+
 void content_reader_pull(struct content_reader *reader, uint64_t lease, uint64_t id,
                          uint32_t first_chunk, uint32_t count)
 {
-    struct pull pull = {
+    const struct pull pull = {
         .lease = lease, .id = id, .chunk = first_chunk, .end = first_chunk + count
     };
 
-    if (map_get_number(reader->cold, lease)) {
-        struct pull *later = memory_new(sizeof(*later));
-        *later = pull;
-        list_append(&reader->behind, &later->others);
-    } else if (!give(reader, &pull, false)) {
-        send_to_helper(reader, &pull);
-    }
+    pull_chunks(reader, &pull, false);
+}
+
+void content_reader_pull_fresh(struct content_reader *reader, uint64_t lease, uint64_t id,
+                               uint32_t first_chunk, uint32_t count)
+{
+    const struct pull pull = {
+        .lease = lease, .id = id, .chunk = first_chunk, .end = first_chunk + count
+    };
+
+    pull_chunks(reader, &pull, true);
 }
 
 struct content_reader *content_reader_new(struct loop *loop, struct store *store,

@@ -21,5 +21,8 @@ void content_reader_free(struct content_reader **reader);
 /* Gives chunks of a message in order, now or later; a lease's pulls are answered in order. */
 void content_reader_pull(struct content_reader *reader, uint64_t lease, uint64_t id,
                          uint32_t first_chunk, uint32_t count);
+/* The same of one that was written a moment ago: it is in memory, and nobody need look. */
+void content_reader_pull_fresh(struct content_reader *reader, uint64_t lease, uint64_t id,
+                               uint32_t first_chunk, uint32_t count);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/list.h"
 #include "lib/base/log.h"
 #include "lib/base/map.h"
@@ -13,7 +14,7 @@
 #include "queue/content_reader.h"
 #include "queue/signatures.h"
 
-enum { REASON_MAX = 256 };
+enum { REASON_MAX = 256, FRESH_MS = 10 * SECOND_MS };
 
 struct signing {
     struct loop *loop;
@@ -43,6 +44,7 @@ struct ask {
     struct body_hashes body;
     bool never_unsigned; /* a report: who gets it has to ignore what nobody signed */
     bool is_over;
+    bool is_fresh; /* its content was written a moment ago */
     bool is_asked; /* the role has it */
     int64_t until_ms;
     struct buf header; /* of one that comes in several chunks, as far as it has come */
@@ -206,7 +208,10 @@ static void read_header(struct ask *ask)
     list_remove(&ask->fresh);
     buf_clear(&ask->header);
     ask->next_chunk = 0;
-    content_reader_pull(s->reader, ask->lease, ask->id, 0, 1);
+    if (ask->is_fresh)
+        content_reader_pull_fresh(s->reader, ask->lease, ask->id, 0, 1);
+    else
+        content_reader_pull(s->reader, ask->lease, ask->id, 0, 1);
 }
 
 /* The end of a turn: all that was leased in it. */
@@ -349,6 +354,7 @@ void signing_begin(struct signing *signing, const struct signing_wish *wish)
     body_hashes_from_bytes(message->body_sha256_relaxed, message->body_sha256_simple, &ask->body);
     ask->never_unsigned = message->envelope->tls_report;
     ask->is_over = wish->is_over;
+    ask->is_fresh = clock_utc_ms() - message->accepted_utc_ms < FRESH_MS;
     ask->until_ms = loop_now(signing->loop) + SIGNING_WAIT_MS;
     ask->job = wish->job;
     buf_init(&ask->header, SIGNING_HEADER_MAX);
