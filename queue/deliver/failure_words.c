@@ -62,9 +62,20 @@ static void certificate_words(const struct failure *f, char words[FAILURE_WORDS_
 
 /* --- all others */
 
-static bool has_certificate(const struct failure *f)
+/* Is it the certificate that the session failed for? */
+static bool certificate_is_to_blame(const struct failure *f)
 {
-    return f->facts && f->facts->tls == SESSION_TLS_ON && f->facts->session.cert_reason[0] != '\0';
+    static const enum tls_result results[] = {
+        [CERT_EXPIRED] = TLS_RESULT_CERTIFICATE_EXPIRED,
+        [CERT_HOST_MISMATCH] = TLS_RESULT_CERTIFICATE_HOST_MISMATCH,
+        [CERT_NOT_TRUSTED] = TLS_RESULT_CERTIFICATE_NOT_TRUSTED,
+        [CERT_NOT_OF_TLSA] = TLS_RESULT_TLSA_INVALID,
+        [CERT_OTHER] = TLS_RESULT_VALIDATION_FAILURE,
+    };
+
+    return f->facts && f->facts->tls == SESSION_TLS_ON &&
+           f->facts->session.cert_reason[0] != '\0' &&
+           results[f->facts->session.cert] == f->decision->result;
 }
 
 static void other_words(const struct failure *f, char words[FAILURE_WORDS_SIZE])
@@ -73,7 +84,8 @@ static void other_words(const struct failure *f, char words[FAILURE_WORDS_SIZE])
 
     if (facts && facts->tls == SESSION_TLS_FAILED && facts->tls_reason[0] != '\0')
         snprintf(words, FAILURE_WORDS_SIZE, "%s", facts->tls_reason);
-    else if (facts && facts->tls == SESSION_TLS_ON)
+    else if (facts && facts->tls == SESSION_TLS_ON &&
+             f->decision->result == TLS_RESULT_VALIDATION_FAILURE)
         snprintf(words, FAILURE_WORDS_SIZE, "%s: %s %s", f->decision->reason,
                  facts->session.version, facts->session.cipher);
     else
@@ -85,7 +97,7 @@ void failure_words(const struct failure *failure, char words[FAILURE_WORDS_SIZE]
 {
     if (failure->policy && !is_listed(failure->policy, failure->mx))
         unlisted_words(failure, words);
-    else if (has_certificate(failure))
+    else if (certificate_is_to_blame(failure))
         certificate_words(failure, words);
     else
         other_words(failure, words);

@@ -205,6 +205,9 @@ def test_a_message_that_goes_although_dns_cannot_say_is_counted_once(lab, make_r
     report = json.loads(relay.cli("tlsrpt", "report", "nopolicy.test").stdout)
     assert [(p["policy"]["policy-type"], p["summary"]["total-successful-session-count"],
              p["summary"]["total-failure-session-count"]) for p in report["policies"]] == [("tlsa", 0, 1)], report
+    detail, = report["policies"][0]["failure-details"]
+    assert detail["result-type"] == "dnssec-invalid"
+    assert detail["failure-reason-code"].startswith("TLSA records not known: "), detail
 
 
 # ------------------------------------------------------------ sessions

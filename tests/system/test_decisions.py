@@ -69,10 +69,13 @@ class Played:
     def missing(self):
         return str([c.rows for c in CASES if c.name not in self.told()])
 
+    def policies(self, case):
+        done = self.relay.cli("tlsrpt", "report", case.name, check=False)
+        return json.loads(done.stdout)["policies"] if done.returncode == 0 else []
+
     def counted(self, case):
         """The result types in the day's report, and "success"."""
-        done = self.relay.cli("tlsrpt", "report", case.name, check=False)
-        policies = json.loads(done.stdout)["policies"] if done.returncode == 0 else []
+        policies = self.policies(case)
         kinds = {f["result-type"] for p in policies for f in p.get("failure-details", [])}
         return kinds | {"success" for p in policies if p["summary"]["total-successful-session-count"]}
 
@@ -100,6 +103,25 @@ def test_mail_fares_as_the_row_says(played, lab, case):
         assert event["outcome"] == "delivered" and event["level"] == case.outcome, event.text
         assert len(got) == 1 and bool(got[0]["tls"]) == (case.outcome != "clear"), got
     assert played.counted(case) == ({case.counted} if case.counted else set()), event.text
+
+
+REASONS = {
+    "starttls-not-supported": "no STARTTLS offered|STARTTLS refused: ",
+    "validation-failure": "MX host not in policy: |SSL_R_|X509_V_ERR_CERT_NOT_YET_VALID: certificate CN=",
+    "certificate-expired": "X509_V_ERR_CERT_HAS_EXPIRED: .*, valid until 20",
+    "certificate-host-mismatch": "X509_V_ERR_HOSTNAME_MISMATCH: certificate for .*, not for mx",
+    "certificate-not-trusted": "X509_V_ERR_[A-Z_]+: certificate .*, issued by ",
+    "tlsa-invalid": "X509_V_ERR_DANE_NO_MATCH: the key is 3 1 1 [0-9a-f]{64}, of the certificate CN="
+                    "|no usable TLSA records",
+    "dane-required": "no usable TLSA records"}
+
+
+def test_each_failure_in_a_report_says_what_its_postmaster_can_mend(played):
+    details = [f for c in CASES if c.counted not in ("", "success")
+               for p in played.policies(c) for f in p.get("failure-details", [])]
+    assert {f["result-type"] for f in details} >= {"tlsa-invalid", "dane-required", "validation-failure"}
+    for f in details:
+        assert f["failure-reason-code"] and re.match(REASONS[f["result-type"]], f["failure-reason-code"]), f
 
 
 def test_each_row_of_the_tables_is_played():

@@ -90,7 +90,8 @@ static void what_failed_has_its_name(void **state)
                               .result = TLS_RESULT_TLSA_INVALID,
                               .reason = "certificate fits no TLSA record" };
     struct dialogue_facts facts = { .tls = SESSION_TLS_ON,
-                                    .session.cert_reason = "X509_V_ERR_DANE_NO_MATCH",
+                                    .session = { .cert = CERT_NOT_OF_TLSA,
+                                                 .cert_reason = "X509_V_ERR_DANE_NO_MATCH" },
                                     .helo = "mx1" };
     struct plan plan = plan_of("example.net");
     struct tlsa_set *set = set_of_two();

@@ -85,6 +85,14 @@ static void without_a_certificate_to_blame_the_session_says_why(void **state)
                         "STARTTLS refused: trouble");
 }
 
+static void a_certificate_that_nobody_asked_for_is_not_to_blame(void **state)
+{
+    struct dialogue_facts facts = session_of(CERT_NOT_TRUSTED, "X509_V_ERR_CERT_UNTRUSTED");
+    (void)state;
+    assert_string_equal(words_of(TLS_RESULT_TLSA_INVALID, "no usable TLSA records", &facts),
+                        "no usable TLSA records: trouble");
+}
+
 static void what_dns_could_not_say_is_told(void **state)
 {
     (void)state;
@@ -98,7 +106,7 @@ static void what_dns_could_not_say_is_told(void **state)
 
 static const char *unlisted_words(const char *const *patterns, size_t count)
 {
-    struct sts_decision decision = { .result = TLS_RESULT_VALIDATION_FAILURE,
+    struct sts_decision decision = { .result = TLS_RESULT_CERTIFICATE_EXPIRED,
                                      .reason = "not in policy" };
     struct dialogue_facts facts = session_of(CERT_EXPIRED, "X509_V_ERR_CERT_HAS_EXPIRED");
     Ipc__Policy policy = IPC__POLICY__INIT;
@@ -151,6 +159,8 @@ int main(void)
           a_certificate_is_described_by_what_is_wrong_with_it, 0, 0, 0 },
         { "failure_words: without a certificate to blame the session says why",
           without_a_certificate_to_blame_the_session_says_why, 0, 0, 0 },
+        { "failure_words: a certificate that nobody asked for is not to blame",
+          a_certificate_that_nobody_asked_for_is_not_to_blame, 0, 0, 0 },
         { "failure_words: what DNS could not say is told", what_dns_could_not_say_is_told, 0, 0,
           0 },
         { "failure_words: a host that is not listed is told what is (RPT-31)",
