@@ -113,6 +113,7 @@ static void add_client(Queue__HistoryRecord *record, const Ipc__Envelope *envelo
     record->user = envelope->user;
     record->listener = envelope->listener;
     record->client_tls = envelope->client_tls;
+    record->tls_report = envelope->tls_report;
 }
 
 struct error *history_put(struct store_txn *txn, const struct history_facts *facts)

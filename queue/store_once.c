@@ -64,6 +64,18 @@ static struct error *sweep(struct store_txn *txn)
 
 /* ---- one key ------------------------------------------------------------------------------ */
 
+/* Each key has two rows. */
+static struct error *refuse_too_many(struct store_txn *txn)
+{
+    uint64_t rows;
+    struct error *err = kv_count(txn->kv, TABLE_ONCE, &rows);
+
+    if (!err && rows >= 2 * (uint64_t)ONCE_KEYS_MAX)
+        err = error_new(ERROR_LOCAL, "as many reports as %d were taken within three days",
+                        ONCE_KEYS_MAX);
+    return err;
+}
+
 static struct error *remember(struct store_txn *txn, const struct once *once, uint64_t id)
 {
     struct record_key by_digest = key_of_once(once->digest);
@@ -92,7 +104,6 @@ struct error *once_claim(struct store_txn *txn, const struct once *once, uint64_
         return NULL;
     }
     *out_id = id;
-    if (record)
-        err = forget(txn, once, record->at_utc_ms);
+    err = record ? forget(txn, once, record->at_utc_ms) : refuse_too_many(txn);
     return err ? err : remember(txn, once, id);
 }

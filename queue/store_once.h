@@ -18,7 +18,7 @@ struct once once_of(struct span key);
 
 /*
  * *out_id is that of the message which was taken in under the key, or `id`, which has it from now
- * on.  Removes some keys that were kept long enough.
+ * on.  Removes some keys that were kept long enough.  An error when there are ONCE_KEYS_MAX.
  */
 struct error *once_claim(struct store_txn *txn, const struct once *once, uint64_t id,
                          uint64_t *out_id) MUST_CHECK;

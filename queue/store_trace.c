@@ -299,6 +299,7 @@ static bool add_past_message(struct reading *r, uint64_t id, struct json *object
     json_add_number(object, "size", (int64_t)record->size);
     add_client(object, record->client_name, record->client_address, record->user, record->listener,
                record->client_tls);
+    json_add_bool(object, "tls_report", record->tls_report);
     json_add_number(object, "waiting", 0);
     return true;
 }

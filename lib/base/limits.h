@@ -123,6 +123,7 @@ enum {
     ENVELOPE_BYTES_MAX = FRAME_MESSAGE_MAX - 16 * 1024, /* of a frame; more recipients get 452 */
     ONCE_KEY_MAX = 4096,                 /* under which mail is taken once; for ... */
     ONCE_KEPT_MS = 3 * 24 * 3600 * 1000, /* design.md section 6 */
+    ONCE_KEYS_MAX = 1000 * 1000,         /* kept at a time: a tlsrpt gone wild fills no disk */
 
     /* Connection slots (design.md section 3) */
     SLOT_HOSTS_MAX = 4,            /* hosts that one ask names */

@@ -64,6 +64,38 @@ static void keys_that_are_over_go_as_others_come(void **state)
     assert_int_equal(claim_at("old15", 102, NOW + 3 * DAY_MS + 15), 16); /* just not over */
 }
 
+/* So many rows of keys that are not over. */
+static void fill(size_t rows)
+{
+    struct store_txn txn;
+    char key[16];
+    assert_null(store_begin(rig.store, &txn));
+    for (size_t i = 0; i < rows; i++) {
+        struct span name = { key, (size_t)snprintf(key, sizeof(key), "k%08zx", i) };
+        assert_null(kv_put(txn.kv, TABLE_ONCE, name, SPAN("")));
+    }
+    assert_null(store_commit(&txn));
+}
+
+static void keys_are_bounded_and_what_is_known_stays_known(void **state)
+{
+    struct once once = once_of(SPAN("one too many"));
+    struct store_txn txn;
+    uint64_t taken_as;
+    (void)state;
+    assert_int_equal(claim_at("a", 7, NOW), 7);
+    fill(2 * ((size_t)ONCE_KEYS_MAX - 2));
+    assert_int_equal(claim_at("b", 8, NOW), 8);
+    assert_int_equal(store_rig_count(&rig, TABLE_ONCE), 2 * ONCE_KEYS_MAX);
+    assert_int_equal(claim_at("a", 9, NOW), 7);
+    assert_null(store_begin(rig.store, &txn));
+    txn.now_ms = NOW;
+    struct error *err = once_claim(&txn, &once, 10, &taken_as);
+    assert_non_null(err);
+    error_free(&err);
+    store_abort(&txn);
+}
+
 static struct accept an_accept(uint64_t id, const struct envelope *envelope, const char *once)
 {
     struct accept accept = {
@@ -153,6 +185,8 @@ int main(void)
         TEST("a key is kept for three days", a_key_is_kept_for_three_days),
         TEST("a clock stepped back forgets no key", a_clock_stepped_back_forgets_nothing),
         TEST("keys that are over go as others come", keys_that_are_over_go_as_others_come),
+        TEST("keys are bounded, and what is known stays known",
+             keys_are_bounded_and_what_is_known_stays_known),
         TEST("of a message whose key is known nothing is added to the queue",
              of_a_message_that_is_known_nothing_is_added),
         TEST("of one that came in parts no part stays",
