@@ -111,7 +111,7 @@ static void write_mailto(const char *address, char text[DESTINATION_TEXT_SIZE])
     size_t len = (size_t)snprintf(text, DESTINATION_TEXT_SIZE, "mailto:");
 
     for (const char *p = address; *p; p++)
-        if (ascii_is_alnum(*p) || strchr("@-._~!$'*+=^`{|}", *p))
+        if (ascii_is_alnum(*p) || strchr("@-._~$'*+=^`{|}", *p))
             text[len++] = *p;
         else
             len += (size_t)snprintf(text + len, 4, "%%%02X", (unsigned char)*p);

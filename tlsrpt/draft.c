@@ -17,17 +17,20 @@ static void note_fault(struct draft *draft, struct span uri, enum destination_fa
 {
     if (fault == DESTINATION_FINE || fault == DESTINATION_REPEATED)
         return;
+    if (draft->fault_count == RUA_MAX)
+        return;
     draft->faults[draft->fault_count++] = (struct draft_fault){ uri, fault };
 }
 
 void draft_read(struct span record, struct draft *out)
 {
+    struct span uri;
     struct rua rua;
 
     *out = (struct draft){ .fault_count = 0 };
     rua_parse(&record, 1, &rua);
-    for (unsigned i = 0; i < rua.count; i++)
-        note_fault(out, rua.uris[i], destinations_add(&out->to, rua.uris[i]));
+    while (rua_next(&rua.list, &uri))
+        note_fault(out, uri, destinations_add(&out->to, uri));
 }
 
 bool draft_can_mail(const struct settings *settings)

@@ -31,7 +31,7 @@ struct draft_fault {
 
 struct draft {
     struct destinations to;
-    struct draft_fault faults[RUA_MAX];
+    struct draft_fault faults[RUA_MAX]; /* the first ones */
     unsigned fault_count;
 };
 

@@ -78,19 +78,39 @@ static bool is_usable(struct span uri, size_t scheme_len)
     return span_equal_nocase(scheme, SPAN("https")) && https_is_usable(rest);
 }
 
-/* tlsrpt-uri *(*WSP "," *WSP tlsrpt-uri); false when the form is broken. */
+/* tlsrpt-uri *(*WSP "," *WSP tlsrpt-uri) */
+static bool has_form(struct span list)
+{
+    struct span uri;
+
+    while (span_cut(&list, ',', &uri)) {
+        uri = span_trim(uri);
+        if (scheme_length(uri) == 0 || !is_one_word(uri))
+            return false;
+    }
+    return true;
+}
+
+bool rua_next(struct span *list, struct span *out)
+{
+    while (span_cut(list, ',', out)) {
+        *out = span_trim(*out);
+        if (is_usable(*out, scheme_length(*out)))
+            return true;
+    }
+    return false;
+}
+
+/* False when the form is broken. */
 static bool take_uris(struct span value, struct rua *out)
 {
     struct span uri;
 
-    while (span_cut(&value, ',', &uri)) {
-        uri = span_trim(uri);
-        size_t scheme_len = scheme_length(uri);
-        if (scheme_len == 0 || !is_one_word(uri))
-            return false;
-        if (is_usable(uri, scheme_len) && out->count < RUA_MAX)
-            out->uris[out->count++] = uri;
-    }
+    if (!has_form(value))
+        return false;
+    out->list = value;
+    while (out->count < RUA_MAX && rua_next(&value, &uri))
+        out->uris[out->count++] = uri;
     return true;
 }
 

@@ -23,6 +23,7 @@ struct rua {
     enum rua_verdict verdict;
     struct span uris[RUA_MAX]; /* the first ones that can be used, in their order */
     unsigned count;
+    struct span list; /* all of them, for rua_next */
 };
 
 /* Judges the TXT records found, each with its strings already joined. */
@@ -30,6 +31,12 @@ void rua_parse(const struct span *records, unsigned count, struct rua *out);
 
 /* Judges a whole DNS answer; the URIs live as long as it does. */
 void rua_judge(const struct dns_answer *answer, struct rua *out);
+
+/*
+ * Cuts the next URI that can be used off a valid record's list; false at its end.  What stands
+ * behind the first ten may be of hosts that are not crowded yet (RUA_PER_HOST_MAX).
+ */
+bool rua_next(struct span *list, struct span *out);
 
 /* "valid", "no_record", "multiple", "invalid", "dns_error". */
 const char *rua_verdict_name(enum rua_verdict verdict);

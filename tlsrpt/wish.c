@@ -28,17 +28,30 @@ static size_t add(char *room, size_t len, struct span s)
     return len + s.len;
 }
 
-/* With the URIs that are used, and fit; false when none does. */
+static void take_destinations(const struct rua *rua, struct destinations *out)
+{
+    struct span list = rua->list;
+    struct span uri;
+
+    out->count = 0;
+    while (out->count < RUA_MAX && rua_next(&list, &uri))
+        destinations_add(out, uri);
+}
+
+/* With the destinations that are used, and fit; false when none does. */
 static bool write_anew(const struct rua *rua, char room[TALLY_RECORD_MAX], struct span *out)
 {
     size_t len = add(room, 0, version);
+    struct destinations used;
 
-    for (unsigned i = 0; i < rua->count; i++) {
-        if (len + 1 + rua->uris[i].len > TALLY_RECORD_MAX)
+    take_destinations(rua, &used);
+    for (unsigned i = 0; i < used.count; i++) {
+        struct span uri = span_of(used.items[i].text);
+        if (len + 1 + uri.len > TALLY_RECORD_MAX)
             continue;
         if (len > version.len)
             len = add(room, len, SPAN(","));
-        len = add(room, len, rua->uris[i]);
+        len = add(room, len, uri);
     }
     *out = (struct span){ room, len };
     return len > version.len;
@@ -78,14 +91,12 @@ struct wish wish_of_record(struct span record, char room[TALLY_RECORD_MAX])
     return wish_of(&rua, record, room);
 }
 
-static void take_destinations(struct span record, struct destinations *out)
+static void read_destinations(struct span record, struct destinations *out)
 {
     struct rua rua;
 
-    out->count = 0;
     rua_parse(&record, 1, &rua);
-    for (unsigned i = 0; i < rua.count; i++)
-        destinations_add(out, rua.uris[i]);
+    take_destinations(&rua, out);
 }
 
 bool wish_overlaps(struct span record, struct span other)
@@ -93,8 +104,8 @@ bool wish_overlaps(struct span record, struct span other)
     struct destinations *lists = memory_new_array(2, sizeof(*lists));
     bool overlaps = false;
 
-    take_destinations(record, &lists[0]);
-    take_destinations(other, &lists[1]);
+    read_destinations(record, &lists[0]);
+    read_destinations(other, &lists[1]);
     for (unsigned i = 0; i < lists[0].count; i++)
         for (unsigned j = 0; j < lists[1].count; j++)
             overlaps |= strcmp(lists[0].items[i].text, lists[1].items[j].text) == 0;

@@ -616,6 +616,9 @@ MUTATIONS = (
              "        ensure(!kv_cursor_next(cursor, &key, &value));\n    }\n"
              "    kv_cursor_close(&cursor);\n    kv_abort(&txn);",
              ("tests/system/test_bounds.py",)),
+    Mutation(7, "ten URIs of one host hide all that stand behind them", "tlsrpt/draft.c",
+             "    while (rua_next(&rua.list, &uri))", "    for (int n = 0; n < RUA_MAX && rua_next(&rua.list, &uri); n++)",
+             ("unit/draft",)),
     Mutation(7, "a report goes to three places of a host", "tlsrpt/destination.c",
              "count_of_host(list, one->host) >= RUA_PER_HOST_MAX", "count_of_host(list, one->host) > RUA_PER_HOST_MAX",
              ("unit/destination",)),

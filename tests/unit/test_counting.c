@@ -453,6 +453,13 @@ static void a_long_record_keeps_the_uris_that_are_used(void **state)
     assert_true(span_starts_with(wish.record, SPAN("v=TLSRPTv1; rua=mailto:reports@host0.")));
     wish = wish_of_record(wish.record, room);
     assert_int_equal(wish.state, TALLY_WISH_SEEN);
+    strcpy(record, "v=TLSRPTv1; rua=mailto:a!b@a.test,mailto:a%21b@a.test");
+    for (int i = 0; i < 800; i++)
+        strcat(record, ",mailto:b@b.test");
+    strcat(record, ",mailto:last@c.test");
+    wish = wish_of_record(span_of(record), room);
+    assert_true(span_equal(wish.record, SPAN("v=TLSRPTv1; rua=mailto:a%21b@a.test,mailto:b@b.test,"
+                                             "mailto:last@c.test")));
     memset(record, 'x', 10000);
     record[10000] = '\0';
     memcpy(record, SPAN("v=TLSRPTv1; rua=https://x.test/").data,

@@ -83,10 +83,16 @@ static void a_thousand_uris_are_ten_at_most_and_two_of_a_host(void **state)
     (void)state;
     for (int i = 0; i < 1000; i++)
         sprintf(record + strlen(record), ",mailto:%d@b.test", i);
+    for (int i = 0; i < 5; i++)
+        sprintf(record + strlen(record), ",https://b%d.test/a,https://b%d.test/b,mailto:a@b%d.test",
+                i, i, i);
     draft_read(span_of(record), &draft);
-    assert_int_equal(draft.to.count, 2);
-    assert_int_equal(draft.fault_count, 8);
-    assert_int_equal(draft.faults[7].fault, DESTINATION_CROWDED);
+    assert_int_equal(draft.to.count, RUA_MAX); /* behind the crowd, too */
+    assert_string_equal(draft.to.items[1].text, "mailto:0@b.test");
+    assert_string_equal(draft.to.items[2].text, "https://b0.test/a");
+    assert_string_equal(draft.to.items[9].text, "https://b3.test/b");
+    assert_int_equal(draft.fault_count, RUA_MAX); /* the first ones are told */
+    assert_int_equal(draft.faults[RUA_MAX - 1].fault, DESTINATION_CROWDED);
     strcpy(record, "v=TLSRPTv1; rua=mailto:a@b.test");
     for (int i = 0; i < 1000; i++)
         sprintf(record + strlen(record), ",mailto:a@b%d.test", i);

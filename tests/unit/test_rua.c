@@ -124,6 +124,21 @@ static void ten_uris_are_used_at_most(void **state)
     assert_true(span_equal(r.uris[RUA_MAX - 1], SPAN("mailto:a9@b.test")));
 }
 
+static void all_uris_that_can_be_used_can_be_had(void **state)
+{
+    struct rua r = judge("v=TLSRPTv1; rua=ftp://a.test, mailto:a@b.test ,http://b.test/,"
+                         "https://c.test/; rua=mailto:second@b.test");
+    struct span uri;
+    (void)state;
+    assert_true(rua_next(&r.list, &uri));
+    assert_true(span_equal(uri, SPAN("mailto:a@b.test")));
+    assert_true(rua_next(&r.list, &uri));
+    assert_true(span_equal(uri, SPAN("https://c.test/")));
+    assert_false(rua_next(&r.list, &uri));
+    r = judge("v=TLSRPTv1; rua=mailto:a@b.test,nothing");
+    assert_false(rua_next(&r.list, &uri));
+}
+
 static void a_failed_lookup_is_no_proof_of_absence(void **state)
 {
     char text[] = "v=TLSRPTv1; rua=mailto:a@b.test";
@@ -155,6 +170,8 @@ int main(void)
         { "rua: other records do not count; two that do are none", other_records_do_not_count, 0, 0,
           0 },
         { "rua: ten URIs are used at most", ten_uris_are_used_at_most, 0, 0, 0 },
+        { "rua: those behind the first ten can be had, too", all_uris_that_can_be_used_can_be_had,
+          0, 0, 0 },
         { "rua: a failed lookup is no proof of absence", a_failed_lookup_is_no_proof_of_absence, 0,
           0, 0 },
     };
