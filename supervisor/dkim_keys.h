@@ -10,8 +10,16 @@
 
 /* Can the key of an entry sign?  It is tried, too. */
 struct error *dkim_key_check(const struct dkim_settings *entry, struct span pem) MUST_CHECK;
+
 /* What is not as it should be with one that can; NULL: nothing. */
 struct error *dkim_key_examine(const struct dkim_settings *entry, struct span pem) MUST_CHECK;
+
+/* The content of an entry's file; data NULL when it cannot be used. */
+typedef struct span dkim_keys_pem_fn(void *ctx, unsigned entry);
+typedef void dkim_keys_warning_fn(void *ctx, unsigned entry, struct error **taken);
+/* The same of all keys, and how they go together. */
+void dkim_keys_examine(const struct settings *settings, dkim_keys_pem_fn *pem,
+                       dkim_keys_warning_fn *warn, void *ctx);
 
 /* Entries whose signatures DMARC does not count; `member` is what to look at. */
 typedef void dkim_keys_fn(void *ctx, unsigned entry, const char *member, const char *sentence);

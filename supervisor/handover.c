@@ -240,17 +240,32 @@ static void examine_names(const struct handover *h, handover_fault_fn *warning, 
     mail_names_visit_postmaster(h->settings, aliases_of(h), tell_warning, &to);
 }
 
+/* Where warnings of keys go. */
+struct key_warnings {
+    const struct handover *h;
+    struct faults to;
+};
+
+static struct span dkim_pem_of(void *ctx, unsigned entry)
+{
+    const struct key_warnings *warnings = ctx;
+    const struct watched *file = find_file(warnings->h, CONTENT_DKIM_KEY, entry);
+
+    return file ? watched_content(file) : (struct span){ NULL, 0 };
+}
+
+static void on_dkim_warning(void *ctx, unsigned entry, struct error **taken)
+{
+    const struct key_warnings *warnings = ctx;
+
+    warnings->to.tell(warnings->to.ctx, CONTENT_DKIM_KEY, entry, taken);
+}
+
 static void examine_dkim_keys(const struct handover *h, handover_fault_fn *warning, void *ctx)
 {
-    for (unsigned i = 0; i < h->file_count; i++) {
-        const struct watched *file = h->files[i];
-        unsigned entry = watched_index(file);
-        struct error *err = NULL;
-        if (watched_kind(file) == CONTENT_DKIM_KEY)
-            err = dkim_key_examine(&h->settings->dkim[entry], watched_content(file));
-        if (err)
-            warning(ctx, CONTENT_DKIM_KEY, entry, &err);
-    }
+    struct key_warnings warnings = { h, { warning, ctx } };
+
+    dkim_keys_examine(h->settings, dkim_pem_of, on_dkim_warning, &warnings);
 }
 
 static void log_skipped(void *ctx, struct error **taken)
