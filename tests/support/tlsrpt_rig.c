@@ -205,7 +205,7 @@ int reporter_hand_over_peer(struct tlsrpt_rig *rig)
     return hand_over(rig, ROLE_DELIVER);
 }
 
-void reporter_start(struct tlsrpt_rig *rig)
+void reporter_launch(struct tlsrpt_rig *rig)
 {
     int ends[2];
 
@@ -221,7 +221,32 @@ void reporter_start(struct tlsrpt_rig *rig)
     send_hello(rig);
     tlsrpt_client_attach(rig->worker, reporter_hand_over_peer(rig));
     rig->queue = channel_open(rig->loop, hand_over(rig, ROLE_QUEUE), &queue_events, rig);
+}
+
+void reporter_start(struct tlsrpt_rig *rig)
+{
+    reporter_launch(rig);
     reporter_wait(rig, &rig->ready);
+}
+
+static void on_time_up(void *ctx)
+{
+    struct tlsrpt_rig *rig = ctx;
+
+    rig->time_is_up = true;
+    loop_stop(rig->loop);
+}
+
+bool reporter_dies_within(struct tlsrpt_rig *rig, int64_t wait_ms)
+{
+    struct loop_timer *timer = loop_timer_new(rig->loop, on_time_up, rig);
+
+    rig->time_is_up = false;
+    loop_timer_start(timer, wait_ms);
+    while (!rig->closed && !rig->time_is_up)
+        loop_run(rig->loop);
+    loop_timer_free(&timer);
+    return rig->closed;
 }
 
 static int wait_end(struct tlsrpt_rig *rig)

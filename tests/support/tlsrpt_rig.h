@@ -42,6 +42,7 @@ struct tlsrpt_rig {
     pid_t pid;
     bool ready;
     bool closed;
+    bool time_is_up;
     bool answered;
     bool failed;
     struct buf answer;
@@ -58,6 +59,9 @@ struct tlsrpt_rig *reporter_new(const char *settings);
 void reporter_free(struct tlsrpt_rig *rig);
 
 void reporter_start(struct tlsrpt_rig *rig);
+/* The same without waiting until it is ready, and whether it dies within a time. */
+void reporter_launch(struct tlsrpt_rig *rig);
+bool reporter_dies_within(struct tlsrpt_rig *rig, int64_t wait_ms);
 int reporter_stop(struct tlsrpt_rig *rig); /* gives its exit status */
 void reporter_kill(struct tlsrpt_rig *rig);
 /* The role has been killed by the queue; waits for its end. */
