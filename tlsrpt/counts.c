@@ -26,10 +26,17 @@ static bool address_is_valid(ProtobufCBinaryData address)
     return address.len == 0 || address.len == 4 || address.len == 16;
 }
 
+/* Fields that nobody has defined would be packed with the rest, and need not unpack again. */
+static bool is_known(const ProtobufCMessage *message)
+{
+    return message->n_unknown_fields == 0;
+}
+
 static bool failure_is_valid(const Ipc__SessionFailure *failure)
 {
-    return failure && failure->result > TLS_RESULT_SUCCESS && failure->result < TLS_RESULT_COUNT &&
-           address_is_valid(failure->sending_ip) && address_is_valid(failure->receiving_ip);
+    return failure && is_known(&failure->base) && failure->result > TLS_RESULT_SUCCESS &&
+           failure->result < TLS_RESULT_COUNT && address_is_valid(failure->sending_ip) &&
+           address_is_valid(failure->receiving_ip);
 }
 
 bool counts_policy_is_valid(const Tlsrpt__PolicyCount *policy)
@@ -64,7 +71,7 @@ static bool failures_are_valid(const Ipc__SessionEvent *event)
 
 bool counts_is_valid(const Ipc__SessionEvent *event)
 {
-    if (!dns_name_is_valid(span_of_field(event->domain)))
+    if (!is_known(&event->base) || !dns_name_is_valid(span_of_field(event->domain)))
         return false;
     if (event->policy_domain.len > 0 && !dns_name_is_valid(span_of_field(event->policy_domain)))
         return false;

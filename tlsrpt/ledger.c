@@ -201,7 +201,7 @@ static Tlsrpt__PolicyTotal *add_total(Tlsrpt__SubjectRecord *record, struct span
     tlsrpt__policy_total__init(total);
     total->digest.data = (uint8_t *)memory_copy_span(digest);
     total->digest.len = digest.len;
-    record->totals = memory_resize(record->totals, (record->n_totals + 1) * sizeof(total));
+    record->totals = memory_resize(record->totals, (record->n_totals + 1) * sizeof(void *));
     record->totals[record->n_totals++] = total;
     return total;
 }

@@ -38,6 +38,20 @@ static void what_cannot_be_is_refused(void **state)
     assert_false(counts_is_valid(&e.event));
 }
 
+/* They would be packed with the rest, and what comes of that need not unpack again. */
+static void fields_that_nobody_knows_are_refused(void **state)
+{
+    struct session_event e;
+    (void)state;
+    event_failure(&e, "a.test", TLS_RESULT_DANE_REQUIRED);
+    assert_true(counts_is_valid(&e.event));
+    e.failure.base.n_unknown_fields = 1;
+    assert_false(counts_is_valid(&e.event));
+    event_failure(&e, "a.test", TLS_RESULT_DANE_REQUIRED);
+    e.event.base.n_unknown_fields = 1;
+    assert_false(counts_is_valid(&e.event));
+}
+
 static void records_that_are_not_ours_are_seen(void **state)
 {
     Tlsrpt__PolicyCount policy = TLSRPT__POLICY_COUNT__INIT;
@@ -142,6 +156,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         { "counts: what a peer could not have seen is refused", what_cannot_be_is_refused, 0, 0,
           0 },
+        { "counts: fields that nobody knows are refused", fields_that_nobody_knows_are_refused, 0,
+          0, 0 },
         { "counts: records that are not ours are seen", records_that_are_not_ours_are_seen, 0, 0,
           0 },
         { "counts: equal things have equal bytes", equal_things_have_equal_bytes, 0, 0, 0 },
