@@ -191,7 +191,7 @@ static void ages_and_sizes_bound_from_both_sides(void **state)
 
 static void each_state_has_its_name(void **state)
 {
-    static const char *const names[] = { "queued", "policy",    "deferred",
+    static const char *const names[] = { "queued", "policy",    "signature", "deferred",
                                          "held",   "suspended", "delivering" };
 
     (void)state;
@@ -206,6 +206,7 @@ static void each_state_has_its_name(void **state)
     }
     assert_true(matches("state", waiting_state_name(WAITING_DEFERRED)));
     assert_string_equal(waiting_state_name(WAITING_POLICY), "waits for policy");
+    assert_string_equal(waiting_state_name(WAITING_SIGNATURE), "waits for signature");
     assert_string_equal(waiting_state_name(WAITING_STATES), "");
 }
 

@@ -162,6 +162,19 @@ static void what_a_route_threw_away_is_with_nobody(void **state)
                  "policy: none, for the next hop is named; route r");
 }
 
+static void who_signed_is_told_or_why_nobody_did(void **state)
+{
+    (void)state;
+    assert_tells(waits("delivered", ",\"events\":[{\"at\":\"T1\",\"event\":\"end\",\"state\":"
+                                    "\"delivered\",\"decision\":{\"policy\":\"none\","
+                                    "\"signed_by\":\"a.b:c\"}}]"),
+                 "signed by a.b:c");
+    assert_tells(waits("delivered", ",\"events\":[{\"at\":\"T1\",\"event\":\"end\",\"state\":"
+                                    "\"delivered\",\"decision\":{\"policy\":\"none\","
+                                    "\"unsigned_because\":\"odd\"}}]"),
+                 "not signed: odd");
+}
+
 static void each_state_says_whose_turn_it_is_and_what_helps(void **state)
 {
     static const struct {
@@ -172,6 +185,7 @@ static void each_state_says_whose_turn_it_is_and_what_helps(void **state)
         { "deferred", "", "to try it now: waxseal queue retry 3f9c21" },
         { "deferred", ",\"hop_state\":\"resting\",\"rests_until\":\"T9\"", "rests until T9" },
         { "waits for policy", "", "we do not know yet what policy example.net has" },
+        { "waits for signature", "", "it is our turn: it cannot be signed now" },
         { "held", "", "waxseal queue release 3f9c21" },
         { "held", "", "somebody releases it: odd" },
         { "suspended", ",\"suspended_until\":\"resumed\",\"suspended_reason\":\"x\"",
@@ -235,6 +249,7 @@ int main(void)
         TEST("an attempt says why its policy need not be met, and whether that mattered",
              an_attempt_says_why_its_policy_need_not_be_met),
         TEST("what a route threw away is with nobody", what_a_route_threw_away_is_with_nobody),
+        TEST("who signed is told, or why nobody did", who_signed_is_told_or_why_nobody_did),
         TEST("each state says whose turn it is and what helps",
              each_state_says_whose_turn_it_is_and_what_helps),
         TEST("what else happened has its line", what_else_happened_has_its_line),
