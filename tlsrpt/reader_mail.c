@@ -32,6 +32,7 @@ struct search {
     int parts;
     int reports;
     int best;
+    size_t decoded; /* bytes of mails around what is looked at */
 };
 
 /* --- fields ---------------------------------------------------------------------------------- */
@@ -235,15 +236,31 @@ static void visit_leaf(struct search *search, const struct entity *entity)
 
 static void visit(struct search *search, struct span text, bool is_mail);
 
-/* A mail within a mail, which may be encoded although RFC 2046 s.5.2.1 forbids it. */
-static void visit_mail(struct search *search, const struct entity *entity)
+/* RFC 2046 s.5.2.1 forbids that, and it is done. */
+static void visit_encoded_mail(struct search *search, const struct entity *entity)
 {
+    size_t size = entity->content.len;
     struct buf mail;
 
-    buf_init(&mail, entity->content.len);
+    if (size > READER_MAIL_DECODED_MAX - search->decoded) {
+        reader_note(search->notes, NOTE_PARTS_LEFT_OUT);
+        return;
+    }
+    buf_init(&mail, size);
     reader_decode(reader_encoding_of(entity->encoding), entity->content, &mail);
+    search->decoded += size;
     visit(search, buf_span(&mail), true);
+    search->decoded -= size;
     buf_clear(&mail);
+}
+
+/* A mail within a mail. */
+static void visit_mail(struct search *search, const struct entity *entity)
+{
+    if (reader_encoding_of(entity->encoding) == ENCODING_NONE)
+        visit(search, entity->content, true);
+    else
+        visit_encoded_mail(search, entity);
 }
 
 enum line_kind { LINE_OTHER, LINE_BEGINS_PART, LINE_ENDS_PARTS };

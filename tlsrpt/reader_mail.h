@@ -14,7 +14,8 @@
 enum {
     READER_MAIL_DEPTH = 8,
     READER_MAIL_PARTS = 200,
-    READER_WORDS_SIZE = 256, /* of a field or parameter that is told */
+    READER_MAIL_DECODED_MAX = 72 * 1024 * 1024, /* bytes of encoded mails within the mail */
+    READER_WORDS_SIZE = 256,                    /* of a field or parameter that is told */
 };
 
 struct reader_mail {

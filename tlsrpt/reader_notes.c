@@ -30,6 +30,7 @@ static const char *const sentences[NOTE_COUNT] = {
     [NOTE_TEXT_FOR_LIST] =
         "a text stands where a list of texts belongs, as in the RFC's own example",
     [NOTE_LINES_IN_ONE_TEXT] = "the lines of a policy stand in one text; each should be its own",
+    [NOTE_LINES_LEFT_OUT] = "a policy in one text has more than 100 lines; the rest was left out",
     [NOTE_POLICY_FLAT] = "a policy's members stand beside its counts; they belong in \"policy\"",
     [NOTE_NUMBER_FOR_TEXT] = "a number stands where a text belongs",
     [NOTE_TEXT_CUT] = "a text is very long and was cut",

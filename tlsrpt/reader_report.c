@@ -123,15 +123,18 @@ static const struct json *list_item(const struct json *value, size_t at)
 /* The lines of a text, each as its own; nothing stands behind the last one's end. */
 static void append_lines(struct json *list, struct span text, struct reader_notes *notes)
 {
+    size_t room = notes->times[NOTE_LINES_IN_ONE_TEXT] < READER_SPLIT_MAX ? READER_LINES_MAX : 0;
     struct span line;
 
     reader_note(notes, NOTE_LINES_IN_ONE_TEXT);
-    while (span_cut(&text, '\n', &line)) {
+    for (; room > 0 && span_cut(&text, '\n', &line); room--) {
         if (line.len > 0 && line.data[line.len - 1] == '\r')
             line.len--;
         if (line.len > 0 || text.len > 0)
             json_append_text(list, cut_text(line, notes));
     }
+    if (text.len > 0)
+        reader_note(notes, NOTE_LINES_LEFT_OUT);
 }
 
 static void append_text(struct json *list, const struct json *value, struct reader_notes *notes)

@@ -15,6 +15,8 @@ enum {
     READER_TEXT_MAX = 1024,       /* of one text; longer ones are cut */
     READER_POLICIES_MAX = 10000,  /* one policy domain's have a few */
     READER_FAILURES_MAX = 200000, /* of all policies */
+    READER_LINES_MAX = 100,       /* that one text is taken apart into; of so many texts: */
+    READER_SPLIT_MAX = 10000,
 };
 
 /* An error when it is no report at all: nothing of it is known. */

@@ -112,12 +112,15 @@ def zeros(count):
     b'{"policies":[' + b"{}," * 1_000_000 + b"{}]}",
     b'{"policies":[{"failure-details":[' + b"{}," * 580_000 + b"{}]}]}",
     b'{"policies":[{"policy":{"policy-string":[' + b'"a",' * 1_000_000 + b'""]}}]}',
+    b'{"policies":[{"policy":{"policy-string":"' + b"\\n" * 34_000_000 + b'"}}]}',
     b'{"report-id":"' + b"\x7f" * (20 << 20) + b'"}',
     b"Content-Type: message/rfc822\r\n\r\n" * 300_000,
+    b"Content-Type: message/rfc822\r\n\r\n" * 7 + b"Content-Type: application/tlsrpt+json\r\n\r\n{" + b"x" * (70 << 20),
     b"Content-Type: multipart/mixed; boundary=a\r\n\r\n" + b"--a\r\n\r\n" * 2_000_000,
     b"".join(b"Content-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n" % (n, n) for n in range(100_000))],
     ids=["10 GiB of zeros", "10 GiB of zeros in a mail", "deep JSON", "a million policies", "failures without end",
-         "lines without end", "a long text", "mails in mails", "parts without end", "parts in parts"])
+         "lines without end", "lines of one text", "a long text", "mails in mails", "a long mail in mails",
+         "parts without end", "parts in parts"])
 def test_a_bomb_costs_little_memory_and_time(content):
     def bound():
         resource.setrlimit(resource.RLIMIT_DATA, (512 << 20, 512 << 20))

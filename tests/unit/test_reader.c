@@ -747,6 +747,47 @@ static void bombs_are_refused(void **state)
     buf_clear(&bomb);
 }
 
+static void a_text_of_very_many_lines_is_not_taken_apart_to_its_end(void **state)
+{
+    struct buf text = repeated(HEAD "[{\"policy\":{\"policy-string\":\"mode: enforce", "\\n",
+                               500000, "\"}," SUMMARY("3", "0") "}]}");
+    const struct json *policy;
+
+    (void)state;
+    read_text(buf_span(&text));
+    policy = json_get(json_item(json_get(json_get(told, "report"), "policies"), 0), "policy");
+    assert_int_equal(json_count(json_get(policy, "policy-string")), 100);
+    assert_true(has_note("more than 100 lines"));
+    assert_member(json_item(json_get(told, "policies"), 0), "mode", "enforce");
+    buf_clear(&text);
+    text = repeated(HEAD "[{\"policy\":{\"policy-string\":[\"\"", ",\"a\\nb\"", 10005,
+                    "]}," SUMMARY("3", "0") "}]}");
+    read_text(buf_span(&text));
+    policy = json_get(json_item(json_get(json_get(told, "report"), "policies"), 0), "policy");
+    assert_int_equal(json_count(json_get(policy, "policy-string")), 20001);
+    assert_true(has_note("more than 100 lines"));
+    buf_clear(&text);
+}
+
+static void encoded_mails_within_mails_are_bounded_as_a_whole(void **state)
+{
+    struct buf text = repeated("",
+                               "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: "
+                               "quoted-printable\r\n\r\n",
+                               3, MAIL);
+
+    (void)state;
+    read_text(buf_span(&text));
+    assert_counts(40, 0);
+    buf_clear(&text);
+    text = repeated("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: quoted-printable"
+                    "\r\n\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: "
+                    "quoted-printable\r\n\r\n" MAIL,
+                    "xxxxxxx\r\n", 5000000, "");
+    assert_refused(buf_span(&text), "no TLS report in this mail");
+    buf_clear(&text);
+}
+
 static void of_many_policies_all_are_summed_and_few_are_told(void **state)
 {
     struct buf text = repeated(HEAD "[", "{},", 9999, POLICY SUMMARY("3", "0") "}]}");
@@ -850,6 +891,10 @@ int main(void)
         { "reader: mails nested too deep, and parts without number, are not followed",
           mail_nested_too_deep_is_not_followed, 0, end, 0 },
         { "reader: bombs are refused", bombs_are_refused, 0, end, 0 },
+        { "reader: a text of very many lines is not taken apart to its end",
+          a_text_of_very_many_lines_is_not_taken_apart_to_its_end, 0, end, 0 },
+        { "reader: encoded mails within mails are bounded as a whole",
+          encoded_mails_within_mails_are_bounded_as_a_whole, 0, end, 0 },
         { "reader: of many policies all are summed and few are told",
           of_many_policies_all_are_summed_and_few_are_told, 0, end, 0 },
         { "reader: policies and failures without number are left out",
