@@ -167,8 +167,10 @@ static struct error *bind_there(const struct place *place, gid_t gid, const char
     if (!fine)
         err = error_errno(ERROR_LOCAL, errno, "cannot listen on %s", path);
     umask(mask);
-    if (fine && fchownat(place->folder, place->name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fine && fchownat(place->folder, place->name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) != 0) {
         err = error_errno(ERROR_LOCAL, errno, "cannot give %s to its group", path);
+        unlinkat(place->folder, place->name, 0);
+    }
     if (!err)
         *out_fd = fd;
     else if (fd >= 0)

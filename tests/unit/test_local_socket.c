@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/test.h"
@@ -129,6 +130,27 @@ static void of_a_group_that_there_is_not_no_socket_is_made(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Who may not give it away: as a user without privileges, who is in no group but his own. */
+static void of_a_group_that_we_are_not_in_no_socket_is_left(void **state)
+{
+    int status, fd = -1;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(folder, 0777), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (setgroups(0, NULL) != 0 || setresgid(65534, 65534, 65534) != 0 ||
+            setresuid(65534, 65534, 65534) != 0)
+            _exit(2);
+        struct error *err = local_socket_open_datagrams(path, "root", -1, &fd);
+        _exit(err && strstr(error_text(err), "to its group") && access(path, F_OK) != 0 ? 0 : 3);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 static void datagrams_of_a_relay_that_is_gone_are_taken_over(void **state)
 {
     int other = -1;
@@ -214,6 +236,8 @@ int main(void)
                     a_group_may_send_datagrams_and_nobody_else),
         SOCKET_TEST("of a group that there is not no socket is made",
                     of_a_group_that_there_is_not_no_socket_is_made),
+        SOCKET_TEST("of a group that we are not in no socket is left",
+                    of_a_group_that_we_are_not_in_no_socket_is_left),
         SOCKET_TEST("datagrams of a relay that is gone are taken over, those of one that lives not",
                     datagrams_of_a_relay_that_is_gone_are_taken_over),
         SOCKET_TEST("where nobody listens is a passing failure",
