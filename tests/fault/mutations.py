@@ -682,6 +682,8 @@ MUTATIONS = (
              ("unit/store_once", "unit/queue")),
     Mutation(1, "keys of reports are kept for ever", "queue/store_once.c",
              "txn->now_ms - at_utc_ms <= ONCE_KEPT_MS", "true", ("unit/store_once",)),
+    Mutation(7, "keys of reports may fill the disk", "queue/store_once.c",
+             "    if (!err && rows >= 2 * (uint64_t)ONCE_KEYS_MAX)", "    if (false)", ("unit/store_once",)),
     Mutation(1, "what is left of a report that came twice stays", "queue/store_accept.c",
              "    struct error *err = content_drop(txn, accept->id);\n\n    return err ? err :"
              " store_remove(txn, TABLE_RECEIVING, &key);", "    (void)key;\n    (void)txn;\n    return NULL;",
