@@ -189,11 +189,13 @@ static const struct row rows[] = {
       DIGEST_OF_MX_KEY },
 
     { "dnssec-invalid", NULL, NULL,
-      "The DNS answers for {mx} or its TLSA records do not pass DNSSEC: signatures that have "
-      "expired, or a DS record that is not of the zone's key.",
+      "The DNS answers for {mx} or its TLSA records do not pass DNSSEC (signatures that have "
+      "expired, or a DS record that is not of the zone's key), or its name servers do not answer "
+      "questions for TLSA records.",
       ZONE_PEOPLE,
-      "Sign the zone anew and compare the DS record at the parent with the zone's key. Until then "
-      "no mail comes from senders that look.",
+      "See what the command says. Sign the zone anew, or compare the DS record at the parent with "
+      "the zone's key; or have the name servers answer. Until then no mail comes from senders that "
+      "look.",
       "delv _25._tcp.{mx} TLSA" },
 
     { "dane-required", NULL, NULL,
@@ -209,11 +211,11 @@ static const struct row rows[] = {
       "_mta-sts.{domain} away after having published a policy with \"mode: none\" until the old "
       "one's max_age is over.",
       SHOW_POLICY },
-    { "sts-policy-fetch-error", NULL, "status 3",
+    { "sts-policy-fetch-error", NULL, "status 3|redirect|301|302",
       "The web server behind mta-sts.{domain} redirects; senders must not follow (RFC 8461 s.3.3).",
       WEB_PEOPLE, "Serve the policy file at this very address, without a redirection.",
       SHOW_POLICY },
-    { "sts-policy-fetch-error", NULL, "address",
+    { "sts-policy-fetch-error", NULL, "no address|internal address|addresses|resolve|nxdomain",
       "The name mta-sts.{domain} has no address, or none that can be reached from outside.",
       "whoever keeps the DNS zone of {domain}",
       "Publish A and AAAA records for mta-sts.{domain}; all of them must lead to the web server.",
@@ -341,19 +343,30 @@ static const struct row *row_for(const struct reader_failure *failure)
 
 /* --- names ----------------------------------------------------------------------------------- */
 
+/* Some write the root's dot behind names. */
+static struct span without_dot(struct span name)
+{
+    return span_ends_with_nocase(name, SPAN(".")) ? span_first(name, name.len - 1) : name;
+}
+
 /* DANE's policy domain is the host itself (RFC 8460 s.4.2). */
 static struct span host_name(const struct reader_failure *failure)
 {
-    if (domain_is_host(failure->host))
-        return failure->host;
-    if (span_equal(failure->policy_type, SPAN("tlsa")) && domain_is_host(failure->domain))
-        return failure->domain;
+    struct span host = without_dot(failure->host);
+    struct span domain = without_dot(failure->domain);
+
+    if (domain_is_host(host))
+        return host;
+    if (span_equal(failure->policy_type, SPAN("tlsa")) && domain_is_host(domain))
+        return domain;
     return SPAN("YOUR-MX-HOST");
 }
 
 static struct span domain_name(const struct reader_failure *failure)
 {
-    return domain_is_host(failure->domain) ? failure->domain : SPAN("YOUR-DOMAIN");
+    struct span domain = without_dot(failure->domain);
+
+    return domain_is_host(domain) ? domain : SPAN("YOUR-DOMAIN");
 }
 
 enum { SENTENCES_MAX = 4096 };
@@ -392,6 +405,13 @@ static const char *effect_of(const struct reader_failure *failure)
     if (span_starts_with(failure->result, SPAN("sts-")))
         return "Senders that had no older policy of the domain sent mail without its protection; "
                "others went on with what they had.";
+    if (span_equal(failure->result, SPAN("dane-required")))
+        return "No mail went over these sessions, for the sender sends to this domain with DANE "
+               "alone.";
+    if (span_equal(failure->result, SPAN("tlsa-invalid")) &&
+        contains(failure->reason, SPAN("usable"))) /* RFC 7672 s.2.2 */
+        return "Mail went all the same, encrypted, to a host that nothing vouched for, unless "
+               "another policy forbade it.";
     if (span_equal(failure->policy_type, SPAN("tlsa")))
         return "No mail went over these sessions: it waited, or took another MX host.";
     if (!span_equal(failure->policy_type, SPAN("sts")))

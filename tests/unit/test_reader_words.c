@@ -109,6 +109,18 @@ static void what_is_no_host_name_never_stands_in_a_command(void **state)
     }
 }
 
+static void a_dot_behind_a_name_does_not_matter(void **state)
+{
+    (void)state;
+    failure.host = SPAN("mx1.example.com.");
+    failure.domain = SPAN("example.com.");
+    explain();
+    assert_says("check", "-connect mx1.example.com:25");
+    failure.result = SPAN("sts-policy-invalid");
+    explain();
+    assert_says("check", "https://mta-sts.example.com/");
+}
+
 static void dane_names_the_host_though_no_detail_does(void **state)
 {
     (void)state;
@@ -154,7 +166,13 @@ static void reasons_narrow_the_cause_down(void **state)
         { "sts", "sts-policy-fetch-error", "HTTPS: status 301", "redirects" },
         { "sts", "sts-policy-fetch-error", "mta-sts.example.com: has no address",
           "has no address" },
+        { "sts", "sts-policy-fetch-error", "addresses: SERVFAIL", "has no address" },
+        { "sts", "sts-policy-fetch-error", "Could not resolve host", "has no address" },
+        { "sts", "sts-policy-fetch-error", "no connection to address 192.0.2.1: refused",
+          "could not be fetched" },
+        { "sts", "sts-policy-fetch-error", "HTTP redirect", "redirects" },
         { "sts", "sts-policy-fetch-error", "HTTPS: timed out", "within a minute" },
+        { "tlsa", "dnssec-invalid", "TLSA records not known: SERVFAIL", "do not answer" },
         { "sts", "sts-policy-fetch-error", "HTTPS: status 500", "could not be fetched" },
         { "sts", "sts-webpki-invalid", "X509_V_ERR_CERT_HAS_EXPIRED", "has expired" },
         { "sts", "sts-webpki-invalid", "X509_V_ERR_HOSTNAME_MISMATCH", "does not bear that name" },
@@ -201,6 +219,18 @@ static void what_became_of_the_mail_depends_on_the_policy(void **state)
     failure.policy_type = SPAN("tlsa");
     explain();
     assert_says("effect", "No mail went");
+    failure.result = SPAN("tlsa-invalid");
+    explain();
+    assert_says("effect", "No mail went");
+    failure.reason = SPAN("no usable TLSA records"); /* docs/policy.md P10 */
+    explain();
+    assert_says("effect", "Mail went all the same, encrypted");
+    failure.result = SPAN("dane-required"); /* X4 */
+    explain();
+    assert_says("effect", "No mail went");
+    failure.policy_type = SPAN("no-policy-found");
+    explain();
+    assert_says("effect", "No mail went");
     failure.result = SPAN("sts-policy-invalid");
     explain();
     assert_says("effect", "no older policy");
@@ -225,6 +255,8 @@ int main(void)
           names_of_the_report_stand_in_the_command, begin, end, 0 },
         { "reader: what is no host name never stands in a command",
           what_is_no_host_name_never_stands_in_a_command, begin, end, 0 },
+        { "reader: a dot behind a name does not matter", a_dot_behind_a_name_does_not_matter, begin,
+          end, 0 },
         { "reader: DANE's policy domain is the host", dane_names_the_host_though_no_detail_does,
           begin, end, 0 },
         { "reader: reasons narrow the cause down", reasons_narrow_the_cause_down, begin, end, 0 },
