@@ -95,35 +95,88 @@ struct reading {
     void *ctx;
 };
 
-static void read_failure(const struct reading *r, struct span key, struct span value)
+/* A policy's failures on their way to the visitor: those with most sessions first, if they are few.
+ */
+enum { SORTED_MAX = 1000 };
+struct pile {
+    const struct reading *reading;
+    Tlsrpt__FailureCount *counts[SORTED_MAX];
+    size_t count;
+    bool is_spilt; /* they are too many to be sorted */
+};
+
+static void give(const struct reading *r, Tlsrpt__FailureCount *count)
+{
+    r->reader->failure(r->ctx, count->failure, count->sessions);
+    tlsrpt__failure_count__free_unpacked(count, NULL);
+}
+
+static void give_all(struct pile *pile)
+{
+    for (size_t i = 0; i < pile->count; i++)
+        give(pile->reading, pile->counts[i]);
+    pile->count = 0;
+}
+
+static int by_sessions(const void *a, const void *b)
+{
+    const Tlsrpt__FailureCount *one = *(Tlsrpt__FailureCount *const *)a;
+    const Tlsrpt__FailureCount *other = *(Tlsrpt__FailureCount *const *)b;
+
+    if (one->sessions != other->sessions)
+        return one->sessions > other->sessions ? -1 : 1;
+    return (int)one->failure->result - (int)other->failure->result;
+}
+
+static void pile_add(struct pile *pile, Tlsrpt__FailureCount *count)
+{
+    if (pile->count == SORTED_MAX) {
+        give_all(pile);
+        pile->is_spilt = true;
+    }
+    if (pile->is_spilt)
+        give(pile->reading, count);
+    else
+        pile->counts[pile->count++] = count;
+}
+
+static void read_failure(struct pile *pile, struct span key, struct span value)
 {
     Tlsrpt__FailureCount *count =
         (Tlsrpt__FailureCount *)database_unpack(key, value, &tlsrpt__failure_count__descriptor);
 
-    if (!count)
-        return;
-    if (counts_failure_is_valid(count))
-        r->reader->failure(r->ctx, count->failure, count->sessions);
-    tlsrpt__failure_count__free_unpacked(count, NULL);
+    if (count && counts_failure_is_valid(count))
+        pile_add(pile, count);
+    else if (count)
+        tlsrpt__failure_count__free_unpacked(count, NULL);
 }
 
 /* All details whose keys begin with that of the policy. */
-static struct error *read_failures(const struct reading *r, unsigned number)
+static struct error *read_all_failures(struct pile *pile, struct span prefix)
 {
-    struct ledger_key policy = ledger_key(&r->key, number, NULL);
-    struct span prefix = { policy.bytes, policy.len };
     struct span key = { NULL, 0 }, value;
     struct kv_cursor *cursor = NULL;
     struct error *err;
 
-    err = kv_cursor_open(r->txn, DATABASE_DETAIL, &cursor);
+    err = kv_cursor_open(pile->reading->txn, DATABASE_DETAIL, &cursor);
     if (!err)
         err = kv_cursor_seek(cursor, prefix, &key, &value);
     while (!err && key.data && span_starts_with(key, prefix)) {
-        read_failure(r, key, value);
+        read_failure(pile, key, value);
         err = kv_cursor_next(cursor, &key, &value);
     }
     kv_cursor_close(&cursor);
+    return err;
+}
+
+static struct error *read_failures(const struct reading *r, unsigned number)
+{
+    struct ledger_key policy = ledger_key(&r->key, number, NULL);
+    struct pile pile = { .reading = r };
+    struct error *err = read_all_failures(&pile, (struct span){ policy.bytes, policy.len });
+
+    qsort(pile.counts, pile.count, sizeof(void *), by_sessions);
+    give_all(&pile);
     return err;
 }
 

@@ -1,5 +1,6 @@
 #include "tlsrpt/tally.h"
 
+#include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/map.h"
@@ -33,7 +34,9 @@ struct tally {
     struct map *notes;    /* struct note by subject key */
     struct buf key;       /* of the event at hand */
     size_t bytes;
-    uint32_t swept_to; /* nothing is older than this day */
+    uint32_t swept_to;       /* nothing is older than this day */
+    uint64_t dropped;        /* sessions that nobody has been told of yet */
+    int64_t dropped_said_ms; /* when somebody was told last; 0: never */
 };
 
 /* --- in memory */
@@ -173,15 +176,20 @@ static struct error *put_all(struct tally *tally, struct ledger *ledger)
     return err;
 }
 
-static void log_dropped(uint64_t sessions)
+/* Once a minute at most: it lasts until the day ends. */
+static void log_dropped(struct tally *tally)
 {
+    int64_t now = clock_monotonic_ms();
     struct log_line line;
 
-    if (sessions == 0)
+    if (tally->dropped == 0 ||
+        (tally->dropped_said_ms != 0 && now - tally->dropped_said_ms < MINUTE_MS))
         return;
     log_begin(&line, LOG_WARNING, "tlsrpt-counts-dropped");
-    log_number(&line, "sessions", (int64_t)sessions);
+    log_number(&line, "sessions", (int64_t)tally->dropped);
     log_end(&line);
+    tally->dropped = 0;
+    tally->dropped_said_ms = now;
 }
 
 static struct error *add_all(struct tally *tally, struct kv_txn *txn)
@@ -192,7 +200,8 @@ static struct error *add_all(struct tally *tally, struct kv_txn *txn)
 
     if (!err)
         err = ledger_end(&ledger, &dropped);
-    log_dropped(dropped);
+    tally->dropped += dropped;
+    log_dropped(tally);
     ledger_free(&ledger);
     return err;
 }

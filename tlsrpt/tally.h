@@ -79,8 +79,9 @@ struct error *tally_walk(struct tally *tally, const struct subject *from, uint32
 
 /*
  * The counts of one subject, policy by policy in the order in which they were first seen: each
- * policy with its totals (its `failures` are not filled), then its failures.  As
- * tlsrpt/report writes them.  Visitors must not call tally.
+ * policy with its totals (its `failures` are not filled), then its failures, those with most
+ * sessions first where they are no more than a thousand.  As tlsrpt/report writes them.  Visitors
+ * must not call tally.
  */
 struct tally_reader {
     void (*policy)(void *ctx, const Tlsrpt__PolicyCount *policy);

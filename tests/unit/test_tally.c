@@ -170,6 +170,30 @@ static void whatever_differs_is_told_apart(void **state)
     counted_free(&day);
 }
 
+static void failures_with_most_sessions_come_first(void **state)
+{
+    struct session_event e;
+    Tlsrpt__DayRecord *day;
+    char host[40];
+    (void)state;
+    event_failure(&e, "a.test", TLS_RESULT_CERTIFICATE_EXPIRED);
+    for (uint64_t i = 0; i < 1000; i++) {
+        snprintf(host, sizeof(host), "mx%d.test", (int)i);
+        e.failure.mx_host = event_bytes(host);
+        counted_add(&counted, TODAY, &e.event, (i * 7) % 1000 + 1);
+    }
+    day = day_of_domain("a.test");
+    assert_int_equal(day->policies[0]->n_failures, 1000);
+    for (uint64_t i = 0; i < 1000; i++)
+        assert_int_equal(day->policies[0]->failures[i]->sessions, 1000 - i);
+    counted_free(&day);
+    e.failure.mx_host = event_bytes("mx1000.test"); /* one more: in any order */
+    counted_add(&counted, TODAY, &e.event, 1);
+    day = day_of_domain("a.test");
+    assert_int_equal(day->policies[0]->n_failures, 1001);
+    counted_free(&day);
+}
+
 static void another_policy_is_counted_apart(void **state)
 {
     struct session_event e;
@@ -695,6 +719,8 @@ int main(void)
         STORE_TEST("tally: a session that went well may tell failures (RFC 8460 s.4.3)",
                    a_session_that_went_well_may_tell_failures),
         STORE_TEST("tally: whatever differs is told apart", whatever_differs_is_told_apart),
+        STORE_TEST("tally: failures with most sessions come first",
+                   failures_with_most_sessions_come_first),
         STORE_TEST("tally: another policy, or a changed one, is counted apart",
                    another_policy_is_counted_apart),
         STORE_TEST("tally: policies are bounded", policies_are_bounded),
