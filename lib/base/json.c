@@ -47,7 +47,34 @@ void json_free(struct json **value)
     *value = NULL;
 }
 
-/* A copy of `s` in which each byte that is not UTF-8 became U+FFFD. */
+/* U+FDD0 to U+FDEF, and the last two of each plane: I-JSON has none of them (RFC 7493 s.2.1). */
+static bool is_noncharacter(struct span character)
+{
+    uint32_t point = utf8_point(character);
+
+    return (point >= 0xfdd0 && point <= 0xfdef) || (point & 0xfffe) == 0xfffe;
+}
+
+/* Bytes of the character in front; 0 when it is one that I-JSON does not have, or no UTF-8. */
+static size_t character_in_json(struct span s)
+{
+    size_t len = utf8_character(s);
+
+    return len > 2 && is_noncharacter(span_first(s, len)) ? 0 : len;
+}
+
+static bool is_for_json(struct span s)
+{
+    while (s.len > 0) {
+        size_t len = character_in_json(s);
+        if (len == 0)
+            return false;
+        s = span_from(s, len);
+    }
+    return true;
+}
+
+/* A copy of `s` in which each byte of what is not for JSON became U+FFFD. */
 static json_t *repaired_text(struct span s)
 {
     struct buf text;
@@ -56,7 +83,7 @@ static json_t *repaired_text(struct span s)
 
     buf_init(&text, 3 * s.len);
     while (s.len > 0 && ok) {
-        size_t len = utf8_character(s);
+        size_t len = character_in_json(s);
         ok = buf_append(&text, len > 0 ? span_first(s, len) : SPAN("\xef\xbf\xbd"));
         s = span_from(s, len > 0 ? len : 1);
     }
@@ -68,7 +95,7 @@ static json_t *repaired_text(struct span s)
 
 static json_t *text_value(struct span s)
 {
-    if (!utf8_is_valid(s))
+    if (!is_for_json(s))
         return repaired_text(s);
     return json_stringn(s.data ? s.data : "", s.len);
 }

@@ -2,7 +2,8 @@
  * json - JSON values in our terms (RFC 8259); jansson behind it.  The roles build answers and
  * reports with it, the command line reads them back.  A value that was added belongs to what it was
  * added to; the root is freed with json_free.  Objects keep the order in which members were added.
- * Text from outside may hold anything: bytes that are not UTF-8 become U+FFFD each.
+ * Text from outside may hold anything: bytes that are not UTF-8, or of one of Unicode's
+ * noncharacters (RFC 7493 s.2.1), become U+FFFD each.
  */
 #ifndef WAXSEAL_BASE_JSON_H
 #define WAXSEAL_BASE_JSON_H

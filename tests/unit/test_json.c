@@ -48,6 +48,22 @@ static void bytes_that_are_not_utf8_are_replaced_one_by_one(void **state)
     json_free(&list);
 }
 
+static void noncharacters_are_replaced(void **state)
+{
+    struct json *list = json_new_array();
+
+    (void)state;
+    json_append_text(list, SPAN("a\xef\xbf\xbe"));                            /* U+FFFE */
+    json_append_text(list, SPAN("\xef\xb7\x90z"));                            /* U+FDD0 */
+    json_append_text(list, SPAN("\xf4\x8f\xbf\xbf"));                         /* U+10FFFF */
+    json_append_text(list, SPAN("\xef\xb7\x8f\xef\xb7\xb0\xf0\x9f\xbf\xbd")); /* neighbours */
+    assert_written(list, "[\"a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\","
+                         "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\","
+                         "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\","
+                         "\"\xef\xb7\x8f\xef\xb7\xb0\xf0\x9f\xbf\xbd\"]");
+    json_free(&list);
+}
+
 static void a_nul_in_a_text_is_escaped(void **state)
 {
     struct json *list = json_new_array();
@@ -238,6 +254,8 @@ int main(void)
         TEST("members keep the order in which they were added", members_keep_their_order),
         TEST("bytes that are not UTF-8 are replaced one by one",
              bytes_that_are_not_utf8_are_replaced_one_by_one),
+        TEST("noncharacters are replaced, byte by byte (RFC 7493 s.2.1)",
+             noncharacters_are_replaced),
         TEST("a NUL in a text is escaped", a_nul_in_a_text_is_escaped),
         TEST("a buffer that is too small is reported",
              a_buffer_that_is_too_small_gets_nothing_wrong),
