@@ -158,9 +158,9 @@ static void send_ask(struct ask *ask, struct span header)
 /* Up to and with the empty line; 0: it has not come. */
 static size_t header_length(struct span content)
 {
-    const char *end = content.len > 0 ? memmem(content.data, content.len, "\r\n\r\n", 4) : NULL;
+    const char *at = content.len > 0 ? memmem(content.data, content.len, "\r\n\r\n", 4) : NULL;
 
-    return end ? (size_t)(end - content.data) + 4 : 0;
+    return at ? (size_t)(at - content.data) + 4 : 0;
 }
 
 /* Most headers stand in the first chunk: those are sent from where they lie. */

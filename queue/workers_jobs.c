@@ -166,7 +166,7 @@ void workers_on_signed(void *ctx, const struct signing_result *result)
     struct workers *w = ctx;
     struct lease *lease = lease_find(w->parts.leases, result->lease);
 
-    ensure(lease && lease->is_unsent && lease->holder);
+    ensure(lease && lease->is_unsent && lease->holder); /* else it was forgotten */
     if (result->outcome == SIGNING_WAITS) {
         take_from_worker(w, lease);
         workers_settle(w, lease, waiting_outcome(lease, result->because));

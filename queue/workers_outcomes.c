@@ -237,7 +237,7 @@ const char *workers_on_outcome(struct worker *worker, const struct channel_frame
         return NULL;
     }
     struct lease *lease = lease_find(worker->workers->parts.leases, outcome->lease);
-    bool is_known = lease && lease->holder == worker;
+    bool is_known = lease && lease->holder == worker && !lease->is_unsent;
     if (is_known && !lease->settling && lease->id == outcome->id) {
         settle_outcome(worker, lease, outcome);
         return NULL;

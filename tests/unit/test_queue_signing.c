@@ -369,6 +369,25 @@ static void a_worker_that_dies_meanwhile_has_not_died_of_it(void **state)
     assert_text(next_job()->job->signatures, RIG_SIGNATURE);
 }
 
+static void a_worker_cannot_settle_what_it_was_not_sent(void **state)
+{
+    (void)state;
+    rig_attach_signer(&rig);
+    send_and_wait(100);
+    struct rig_job forged = *next_job();
+    rig_outcome(&rig, &forged, IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    assert_true(rig_wait(&rig, &rig.ack_count, 1));
+    rig.signer_is_silent = true;
+    forged.id = send_and_wait(100);
+    assert_true(rig_wait(&rig, &rig.ask_count, 2));
+    forged.lease = rig.ask->id;
+    rig_outcome(&rig, &forged, IPC__RESULT_KIND__DELIVERED, "2.0.0", "250 taken", false);
+    assert_true(rig_wait(&rig, &rig.ack_count, 2));
+    assert_int_equal(row_count(), 1);
+    rig_answer_ask(&rig);
+    assert_int_equal(next_job()->id, forged.id);
+}
+
 static void an_operator_can_hold_what_waits_to_be_signed(void **state)
 {
     (void)state;
@@ -470,6 +489,8 @@ int main(void)
                  an_answer_that_nobody_asked_for_changes_nothing),
         RIG_TEST("a worker that dies meanwhile has not died of it",
                  a_worker_that_dies_meanwhile_has_not_died_of_it),
+        RIG_TEST("a worker cannot settle what it was not sent yet",
+                 a_worker_cannot_settle_what_it_was_not_sent),
         RIG_TEST("an operator can hold what waits to be signed",
                  an_operator_can_hold_what_waits_to_be_signed),
         RIG_TEST("a notification is signed, too", a_notification_is_signed_too),
