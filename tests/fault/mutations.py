@@ -781,6 +781,8 @@ MUTATIONS = (
              " && !message->envelope->from_stranger;", ";", ("unit/queue_signing",)),
     Mutation(1, "a message waiting to be signed counts as what killed its worker", "queue/workers.c",
              "    workers_take_back_all_unsent(worker);\n", "", ("unit/queue_signing",)),
+    Mutation(5, "a worker settles what it was not sent yet", "queue/workers_outcomes.c",
+             "lease->holder == worker && !lease->is_unsent;", "lease->holder == worker;", ("unit/queue_signing",)),
     Mutation(6, "notifications are not signed", "queue/store_notify.c",
              "n->settings->hashes_relaxed, n->settings->hashes_simple", "false, false",
              ("unit/queue_signing", f"{SIGNED}a_notification_is_signed")),
