@@ -35,10 +35,10 @@ static struct span span_of_field(ProtobufCBinaryData bytes)
     return (struct span){ (const char *)bytes.data, bytes.len };
 }
 
-/* JSON numbers are exact up to 2^53 (RFC 7493 s.2.2). */
+/* JSON numbers are exact below 2^53 (RFC 7493 s.2.2). */
 static int64_t number_of(uint64_t count)
 {
-    const uint64_t most = UINT64_C(1) << 53;
+    const uint64_t most = (UINT64_C(1) << 53) - 1;
 
     return (int64_t)(count < most ? count : most);
 }

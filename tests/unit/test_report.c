@@ -138,7 +138,7 @@ static void counts_stay_exact_numbers(void **state)
     count(&e, UINT64_MAX);
     check_json("[{\"policy\":{\"policy-type\":\"sts\",\"policy-string\":[\"x\"],"
                "\"policy-domain\":\"a.test\"},\"summary\":{"
-               "\"total-successful-session-count\":9007199254740992,"
+               "\"total-successful-session-count\":9007199254740991,"
                "\"total-failure-session-count\":0}}]}");
 }
 
