@@ -2,6 +2,7 @@
 
 #include "lib/base/memory.h"
 #include "lib/io/addresses.h"
+#include "lib/io/own_address.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +114,27 @@ static void on_answered(void *ctx, const struct http_answer *answer)
 
 /* ---- the way there -------------------------------------------------------------------------- */
 
+/*
+ * Our machine's addresses lead to its own services, past the firewall in front of it: a stranger
+ * must not choose them, unless mx-allow says so.
+ */
+static bool is_ours(const struct post *post, const struct ip_address *address)
+{
+    const struct network_list *allow = post->tools.allow;
+
+    return own_address(address) && !(allow && network_list_contains(allow, address));
+}
+
+static void keep_foreign(const struct post *post, struct addresses *found)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < found->count; i++)
+        if (!is_ours(post, &found->list[i]))
+            found->list[kept++] = found->list[i];
+    found->count = kept;
+}
+
 static void send_to(struct post *post, const struct addresses *found)
 {
     int64_t left_ms = post->ends_ms - loop_now(post->tools.loop);
@@ -131,6 +153,17 @@ static void send_to(struct post *post, const struct addresses *found)
     post->request = http_post_start(post->tools.http, &question, on_answered, post);
 }
 
+static void send_abroad(struct post *post, const struct addresses *found)
+{
+    struct addresses foreign = *found;
+
+    keep_foreign(post, &foreign);
+    if (foreign.count > 0)
+        send_to(post, &foreign);
+    else
+        fail(post, "the host has an address of this machine");
+}
+
 static void on_addresses(void *ctx, const struct addresses *found)
 {
     struct post *post = ctx;
@@ -138,7 +171,7 @@ static void on_addresses(void *ctx, const struct addresses *found)
     post->query = NULL;
     switch (found->verdict) {
     case ADDRESSES_FOUND:
-        send_to(post, found);
+        send_abroad(post, found);
         return;
     case ADDRESSES_NONE:
         fail(post, "the host has no address");
@@ -146,7 +179,7 @@ static void on_addresses(void *ctx, const struct addresses *found)
     case ADDRESSES_REFUSED:
         fail(post, "the host has an internal address");
         return;
-    case ADDRESSES_OWN: /* none are named as ours: a host on this machine is fine */
+    case ADDRESSES_OWN: /* none are named as ours to the query */
     case ADDRESSES_TEMPFAIL:
         break;
     }

@@ -211,7 +211,8 @@ const struct setting settings_table[] = {
     { NULL, "delivery", &setting_word, "\"on\"", "on, hold", AT(delivery),
       "Whether mail leaves, or is taken in and held." },
     { NULL, "mx-allow", &setting_networks, "[ ]", "", AT(mx_allow),
-      "Internal networks in which an MX or a policy host may be; all others are refused." },
+      "Internal networks in which an MX, a policy host or one that reports are posted to may be; "
+      "all others are refused." },
     { NULL, "resolvers", &setting_resolvers, "[ ]", "", AT(resolvers),
       "The DNS servers to ask. Empty: those of /etc/resolv.conf." },
     { NULL, "dnssec-bogus-name", &setting_host, "\"\"", "", AT(dnssec_bogus_name),

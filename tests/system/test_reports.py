@@ -15,6 +15,7 @@ from test_days import at, day_of
 
 HOST = f"https://{report_hosts.NAME}"
 INSIDE = "inside.post.test"
+OURS = "ours.post.test"
 VICTIM = "victim@good.test"
 
 
@@ -76,20 +77,23 @@ def results(relay, domain):
 def test_reports_go_to_all_who_wish_for_them_and_one_place_spoils_no_other(lab, reporter, wish):
     """RFC 8460 section 3: the ways of a URI; an address inside, a redirect, 10 MB of answer, ?bcc=."""
     lab.dns.set(INSIDE, "A", "10.9.8.7")
+    lab.dns.set(OURS, "A", "198.51.100.250")
     wish("good.test", "mailto:reports@good.test", f"{HOST}/201")
     wish("wildcard.test", f"{HOST}/500", f"mailto:reports@wildcard.test?bcc={VICTIM}&body=pay")
     wish("tls12.test", f"{HOST}/redirect", f"{HOST}/large")
-    wish("nopolicy.test", f"https://{INSIDE}/", "https://mta-sts.policy-silent.test/", "mailto:reports@good.test")
+    wish("nopolicy.test", f"https://{INSIDE}/", f"https://{OURS}:25/", "https://mta-sts.policy-silent.test/",
+         "mailto:reports@good.test")
     counted(reporter, "good.test", "wildcard.test", "tls12.test", "nopolicy.test")
     at(reporter, "+1d")
     reporter.wait_event("tlsrpt-report-sent", count=5)
-    reporter.wait_event("tlsrpt-report-deferred", count=3)
+    reporter.wait_event("tlsrpt-report-deferred", count=4)
     assert posted(lab, "/201") == ["good.test"]
     assert lab.reports.posts("/201")[0].content_type == "application/tlsrpt+gzip"
     said = {to: row["answer"] for to, row in results(reporter, "tls12.test").items()}
     assert "302" in said[f"{HOST}/redirect"] and said[f"{HOST}/large"]
     assert results(reporter, "tls12.test")[f"{HOST}/large"]["state"] == "delivered"
-    assert "internal" in results(reporter, "nopolicy.test")[f"https://{INSIDE}/"]["answer"]
+    said = {to: row["answer"] for to, row in results(reporter, "nopolicy.test").items()}
+    assert "internal" in said[f"https://{INSIDE}/"] and "this machine" in said[f"https://{OURS}:25/"]
     wait_until(lambda: len(mailed(lab, "good.test")) == 2 and len(mailed(lab, "wildcard.test")) == 1, 10, "mail")
     with open(mailed(lab, "wildcard.test")[0]["file"], encoding="ascii") as f:
         assert VICTIM not in f.read()

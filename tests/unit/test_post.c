@@ -1,6 +1,7 @@
 #include "tests/support/test.h"
 
 #include "lib/base/memory.h"
+#include "lib/io/own_address.h"
 #include "tlsrpt/post.h"
 
 #include <stdio.h>
@@ -62,6 +63,13 @@ void http_cancel(struct http_request **r)
         request = NULL;
     free(*r);
     *r = NULL;
+}
+
+/* The machine of these tests. */
+bool own_address(const struct ip_address *address)
+{
+    static const uint8_t v4[] = { 192, 1, 2, 99 };
+    return address->family == ADDRESS_V4 && memcmp(address->bytes, v4, sizeof(v4)) == 0;
 }
 
 /* ---- the world ------------------------------------------------------------------------------ */
@@ -280,6 +288,29 @@ static void an_allowed_network_is_not_internal(void **state)
     assert_true(world->result.taken);
 }
 
+static void the_machines_own_addresses_are_never_asked(void **state)
+{
+    struct world *world = *state;
+    resolve_to("192.1.2.99", NULL);
+    assert_int_equal(requests, 0);
+    assert_failed(world, "the host has an address of this machine");
+}
+
+static void own_ones_among_others_are_left_out_unless_allowed(void **state)
+{
+    struct world *world = *state;
+    resolve_to("192.1.2.99", "2a00::1");
+    assert_int_equal(asked.address_count, 1);
+    assert_int_equal(asked.addresses[0].family, ADDRESS_V6);
+    post_cancel(&world->post);
+    assert_true(network_parse(SPAN("192.1.2.0/24"), &world->allow.items[0]));
+    world->allow.count = 1;
+    world->post = post_start(&world->tools, &world->to, REPORT_PACKED, SPAN("x"), on_done, world);
+    resolve_to("192.1.2.99", "2a00::1");
+    assert_int_equal(asked.address_count, 2);
+    answer_post(world, (struct http_answer){ .outcome = HTTP_GOT, .status = 200 });
+}
+
 static void a_host_without_address_gets_nothing(void **state)
 {
     struct world *world = *state;
@@ -328,6 +359,10 @@ int main(void)
         STORY("internal addresses among others are left out",
               internal_ones_among_others_are_left_out),
         STORY("a network of mx-allow is not internal", an_allowed_network_is_not_internal),
+        STORY("addresses of this machine are never asked",
+              the_machines_own_addresses_are_never_asked),
+        STORY("addresses of this machine among others are left out, unless mx-allow names them",
+              own_ones_among_others_are_left_out_unless_allowed),
         STORY("a host without address gets nothing", a_host_without_address_gets_nothing),
         STORY("DNS trouble is told", dns_trouble_is_told),
         STORY("a cancelled post is never answered", a_cancelled_post_is_never_answered),
