@@ -437,6 +437,14 @@ static void what_waits_for_dns_is_bounded(void **state)
     assert_int_equal(domain_seen("a.test").failed, COUNTING_KEPT_MAX + 5);
 }
 
+static void what_waits_at_the_end_is_let_go(void **state)
+{
+    (void)state;
+    take("a.test", "mx.test");
+    take("b.test", "mx.test");
+    assert_int_equal(counting_counts(counting).waiting, 2); /* the teardown frees them */
+}
+
 /* ---- records ------------------------------------------------------------------------------ */
 
 static void a_long_record_keeps_the_uris_that_are_used(void **state)
@@ -520,6 +528,7 @@ int main(void)
         RIG_TEST("counting: the record of others is the domain's own",
                  the_record_of_others_is_the_domains_own),
         RIG_TEST("counting: what waits for DNS is bounded", what_waits_for_dns_is_bounded),
+        RIG_TEST("counting: what waits at the end is let go", what_waits_at_the_end_is_let_go),
         RIG_TEST("counting: a long record keeps the URIs that are used",
                  a_long_record_keeps_the_uris_that_are_used),
         RIG_TEST("counting: the right one of several records is kept",

@@ -614,6 +614,51 @@ static void a_damaged_record_begins_anew(void **state)
     assert_int_equal(failed(TODAY, "a.test"), 1);
 }
 
+/* As the disk may leave them. */
+static void spoil(kv_table table, struct span key)
+{
+    struct kv_cursor *cursor = NULL;
+    struct span found, value;
+    struct kv_txn *txn = NULL;
+    char copy[KV_KEY_MAX];
+
+    assert_null(kv_begin_write(database_kv(counted.database), &txn));
+    assert_null(kv_cursor_open(txn, table, &cursor));
+    assert_null(kv_cursor_seek(cursor, key, &found, &value));
+    assert_true(span_starts_with(found, key));
+    memcpy(copy, found.data, found.len);
+    found.data = copy;
+    kv_cursor_close(&cursor);
+    assert_null(kv_put(txn, table, found, SPAN("nonsense")));
+    assert_null(kv_commit(&txn));
+}
+
+static void damaged_rows_are_passed_over(void **state)
+{
+    static const struct span key = { "\x00\x00\x50\x29\x00"
+                                     "a.test",
+                                     12 };
+    Tlsrpt__DayRecord *day;
+    (void)state;
+    add(TODAY, "a.test");
+    note("a.test", TALLY_WISH_SEEN, "v=TLSRPTv1; rua=mailto:one@a.test");
+    write_all(TODAY);
+    spoil(DATABASE_WISH, key);
+    assert_int_equal(wish_of("a.test").wish, TALLY_WISH_UNKNOWN);
+    spoil(DATABASE_DETAIL, key);
+    day = day_of_domain("a.test");
+    assert_int_equal(day->policies[0]->n_failures, 0);
+    assert_int_equal(day->policies[0]->failed, 1);
+    counted_free(&day);
+    spoil(DATABASE_POLICY, key);
+    day = day_of_domain("a.test");
+    assert_int_equal(day->n_policies, 0);
+    counted_free(&day);
+    assert_int_equal(failed(TODAY, "a.test"), 1);
+    add(TODAY, "a.test");
+    assert_int_equal(failed(TODAY, "a.test"), 2);
+}
+
 static void a_newer_database_is_refused(void **state)
 {
     struct error *err;
@@ -743,6 +788,7 @@ int main(void)
         STORE_TEST("tally: a damaged database is set aside and a new one begun",
                    a_damaged_database_is_set_aside),
         STORE_TEST("tally: a damaged record begins anew", a_damaged_record_begins_anew),
+        STORE_TEST("tally: damaged rows are passed over", damaged_rows_are_passed_over),
         STORE_TEST("tally: a newer version's database is refused", a_newer_database_is_refused),
         STORE_TEST("tally: a folder that is not there is refused",
                    a_folder_that_is_not_there_is_refused),
