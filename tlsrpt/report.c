@@ -76,16 +76,17 @@ static void add_policy_string(struct json *policy, struct span text)
     }
 }
 
-static void add_policy(struct json *entry, const Tlsrpt__PolicyCount *count)
+/* What of it is as long as a stranger likes stands there where there is room for it. */
+static void add_policy(struct json *entry, const Tlsrpt__PolicyCount *count, bool has_room)
 {
     struct json *policy = json_add_object(entry, "policy");
     struct json *patterns;
 
     json_add_string(policy, "policy-type", type_names[count->type]);
-    if (count->text.len > 0)
+    if (count->text.len > 0 && has_room)
         add_policy_string(policy, span_of_field(count->text));
     json_add_text(policy, "policy-domain", span_of_field(count->domain));
-    if (count->n_mx_patterns == 0)
+    if (count->n_mx_patterns == 0 || !has_room)
         return;
     patterns = json_add_array(policy, "mx-host"); /* an array: erratum 6241 */
     for (size_t i = 0; i < count->n_mx_patterns; i++)
@@ -179,25 +180,25 @@ static void end_failures(struct report *report)
     report->in_failures = false;
 }
 
+/* The totals say all sessions; policies' texts and details stand there while there is room. */
+static bool has_room(const struct report *report)
+{
+    return buf_len(report->out) + REPORT_RESERVE <= report->out->cap &&
+           report->written < REPORT_JSON_MAX;
+}
+
 void report_policy(struct report *report, const Tlsrpt__PolicyCount *policy)
 {
     struct json *entry = json_new_object();
 
     end_failures(report);
     emit(report, report->sum.policies > 0 ? SPAN(",\n") : SPAN("\n"));
-    add_policy(entry, policy);
+    add_policy(entry, policy, has_room(report));
     add_summary(entry, policy);
     emit_object(report, &entry, true);
     report->sum.policies++;
     report->sum.succeeded += policy->succeeded;
     report->sum.failed += policy->failed;
-}
-
-/* The totals say all sessions, the details as many as there is room for. */
-static bool has_room(const struct report *report)
-{
-    return buf_len(report->out) + REPORT_RESERVE <= report->out->cap &&
-           report->written < REPORT_JSON_MAX;
 }
 
 void report_failure(struct report *report, const Ipc__SessionFailure *failure, uint64_t sessions)

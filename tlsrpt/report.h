@@ -28,12 +28,13 @@ enum report_form { REPORT_PLAIN, REPORT_PACKED };
 
 enum {
     REPORT_ID_SIZE = 2 * DOMAIN_MAX + 32,
-    /* What of a buffer is kept free of failures: the policies behind them must fit. */
+    /* What of a buffer is kept free of failures and of policies' texts: the policies behind them
+     * must fit, and one with its text. */
     REPORT_RESERVE = 2 * 1024 * 1024,
     /* The cap to give `out` for a report that is sent: in base64 that is the 10 MB which receivers
      * commonly take (RPT-65). */
     REPORT_BODY_MAX = 7 * 1024 * 1024,
-    /* Unpacked: no more failures are written behind this. */
+    /* Unpacked: no more failures and texts are written behind this. */
     REPORT_JSON_MAX = 64 * 1024 * 1024,
 };
 

@@ -182,6 +182,33 @@ static void what_does_not_fit_is_counted_and_the_rest_is_whole(void **state)
     json_free(&report);
 }
 
+static void policies_without_number_leave_their_texts_out(void **state)
+{
+    static char text[64 * 1024];
+    Tlsrpt__PolicyCount policy = TLSRPT__POLICY_COUNT__INIT;
+    ProtobufCBinaryData pattern = event_bytes("*.mx.test");
+    struct report *report;
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    policy.type = IPC__POLICY_TYPE__STS;
+    policy.domain = event_bytes("a.test");
+    policy.text = event_bytes(text);
+    policy.n_mx_patterns = 1;
+    policy.mx_patterns = &pattern;
+    policy.succeeded = 3;
+    buf_init(&out, REPORT_RESERVE + 1024 * 1024);
+    report = report_begin(&facts, REPORT_PLAIN, &out);
+    for (int i = 0; i < 64; i++)
+        report_policy(report, &policy);
+    assert_true(report_end(&report, &sum));
+    assert_int_equal(sum.succeeded, 192);
+    assert_int_equal(count_of(buf_span(&out), "\"policy\":"), 64);
+    assert_in_range(count_of(buf_span(&out), "\"policy-string\":"), 10, 20);
+    assert_int_equal(count_of(buf_span(&out), "\"policy-string\":"),
+                     count_of(buf_span(&out), "\"mx-host\":"));
+    assert_document(buf_span(&out));
+}
+
 static void a_packed_one_has_its_bound_in_both_forms(void **state)
 {
     (void)state;
@@ -269,6 +296,8 @@ int main(void)
         REPORT_TEST("a hundred thousand failures fit", a_hundred_thousand_failures_fit),
         REPORT_TEST("failures that do not fit are counted, and the rest is whole",
                     what_does_not_fit_is_counted_and_the_rest_is_whole),
+        REPORT_TEST("policies without number leave their texts out",
+                    policies_without_number_leave_their_texts_out),
         REPORT_TEST("a packed one has its bounds, packed and unpacked",
                     a_packed_one_has_its_bound_in_both_forms),
         REPORT_TEST("one that does not fit at all is said",
