@@ -557,12 +557,14 @@ static void unpack_mail(struct buf *mail, struct buf *out)
     buf_clear(&packed);
 }
 
-static size_t times(struct span text, const char *word)
+/* Lines with that word; each failure stands on its own. */
+static size_t lines_with(struct span text, struct span word)
 {
     size_t count = 0;
+    struct span line;
 
-    for (const char *at = text.data; (at = strstr(at, word)) != NULL; at++)
-        count++;
+    while (span_cut(&text, '\n', &line))
+        count += memmem(line.data, line.len, word.data, word.len) != NULL;
     return count;
 }
 
@@ -598,7 +600,7 @@ static void a_hundred_thousand_details_go_in_one_mail(void **state)
     buf_init(&report, 64 << 20);
     unpack_mail(&rig->mails[i].content, &report);
     assert_true(buf_append(&report, (struct span){ "", 1 }));
-    assert_int_equal(times(buf_span(&report), "\"result-type\""), 100000);
+    assert_int_equal(lines_with(buf_span(&report), SPAN("\"result-type\"")), 100000);
     assert_non_null(strstr(buf_span(&report).data, "\"total-failure-session-count\":100000"));
     buf_clear(&report);
     assert_int_equal(reporter_stop(rig), 0);
