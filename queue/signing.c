@@ -29,6 +29,8 @@ struct signing {
     struct list fresh; /* of these, whose header is to be read when the turn ends */
     struct loop_task task;
     struct loop_timer *timer;
+    int64_t wait_ms;
+    bool is_down;         /* it let wait_ms go by; has not answered since */
     int64_t say_again_ms; /* that messages wait */
     unsigned untold;      /* that have begun to wait since it was said */
 };
@@ -271,7 +273,7 @@ static const char *take_answer(struct ask *ask, const Ipc__SignAnswer *answer)
     return "an answer of no known kind";
 }
 
-static const char *on_answer(const struct signing *s, const struct channel_frame *frame)
+static const char *on_answer(struct signing *s, const struct channel_frame *frame)
 {
     Ipc__SignAnswer *answer = channel_decode(frame, &ipc__sign_answer__descriptor);
     const char *wrong = NULL;
@@ -279,6 +281,7 @@ static const char *on_answer(const struct signing *s, const struct channel_frame
     if (!answer)
         return "an answer about signatures does not decode";
     struct ask *ask = map_get_number(s->by_lease, answer->id);
+    s->is_down = false;
     if (ask && ask->is_asked)
         wrong = take_answer(ask, answer);
     ipc__sign_answer__free_unpacked(answer, NULL);
@@ -331,12 +334,16 @@ static void on_timer(void *ctx)
     struct signing *s = ctx;
     struct ask *ask;
 
+    if (list_empty(&s->asks))
+        return;
+    ask = LIST_FIRST(&s->asks, struct ask, others);
+    if (ask->until_ms > loop_now(s->loop)) {
+        loop_timer_start(s->timer, ask->until_ms - loop_now(s->loop));
+        return;
+    }
+    s->is_down = true;
     LIST_EACH(ask, &s->asks, struct ask, others)
     {
-        if (ask->until_ms > loop_now(s->loop)) {
-            loop_timer_start(s->timer, ask->until_ms - loop_now(s->loop));
-            return;
-        }
         end_in_trouble(ask, s->channel ? SPAN("the process that signs does not answer")
                                        : SPAN("the process that signs is away"));
     }
@@ -355,7 +362,8 @@ void signing_begin(struct signing *signing, const struct signing_wish *wish)
     ask->never_unsigned = message->envelope->tls_report;
     ask->is_over = wish->is_over;
     ask->is_fresh = clock_utc_ms() - message->accepted_utc_ms < FRESH_MS;
-    ask->until_ms = loop_now(signing->loop) + SIGNING_WAIT_MS;
+    int64_t wait_ms = signing->is_down ? SIGNING_DOWN_MS : signing->wait_ms;
+    ask->until_ms = loop_now(signing->loop) + wait_ms;
     ask->job = wish->job;
     buf_init(&ask->header, SIGNING_HEADER_MAX);
     list_init(&ask->fresh);
@@ -363,7 +371,7 @@ void signing_begin(struct signing *signing, const struct signing_wish *wish)
     list_append(&signing->asks, &ask->others);
     put_aside(ask);
     if (!loop_timer_running(signing->timer))
-        loop_timer_start(signing->timer, SIGNING_WAIT_MS);
+        loop_timer_start(signing->timer, wait_ms);
 }
 
 void signing_forget(struct signing *signing, uint64_t lease)
@@ -376,13 +384,14 @@ void signing_forget(struct signing *signing, uint64_t lease)
 
 /* ---- from start to end ---------------------------------------------------------------------- */
 
-struct signing *signing_new(struct loop *loop, struct store *store, signing_done_fn *done,
-                            void *ctx)
+struct signing *signing_new(struct loop *loop, struct store *store, int64_t wait_ms,
+                            signing_done_fn *done, void *ctx)
 {
     struct signing *s = memory_new(sizeof(*s));
 
     s->loop = loop;
     s->store = store;
+    s->wait_ms = wait_ms;
     s->done = done;
     s->ctx = ctx;
     s->by_lease = map_new();

@@ -19,7 +19,8 @@ struct signing;
 enum {
     SIGNING_HEADER_MAX = HEADER_BYTES_MAX + 16 * 1024, /* what is longer goes unsigned */
     SIGNING_WAIT_MS = 20 * 1000,                       /* for the role, its restarts included */
-    SIGNING_SAY_MS = 60 * 1000,                        /* between two warnings that messages wait */
+    SIGNING_DOWN_MS = 1000,     /* the same once it let that go by, until it answers again */
+    SIGNING_SAY_MS = 60 * 1000, /* between two warnings that messages wait */
 };
 
 /* A message to be signed; lent for the call. */
@@ -46,8 +47,10 @@ struct signing_result {
 };
 typedef void signing_done_fn(void *ctx, const struct signing_result *result);
 
-struct signing *signing_new(struct loop *loop, struct store *store, signing_done_fn *done,
-                            void *ctx);
+/* `wait_ms`: SIGNING_WAIT_MS.  One ask that waited so long in vain speaks for all there are: what
+ * waits here takes a worker's place from mail that needs no signature. */
+struct signing *signing_new(struct loop *loop, struct store *store, int64_t wait_ms,
+                            signing_done_fn *done, void *ctx);
 void signing_free(struct signing **signing);
 
 /* Is anything signed at all?  What is asked for while it is not goes, or waits, unsigned. */
