@@ -22,6 +22,15 @@ static void note_fault(struct draft *draft, struct span uri, enum destination_fa
     draft->faults[draft->fault_count++] = (struct draft_fault){ uri, fault };
 }
 
+/* Of a URI that the record's own rules pass over. */
+static enum destination_fault why_unusable(struct span uri)
+{
+    bool is_known = span_starts_with_nocase(uri, SPAN("mailto:")) ||
+                    span_starts_with_nocase(uri, SPAN("https:"));
+
+    return is_known ? DESTINATION_SYNTAX : DESTINATION_SCHEME;
+}
+
 void draft_read(struct span record, struct draft *out)
 {
     struct span uri;
@@ -29,8 +38,11 @@ void draft_read(struct span record, struct draft *out)
 
     *out = (struct draft){ .fault_count = 0 };
     rua_parse(&record, 1, &rua);
-    while (rua_next(&rua.list, &uri))
-        note_fault(out, uri, destinations_add(&out->to, uri));
+    while (span_cut(&rua.list, ',', &uri)) {
+        uri = span_trim(uri);
+        note_fault(out, uri,
+                   rua_is_usable(uri) ? destinations_add(&out->to, uri) : why_unusable(uri));
+    }
 }
 
 bool draft_can_mail(const struct settings *settings)

@@ -66,8 +66,9 @@ static bool https_is_usable(struct span rest)
            rest.data[2] != ':' && rest.data[2] != '?' && rest.data[2] != '#';
 }
 
-static bool is_usable(struct span uri, size_t scheme_len)
+bool rua_is_usable(struct span uri)
 {
+    size_t scheme_len = scheme_length(uri);
     struct span scheme = span_first(uri, scheme_len);
     struct span rest = span_from(uri, scheme_len + 1);
 
@@ -78,14 +79,14 @@ static bool is_usable(struct span uri, size_t scheme_len)
     return span_equal_nocase(scheme, SPAN("https")) && https_is_usable(rest);
 }
 
-/* tlsrpt-uri *(*WSP "," *WSP tlsrpt-uri) */
+/* tlsrpt-uri *(*WSP "," *WSP tlsrpt-uri); what has no scheme is passed over later. */
 static bool has_form(struct span list)
 {
     struct span uri;
 
     while (span_cut(&list, ',', &uri)) {
         uri = span_trim(uri);
-        if (scheme_length(uri) == 0 || !is_one_word(uri))
+        if (!is_one_word(uri))
             return false;
     }
     return true;
@@ -95,7 +96,7 @@ bool rua_next(struct span *list, struct span *out)
 {
     while (span_cut(list, ',', out)) {
         *out = span_trim(*out);
-        if (is_usable(*out, scheme_length(*out)))
+        if (rua_is_usable(*out))
             return true;
     }
     return false;

@@ -2,8 +2,8 @@
  * rua - the TXT record at _smtp._tls.<policy domain>, which says where reports are wanted.
  * Called by the tlsrpt role.  Pure: URIs point into the records handed in, as they are written.
  * Rules: RFC 8460 s.3; "v=TLSRPTv1", blanks, ";" is the beginning that counts (rfc/tls-rpt.md
- * RPT-16).  A URI that cannot be used (another scheme, no address, no host, a bare "!") is passed
- * over; a record whose form is broken, or that leaves no URI, is as good as none.
+ * RPT-16).  A URI that cannot be used (no scheme or another one, no address, no host, a bare "!")
+ * is passed over; a record whose form is broken, or that leaves no URI, is as good as none.
  */
 #ifndef WAXSEAL_TLSRPT_RUA_H
 #define WAXSEAL_TLSRPT_RUA_H
@@ -37,6 +37,9 @@ void rua_judge(const struct dns_answer *answer, struct rua *out);
  * behind the first ten may be of hosts that are not crowded yet (RUA_PER_HOST_MAX).
  */
 bool rua_next(struct span *list, struct span *out);
+
+/* Can this URI, as it stands in a list, be used? */
+bool rua_is_usable(struct span uri);
 
 /* "valid", "no_record", "multiple", "invalid", "dns_error". */
 const char *rua_verdict_name(enum rua_verdict verdict);

@@ -75,6 +75,30 @@ static void what_cannot_be_used_is_told_and_the_rest_is_used(void **state)
     assert_int_equal(draft.faults[0].fault, DESTINATION_HOST);
 }
 
+static void each_uri_that_is_passed_over_is_told(void **state)
+{
+    const struct draft_fault told[] = {
+        { SPAN("a@b.test"), DESTINATION_SCHEME },
+        { SPAN("http://b.test/"), DESTINATION_SCHEME },
+        { SPAN("mailto:@"), DESTINATION_SYNTAX },
+        { SPAN("MAILTO:a@b.test!10m"), DESTINATION_SYNTAX },
+        { SPAN("https:///x"), DESTINATION_SYNTAX },
+    };
+    struct draft draft;
+
+    (void)state;
+    draft_read(SPAN("v=TLSRPTv1; rua=a@b.test,http://b.test/,mailto:@, MAILTO:a@b.test!10m,"
+                    "https:///x,mailto:c@b.test"),
+               &draft);
+    assert_int_equal(draft.to.count, 1);
+    assert_string_equal(draft.to.items[0].text, "mailto:c@b.test");
+    assert_int_equal(draft.fault_count, sizeof(told) / sizeof(told[0]));
+    for (unsigned i = 0; i < draft.fault_count; i++) {
+        assert_true(span_equal(draft.faults[i].uri, told[i].uri));
+        assert_int_equal(draft.faults[i].fault, told[i].fault);
+    }
+}
+
 static void a_thousand_uris_are_ten_at_most_and_two_of_a_host(void **state)
 {
     char record[20000] = "v=TLSRPTv1; rua=mailto:a@b.test";
@@ -123,6 +147,7 @@ int main(void)
         TEST("a record that is none leads nowhere", a_record_that_is_none_leads_nowhere),
         TEST("what cannot be used is told, and the rest is used",
              what_cannot_be_used_is_told_and_the_rest_is_used),
+        TEST("each URI that is passed over is told", each_uri_that_is_passed_over_is_told),
         TEST("of a thousand URIs ten are used, and two of a host",
              a_thousand_uris_are_ten_at_most_and_two_of_a_host),
         TEST("every verdict has its words", every_verdict_has_its_words),

@@ -54,6 +54,7 @@ static void unusable_uris_are_passed_over(void **state)
     check_uris("v=TLSRPTv1; rua=https:,https://,https:///x,https://:5,https://?,https://#,"
                "mailto:a@b.test",
                "mailto:a@b.test", NULL);
+    check_uris("v=TLSRPTv1; rua=a@b.test,mailto:a@b.test,1x:y", "mailto:a@b.test", NULL);
     check_verdict("v=TLSRPTv1; rua=http://c.test", RUA_INVALID);
 }
 
@@ -135,7 +136,7 @@ static void all_uris_that_can_be_used_can_be_had(void **state)
     assert_true(rua_next(&r.list, &uri));
     assert_true(span_equal(uri, SPAN("https://c.test/")));
     assert_false(rua_next(&r.list, &uri));
-    r = judge("v=TLSRPTv1; rua=mailto:a@b.test,nothing");
+    r = judge("v=TLSRPTv1; rua=mailto:a@b.test,no thing");
     assert_false(rua_next(&r.list, &uri));
 }
 
