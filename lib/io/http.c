@@ -208,6 +208,16 @@ static const struct {
     { CURLE_SSL_CIPHER, HTTP_LOCAL },
 };
 
+/* libcurl calls a line of more than 100 KB "out of memory"; before the handshake it is just that.
+ */
+static bool is_header_too_long(const struct http_request *request)
+{
+    curl_off_t shaken_us = 0;
+
+    curl_easy_getinfo(request->easy, CURLINFO_APPCONNECT_TIME_T, &shaken_us);
+    return request->code == CURLE_OUT_OF_MEMORY && shaken_us > 0;
+}
+
 static enum http_outcome outcome_of(CURLcode code)
 {
     for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
@@ -271,6 +281,9 @@ static void settle_failed(const struct http_request *request, struct http_answer
         answer->cert = verified ? tls_verdict_of(verified) : CERT_HOST_MISMATCH;
         snprintf(answer->reason, sizeof(answer->reason), "certificate: %s",
                  verified ? tls_reason_of(verified) : "X509_V_ERR_HOSTNAME_MISMATCH");
+    } else if (is_header_too_long(request)) {
+        answer->outcome = HTTP_TOO_LARGE;
+        snprintf(answer->reason, sizeof(answer->reason), "the answer's header is too long");
     } else if (request->code == CURLE_OK) {
         snprintf(answer->reason, sizeof(answer->reason), "it answered before it had all");
     } else if (answer->outcome == HTTP_TOO_LARGE) {

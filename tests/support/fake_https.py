@@ -44,6 +44,7 @@ ANSWERS = {
     "/moved": head("301 Moved", "Location: https://mta-sts.example.com/ok", "Content-Length: 0"),
     "/unmarked": head("200 OK", "Content-Type: text/plain") + POLICY,
     "/cut": head("200 OK", "Content-Type: text/plain", "Content-Length: 1000") + POLICY,
+    "/long-line": head("200 " + "x" * 200_000),
     "/large": plain(b"x" * 70000),
     "/large-chunked": chunked(b"x" * 70000),
     "/full": plain(b"x" * 65536),

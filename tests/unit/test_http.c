@@ -213,6 +213,9 @@ static void an_answer_beyond_the_limit_is_cut_off(void **state)
     assert_int_equal(world->answer.outcome, HTTP_TOO_LARGE);
     get(world, "mta-sts.example.com", "/large-chunked");
     assert_int_equal(world->answer.outcome, HTTP_TOO_LARGE);
+    get(world, "mta-sts.example.com", "/long-line"); /* the host's fault, not ours */
+    assert_int_equal(world->answer.outcome, HTTP_TOO_LARGE);
+    assert_string_equal(world->answer.reason, "the answer's header is too long");
 }
 
 static void a_silent_host_costs_no_more_than_the_time_given(void **state)
