@@ -68,10 +68,10 @@ size_t queue_accept_room(const struct queue_accept *accept);
 void queue_accept_content(struct queue_accept *accept, struct span bytes);
 /* What is known of content that has come. */
 struct queue_content {
-    uint64_t size;        /* without the trace field */
-    bool eight_bit;       /* bytes above 127 ... */
-    bool utf8_header;     /* ... in its header */
-    bool tls_required_no; /* its header says so (lib/mail/tls_required) */
+    uint64_t size;           /* without the trace field */
+    bool eight_bit;          /* bytes above 127 ... */
+    bool utf8_header;        /* ... in its header */
+    bool tls_required_no;    /* its header says so (lib/mail/tls_required) */
     struct body_hashes body; /* for its DKIM signatures, where it may get some */
 };
 /* The content is whole; `done` comes after the commit. */
