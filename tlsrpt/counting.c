@@ -137,7 +137,8 @@ static void keep(struct counting *counting, uint32_t day, const Ipc__SessionEven
     list_init(&kept->others);
     ipc__session_event__pack(event, kept->packed);
     memcpy(kept->packed + packed_len, own.record.data ? own.record.data : "", own.record.len);
-    kept->own = (struct wish){ own.state, { (char *)kept->packed + packed_len, own.record.len } };
+    kept->own = (struct wish){ .state = own.state,
+                               .record = { (char *)kept->packed + packed_len, own.record.len } };
     counting->counts.waiting++;
     counting->bytes += len;
     wait_for(counting, kept, span_of(wait));

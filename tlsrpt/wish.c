@@ -57,18 +57,33 @@ static bool write_anew(const struct rua *rua, char room[TALLY_RECORD_MAX], struc
     return len > version.len;
 }
 
+/* Of what was published and is as good as none; NULL: nothing was. */
+static const char *trouble_of(enum rua_verdict verdict)
+{
+    static const char *const words[] = {
+        [RUA_MULTIPLE] = "there are several",
+        [RUA_INVALID] = "its form is broken, or none of its URIs can be used",
+        [RUA_DNS_ERROR] = NULL,
+    };
+
+    return words[verdict];
+}
+
 static struct wish wish_of(const struct rua *rua, struct span record, char room[TALLY_RECORD_MAX])
 {
-    struct wish wish = { .state = TALLY_WISH_NONE };
+    struct wish wish = { .state = TALLY_WISH_NONE, .trouble = trouble_of(rua->verdict) };
 
     if (rua->verdict == RUA_DNS_ERROR)
         wish.state = TALLY_WISH_UNKNOWN;
     if (rua->verdict != RUA_VALID)
         return wish;
     wish.record = record;
-    if (record.len > TALLY_RECORD_MAX && !write_anew(rua, room, &wish.record))
-        return (struct wish){ .state = TALLY_WISH_NONE };
     wish.state = TALLY_WISH_SEEN;
+    if (record.len <= TALLY_RECORD_MAX)
+        return wish;
+    wish.trouble = "it is longer than 8 KiB: of its URIs none are kept but those that are used";
+    if (!write_anew(rua, room, &wish.record))
+        wish.state = TALLY_WISH_NONE;
     return wish;
 }
 

@@ -1,6 +1,7 @@
 #include "tlsrpt/wishes.h"
 
 #include "lib/base/list.h"
+#include "lib/base/log.h"
 #include "lib/base/map.h"
 #include "lib/base/memory.h"
 
@@ -152,12 +153,24 @@ static int64_t kept_for_ms(const struct dns_answer *answer)
     return ttl_ms < WISHES_MOST_MS ? ttl_ms : WISHES_MOST_MS;
 }
 
+static void log_trouble(const struct entry *entry, const char *trouble)
+{
+    struct log_line line;
+
+    log_begin(&line, LOG_INFO, "tlsrpt-record-unusable");
+    log_string(&line, "domain", entry->name);
+    log_string(&line, "reason", trouble);
+    log_end(&line);
+}
+
 /* What was known stays when there is no answer. */
 static void take_answer(struct entry *entry, const struct dns_answer *answer)
 {
     char room[TALLY_RECORD_MAX];
     struct wish wish = wish_of_answer(answer, room);
 
+    if (wish.trouble)
+        log_trouble(entry, wish.trouble);
     if (wish.state != TALLY_WISH_UNKNOWN)
         set_record(entry, wish.state, wish.record);
     entry->until_ms = loop_now(entry->wishes->loop) + kept_for_ms(answer);
@@ -221,7 +234,7 @@ bool wishes_known(struct wishes *wishes, struct span domain, struct wish *out, b
         return false;
     look_up(entry);
     *out_comes = is_under_way(entry);
-    *out = (struct wish){ entry->state, { entry->record, entry->record_len } };
+    *out = (struct wish){ .state = entry->state, .record = { entry->record, entry->record_len } };
     return entry->state != TALLY_WISH_UNKNOWN;
 }
 

@@ -23,7 +23,8 @@ struct wishes;
 
 struct wish {
     enum tally_wish state;
-    struct span record; /* with TALLY_WISH_SEEN; at most TALLY_RECORD_MAX */
+    struct span record;  /* with TALLY_WISH_SEEN; at most TALLY_RECORD_MAX */
+    const char *trouble; /* why what was published is not taken, or not all of it; NULL: nothing */
 };
 
 /* A lookup has ended: wishes_known will give true, if there was any answer at all. */

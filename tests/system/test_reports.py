@@ -78,7 +78,7 @@ def test_reports_go_to_all_who_wish_for_them_and_one_place_spoils_no_other(lab, 
     """RFC 8460 section 3: the ways of a URI; an address inside, a redirect, 10 MB of answer, ?bcc=."""
     lab.dns.set(INSIDE, "A", "10.9.8.7")
     lab.dns.set(OURS, "A", "198.51.100.250")
-    wish("good.test", "mailto:reports@good.test", f"{HOST}/201")
+    wish("good.test", "reports@good.test", "mailto:reports@good.test", f"{HOST}/201")
     wish("wildcard.test", f"{HOST}/500", f"mailto:reports@wildcard.test?bcc={VICTIM}&body=pay")
     wish("tls12.test", f"{HOST}/redirect", f"{HOST}/large")
     wish("nopolicy.test", f"https://{INSIDE}/", f"https://{OURS}:25/", "https://mta-sts.policy-silent.test/",
@@ -87,6 +87,7 @@ def test_reports_go_to_all_who_wish_for_them_and_one_place_spoils_no_other(lab, 
     at(reporter, "+1d")
     reporter.wait_event("tlsrpt-report-sent", count=5)
     reporter.wait_event("tlsrpt-report-deferred", count=4)
+    assert "neither mailto:" in reporter.wait_event("tlsrpt-rua-unusable", domain="good.test", rua="reports@good.test")["reason"]
     assert posted(lab, "/201") == ["good.test"]
     assert lab.reports.posts("/201")[0].content_type == "application/tlsrpt+gzip"
     said = {to: row["answer"] for to, row in results(reporter, "tls12.test").items()}

@@ -490,6 +490,19 @@ static void the_right_one_of_several_records_is_kept(void **state)
     assert_int_equal(wish_of_answer(&found, room).state, TALLY_WISH_NONE); /* RPT-14 */
 }
 
+static void a_record_that_is_not_taken_is_told_and_why(void **state)
+{
+    char record[20000] = "v=TLSRPTv1; rua=mailto:a@b.test", room[TALLY_RECORD_MAX];
+    (void)state;
+    assert_null(wish_of_record(span_of(record), room).trouble);
+    assert_null(wish_of_record(SPAN("v=spf1 -all"), room).trouble);
+    assert_string_equal(wish_of_record(SPAN("v=TLSRPTv1; rua=a@b.test"), room).trouble,
+                        "its form is broken, or none of its URIs can be used");
+    for (int i = 0; i < 1000; i++)
+        strcat(record, ",mailto:b@b.test");
+    assert_non_null(strstr(wish_of_record(span_of(record), room).trouble, "longer than 8 KiB"));
+}
+
 #define RIG_TEST(title, function)                                                                  \
     {                                                                                              \
         title, function, setup, teardown, 0                                                        \
@@ -533,6 +546,8 @@ int main(void)
                  a_long_record_keeps_the_uris_that_are_used),
         RIG_TEST("counting: the right one of several records is kept",
                  the_right_one_of_several_records_is_kept),
+        RIG_TEST("counting: a record that is not taken is told, and why",
+                 a_record_that_is_not_taken_is_told_and_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
