@@ -185,6 +185,12 @@ static void end_plan(struct postman *p)
     p->next_plan_utc_ms = midnight_ms < now_ms + PLAN_WAIT_MS ? midnight_ms : now_ms + PLAN_WAIT_MS;
 }
 
+/* It never lies further ahead, unless the clock was set back meanwhile. */
+static bool is_plan_due(const struct postman *p, int64_t now_ms)
+{
+    return now_ms >= p->next_plan_utc_ms || p->next_plan_utc_ms - now_ms > PLAN_WAIT_MS;
+}
+
 static void begin_plan(struct postman *p)
 {
     p->is_planning = true;
@@ -311,7 +317,7 @@ static void on_look(void *ctx)
         look_within(p, LOOK_MAX_MS);
         return;
     }
-    if (!p->is_planning && now_ms >= p->next_plan_utc_ms)
+    if (!p->is_planning && is_plan_due(p, now_ms))
         begin_plan(p);
     if (p->is_planning)
         plan_more(p);
