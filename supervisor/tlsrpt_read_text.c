@@ -100,13 +100,22 @@ static void tell_mail(const struct json *mail, FILE *out)
     fputc('\n', out);
 }
 
+/* The first policy that is the domain's: DANE's are of its MX hosts, if there are others. */
+static const struct json *policy_of_subject(const struct json *policies)
+{
+    size_t at = 0;
+
+    while (at < json_count(policies) && json_member_is(json_item(policies, at), "type", "tlsa"))
+        at++;
+    return json_item(policies, at < json_count(policies) ? at : 0);
+}
+
 static void tell_head(const struct json *told, FILE *out)
 {
     const struct json *report = json_get(told, "report");
-    const struct json *first = json_item(json_get(told, "policies"), 0);
 
     fputs("TLS report", out);
-    print_text(" about ", first, "domain", "", out);
+    print_text(" about ", policy_of_subject(json_get(told, "policies")), "domain", "", out);
     print_text(", by ", report, "organization-name", "", out);
     fputc('\n', out);
     tell_period(report, out);

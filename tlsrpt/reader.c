@@ -206,6 +206,12 @@ static void add_mail(struct json *told, const struct reader_mail *mail)
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
+/* Where nothing is counted, or a count means nothing, nobody knows that all went well. */
+static bool leaves_it_open(const struct reader_notes *notes)
+{
+    return notes->times[NOTE_COUNT_WRONG] > 0 || notes->times[NOTE_NO_POLICIES] > 0;
+}
+
 static struct json *tell(struct reading *r)
 {
     struct json *told = json_new_object();
@@ -215,6 +221,7 @@ static struct json *tell(struct reading *r)
         add_mail(told, &r->mail);
     }
     reader_findings_add(r->report, told);
+    json_add_bool(told, "unclear", leaves_it_open(&r->notes));
     reader_notes_add(&r->notes, json_add_array(told, "notes"));
     json_add(told, "report", &r->report);
     return told;
@@ -239,6 +246,6 @@ struct error *reader_read(struct span input, struct json **out)
 
 bool reader_is_well(const struct json *told)
 {
-    return json_number(json_get(told, "failed")) == 0 &&
+    return !json_bool(json_get(told, "unclear")) && json_number(json_get(told, "failed")) == 0 &&
            json_count(json_get(told, "findings")) == 0;
 }

@@ -20,7 +20,8 @@ enum {
 
 /*
  * Gives an object: "report" in the form of RFC 8460 s.4.4; "mail", what the mail around it says;
- * what reader_findings_add adds; "notes", in what it differs from the RFC.  An error when there is
+ * what reader_findings_add adds; "unclear", whether its counts leave open that something failed;
+ * "notes", in what it differs from the RFC.  An error when there is
  * no report to be read, which says why.
  */
 struct error *reader_read(struct span input, struct json **out) MUST_CHECK;

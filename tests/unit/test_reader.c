@@ -266,6 +266,7 @@ static void counts_that_are_none_are_zero(void **state)
         read_text(span_of(text));
         assert_only_note("a count is no whole number");
         assert_counts(0, 0);
+        assert_false(reader_is_well(told));
     }
 }
 
@@ -393,6 +394,7 @@ static void things_of_another_kind_are_left_out(void **state)
     assert_false(reader_is_well(told));
     read_text(SPAN(HEAD "\"none\"}"));
     assert_true(has_note("there is no policy in it"));
+    assert_false(reader_is_well(told));
     read_text(SPAN(HEAD "[" POLICY SUMMARY("1", "0") ",\"failure-details\":7}]}"));
     assert_only_note("of another kind");
     read_text(SPAN(HEAD "[{\"policy\":{\"policy-type\":7,\"policy-domain\":\"example.com\","

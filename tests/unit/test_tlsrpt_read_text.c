@@ -82,6 +82,17 @@ static void report_is_told_from_its_sender_to_the_command_that_helps(void **stat
         "mx1.example.com </dev/null\n");
 }
 
+static void a_report_is_about_the_domain_not_its_mx_host(void **state)
+{
+    (void)state;
+    show("{\"organization-name\":\"R\"," DAY ",\"policies\":[{\"policy\":{\"policy-type\":\"tlsa\","
+         "\"policy-domain\":\"mx1.provider.example\"}}," POLICY("sts", "enforce") "0}}]}");
+    assert_shown("TLS report about example.com, by R\n");
+    show("{\"organization-name\":\"R\"," DAY ",\"policies\":[{\"policy\":{\"policy-type\":\"tlsa\","
+         "\"policy-domain\":\"mx1.provider.example\"}}]}");
+    assert_shown("TLS report about mx1.provider.example, by R\n");
+}
+
 static void controls_of_a_report_reach_no_terminal(void **state)
 {
     (void)state;
@@ -180,6 +191,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         { "tlsrpt read: a report is told from its sender to the command that helps",
           report_is_told_from_its_sender_to_the_command_that_helps, 0, end, 0 },
+        { "tlsrpt read: a report is about the domain, not about its MX host",
+          a_report_is_about_the_domain_not_its_mx_host, 0, end, 0 },
         { "tlsrpt read: controls of a report reach no terminal",
           controls_of_a_report_reach_no_terminal, 0, end, 0 },
         { "tlsrpt read: in what a report differs from the RFC is told",
