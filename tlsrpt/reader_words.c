@@ -439,8 +439,11 @@ void reader_words_add(const struct reader_failure *failure, struct json *to)
 const char *reader_words_hint(struct span policy_type, struct span mode, bool has_failures)
 {
     if (span_equal(policy_type, SPAN("no-policy-found")))
-        return "The sender found no policy, so that nothing keeps an attacker from reading along: "
-               "publish an MTA-STS policy, or TLSA records in a signed zone.";
+        return "The sender found no policy that it could use, so that nothing keeps an attacker "
+               "from "
+               "reading along: publish an MTA-STS policy, or TLSA records in a signed zone; or "
+               "mend "
+               "what keeps yours from being found.";
     if (span_equal(policy_type, SPAN("sts")) && span_equal_nocase(mode, SPAN("testing")) &&
         !has_failures)
         return "Nothing failed, and the policy is still in testing: when weeks of reports look "
