@@ -111,7 +111,7 @@ static void ask_free(struct ask *ask)
     struct asks *asks = ask->peer->asks;
 
     for (unsigned i = 0; i < ask->part_count; i++) {
-        signers_cancel(&ask->parts[i].task);
+        signers_cancel(asks->signers, &ask->parts[i].task);
         buf_clear(&ask->parts[i].field);
     }
     if (ask->bytes > 0) {

@@ -15,6 +15,7 @@ struct signers_task {
     unsigned char signature[DKIM_SIGNATURE_MAX];
     size_t signature_len;
     struct error *err;
+    bool is_waiting;       /* under the lock: no thread has it, nor had */
     signers_done_fn *done; /* NULL: cancelled; the loop's alone */
     void *ctx;
 };
@@ -53,6 +54,7 @@ static struct signers_task *take_waiting(struct signers *signers)
     if (!signers->closing) {
         task = LIST_FIRST(&signers->waiting, struct signers_task, others);
         list_remove(&task->others);
+        task->is_waiting = false;
     }
     pthread_mutex_unlock(&signers->lock);
     return task;
@@ -155,6 +157,7 @@ struct signers_task *signers_start(struct signers *signers, struct keys *keys,
     buf_init(input, 0);
     task->done = done;
     task->ctx = ctx;
+    task->is_waiting = true;
     pthread_mutex_lock(&signers->lock);
     list_append(&signers->waiting, &task->others);
     pthread_cond_signal(&signers->work);
@@ -162,10 +165,22 @@ struct signers_task *signers_start(struct signers *signers, struct keys *keys,
     return task;
 }
 
-/* It is signed all the same, and the signature thrown away. */
-void signers_cancel(struct signers_task **task)
+/* One that a thread has is signed all the same, and the signature thrown away. */
+void signers_cancel(struct signers *signers, struct signers_task **task)
 {
-    if (*task)
-        (*task)->done = NULL;
+    struct signers_task *cancelled = *task;
+    bool was_waiting;
+
     *task = NULL;
+    if (!cancelled)
+        return;
+    pthread_mutex_lock(&signers->lock);
+    was_waiting = cancelled->is_waiting;
+    if (was_waiting)
+        list_remove(&cancelled->others);
+    pthread_mutex_unlock(&signers->lock);
+    if (was_waiting)
+        task_free(cancelled);
+    else
+        cancelled->done = NULL;
 }

@@ -26,6 +26,7 @@ typedef void signers_done_fn(void *ctx, struct span signature, const struct erro
 struct signers_task *signers_start(struct signers *signers, struct keys *keys,
                                    const struct signing_key *key, struct buf *input,
                                    signers_done_fn *done, void *ctx);
-void signers_cancel(struct signers_task **task);
+/* What nobody waits for any more does not keep the threads from what others wait for. */
+void signers_cancel(struct signers *signers, struct signers_task **task);
 
 #endif

@@ -785,6 +785,8 @@ MUTATIONS = (
              ("unit/queue_signing",)),
     Mutation(6, "a signer that died is not asked again", "queue/signing.c",
              "        if (ask->is_asked)\n            put_aside(ask);", "        (void)ask;", ("unit/queue_signing",)),
+    Mutation(6, "a machine too slow for its RSA key signs what nobody waits for any more", "queue/sign/signers.c",
+             "    was_waiting = cancelled->is_waiting;", "    was_waiting = false;", ("unit/sign",)),
     Mutation(5, "whatever the signer says stands in front of mail", "queue/signatures.c",
              "    if (fields.len > SIGNATURES_MAX || !is_clean(fields))\n        return false;", "    return true;",
              ("unit/signatures", "unit/queue_signing")),

@@ -564,6 +564,30 @@ static void what_takes_too_long_is_trouble(void **state)
     assert_int_equal(answer_to(HEADER)->verdict, IPC__SIGN_VERDICT__SIGNED);
 }
 
+/* Else a machine that is too slow once would sign nothing but what came too late, for ever. */
+static void what_came_too_late_does_not_keep_the_signers_busy(void **state)
+{
+    enum { MANY = 3000 };
+    const struct asks_counts *counts;
+
+    (void)state;
+    asks_free(&asks);
+    channel_free(&channel);
+    asks = asks_new(loop, keys, 300);
+    join();
+    use(RSA);
+    for (uint64_t id = 0; id < MANY; id++)
+        ask(id, HEADER);
+    counts = asks_counts(asks);
+    heard_wanted = HEARD_MAX; /* and with each one behind these */
+    while (counts->signed_messages + counts->trouble < MANY)
+        loop_run(loop);
+    assert_true(counts->trouble > MANY / 2);
+    while (heard_count == HEARD_MAX && channel_pending(channel) > 0)
+        loop_run(loop);
+    assert_int_equal(answer_to(HEADER)->verdict, IPC__SIGN_VERDICT__SIGNED);
+}
+
 static void what_waits_is_bounded(void **state)
 {
     (void)state;
@@ -688,6 +712,8 @@ int main(void)
              a_key_that_cannot_be_used_is_trouble),
         TEST("what takes too long to sign is trouble, and others go on",
              what_takes_too_long_is_trouble),
+        TEST("what came too late does not keep the signers from what is in time",
+             what_came_too_late_does_not_keep_the_signers_busy),
         TEST("what waits to be signed is bounded", what_waits_is_bounded),
         TEST("new keys do not disturb what is being signed",
              new_keys_do_not_disturb_what_is_being_signed),
