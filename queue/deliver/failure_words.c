@@ -88,6 +88,8 @@ static void other_words(const struct failure *f, char words[FAILURE_WORDS_SIZE])
              f->decision->result == TLS_RESULT_VALIDATION_FAILURE)
         snprintf(words, FAILURE_WORDS_SIZE, "%s: %s %s", f->decision->reason,
                  facts->session.version, facts->session.cipher);
+    else if (f->decision->result == TLS_RESULT_DNSSEC_INVALID && f->trouble[0] != '\0')
+        snprintf(words, FAILURE_WORDS_SIZE, "%s", f->trouble); /* whole: DNS's word is at its end */
     else
         snprintf(words, FAILURE_WORDS_SIZE, "%s%s%.100s", f->decision->reason,
                  f->trouble[0] != '\0' ? ": " : "", f->trouble);
