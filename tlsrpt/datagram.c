@@ -265,6 +265,15 @@ static const char *read_patterns(struct policy *policy, const struct json *objec
     return NULL;
 }
 
+/* RFC 8460 s.4.4: only MTA-STS has patterns, and what is no policy has no text. */
+static void keep_what_its_type_has(struct policy *policy)
+{
+    if (policy->event.policy_type != IPC__POLICY_TYPE__STS)
+        policy->event.n_mx_patterns = 0;
+    if (policy->event.policy_type == IPC__POLICY_TYPE__NO_POLICY_FOUND)
+        policy->event.policy_text.len = 0;
+}
+
 static const char *read_policy(struct policy *policy, const struct json *object)
 {
     static const char *(*const read[])(struct policy *, const struct json *) = {
@@ -274,6 +283,7 @@ static const char *read_policy(struct policy *policy, const struct json *object)
 
     for (size_t i = 0; i < sizeof(read) / sizeof(read[0]) && !wrong; i++)
         wrong = read[i](policy, object);
+    keep_what_its_type_has(policy);
     if (!wrong && !counts_is_valid(&policy->event))
         wrong = "a member that is too long";
     return wrong;

@@ -148,6 +148,22 @@ static void every_type_of_policy_is_known(void **state)
     assert_refused(with("\"policy-type\":2,", ""));
 }
 
+static void a_policy_has_what_its_type_has(void **state)
+{
+#define MEMBERS "\"policy-string\":[\"x\"],\"mx-host\":[\"m\"],\"f\":0}"
+    struct datagram *d = read_fine("{\"dpv\":\"1\",\"d\":\"a.test\",\"policies\":["
+                                   "{\"policy-type\":1," MEMBERS ",{\"policy-type\":2," MEMBERS
+                                   ",{\"policy-type\":9," MEMBERS "]}");
+
+    (void)state;
+    assert_field(datagram_event(d, 0)->policy_text, "x\n");
+    assert_int_equal(datagram_event(d, 0)->n_mx_patterns, 0);
+    assert_int_equal(datagram_event(d, 1)->n_mx_patterns, 1);
+    assert_field(datagram_event(d, 2)->policy_text, "");
+    assert_int_equal(datagram_event(d, 2)->n_mx_patterns, 0);
+    datagram_free(&d);
+}
+
 static void a_session_may_list_failures_and_end_well(void **state)
 {
     struct datagram *d = read_fine(with("\"f\":1}]}", "\"f\":0}]}"));
@@ -353,6 +369,8 @@ int main(void)
           the_documented_one_is_a_session_that_failed),
         T("every code has its result, and there is no other (RPT-104)", every_code_has_its_result),
         T("every type of policy is known, and no other (RPT-102)", every_type_of_policy_is_known),
+        T("a policy has what its type has: hosts are those of MTA-STS alone (RFC 8460 s.4.4)",
+          a_policy_has_what_its_type_has),
         T("a session may list failures and end well (RPT-107)",
           a_session_may_list_failures_and_end_well),
         T("a policy that was not finished is not counted (RPT-104)",
