@@ -17,7 +17,7 @@ static const uint64_t map_bytes = UINT64_C(8) << 30; /* address space; ledger.h 
 static const char *const table_names[DATABASE_TABLES] = {
     [DATABASE_META] = "meta",     [DATABASE_DAY] = "day",       [DATABASE_SUBJECT] = "subject",
     [DATABASE_POLICY] = "policy", [DATABASE_DETAIL] = "detail", [DATABASE_WISH] = "wish",
-    [DATABASE_OUTBOX] = "outbox", [DATABASE_DUE] = "due", [DATABASE_SENT] = "sent",
+    [DATABASE_OUTBOX] = "outbox", [DATABASE_DUE] = "due",       [DATABASE_SENT] = "sent",
 };
 
 struct database {

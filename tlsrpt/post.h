@@ -1,10 +1,10 @@
 /*
  * post - hands a report to a destination by HTTPS POST (RFC 8460 s.5.4; rfc/tls-rpt.md section 10).
  * Called by the tlsrpt role.  The host is a stranger's choice: its addresses come from our own
- * resolver, internal ones and this machine's own are refused (pitfalls.md section 7.9), no redirect is followed, no proxy
- * asked, 16 KiB of the answer are read, and all ends within POST_WAIT_MS.  A certificate that does
- * not hold does not stop a report (RPT-86: who set it up wrongly should hear of it all the more);
- * the result says so.
+ * resolver, internal ones and this machine's own are refused (pitfalls.md section 7.9), no redirect
+ * is followed, no proxy asked, 16 KiB of the answer are read, and all ends within POST_WAIT_MS.  A
+ * certificate that does not hold does not stop a report (RPT-86: who set it up wrongly should hear
+ * of it all the more); the result says so.
  */
 #ifndef WAXSEAL_TLSRPT_POST_H
 #define WAXSEAL_TLSRPT_POST_H
