@@ -380,7 +380,7 @@ MUTATIONS = (
              "if (stream->ended || frame->body.len > stream->credit ||", "if (stream->ended ||",
              ("unit/hostile",)),
     Mutation(5, "a worker settles what another worker holds", "queue/workers_outcomes.c",
-             "bool is_known = lease && lease->holder == worker;", "bool is_known = lease != NULL;", ("unit/hostile",)),
+             "bool is_known = lease && lease->holder == worker &&", "bool is_known = lease &&", ("unit/hostile",)),
     Mutation(5, "a worker settles recipients that its lease does not cover", "queue/workers_outcomes.c",
              "if (is_new && lease_has(lease, outcome->results[i]->number) &&", "if (is_new &&", ("unit/hostile",)),
     Mutation(5, "a worker reads any message", "queue/workers.c",
