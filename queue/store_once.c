@@ -24,8 +24,8 @@ static struct error *find_oldest(struct store_txn *txn, int64_t *out_utc_ms, str
 {
     struct record_key first = key_of_once_time(0, (unsigned char[ONCE_DIGEST_SIZE]){ 0 });
     struct kv_cursor *cursor = NULL;
-    struct span key;
-    struct span value;
+    struct span key = { NULL, 0 };
+    struct span value = { NULL, 0 };
     struct error *err = kv_cursor_open(txn->kv, TABLE_ONCE, &cursor);
 
     *out_found = false;

@@ -134,7 +134,7 @@ static const char *read_words(struct failure *failure, const struct json *object
 static const char *read_failure(struct policy *policy, const struct json *object)
 {
     size_t at = policy->event.n_failures;
-    struct failure spare;
+    struct failure spare = { .message = IPC__SESSION_FAILURE__INIT };
     struct failure *failure = at < COUNTS_FAILURES_MAX ? &policy->failures[at] : &spare;
     int64_t code;
     const char *wrong = number_of(object, "c", &code);
