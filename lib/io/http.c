@@ -59,6 +59,7 @@ struct http_request {
     bool running; /* curl has it */
     bool overflowed;
     bool chunked;
+    char blamed[TLS_CERTIFICATE_WORDS_SIZE]; /* the first certificate that does not hold */
     CURLcode code;
 };
 
@@ -137,6 +138,18 @@ static int on_wanted_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, v
 
 /* ---- what curl asks of us ----------------------------------------------------------------- */
 
+/* Judges nothing: keeps whose certificate OpenSSL finds a fault with. */
+static int on_verified(int is_fine, X509_STORE_CTX *chain)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct http_request *request = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    X509 *certificate = X509_STORE_CTX_get_current_cert(chain);
+
+    if (!is_fine && certificate && request->blamed[0] == '\0')
+        tls_certificate_words(certificate, request->blamed);
+    return is_fine;
+}
+
 /* libcurl would take a common name for the host; RFC 8461 s.3.3 wants a DNS-ID. */
 static CURLcode on_tls_context(CURL *easy, void *ssl_ctx, void *ctx)
 {
@@ -145,6 +158,9 @@ static CURLcode on_tls_context(CURL *easy, void *ssl_ctx, void *ctx)
     (void)easy;
     SSL_CTX_set1_cert_store(ssl_ctx, request->store);
     SSL_CTX_set_security_level(ssl_ctx, SECURITY_LEVEL);
+    SSL_CTX_set_app_data(ssl_ctx, request);
+    SSL_CTX_set_verify(ssl_ctx, SSL_CTX_get_verify_mode(ssl_ctx), on_verified);
+    request->blamed[0] = '\0';
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
                                                X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (X509_VERIFY_PARAM_set1_host(param, request->host, 0) != 1)
@@ -279,8 +295,9 @@ static void settle_failed(const struct http_request *request, struct http_answer
     answer->outcome = request->overflowed ? HTTP_TOO_LARGE : outcome_of(request->code);
     if (answer->outcome == HTTP_BAD_CERTIFICATE) {
         answer->cert = verified ? tls_verdict_of(verified) : CERT_HOST_MISMATCH;
-        snprintf(answer->reason, sizeof(answer->reason), "certificate: %s",
-                 verified ? tls_reason_of(verified) : "X509_V_ERR_HOSTNAME_MISMATCH");
+        snprintf(answer->reason, sizeof(answer->reason), "certificate: %s%s%s",
+                 verified ? tls_reason_of(verified) : "X509_V_ERR_HOSTNAME_MISMATCH",
+                 request->blamed[0] ? ", " : "", request->blamed);
     } else if (is_header_too_long(request)) {
         answer->outcome = HTTP_TOO_LARGE;
         snprintf(answer->reason, sizeof(answer->reason), "the answer's header is too long");

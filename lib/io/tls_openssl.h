@@ -76,6 +76,10 @@ enum {
 /* Is this one of its DNS-IDs, as clients compare them?  Anything may be asked. */
 bool tls_certificate_bears(X509 *certificate, struct span reference);
 
+/* For people who have to mend it: "valid until 2026-11-21T11:06:15Z, CN=mx.example.net". */
+enum { TLS_CERTIFICATE_WORDS_SIZE = 128 };
+void tls_certificate_words(X509 *certificate, char words[TLS_CERTIFICATE_WORDS_SIZE]);
+
 /*
  * Before the handshake of a client: by these records it is judged, and for usage DANE-TA by the
  * name `base` or one of `also`.  Gives how many are in force; with 0 nothing it says is to be

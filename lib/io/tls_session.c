@@ -1,4 +1,6 @@
 #include "lib/io/tls_openssl.h"
+
+#include "lib/base/clock.h"
 #include "lib/io/tls_tickets.h"
 
 #include <openssl/err.h>
@@ -211,6 +213,16 @@ static int64_t utc_ms_of(const ASN1_TIME *when)
     if (ASN1_TIME_to_tm(when, &tm) != 1)
         return 0;
     return (int64_t)timegm(&tm) * 1000;
+}
+
+void tls_certificate_words(X509 *certificate, char words[TLS_CERTIFICATE_WORDS_SIZE])
+{
+    char subject[TLS_NAME_SIZE] = "", until[CLOCK_TEXT_SIZE];
+
+    describe_name(X509_get_subject_name(certificate), subject);
+    clock_format_rfc3339(utc_ms_of(X509_get0_notAfter(certificate)), until);
+    snprintf(words, TLS_CERTIFICATE_WORDS_SIZE, "valid until %.32s, %.80s", until,
+             subject[0] ? subject : "without a name");
 }
 
 /* A peer without certificate leaves OpenSSL's result at "ok": look for the certificate first. */

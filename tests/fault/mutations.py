@@ -624,6 +624,8 @@ MUTATIONS = (
     Mutation(7, "ten URIs of one host hide all that stand behind them", "tlsrpt/draft.c",
              "    while (span_cut(&rua.list, ',', &uri)) {", "    for (int n = 0; n < RUA_MAX && span_cut(&rua.list, ',', &uri); n++) {",
              ("unit/draft",)),
+    Mutation(1, "a report does not tell which certificate of a policy host to mend", "lib/io/http.c",
+             "request->blamed[0] ? \", \" : \"\", request->blamed);", "\"\", \"\");", ("unit/http",)),
     Mutation(7, "nobody hears of a TLSRPT record that is not taken", "tlsrpt/wish.c",
              ".trouble = trouble_of(rua->verdict)", ".trouble = NULL", ("unit/counting",)),
     Mutation(7, "nobody hears of a URI that has no scheme", "tlsrpt/draft.c",

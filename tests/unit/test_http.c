@@ -195,6 +195,8 @@ static void a_bad_certificate_is_told_by_its_kind(void **state)
     assert_bad_certificate(world, "mta-sts.common-name.test", CERT_HOST_MISMATCH);
     assert_bad_certificate(world, "mta-sts.self-signed.test", CERT_NOT_TRUSTED);
     assert_bad_certificate(world, "mta-sts.expired.test", CERT_EXPIRED);
+    assert_non_null(strstr(world->answer.reason, "X509_V_ERR_CERT_HAS_EXPIRED, valid until 20"));
+    assert_non_null(strstr(world->answer.reason, "Z, CN="));
 }
 
 static void an_answer_whose_end_nothing_marks_is_not_taken(void **state)
