@@ -30,7 +30,10 @@ struct signing {
     struct loop_task task;
     struct loop_timer *timer;
     int64_t wait_ms;
+    int64_t down_ms;
     bool is_down;         /* it let wait_ms go by; has not answered since */
+    unsigned owed;        /* answers, by the role that is there now */
+    int64_t silent_ms;    /* since when it owes them and says nothing */
     int64_t say_again_ms; /* that messages wait */
     unsigned untold;      /* that have begun to wait since it was said */
 };
@@ -137,6 +140,12 @@ static void put_aside(struct ask *ask)
     loop_defer(ask->signing->loop, &ask->signing->task);
 }
 
+static void note_asked(struct signing *s)
+{
+    if (s->owed++ == 0)
+        s->silent_ms = loop_now(s->loop);
+}
+
 static void send_ask(struct ask *ask, struct span header)
 {
     Ipc__SignAsk message = IPC__SIGN_ASK__INIT;
@@ -151,6 +160,7 @@ static void send_ask(struct ask *ask, struct span header)
     if (is_long)
         message.header = bytes_of_span(header);
     ask->is_asked = true;
+    note_asked(ask->signing);
     channel_send(ask->signing->channel, FRAME_SIGN_ASK, &message.base, is_long ? SPAN("") : header);
     buf_clear(&ask->header);
 }
@@ -273,6 +283,22 @@ static const char *take_answer(struct ask *ask, const Ipc__SignAnswer *answer)
     return "an answer of no known kind";
 }
 
+/* It is alive: what was to wait for a moment only has as long as others. */
+static void note_answered(struct signing *s)
+{
+    struct ask *ask;
+
+    s->owed -= s->owed > 0;
+    s->silent_ms = loop_now(s->loop);
+    if (!s->is_down)
+        return;
+    s->is_down = false;
+    LIST_EACH(ask, &s->asks, struct ask, others)
+    {
+        ask->until_ms = loop_now(s->loop) + s->wait_ms;
+    }
+}
+
 static const char *on_answer(struct signing *s, const struct channel_frame *frame)
 {
     Ipc__SignAnswer *answer = channel_decode(frame, &ipc__sign_answer__descriptor);
@@ -281,7 +307,7 @@ static const char *on_answer(struct signing *s, const struct channel_frame *fram
     if (!answer)
         return "an answer about signatures does not decode";
     struct ask *ask = map_get_number(s->by_lease, answer->id);
-    s->is_down = false;
+    note_answered(s);
     if (ask && ask->is_asked)
         wrong = take_answer(ask, answer);
     ipc__sign_answer__free_unpacked(answer, NULL);
@@ -305,6 +331,7 @@ static void forget_channel(struct signing *s)
     struct ask *ask;
 
     channel_free(&s->channel);
+    s->owed = 0;
     LIST_EACH(ask, &s->asks, struct ask, others)
     {
         if (ask->is_asked)
@@ -329,6 +356,12 @@ void signing_attach(struct signing *signing, int fd)
 
 /* ---- asks come and go ----------------------------------------------------------------------- */
 
+/* It answers each ask much sooner, and what it is asked meanwhile gathers in our memory. */
+static bool is_stuck(const struct signing *s)
+{
+    return s->channel && s->owed > 0 && loop_now(s->loop) - s->silent_ms >= s->wait_ms / 4 * 3;
+}
+
 static void on_timer(void *ctx)
 {
     struct signing *s = ctx;
@@ -342,6 +375,8 @@ static void on_timer(void *ctx)
         return;
     }
     s->is_down = true;
+    if (is_stuck(s))
+        channel_refuse(s->channel, "the process that signs does not answer"); /* it is replaced */
     LIST_EACH(ask, &s->asks, struct ask, others)
     {
         end_in_trouble(ask, s->channel ? SPAN("the process that signs does not answer")
@@ -362,7 +397,7 @@ void signing_begin(struct signing *signing, const struct signing_wish *wish)
     ask->never_unsigned = message->envelope->tls_report;
     ask->is_over = wish->is_over;
     ask->is_fresh = clock_utc_ms() - message->accepted_utc_ms < FRESH_MS;
-    int64_t wait_ms = signing->is_down ? SIGNING_DOWN_MS : signing->wait_ms;
+    int64_t wait_ms = signing->is_down ? signing->down_ms : signing->wait_ms;
     ask->until_ms = loop_now(signing->loop) + wait_ms;
     ask->job = wish->job;
     buf_init(&ask->header, SIGNING_HEADER_MAX);
@@ -385,13 +420,14 @@ void signing_forget(struct signing *signing, uint64_t lease)
 /* ---- from start to end ---------------------------------------------------------------------- */
 
 struct signing *signing_new(struct loop *loop, struct store *store, int64_t wait_ms,
-                            signing_done_fn *done, void *ctx)
+                            int64_t down_ms, signing_done_fn *done, void *ctx)
 {
     struct signing *s = memory_new(sizeof(*s));
 
     s->loop = loop;
     s->store = store;
     s->wait_ms = wait_ms;
+    s->down_ms = down_ms;
     s->done = done;
     s->ctx = ctx;
     s->by_lease = map_new();

@@ -47,10 +47,12 @@ struct signing_result {
 };
 typedef void signing_done_fn(void *ctx, const struct signing_result *result);
 
-/* `wait_ms`: SIGNING_WAIT_MS.  One ask that waited so long in vain speaks for all there are: what
- * waits here takes a worker's place from mail that needs no signature. */
+/* `wait_ms`: SIGNING_WAIT_MS, `down_ms`: SIGNING_DOWN_MS.  One ask that waited so long in vain
+ * speaks for all there are: what waits here takes a worker's place from mail that needs no
+ * signature.  A role that says nothing meanwhile is refused, on which the supervisor replaces it.
+ */
 struct signing *signing_new(struct loop *loop, struct store *store, int64_t wait_ms,
-                            signing_done_fn *done, void *ctx);
+                            int64_t down_ms, signing_done_fn *done, void *ctx);
 void signing_free(struct signing **signing);
 
 /* Is anything signed at all?  What is asked for while it is not goes, or waits, unsigned. */

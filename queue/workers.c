@@ -238,7 +238,8 @@ struct workers *workers_new(const struct workers_parts *parts)
     w->parts = *parts;
     list_init(&w->all);
     w->dispatch = dispatch_new(&dispatch_parts, workers_give, workers_settle, w);
-    w->signing = signing_new(parts->loop, parts->store, SIGNING_WAIT_MS, workers_on_signed, w);
+    w->signing = signing_new(parts->loop, parts->store, SIGNING_WAIT_MS, SIGNING_DOWN_MS,
+                             workers_on_signed, w);
     w->reader = content_reader_new(parts->loop, parts->store, on_chunk, w);
     w->hello_timer = loop_timer_new(parts->loop, on_hello_late, w);
     w->hosts = hosts_new(parts->loop, parts->store, parts->committer, &hosts_events, w);

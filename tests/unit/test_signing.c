@@ -11,15 +11,26 @@
 #include "tests/support/store_rig.h"
 #include "tests/support/test.h"
 
-enum { WAIT_MS = 100 };
+enum { WAIT_MS = 400, DOWN_MS = 100 };
 
 static struct store_rig rig;
 static struct signing *signing;
 static struct channel *role; /* the other end */
 static uint64_t asked;       /* the last ask's id */
+static uint64_t ready;       /* the ask that is answered when it comes */
 static unsigned ask_count;
 static unsigned outcomes[SIGNING_WAITS + 1];
 static struct loop *loop;
+static uint64_t id; /* of a message */
+
+static void answer(void)
+{
+    Ipc__SignAnswer message = IPC__SIGN_ANSWER__INIT;
+
+    message.id = asked;
+    message.verdict = IPC__SIGN_VERDICT__NO_KEY;
+    channel_send(role, FRAME_SIGN_ANSWER, &message.base, SPAN(""));
+}
 
 static void on_ask(void *ctx, struct channel_frame *frame)
 {
@@ -30,6 +41,8 @@ static void on_ask(void *ctx, struct channel_frame *frame)
     asked = ask->id;
     ask_count++;
     ipc__sign_ask__free_unpacked(ask, NULL);
+    if (asked == ready)
+        answer();
 }
 
 static void on_closed(void *ctx, const struct error *err)
@@ -73,10 +86,12 @@ static int open_rig(void **state)
 {
     (void)state;
     store_rig_open(&rig);
+    id = store_rig_accept(&rig, "ada@example.net", "bob@example.com", SPAN("From: a@b.c\r\n\r\n"));
     loop = loop_new();
-    signing = signing_new(loop, rig.store, WAIT_MS, on_done, NULL);
+    signing = signing_new(loop, rig.store, WAIT_MS, DOWN_MS, on_done, NULL);
     signing_set(signing, true);
     ask_count = 0;
+    ready = 0;
     for (unsigned i = 0; i <= SIGNING_WAITS; i++)
         outcomes[i] = 0;
     return 0;
@@ -94,8 +109,6 @@ static int close_rig(void **state)
 
 static void begin(uint64_t lease)
 {
-    uint64_t id =
-        store_rig_accept(&rig, "ada@example.net", "bob@example.com", SPAN("From: a@b.c\r\n\r\n"));
     Ipc__Envelope envelope = IPC__ENVELOPE__INIT;
     Queue__MessageRecord message = QUEUE__MESSAGE_RECORD__INIT;
     struct signing_wish wish = { .lease = lease, .id = id, .message = &message };
@@ -104,15 +117,6 @@ static void begin(uint64_t lease)
     message.chunks = 1;
     buf_init(&wish.job, 100);
     signing_begin(signing, &wish);
-}
-
-static void answer(void)
-{
-    Ipc__SignAnswer message = IPC__SIGN_ANSWER__INIT;
-
-    message.id = asked;
-    message.verdict = IPC__SIGN_VERDICT__NO_KEY;
-    channel_send(role, FRAME_SIGN_ANSWER, &message.base, SPAN(""));
 }
 
 /* How long an ask that begins now is waited for. */
@@ -140,6 +144,60 @@ static void one_that_waited_in_vain_speaks_for_all(void **state)
     assert_int_equal(outcomes[SIGNING_WAITS], 3);
 }
 
+/* What it is asked would gather for as long as it is stuck; the supervisor ends who was refused. */
+static void a_role_that_says_nothing_at_all_is_refused(void **state)
+{
+    (void)state;
+    attach();
+    begin(1);
+    run_for(WAIT_MS / 2);
+    assert_non_null(role);
+    run_for(WAIT_MS);
+    assert_null(role);
+    assert_int_equal(outcomes[SIGNING_WAITS], 1);
+}
+
+/* The supervisor's part: the next one, when the end of the one that was refused was seen. */
+static void replace_role(void)
+{
+    for (int i = 0; role && i < 100; i++)
+        run_for(10);
+    assert_null(role);
+    attach();
+}
+
+/* Slow, not stuck; and it may have been asked a moment ago only. */
+static void one_that_says_something_is_not(void **state)
+{
+    (void)state;
+    attach();
+    begin(1);
+    begin(2);
+    run_for(WAIT_MS / 2);
+    answer();
+    run_for(WAIT_MS);
+    assert_int_equal(outcomes[SIGNING_UNSIGNED], 1);
+    assert_int_equal(outcomes[SIGNING_WAITS], 1);
+    assert_non_null(role);
+}
+
+/* Else what waits behind a slow key would be let go by again, and never signed. */
+static void what_waits_when_it_answers_again_has_time(void **state)
+{
+    (void)state;
+    attach();
+    (void)time_of_wait(1);
+    replace_role();
+    ready = 3;
+    begin(2);
+    begin(3);
+    run_for(WAIT_MS / 2);
+    assert_int_equal(outcomes[SIGNING_UNSIGNED], 1);
+    assert_int_equal(outcomes[SIGNING_WAITS], 1);
+    run_for(WAIT_MS);
+    assert_int_equal(outcomes[SIGNING_WAITS], 2);
+}
+
 static void a_role_that_is_away_is_waited_for(void **state)
 {
     (void)state;
@@ -159,11 +217,12 @@ static void what_was_let_go_by_has_another_wait_until_an_answer(void **state)
 {
     (void)state;
     attach();
-    assert_true(time_of_wait(1) < SIGNING_DOWN_MS);
-    assert_true(time_of_wait(2) >= SIGNING_DOWN_MS); /* here the longer one */
-    answer();                                        /* late */
+    assert_true(time_of_wait(1) > WAIT_MS / 2);
+    replace_role();
+    assert_true(time_of_wait(2) < WAIT_MS / 2);
+    answer(); /* late */
     run_for(20);
-    assert_true(time_of_wait(3) < SIGNING_DOWN_MS);
+    assert_true(time_of_wait(3) > WAIT_MS / 2);
 }
 
 static void what_is_forgotten_ends_without_a_word(void **state)
@@ -190,6 +249,11 @@ int main(void)
         RIG_TEST("one ask that waited in vain speaks for all",
                  one_that_waited_in_vain_speaks_for_all),
         RIG_TEST("a role that is away is waited for", a_role_that_is_away_is_waited_for),
+        RIG_TEST("a role that says nothing at all is refused",
+                 a_role_that_says_nothing_at_all_is_refused),
+        RIG_TEST("one that says something is not", one_that_says_something_is_not),
+        RIG_TEST("what waits when it answers again has as long as others",
+                 what_waits_when_it_answers_again_has_time),
         RIG_TEST("a role that let an ask go by has another time, until it answers",
                  what_was_let_go_by_has_another_wait_until_an_answer),
         RIG_TEST("what is forgotten ends without a word", what_is_forgotten_ends_without_a_word),
