@@ -79,7 +79,7 @@ static const char *sender_without_rsa(const struct settings *s, const unsigned *
 void dkim_keys_examine(const struct settings *settings, dkim_keys_pem_fn *pem,
                        dkim_keys_warning_fn *warn, void *ctx)
 {
-    unsigned bits[SETTINGS_DKIM_MAX];
+    unsigned bits[SETTINGS_DKIM_MAX] = { 0 };
 
     for (unsigned i = 0; i < settings->dkim_count; i++)
         bits[i] = rsa_bits(&settings->dkim[i], pem(ctx, i));
