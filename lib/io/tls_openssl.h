@@ -77,7 +77,7 @@ enum {
 bool tls_certificate_bears(X509 *certificate, struct span reference);
 
 /* For people who have to mend it: "valid until 2026-11-21T11:06:15Z, CN=mx.example.net". */
-enum { TLS_CERTIFICATE_WORDS_SIZE = 128 };
+enum { TLS_CERTIFICATE_WORDS_SIZE = 160 };
 void tls_certificate_words(X509 *certificate, char words[TLS_CERTIFICATE_WORDS_SIZE]);
 
 /*
