@@ -29,7 +29,7 @@ struct http_answer {
     int status;
     struct span content_type; /* "" when absent */
     struct span body;
-    char reason[200];       /* for people: "certificate expired", "timed out after 60 s", ... */
+    char reason[240];       /* for people: "certificate expired", "timed out after 60 s", ... */
     enum cert_verdict cert; /* for HTTP_BAD_CERTIFICATE; and of a POST's answer, see there */
 };
 
