@@ -33,7 +33,7 @@ struct post_tools {
 struct post_result {
     bool taken;           /* the host answered 2xx: never send it again */
     int status;           /* of its answer; 0: there was none */
-    char reason[200];     /* for people: what came of it; never empty */
+    char reason[240];     /* for people: what came of it; never empty */
     char certificate[64]; /* what is wrong with the host's certificate: OpenSSL's name; or "" */
 };
 
