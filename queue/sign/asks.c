@@ -240,17 +240,18 @@ static enum dkim_canon canon_of(bool is_relaxed)
 
 static const char *part_open(struct part *part, const struct choice_facts *facts)
 {
+    const struct choice_body body = choice_body(part->entry, facts);
     const struct dkim_settings *s = part->entry->settings;
     int64_t now_s = clock_utc_ms() / SECOND_MS;
     const struct dkim_signing signing = {
         .algorithm = signing_key_algorithm(part->entry->key),
         .header = canon_of(dkim_settings_header_is_relaxed(s)),
-        .body = canon_of(dkim_settings_body_is_relaxed(s)),
+        .body = canon_of(body.is_relaxed),
         .domain = choice_domain(part->entry, facts),
         .selector = span_of(s->selector),
         .signed_utc_s = now_s,
         .expires_utc_s = now_s + keys_lifetime_s(part->ask->keys),
-        .body_sha256 = choice_body_hash(part->entry, facts),
+        .body_sha256 = body.sha256,
     };
 
     return dkim_signature_open(&signing, facts->header, &part->field);

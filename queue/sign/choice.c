@@ -10,9 +10,14 @@ struct span choice_domain(const struct keys_entry *entry, const struct choice_fa
     return domain[0] != '\0' ? span_of(domain) : facts->author;
 }
 
-struct span choice_body_hash(const struct keys_entry *entry, const struct choice_facts *facts)
+struct choice_body choice_body(const struct keys_entry *entry, const struct choice_facts *facts)
 {
-    return dkim_settings_body_is_relaxed(entry->settings) ? facts->relaxed : facts->simple;
+    bool wants_relaxed = dkim_settings_body_is_relaxed(entry->settings);
+    struct span wanted = wants_relaxed ? facts->relaxed : facts->simple;
+
+    if (wanted.len > 0)
+        return (struct choice_body){ wants_relaxed, wanted };
+    return (struct choice_body){ !wants_relaxed, wants_relaxed ? facts->simple : facts->relaxed };
 }
 
 static bool is_left_alone(const struct keys_entry *entry, const struct choice_facts *facts)
@@ -26,8 +31,8 @@ static const char *fault_of(const struct keys_entry *entry, const struct choice_
 {
     char name[DKIM_NAME_SIZE];
 
-    if (choice_body_hash(entry, facts).len == 0)
-        return "its body was not hashed as its key wants it: it came before dkim was set so";
+    if (choice_body(entry, facts).sha256.len == 0)
+        return "its body was not hashed: it came before there was any dkim entry";
     if (!dkim_record_name(span_of(entry->settings->selector), choice_domain(entry, facts), name))
         return "its domain is so long that DNS could not name the key";
     return NULL;

@@ -1,6 +1,6 @@
 /*
  * choice - which keys sign a message: all entries that fit its author's domain best, but those
- * whose domain has signed it already, and those for whose form its body was not hashed.  Called by
+ * whose domain has signed it already; none signs a message whose body was not hashed.  Called by
  * asks. Pure.  Rules: RFC 6376 s.5.1, s.5.2, rfc/dkim.md DKIM-4, DKIM-5.
  */
 #ifndef WAXSEAL_QUEUE_SIGN_CHOICE_H
@@ -28,7 +28,14 @@ void choice_make(const struct keys *keys, const struct choice_facts *facts,
 
 /* d= of an entry's signature: what the entry says, or the author's own. */
 struct span choice_domain(const struct keys_entry *entry, const struct choice_facts *facts);
-/* bh= of it; empty: not known. */
-struct span choice_body_hash(const struct keys_entry *entry, const struct choice_facts *facts);
+/*
+ * The form of the body that is signed, the second part of c=, and its hash: those that the entry
+ * wants or, for mail that came before it wanted them, those there are.  Empty: none.
+ */
+struct choice_body {
+    bool is_relaxed;
+    struct span sha256;
+};
+struct choice_body choice_body(const struct keys_entry *entry, const struct choice_facts *facts);
 
 #endif

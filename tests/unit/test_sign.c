@@ -462,7 +462,8 @@ static void unless_told_otherwise(void **state)
     assert_int_equal(rest.len, 0);
 }
 
-static void a_body_that_was_not_hashed_so_is_not_signed(void **state)
+/* Mail that waited while the operator wrote another form: c= says which form was signed. */
+static void a_body_is_signed_in_the_form_in_which_it_was_hashed(void **state)
 {
     struct body_hashes hashes;
     Ipc__SignAsk message = ask_of(1, &hashes);
@@ -481,11 +482,16 @@ static void a_body_that_was_not_hashed_so_is_not_signed(void **state)
     const struct heard *none = &heard[heard[0].id == 1 ? 1 : 0];
     struct span rest = span_of(simple->fields);
     assert_int_equal(simple->verdict, IPC__SIGN_VERDICT__SIGNED);
-    assert_true(holds(cut_field(&rest), " s=r;"));
+    for (const char *selector = "er"; *selector; selector++) {
+        const char tag[] = { ' ', 's', '=', *selector, ';', '\0' };
+        struct span field = cut_field(&rest);
+        assert_true(holds(field, tag));
+        assert_true(holds(field, "c=relaxed/simple;"));
+    }
     assert_int_equal(rest.len, 0);
     assert_int_equal(none->verdict, IPC__SIGN_VERDICT__UNSIGNABLE);
-    assert_string_equal(none->reason, "its body was not hashed as its key wants it: it came before "
-                                      "dkim was set so");
+    assert_string_equal(none->reason,
+                        "its body was not hashed: it came before there was any dkim entry");
 }
 
 static void a_key_that_dns_cannot_name_does_not_sign(void **state)
@@ -703,8 +709,8 @@ int main(void)
              mail_of_others_is_not_signed),
         TEST("what a domain has signed is left alone", what_a_domain_has_signed_is_left_alone),
         TEST("unless an entry says sign-signed", unless_told_otherwise),
-        TEST("a body that was not hashed as a key wants it is not signed by that key",
-             a_body_that_was_not_hashed_so_is_not_signed),
+        TEST("a body is signed in the form in which it was hashed",
+             a_body_is_signed_in_the_form_in_which_it_was_hashed),
         TEST("a key that DNS cannot name does not sign", a_key_that_dns_cannot_name_does_not_sign),
         TEST("a header that cannot be signed is said to be so",
              a_header_that_cannot_be_signed_is_said_to_be_so),
