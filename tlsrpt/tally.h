@@ -78,7 +78,7 @@ struct error *tally_walk(struct tally *tally, const struct subject *from, uint32
                          tally_walk_fn *visit, void *ctx) MUST_CHECK;
 
 /*
- * The counts of one subject, policy by policy in the order in which they were first seen: each
+ * The counts of one subject, policy by policy in the order in which they came to disk: each
  * policy with its totals (its `failures` are not filled), then its failures, those with most
  * sessions first where they are no more than a thousand.  As tlsrpt/report writes them.  Visitors
  * must not call tally.

@@ -42,7 +42,7 @@ MUTATIONS = (
     Mutation(1, "answers before the commit", "queue/streams_parts.c",
              "    stream->committing = true;\n",
              "    stream->committing = true;\n    if (stream->ended)\n"
-             "        answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED);\n", ("powercut",), quick=True),
+             "        answer(stream, IPC__ACCEPT_OUTCOME__ACCEPTED, stream->id);\n", ("powercut",), quick=True),
     Mutation(1, "what fails vanishes without a word to its sender", "queue/store_settle.c",
              "        err = notices_put(&settle->notices);\n", "        err = NULL;\n",
              ("unit/store", "unit/store_notify",

@@ -93,6 +93,11 @@ class ReportHost:
         self.service.start()
         return self
 
+    def forget(self):
+        """What was posted so far is no matter any more."""
+        if os.path.exists(f"{self.folder}/posts.log"):
+            os.truncate(f"{self.folder}/posts.log", 0)      # nginx appends
+
     def posts(self, path=None):
         """What was posted there and answered, oldest first."""
         found = []

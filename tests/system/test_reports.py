@@ -22,7 +22,7 @@ VICTIM = "victim@good.test"
 @pytest.fixture(name="wish")
 def fixture_wish(lab):
     """Has domains ask for reports at these URIs, until the story ends."""
-    lab.reports.start()
+    lab.reports.start().forget()
     changed = []
 
     def wish(domain, *uris):
@@ -61,7 +61,7 @@ def counted(relay, *domains):
 
 def mailed(lab, domain):
     """Reports that have come to a domain's mailbox."""
-    return [m for m in lab.messages() if m["recipients"] == [f"<reports@{domain}>"]]
+    return lab.messages(recipients=[f"<reports@{domain}>"])
 
 
 def posted(lab, path):
