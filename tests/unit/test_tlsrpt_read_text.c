@@ -22,8 +22,10 @@ static void show(const char *report)
 {
     struct json *told = NULL;
     size_t size;
-    FILE *out = open_memstream(&shown, &size);
+    FILE *out;
 
+    free(shown); /* of the story's last report */
+    out = open_memstream(&shown, &size);
     assert_null(reader_read(span_of(report), &told));
     tlsrpt_read_tell(told, out);
     fclose(out);
