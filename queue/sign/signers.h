@@ -9,8 +9,6 @@
 #include "lib/io/loop.h"
 #include "queue/sign/keys.h"
 
-enum { SIGNERS_THREADS_MAX = 4 };
-
 struct signers;
 struct signers_task;
 

@@ -9,7 +9,7 @@
 #include "lib/base/span.h"
 #include "lib/io/loop.h"
 
-enum { HASHING_QUEUE_MAX = 64, HASHING_THREADS_MAX = 4 };
+enum { HASHING_QUEUE_MAX = 64 };
 
 struct hashing;
 struct hashing_task;
