@@ -44,14 +44,6 @@ static enum destination_fault add(struct destinations *list, const struct destin
 
 /* ---- mailto --------------------------------------------------------------------------------- */
 
-static int hex_value(char c)
-{
-    if (ascii_is_digit(c))
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The octet that stands at the front of `s`, and how many bytes it takes; 0: a broken "%xx". */
 static size_t decode_octet(struct span s, char *out)
 {
@@ -62,8 +54,8 @@ static size_t decode_octet(struct span s, char *out)
         return 1;
     if (s.len < 3)
         return 0;
-    high = hex_value(s.data[1]);
-    low = hex_value(s.data[2]);
+    high = ascii_hex_value(s.data[1]);
+    low = ascii_hex_value(s.data[2]);
     if (high < 0 || low < 0)
         return 0;
     *out = (char)(16 * high + low);

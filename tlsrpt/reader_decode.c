@@ -65,20 +65,11 @@ static void decode_base64(struct span text, struct buf *out)
     buf_clear(&room);
 }
 
-static int hex_value(char c)
-{
-    char lower = ascii_lower(c);
-
-    if (ascii_is_digit(c))
-        return c - '0';
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /* The byte that "=3D" stands for; false for anything else. */
 static bool hex_byte(struct span text, char *out)
 {
-    int high = text.len > 2 ? hex_value(text.data[1]) : -1;
-    int low = text.len > 2 ? hex_value(text.data[2]) : -1;
+    int high = text.len > 2 ? ascii_hex_value(text.data[1]) : -1;
+    int low = text.len > 2 ? ascii_hex_value(text.data[2]) : -1;
 
     *out = (char)(high * 16 + low);
     return high >= 0 && low >= 0;

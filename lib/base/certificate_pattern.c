@@ -9,11 +9,6 @@ enum { DIGEST_LETTERS = 64 };
 /* Each puts the normal form of the value behind a prefix into the room, which holds any of them. */
 typedef bool value_fn(struct span value, char *room, size_t size);
 
-static bool is_hex(char c)
-{
-    return ascii_is_digit(c) || (c >= 'a' && c <= 'f');
-}
-
 static bool put_digest(struct span value, char *room, size_t size)
 {
     size_t len = 0;
@@ -22,7 +17,7 @@ static bool put_digest(struct span value, char *room, size_t size)
         char c = ascii_lower(value.data[i]);
         if (c == ':' && i > 0 && i + 1 < value.len)
             continue;
-        if (!is_hex(c) || len == DIGEST_LETTERS || len + 1 >= size)
+        if (ascii_hex_value(c) < 0 || len == DIGEST_LETTERS || len + 1 >= size)
             return false;
         room[len++] = c;
     }

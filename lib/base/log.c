@@ -255,13 +255,6 @@ void qid_format(uint64_t id, char text[QID_TEXT_SIZE])
         text[--digits] = "0123456789abcdef"[id & 15];
 }
 
-static int hex_digit(char c)
-{
-    if (ascii_is_digit(c))
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool qid_parse(struct span text, uint64_t *out_id)
 {
     uint64_t id = 0;
@@ -269,8 +262,9 @@ bool qid_parse(struct span text, uint64_t *out_id)
     if (text.len == 0 || text.len >= QID_TEXT_SIZE)
         return false;
     for (size_t i = 0; i < text.len; i++) {
-        int digit = hex_digit(text.data[i]);
-        if (digit < 0)
+        char c = text.data[i];
+        int digit = ascii_hex_value(c);
+        if (digit < 0 || c != ascii_lower(c))
             return false;
         id = id << 4 | (uint64_t)digit;
     }

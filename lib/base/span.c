@@ -18,6 +18,15 @@ bool ascii_is_alnum(char c)
     return ascii_is_digit(c) || (lower >= 'a' && lower <= 'z');
 }
 
+int ascii_hex_value(char c)
+{
+    char lower = ascii_lower(c);
+
+    if (ascii_is_digit(c))
+        return c - '0';
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
 struct span span_of(const char *text)
 {
     return (struct span){ text, text ? strlen(text) : 0 };

@@ -70,5 +70,7 @@ bool span_to_string(struct span s, char *room, size_t size);
 char ascii_lower(char c);
 bool ascii_is_alnum(char c);
 bool ascii_is_digit(char c);
+/* What a hexadecimal digit of either case is worth, 0 to 15; -1: it is none. */
+int ascii_hex_value(char c);
 
 #endif

@@ -2,11 +2,10 @@
 
 #include "lib/base/utf8.h"
 
+/* RFC 3461 s.4: a digit in lower case is none. */
 static int upper_hex_value(char c)
 {
-    if (ascii_is_digit(c))
-        return c - '0';
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= 'a' ? -1 : ascii_hex_value(c);
 }
 
 /* The byte that "+XY" stands for; -1: none. */
@@ -105,11 +104,6 @@ bool xtext_decode_utf8(struct span text, char *room, size_t *out_len)
     return is_address((struct span){ room, len });
 }
 
-static int hex_value(char c)
-{
-    return upper_hex_value(c >= 'a' && c <= 'f' ? (char)(c - 'a' + 'A') : c);
-}
-
 /* The character that "\x{C4}" at the front stands for; 0 for none. */
 static uint32_t coded_point(struct span text, size_t *out_used)
 {
@@ -123,7 +117,7 @@ static uint32_t coded_point(struct span text, size_t *out_used)
     if (*out_used > text.len || digits.len < 2 || digits.len > POINT_DIGITS_MAX)
         return 0;
     for (size_t i = 0; i < digits.len; i++) {
-        int value = hex_value(digits.data[i]);
+        int value = ascii_hex_value(digits.data[i]);
         if (value < 0)
             return 0;
         point = point * 16 + (uint32_t)value;

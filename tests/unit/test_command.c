@@ -155,6 +155,7 @@ static void auth_is_accepted_and_told(void **state)
     check_mail("FROM:<> AUTH=a=b", COMMAND_PARAMETER_SYNTAX);
     check_mail("FROM:<> AUTH=a+3", COMMAND_PARAMETER_SYNTAX);
     check_mail("FROM:<> AUTH=a+3x", COMMAND_PARAMETER_SYNTAX);
+    check_mail("FROM:<> AUTH=a+3d", COMMAND_PARAMETER_SYNTAX); /* xtext is in upper case */
     check_mail("FROM:<> AUTH", COMMAND_PARAMETER_SYNTAX);
     check_mail("FROM:<> AUTH=<> AUTH=<>", COMMAND_PARAMETER_TWICE);
 }

@@ -105,6 +105,22 @@ static void printable_is_ascii_without_controls(void **state)
     assert_true(ascii_is_alnum('Z') && ascii_is_alnum('0') && !ascii_is_alnum('_'));
 }
 
+static void hex_digits_are_of_either_case(void **state)
+{
+    static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
+    int digits = 0;
+    (void)state;
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(ascii_hex_value(lower[i]), i);
+        assert_int_equal(ascii_hex_value(upper[i]), i);
+    }
+    for (int c = 0; c < 256; c++)
+        digits += ascii_hex_value((char)c) >= 0;
+    assert_int_equal(digits, 10 + 6 + 6);
+    assert_int_equal(ascii_hex_value('g'), -1);
+    assert_int_equal(ascii_hex_value('@'), -1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -118,6 +134,7 @@ int main(void)
         { "span: numbers are digits only and bounded", numbers_are_digits_only_and_bounded, 0, 0, 0 },
         { "span: a string must fit and hold no NUL", a_string_must_fit_and_hold_no_nul, 0, 0, 0 },
         { "span: printable is ASCII without controls", printable_is_ascii_without_controls, 0, 0, 0 },
+        { "span: hexadecimal digits are of either case", hex_digits_are_of_either_case, 0, 0, 0 },
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
