@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/ipc/channel.h"
 #include "policy/records.pb-c.h"
 
 enum {
@@ -30,7 +31,7 @@ static size_t pack(const struct sts_failed *failed, char room[RECORD_MAX])
 
 static bool take_field(ProtobufCBinaryData field, char *room, size_t size)
 {
-    return span_to_string((struct span){ (const char *)field.data, field.len }, room, size);
+    return span_to_string(span_of_bytes(field), room, size);
 }
 
 static bool unpack(struct span key, struct span value, struct sts_failed *out)

@@ -5,6 +5,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
 #include "policy/records.pb-c.h"
 
 void sts_entry_clear(struct sts_entry *entry)
@@ -21,11 +22,6 @@ int64_t sts_entry_expires(const struct sts_entry *entry)
 static ProtobufCBinaryData bytes_of(char *text, size_t len)
 {
     return (ProtobufCBinaryData){ .len = len, .data = (uint8_t *)text };
-}
-
-static struct span span_of_field(ProtobufCBinaryData bytes)
-{
-    return (struct span){ (const char *)bytes.data, bytes.len };
 }
 
 static ProtobufCBinaryData *patterns_of(const struct sts_policy *policy)
@@ -82,9 +78,9 @@ static struct sts_policy *policy_of(const Policy__PolicyRecord *record)
     policy->max_age_s = record->max_age_s;
     policy->mx = memory_new_array(record->n_mx + 1, sizeof(policy->mx[0]));
     for (size_t i = 0; i < record->n_mx && i < STS_MX_MAX; i++)
-        policy->mx[policy->mx_count++] = memory_copy_span(span_of_field(record->mx[i]));
+        policy->mx[policy->mx_count++] = memory_copy_span(span_of_bytes(record->mx[i]));
     policy->mx_cut = record->mx_cut + (unsigned)(record->n_mx - policy->mx_count);
-    policy->text = memory_copy_span(span_of_field(record->text));
+    policy->text = memory_copy_span(span_of_bytes(record->text));
     policy->text_len = record->text.len;
     return policy;
 }
@@ -95,7 +91,7 @@ static bool unpack_trouble(const Policy__PolicyRecord *record, struct sts_troubl
     out->gone_utc_ms = record->gone_utc_ms;
     out->weakened_utc_ms = record->weakened_utc_ms;
     out->weakened = record->weakened;
-    return span_to_string(span_of_field(record->failing_reason), out->failing_reason,
+    return span_to_string(span_of_bytes(record->failing_reason), out->failing_reason,
                           sizeof(out->failing_reason));
 }
 
@@ -109,8 +105,8 @@ bool sts_entry_unpack(struct span record, struct sts_entry *out)
     if (!r)
         return false;
     bool sane = record_is_sane(r) &&
-                span_to_string(span_of_field(r->domain), out->domain, sizeof(out->domain)) &&
-                span_to_string(span_of_field(r->id), out->id, sizeof(out->id)) &&
+                span_to_string(span_of_bytes(r->domain), out->domain, sizeof(out->domain)) &&
+                span_to_string(span_of_bytes(r->id), out->id, sizeof(out->id)) &&
                 unpack_trouble(r, &out->trouble);
     if (sane) {
         out->policy = policy_of(r);

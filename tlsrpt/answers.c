@@ -3,6 +3,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
+#include "lib/ipc/channel.h"
 #include "lib/mail/domain.h"
 #include "tlsrpt/compose.h"
 #include "tlsrpt/copy.h"
@@ -13,11 +14,6 @@
 #include <string.h>
 
 enum { REPORT_BYTES_MAX = REPORT_JSON_MAX + REPORT_RESERVE };
-
-static struct span span_of_field(ProtobufCBinaryData bytes)
-{
-    return (struct span){ (const char *)bytes.data, bytes.len };
-}
 
 /* --- what is asked for */
 
@@ -152,10 +148,10 @@ static void add_outcome(struct json *row, const Tlsrpt__OutboxDestination *desti
 {
     char id[QID_TEXT_SIZE];
 
-    json_add_text(row, "to", span_of_field(destination->uri));
+    json_add_text(row, "to", span_of_bytes(destination->uri));
     json_add_string(row, "state", state_text(destination->state));
     json_add_number(row, "tries", destination->tries);
-    json_add_text(row, "answer", span_of_field(destination->answer));
+    json_add_text(row, "answer", span_of_bytes(destination->answer));
     add_time(row, "answered", destination->answered_utc_ms);
     add_time(row, "next",
              destination->state == TLSRPT__OUTBOX_STATE__WAITING ? destination->next_try_utc_ms
@@ -180,7 +176,7 @@ static void on_sent(void *ctx, const Tlsrpt__OutboxRecord *record)
 
     add_subject(answer, &wait->subject);
     if (record) {
-        json_add_text(answer, "report_id", span_of_field(record->report_id));
+        json_add_text(answer, "report_id", span_of_bytes(record->report_id));
         rows = json_add_array(answer, "results");
         for (size_t i = 0; i < record->n_destinations; i++)
             add_outcome(json_append_object(rows), record->destinations[i]);

@@ -3,6 +3,7 @@
 #include "lib/base/list.h"
 #include "lib/base/map.h"
 #include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,11 +32,6 @@ struct counting {
     size_t bytes;
     struct counting_counts counts;
 };
-
-static struct span span_of_field(ProtobufCBinaryData bytes)
-{
-    return (struct span){ (const char *)bytes.data, bytes.len };
-}
 
 /* --- those that wait */
 
@@ -108,8 +104,8 @@ static void count_for_host(struct counting *counting, const struct subject *host
 static bool settle(struct counting *counting, uint32_t day, const Ipc__SessionEvent *event,
                    struct wish own, char out_wait[DOMAIN_MAX + 1])
 {
-    struct subject domain = subject_of_domain(day, span_of_field(event->domain));
-    struct subject host = subject_of_host(day, span_of_field(event->policy_domain));
+    struct subject domain = subject_of_domain(day, span_of_bytes(event->domain));
+    struct subject host = subject_of_host(day, span_of_bytes(event->policy_domain));
     struct span wait;
     enum verdict verdict = judge(counting, &domain, &host, own, &wait);
 
@@ -178,13 +174,13 @@ static void on_known(void *ctx, struct span domain)
 static bool has_host(const Ipc__SessionEvent *event)
 {
     return event->policy_type == IPC__POLICY_TYPE__TLSA && event->policy_domain.len > 0 &&
-           !span_equal_nocase(span_of_field(event->policy_domain), span_of_field(event->domain));
+           !span_equal_nocase(span_of_bytes(event->policy_domain), span_of_bytes(event->domain));
 }
 
 void counting_take(struct counting *counting, uint32_t day, const Ipc__SessionEvent *event,
                    struct span record)
 {
-    struct subject subject = subject_of_domain(day, span_of_field(event->domain));
+    struct subject subject = subject_of_domain(day, span_of_bytes(event->domain));
     struct wish own = { .state = TALLY_WISH_UNKNOWN };
     char room[TALLY_RECORD_MAX], wait[DOMAIN_MAX + 1];
 

@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct span span_of_field(ProtobufCBinaryData bytes)
-{
-    return (struct span){ (const char *)bytes.data, bytes.len };
-}
-
 /* --- what a peer may tell, and what may stand on disk */
 
 static bool type_is_valid(Ipc__PolicyType type)
@@ -71,9 +66,9 @@ static bool failures_are_valid(const Ipc__SessionEvent *event)
 
 bool counts_is_valid(const Ipc__SessionEvent *event)
 {
-    if (!is_known(&event->base) || !dns_name_is_valid(span_of_field(event->domain)))
+    if (!is_known(&event->base) || !dns_name_is_valid(span_of_bytes(event->domain)))
         return false;
-    if (event->policy_domain.len > 0 && !dns_name_is_valid(span_of_field(event->policy_domain)))
+    if (event->policy_domain.len > 0 && !dns_name_is_valid(span_of_bytes(event->policy_domain)))
         return false;
     return type_is_valid(event->policy_type) && event->policy_text.len <= STS_POLICY_BYTES_MAX &&
            patterns_are_valid(event) && failures_are_valid(event);
@@ -107,7 +102,7 @@ static Ipc__SessionFailure cut_failure(const Ipc__SessionFailure *failure)
 static ProtobufCBinaryData policy_domain_of(const Ipc__SessionEvent *event, struct span domain,
                                             char room[DOMAIN_MAX])
 {
-    struct span name = span_of_field(event->policy_domain);
+    struct span name = span_of_bytes(event->policy_domain);
 
     if (name.len > 0 && name.data[name.len - 1] == '.')
         name.len--;
@@ -178,7 +173,7 @@ static struct counts_digest digest_of_message(const ProtobufCMessage *message)
 static struct span lines_of(const Ipc__SessionEvent *event, char *room)
 {
     bool is_tlsa = event->policy_type == IPC__POLICY_TYPE__TLSA;
-    struct span text = span_of_field(event->policy_text);
+    struct span text = span_of_bytes(event->policy_text);
     size_t len = 0;
 
     for (size_t i = 0; i < text.len; i++)

@@ -181,7 +181,7 @@ static void take_room(struct account *account, size_t bytes)
 
 static bool is_digest(ProtobufCBinaryData kept, struct span digest)
 {
-    return span_equal((struct span){ (const char *)kept.data, kept.len }, digest);
+    return span_equal(span_of_bytes(kept), digest);
 }
 
 /* Its number, or the number of those known: it is new. */

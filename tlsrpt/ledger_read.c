@@ -2,6 +2,7 @@
 #include "tlsrpt/ledger_private.h"
 
 #include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static struct tally_sum sum_of(const struct subject *subject, const Tlsrpt__Subj
         sum.failed += record->totals[i]->failed;
     }
     if (wish)
-        sum.record = (struct span){ (const char *)wish->record.data, wish->record.len };
+        sum.record = span_of_bytes(wish->record);
     if (sum.wish > TALLY_WISH_SEEN || (sum.wish == TALLY_WISH_SEEN && sum.record.len == 0))
         sum.wish = TALLY_WISH_UNKNOWN;
     return sum;

@@ -4,6 +4,7 @@
 #include "lib/base/memory.h"
 #include "lib/base/network.h"
 #include "lib/io/gzip.h"
+#include "lib/ipc/channel.h"
 #include "tlsrpt/day.h"
 
 #include <stdio.h>
@@ -30,11 +31,6 @@ static const char *const type_names[] = {
     [IPC__POLICY_TYPE__TLSA] = "tlsa",
 };
 
-static struct span span_of_field(ProtobufCBinaryData bytes)
-{
-    return (struct span){ (const char *)bytes.data, bytes.len };
-}
-
 /* JSON numbers are exact below 2^53 (RFC 7493 s.2.2). */
 static int64_t number_of(uint64_t count)
 {
@@ -46,7 +42,7 @@ static int64_t number_of(uint64_t count)
 static void add_filled(struct json *object, const char *key, ProtobufCBinaryData value)
 {
     if (value.len > 0)
-        json_add_text(object, key, span_of_field(value));
+        json_add_text(object, key, span_of_bytes(value));
 }
 
 /* As RFC 5952 writes it, without brackets. */
@@ -84,13 +80,13 @@ static void add_policy(struct json *entry, const Tlsrpt__PolicyCount *count, boo
 
     json_add_string(policy, "policy-type", type_names[count->type]);
     if (count->text.len > 0 && has_room)
-        add_policy_string(policy, span_of_field(count->text));
-    json_add_text(policy, "policy-domain", span_of_field(count->domain));
+        add_policy_string(policy, span_of_bytes(count->text));
+    json_add_text(policy, "policy-domain", span_of_bytes(count->domain));
     if (count->n_mx_patterns == 0 || !has_room)
         return;
     patterns = json_add_array(policy, "mx-host"); /* an array: erratum 6241 */
     for (size_t i = 0; i < count->n_mx_patterns; i++)
-        json_append_text(patterns, span_of_field(count->mx_patterns[i]));
+        json_append_text(patterns, span_of_bytes(count->mx_patterns[i]));
 }
 
 static void add_summary(struct json *entry, const Tlsrpt__PolicyCount *count)

@@ -4,6 +4,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/base/random.h"
+#include "lib/ipc/channel.h"
 #include "lib/ipc/role.h"
 #include "tlsrpt/compose.h"
 #include "tlsrpt/draft.h"
@@ -42,11 +43,6 @@ struct sending {
     void *ctx;
 };
 
-static struct span span_of_field(ProtobufCBinaryData bytes)
-{
-    return (struct span){ (const char *)bytes.data, bytes.len };
-}
-
 const struct subject *sending_subject(const struct sending *sending)
 {
     return &sending->subject;
@@ -62,8 +58,8 @@ static void log_head(struct log_line *line, const struct sending *sending,
     day_format(sending->subject.day, day);
     log_string(line, sending->subject.of_host ? "host" : "domain", sending->subject.domain);
     log_string(line, "day", day);
-    log_text(line, "report-id", span_of_field(sending->record->report_id));
-    log_text(line, "to", span_of_field(parcel->row->uri));
+    log_text(line, "report-id", span_of_bytes(sending->record->report_id));
+    log_text(line, "to", span_of_bytes(parcel->row->uri));
     log_number(line, "tries", parcel->row->tries);
 }
 
@@ -76,7 +72,7 @@ static void log_sent(const struct sending *sending, const struct parcel *parcel,
     log_head(&line, sending, parcel);
     if (parcel->row->queue_id != 0)
         log_qid(&line, parcel->row->queue_id);
-    log_text(&line, "answer", span_of_field(parcel->row->answer));
+    log_text(&line, "answer", span_of_bytes(parcel->row->answer));
     if (certificate[0] != '\0')
         log_string(&line, "certificate", certificate);
     log_end(&line);
@@ -91,7 +87,7 @@ static void log_deferred(const struct sending *sending, const struct parcel *par
     log_begin(&line, LOG_INFO, "tlsrpt-report-deferred");
     log_head(&line, sending, parcel);
     log_string(&line, "next", next);
-    log_text(&line, "answer", span_of_field(parcel->row->answer));
+    log_text(&line, "answer", span_of_bytes(parcel->row->answer));
     log_end(&line);
 }
 
@@ -101,7 +97,7 @@ static void log_dropped(const struct sending *sending, const struct parcel *parc
 
     log_begin(&line, LOG_WARNING, "tlsrpt-report-dropped");
     log_head(&line, sending, parcel);
-    log_text(&line, "answer", span_of_field(parcel->row->answer));
+    log_text(&line, "answer", span_of_bytes(parcel->row->answer));
     log_end(&line);
 }
 
@@ -231,7 +227,7 @@ static void submit(struct sending *sending, struct parcel *parcel)
     };
 
     snprintf(once, sizeof(once), SPAN_FMT " %s",
-             SPAN_ARG(span_of_field(sending->record->report_id)), parcel->to.text);
+             SPAN_ARG(span_of_bytes(sending->record->report_id)), parcel->to.text);
     facts.once = span_of(once);
     parcel->submit =
         submit_start(sending->tools->loop, sending->tools->queue, &facts, on_submitted, parcel);
@@ -240,7 +236,7 @@ static void submit(struct sending *sending, struct parcel *parcel)
 static struct compose_facts compose_facts_of(const struct sending *sending)
 {
     return (struct compose_facts){ sending->tools->settings, &sending->subject,
-                                   span_of_field(sending->record->report_id) };
+                                   span_of_bytes(sending->record->report_id) };
 }
 
 static struct parcel *next_mail(struct sending *sending)
@@ -301,7 +297,7 @@ static void add_parcel(struct sending *sending, Tlsrpt__OutboxDestination *row)
     struct destinations read = { .count = 0 };
 
     *parcel = (struct parcel){ .sending = sending, .row = row };
-    if (destinations_add(&read, span_of_field(row->uri)) == DESTINATION_FINE && read.count == 1)
+    if (destinations_add(&read, span_of_bytes(row->uri)) == DESTINATION_FINE && read.count == 1)
         parcel->to = read.items[0];
 }
 
