@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -15,10 +16,12 @@
 #include "lib/io/kv_folder.h"
 
 enum {
-    READERS_MAX = 126,           /* LMDB's default */
-    LOCK_FILE_BYTES = 16 * 1024, /* more than lock.mdb takes with that many readers */
-    READER_CHECK_MS = MINUTE_MS, /* pitfalls.md section 1, "Readers" */
-    RESERVE_STEPS = 4,           /* the reserve is topped up by a quarter at a time */
+    READERS_MAX = 126,                  /* LMDB's default */
+    LOCK_FILE_BYTES = 16 * 1024,        /* more than lock.mdb takes with that many readers */
+    READER_CHECK_MS = MINUTE_MS,        /* pitfalls.md section 1, "Readers" */
+    RESERVE_STEPS = 4,                  /* the reserve is topped up by a quarter at a time */
+    ZEROS_BYTES = 512 * 1024,           /* so much of it is written at a time, */
+    ZEROS_LEFT_BYTES = ZEROS_BYTES / 4, /* when no more than this is left of it */
 };
 
 struct kv {
@@ -29,7 +32,9 @@ struct kv {
     unsigned table_count;
     atomic_int trouble;      /* of the last commit or begin */
     int64_t readers_checked; /* monotonic ms; the writer's */
-    uint64_t allocated;      /* the file has its blocks up to here */
+    uint64_t allocated;      /* the file has its blocks up to here, */
+    uint64_t zeroed;         /* and up to here they hold zeros if they are not in use */
+    uint64_t used_before;    /* when it was last looked at */
     unsigned page_bytes;
 };
 
@@ -249,9 +254,38 @@ static uint64_t used_bytes(const struct kv *kv)
     return ((uint64_t)info.me_last_pgno + 1) * kv->page_bytes;
 }
 
-struct error *kv_reserve(struct kv *kv, uint64_t bytes)
+static bool put_zeros(const struct kv *kv, uint64_t at)
 {
-    uint64_t used = used_bytes(kv);
+    static const char zeros[16 * 1024];
+    struct iovec pieces[ZEROS_BYTES / sizeof(zeros)];
+    int count = sizeof(pieces) / sizeof(pieces[0]);
+
+    for (int i = 0; i < count; i++)
+        pieces[i] = (struct iovec){ (void *)(uintptr_t)zeros, sizeof(zeros) };
+    return pwritev(kv->data_fd, pieces, count, (off_t)at) == ZEROS_BYTES;
+}
+
+/*
+ * Blocks that were allocated and never written cost the sync of the commit that writes them first a
+ * change of the file system's own records, and a wait for it.  A file that grows slowly finds zeros
+ * already written; one that grows fast would only be written twice.  Behind `used` stands nothing
+ * but what a commit may have left that failed, of which nobody knows whether it counts.
+ */
+static void write_zeros(struct kv *kv, uint64_t used)
+{
+    bool grows_slowly = used - kv->used_before <= ZEROS_LEFT_BYTES;
+    uint64_t from = kv->zeroed > used ? kv->zeroed : used;
+
+    kv->used_before = used;
+    if (!grows_slowly || from > used + ZEROS_LEFT_BYTES || from + ZEROS_BYTES > kv->allocated ||
+        kv_trouble(kv) != KV_FINE)
+        return;
+    if (put_zeros(kv, from)) /* else a commit will meet what is wrong */
+        kv->zeroed = from + ZEROS_BYTES;
+}
+
+static struct error *allocate(struct kv *kv, uint64_t used, uint64_t bytes)
+{
     if (kv->allocated >= used + bytes)
         return NULL;
     /* fallocate(2), not posix_fallocate(3): where the file system cannot, that writes zeros. */
@@ -261,6 +295,15 @@ struct error *kv_reserve(struct kv *kv, uint64_t bytes)
                            (unsigned long long)(want >> 20));
     kv->allocated = used + want;
     return NULL;
+}
+
+struct error *kv_reserve(struct kv *kv, uint64_t bytes)
+{
+    uint64_t used = used_bytes(kv);
+    struct error *err = allocate(kv, used, bytes);
+    if (!err)
+        write_zeros(kv, used);
+    return err;
 }
 
 /* Pages freed and not yet used again, as the free-list's records count them. */

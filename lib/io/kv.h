@@ -35,7 +35,8 @@ struct error *kv_open(const char *folder, uint64_t map_bytes, const char *const 
 void kv_close(struct kv **kv);
 
 /* Keeps at least `bytes` of the file allocated ahead of what is used, so that a full disk leaves
- * room. */
+ * room; the next ones of them written, so that commits find them so.  Called by the writer's
+ * thread, outside of transactions. */
 struct error *kv_reserve(struct kv *kv, uint64_t bytes) MUST_CHECK;
 
 /* Octets free for us on its disk, the reserve aside; from any thread. */

@@ -138,6 +138,22 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t offset)
     return pwrite64(fd, bytes, len, offset);
 }
 
+/* glibc names both, one for files of any size. */
+ssize_t pwritev64(int fd, const struct iovec *io, int count, off64_t offset)
+{
+    if (!is_recorded(fd))
+        return REAL(pwritev64)(fd, io, count, offset);
+    pthread_mutex_lock(&one_at_a_time);
+    ssize_t put = recorded(fd, REAL(pwritev64)(fd, io, count, offset), offset, io, count);
+    pthread_mutex_unlock(&one_at_a_time);
+    return put;
+}
+
+ssize_t pwritev(int fd, const struct iovec *io, int count, off_t offset)
+{
+    return pwritev64(fd, io, count, offset);
+}
+
 ssize_t writev(int fd, const struct iovec *io, int count)
 {
     if (!is_recorded(fd))

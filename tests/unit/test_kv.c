@@ -92,6 +92,17 @@ static void assert_stored(struct kv *kv, kv_table table, const char *key, const 
     kv_abort(&txn);
 }
 
+static void assert_size(struct kv *kv, kv_table table, const char *key, size_t size)
+{
+    struct kv_txn *txn = NULL;
+    struct span got;
+    must(kv_begin_read(kv, &txn));
+    must(kv_get(txn, table, span_of(key), &got));
+    assert_int_equal(got.len, size);
+    assert_true(got.data[0] == 'x' && got.data[size - 1] == 'x');
+    kv_abort(&txn);
+}
+
 static void path_of(const char *folder, const char *name, char path[256])
 {
     snprintf(path, 256, "%s/%s", folder, name);
@@ -373,6 +384,70 @@ static void the_reserve_is_allocated_ahead_of_what_is_used(void **state)
     kv_close(&kv);
 }
 
+/* How much behind what is used was written; what was only allocated is a hole. */
+static off_t written_ahead(const char *folder, struct kv *kv)
+{
+    char path[256];
+    struct kv_stat figures;
+
+    kv_stat(kv, &figures);
+    path_of(folder, "data.mdb", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    off_t used = (off_t)figures.used_bytes;
+    off_t ahead = lseek(fd, used, SEEK_DATA) == used ? lseek(fd, used, SEEK_HOLE) - used : 0;
+    close(fd);
+    return ahead;
+}
+
+/* A value of so many bytes, under one more key. */
+static void grow(struct kv *kv, unsigned number, size_t bytes)
+{
+    char name[16];
+    char *value = memory_new(bytes + 1);
+
+    memset(value, 'x', bytes);
+    snprintf(name, sizeof(name), "%06u", number);
+    store(kv, PEOPLE, name, value);
+    assert_stored(kv, PEOPLE, name, value);
+    free(value);
+}
+
+static void what_a_slowly_growing_file_takes_next_is_written(void **state)
+{
+    enum { RESERVE = 1024 * 1024, ZEROS = 512 * 1024, GROWTH = 12 * 1024 };
+    struct kv *kv = open_store(*state);
+
+    must(kv_reserve(kv, RESERVE));
+    assert_int_equal(written_ahead(*state, kv), ZEROS);
+    for (unsigned i = 0; i < 100; i++) {
+        grow(kv, i, 8192);
+        must(kv_reserve(kv, RESERVE));
+        assert_in_range(written_ahead(*state, kv), ZEROS / 4 - GROWTH, ZEROS + ZEROS / 4);
+    }
+    kv_close(&kv);
+    kv = open_store(*state); /* what it wrote was not in the way of what was stored */
+    for (unsigned i = 0; i < 100; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "%06u", i);
+        assert_size(kv, PEOPLE, name, 8192);
+    }
+    kv_close(&kv);
+}
+
+static void what_a_fast_growing_file_takes_is_not_written_twice(void **state)
+{
+    struct kv *kv = open_store(*state);
+
+    must(kv_reserve(kv, 1024 * 1024));
+    grow(kv, 0, 1024 * 1024);
+    must(kv_reserve(kv, 1024 * 1024));
+    assert_int_equal(written_ahead(*state, kv), 0);
+    must(kv_reserve(kv, 1024 * 1024)); /* it stands still */
+    assert_int_equal(written_ahead(*state, kv), 512 * 1024);
+    kv_close(&kv);
+}
+
 static void a_forgotten_reader_shows_in_the_figures(void **state)
 {
     struct kv *kv = open_store(*state);
@@ -452,6 +527,10 @@ int main(void)
         STORY("a folder that is not there is no damage", a_folder_that_is_not_there_is_no_damage),
         STORY("the reserve is allocated ahead of what is used",
               the_reserve_is_allocated_ahead_of_what_is_used),
+        STORY("what a slowly growing file takes next is written",
+              what_a_slowly_growing_file_takes_next_is_written),
+        STORY("what a fast growing file takes is not written twice",
+              what_a_fast_growing_file_takes_is_not_written_twice),
         STORY("a forgotten reader shows in the figures", a_forgotten_reader_shows_in_the_figures),
         STORY("checksums are CRC-32C", checksums_are_crc_32c),
         STORY("checksums of long runs are those of their pieces",
