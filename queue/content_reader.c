@@ -5,12 +5,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/list.h"
 #include "lib/base/log.h"
 #include "lib/base/map.h"
 #include "lib/base/memory.h"
 
-enum { PAGES_MAX = 64 }; /* more than a chunk has */
+enum {
+    PAGES_MAX = 64, /* more than a chunk has */
+    FRESH_MS = 10 * SECOND_MS,
+};
 
 /* Chunks to be read. */
 struct pull {
@@ -19,6 +23,7 @@ struct pull {
     uint64_t id;
     uint32_t chunk;
     uint32_t end;
+    bool is_in_memory; /* just written, or touched by the helper: nobody need look */
 };
 
 struct content_reader {
@@ -99,7 +104,7 @@ static void *help(void *ctx)
 
 /* ---- in the loop ---------------------------------------------------------------------------- */
 
-static bool is_in_memory(const struct content_reader *r, struct span value)
+static bool is_resident(const struct content_reader *r, struct span value)
 {
     unsigned char resident[PAGES_MAX];
     union {
@@ -130,8 +135,7 @@ static void give_chunk(struct content_reader *r, const struct pull *pull, struct
 }
 
 /* Gives what can be given; false: pull->chunk is not in memory. */
-static struct error *give_warm(struct content_reader *r, struct pull *pull, bool touched,
-                               bool *out_all)
+static struct error *give_warm(struct content_reader *r, struct pull *pull, bool *out_all)
 {
     struct kv_txn *txn = NULL;
     struct error *err = kv_begin_read(store_kv(r->store), &txn);
@@ -142,7 +146,7 @@ static struct error *give_warm(struct content_reader *r, struct pull *pull, bool
         err = find_chunk(txn, pull, &value);
         if (err)
             break;
-        if (!touched && value.data && !is_in_memory(r, value)) {
+        if (!pull->is_in_memory && value.data && !is_resident(r, value)) {
             kv_abort(&txn);
             return NULL;
         }
@@ -162,10 +166,10 @@ static void say_failed(struct content_reader *r, struct pull *pull, struct error
 }
 
 /* True when all of it was given. */
-static bool give(struct content_reader *r, struct pull *pull, bool touched)
+static bool give(struct content_reader *r, struct pull *pull)
 {
     bool all;
-    struct error *err = give_warm(r, pull, touched, &all);
+    struct error *err = give_warm(r, pull, &all);
 
     if (!err)
         return all;
@@ -195,7 +199,7 @@ static void give_behind(struct content_reader *r)
         if (map_get_number(r->cold, pull->lease))
             continue;
         list_remove(&pull->others);
-        if (!give(r, pull, false))
+        if (!give(r, pull))
             send_to_helper(r, pull);
         free(pull);
     }
@@ -214,43 +218,30 @@ static void on_touched(void *ctx)
         struct pull *pull = LIST_FIRST(&touched, struct pull, others);
         list_remove(&pull->others);
         map_remove_number(r->cold, pull->lease);
-        give(r, pull, true);
+        pull->is_in_memory = true;
+        give(r, pull);
         free(pull);
     }
     give_behind(r);
 }
 
-static void pull_chunks(struct content_reader *reader, const struct pull *pull, bool is_fresh)
+void content_reader_pull(struct content_reader *reader, const struct content_pull *wanted)
 {
-    struct pull now = *pull;
+    struct pull pull = {
+        .lease = wanted->lease,
+        .id = wanted->id,
+        .chunk = wanted->chunk,
+        .end = wanted->chunk + wanted->count,
+        .is_in_memory = clock_utc_ms() - wanted->accepted_utc_ms < FRESH_MS,
+    };
 
-    if (map_get_number(reader->cold, pull->lease)) {
+    if (map_get_number(reader->cold, pull.lease)) {
         struct pull *later = memory_new(sizeof(*later));
-        *later = *pull;
+        *later = pull;
         list_append(&reader->behind, &later->others);
-    } else if (!give(reader, &now, is_fresh)) {
-        send_to_helper(reader, &now);
+    } else if (!give(reader, &pull)) {
+        send_to_helper(reader, &pull);
     }
-}
-
-void content_reader_pull(struct content_reader *reader, uint64_t lease, uint64_t id,
-                         uint32_t first_chunk, uint32_t count)
-{
-    const struct pull pull = {
-        .lease = lease, .id = id, .chunk = first_chunk, .end = first_chunk + count
-    };
-
-    pull_chunks(reader, &pull, false);
-}
-
-void content_reader_pull_fresh(struct content_reader *reader, uint64_t lease, uint64_t id,
-                               uint32_t first_chunk, uint32_t count)
-{
-    const struct pull pull = {
-        .lease = lease, .id = id, .chunk = first_chunk, .end = first_chunk + count
-    };
-
-    pull_chunks(reader, &pull, true);
 }
 
 struct content_reader *content_reader_new(struct loop *loop, struct store *store,

@@ -18,11 +18,16 @@ struct content_reader *content_reader_new(struct loop *loop, struct store *store
                                           content_chunk_fn *on_chunk, void *ctx);
 void content_reader_free(struct content_reader **reader);
 
-/* Gives chunks of a message in order, now or later; a lease's pulls are answered in order. */
-void content_reader_pull(struct content_reader *reader, uint64_t lease, uint64_t id,
-                         uint32_t first_chunk, uint32_t count);
-/* The same of one that was written a moment ago: it is in memory, and nobody need look. */
-void content_reader_pull_fresh(struct content_reader *reader, uint64_t lease, uint64_t id,
-                               uint32_t first_chunk, uint32_t count);
+struct content_pull {
+    uint64_t lease;
+    uint64_t id;
+    int64_t accepted_utc_ms; /* when the message was; 0: not known */
+    uint32_t chunk;          /* the first */
+    uint32_t count;
+};
+
+/* Gives chunks of a message in order, now or later; a lease's pulls are answered in order.  What
+ * was accepted a moment ago is taken to be in memory. */
+void content_reader_pull(struct content_reader *reader, const struct content_pull *wanted);
 
 #endif

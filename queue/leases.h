@@ -23,11 +23,12 @@ struct lease {
     void *holder; /* the worker; NULL for rows that are being moved, or after its death */
     void *hop;    /* dispatch's */
     int64_t started_ms;
-    unsigned pulled;       /* chunks that the holder asked for and was not sent yet */
-    unsigned standing;     /* dispatch's: that of the hop when the lease began */
-    struct list of_trials; /* slots': while it has a place of those that may turn out silent, */
-    int64_t tried_ms;      /* since when, of the loop, */
-    bool is_parked;        /* and that it gave it up */
+    int64_t accepted_utc_ms; /* when the message was; 0: not known */
+    unsigned pulled;         /* chunks that the holder asked for and was not sent yet */
+    unsigned standing;       /* dispatch's: that of the hop when the lease began */
+    struct list of_trials;   /* slots': while it has a place of those that may turn out silent, */
+    int64_t tried_ms;        /* since when, of the loop, */
+    bool is_parked;          /* and that it gave it up */
     bool last_attempt;
     bool is_damaged; /* its content cannot be read */
     bool is_unsent;  /* its job waits for signatures: the holder knows nothing of it */

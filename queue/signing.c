@@ -14,7 +14,7 @@
 #include "queue/content_reader.h"
 #include "queue/signatures.h"
 
-enum { REASON_MAX = 256, FRESH_MS = 10 * SECOND_MS };
+enum { REASON_MAX = 256 };
 
 struct signing {
     struct loop *loop;
@@ -44,12 +44,12 @@ struct ask {
     struct signing *signing;
     uint64_t lease;
     uint64_t id;
+    int64_t accepted_utc_ms;
     uint32_t chunks;
     uint32_t next_chunk;
     struct body_hashes body;
     bool never_unsigned; /* a report: who gets it has to ignore what nobody signed */
     bool is_over;
-    bool is_fresh; /* its content was written a moment ago */
     bool is_asked; /* the role has it */
     int64_t until_ms;
     struct buf header; /* of one that comes in several chunks, as far as it has come */
@@ -175,6 +175,19 @@ static size_t header_length(struct span content)
     return at ? (size_t)(at - content.data) + 4 : 0;
 }
 
+static void pull_next(const struct ask *ask)
+{
+    const struct content_pull wanted = {
+        .lease = ask->lease,
+        .id = ask->id,
+        .accepted_utc_ms = ask->accepted_utc_ms,
+        .chunk = ask->next_chunk,
+        .count = 1,
+    };
+
+    content_reader_pull(ask->signing->reader, &wanted);
+}
+
 /* Most headers stand in the first chunk: those are sent from where they lie. */
 static void take_chunk(struct ask *ask, struct span bytes)
 {
@@ -195,7 +208,7 @@ static void take_chunk(struct ask *ask, struct span bytes)
     else if (ask->next_chunk == ask->chunks) /* there is no body */
         send_ask(ask, buf_span(&ask->header));
     else
-        content_reader_pull(ask->signing->reader, ask->lease, ask->id, ask->next_chunk, 1);
+        pull_next(ask);
 }
 
 static void on_chunk(void *ctx, uint64_t lease, uint32_t chunk, struct span bytes)
@@ -220,10 +233,7 @@ static void read_header(struct ask *ask)
     list_remove(&ask->fresh);
     buf_clear(&ask->header);
     ask->next_chunk = 0;
-    if (ask->is_fresh)
-        content_reader_pull_fresh(s->reader, ask->lease, ask->id, 0, 1);
-    else
-        content_reader_pull(s->reader, ask->lease, ask->id, 0, 1);
+    pull_next(ask);
 }
 
 /* The end of a turn: all that was leased in it. */
@@ -396,7 +406,7 @@ void signing_begin(struct signing *signing, const struct signing_wish *wish)
     body_hashes_from_bytes(message->body_sha256_relaxed, message->body_sha256_simple, &ask->body);
     ask->never_unsigned = message->envelope->tls_report;
     ask->is_over = wish->is_over;
-    ask->is_fresh = clock_utc_ms() - message->accepted_utc_ms < FRESH_MS;
+    ask->accepted_utc_ms = message->accepted_utc_ms;
     int64_t wait_ms = signing->is_down ? signing->down_ms : signing->wait_ms;
     ask->until_ms = loop_now(signing->loop) + wait_ms;
     ask->job = wish->job;

@@ -81,6 +81,19 @@ static bool is_glutted(const struct worker *worker, const struct lease *lease)
     return lease->pulled > PULLED_MAX || channel_pending(worker->channel) > windows * STREAM_WINDOW;
 }
 
+static void pull_for(struct workers *w, const struct lease *lease, const Ipc__ContentPull *pull)
+{
+    const struct content_pull wanted = {
+        .lease = lease->number,
+        .id = lease->id,
+        .accepted_utc_ms = lease->accepted_utc_ms,
+        .chunk = pull->first_chunk,
+        .count = pull->count,
+    };
+
+    content_reader_pull(w->reader, &wanted);
+}
+
 static const char *on_pull(struct worker *worker, const struct channel_frame *frame)
 {
     struct workers *w = worker->workers;
@@ -94,7 +107,7 @@ static const char *on_pull(struct worker *worker, const struct channel_frame *fr
         lease->pulled += pull->count;
         is_fair = !is_glutted(worker, lease);
         if (is_fair)
-            content_reader_pull(w->reader, pull->lease, lease->id, pull->first_chunk, pull->count);
+            pull_for(w, lease, pull);
     }
     ipc__content_pull__free_unpacked(pull, NULL);
     return is_fair ? NULL : "a pull beyond the window";

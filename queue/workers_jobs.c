@@ -87,6 +87,7 @@ void workers_give(void *ctx, struct worker_slot *slot, struct lease *lease,
     Ipc__Job job;
 
     workers_lease_to(worker, lease);
+    lease->accepted_utc_ms = facts->message->accepted_utc_ms;
     fill_job(lease, facts, &envelope, &job);
     bool is_wanted = is_for_signing(w, facts->message);
     if (is_wanted && (was_hashed(facts->message) || facts->message->envelope->tls_report)) {
