@@ -53,9 +53,12 @@ static size_t check_line(struct data_writer *writer, struct span content, size_t
     struct span rest = span_from(content, at);
     size_t cr = span_find(rest, '\r');
     size_t lf = span_find(span_first(rest, cr), '\n');
+    size_t nul = span_find(span_first(rest, lf), '\0');
 
     writer->state = STATE_IN_LINE;
-    if (lf < cr) {
+    if (nul < lf) {
+        refuse(writer, content, run, at + nul, DATA_NUL);
+    } else if (lf < cr) {
         refuse(writer, content, run, at + lf, DATA_BARE_LF);
     } else if (cr + 1 < rest.len) {
         writer->state = STATE_LINE_START;
@@ -67,7 +70,7 @@ static size_t check_line(struct data_writer *writer, struct span content, size_t
     return cr + 1 < rest.len ? at + cr + 2 : content.len;
 }
 
-/* Goes over content without NUL, line by line. */
+/* Goes over content line by line. */
 static void put_lines(struct data_writer *writer, struct span content, size_t at)
 {
     size_t run = at; /* where what is not yet handed on begins */
@@ -93,19 +96,14 @@ static void put_lines(struct data_writer *writer, struct span content, size_t at
 
 enum data_fault data_writer_put(struct data_writer *writer, struct span content)
 {
-    size_t clean = span_find(content, '\0');
     size_t at = 0;
 
     if (writer->fault != DATA_CLEAN || content.len == 0)
         return writer->fault;
-    if (clean > 0) {
-        if (writer->state == STATE_CR)
-            at = finish_line_end(writer, content);
-        if (writer->fault == DATA_CLEAN)
-            put_lines(writer, span_first(content, clean), at);
-    }
-    if (writer->fault == DATA_CLEAN && clean < content.len)
-        writer->fault = DATA_NUL;
+    if (writer->state == STATE_CR)
+        at = finish_line_end(writer, content);
+    if (writer->fault == DATA_CLEAN)
+        put_lines(writer, content, at);
     return writer->fault;
 }
 
