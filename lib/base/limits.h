@@ -72,7 +72,7 @@ enum {
     DNS_UDP_SIZE = 1232,         /* rfc/dns.md DNS-14 */
     TLSA_RECORDS_MAX = 32,       /* of one host; more are left out */
     TLSA_RECORD_MAX = 16 * 1024, /* a certificate in full */
-    ATTEMPT_CONNECTS_MAX = 30,   /* pitfalls.md section 7.10 */
+    ATTEMPT_CONNECTS_MAX = 30,   /* exactly; pitfalls.md section 7.10 */
     UNREACHABLE_MAX = 10000,     /* addresses that a worker remembers as such */
 
     /* TLS sessions of the outgoing side */

@@ -229,6 +229,13 @@ static void drop_address(struct attempt *a, const struct ip_address *address)
         if (!ip_address_equal(&a->addresses[i], address))
             a->addresses[kept++] = a->addresses[i];
     a->address_count = kept;
+}
+
+/* Each counts, also one that is outrun or given up. */
+static void on_begun(void *ctx)
+{
+    struct attempt *a = ctx;
+
     a->connects++;
 }
 
@@ -274,7 +281,7 @@ static void on_used_up(void *ctx)
     attempt_walk(a);
 }
 
-static const struct race_events race_events = { on_lost, on_outrun, on_won, on_used_up };
+static const struct race_events race_events = { on_begun, on_lost, on_outrun, on_won, on_used_up };
 
 /* How long a session may begin messages. */
 static int64_t session_life_ms(const struct attempt *a)
@@ -283,6 +290,14 @@ static int64_t session_life_ms(const struct attempt *a)
     int64_t tlsa_ms = a->tlsa ? (int64_t)a->tlsa->ttl * SECOND_MS : life_ms; /* DNS-54 */
 
     return tlsa_ms < life_ms ? tlsa_ms : life_ms;
+}
+
+/* Those behind the bound are not tried. */
+static unsigned count_within_bound(const struct attempt *a, unsigned count)
+{
+    unsigned left = ATTEMPT_CONNECTS_MAX - a->connects;
+
+    return count < left ? count : left;
 }
 
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count)
@@ -315,7 +330,8 @@ void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsi
     session_wait(a->session, false); /* whatever went before took its time from no host */
     session_wait(a->session, true);
     a->is_sent = a->is_judged = false;
-    a->race = race_start(worker->loop, addresses, count, target->port, &plan, &race_events, a);
+    a->race = race_start(worker->loop, addresses, count_within_bound(a, count), target->port, &plan,
+                         &race_events, a);
 }
 
 bool attempt_may_connect(const struct attempt *a)

@@ -46,7 +46,7 @@ struct attempt {
     unsigned next;                                 /* place in it of the one after */
     struct ip_address addresses[MX_ADDRESSES_MAX]; /* not tried yet */
     unsigned address_count;
-    unsigned connects;
+    unsigned connects;            /* made; ATTEMPT_CONNECTS_MAX at most */
     int64_t until_ms;             /* of the loop: no further connection after it */
     struct sts_decision decision; /* how to connect; then, whether mail may go */
     struct rung rung;             /* of the ladder, that the connection is made on */
@@ -87,6 +87,7 @@ void attempt_walk(struct attempt *a);
 bool attempt_may_connect(const struct attempt *a);
 /* The candidate takes no connection now. */
 void attempt_refused(struct attempt *a, struct span words);
+/* Only when attempt_may_connect; no more addresses than may be connected to. */
 void attempt_connect(struct attempt *a, const struct ip_address *addresses, unsigned count);
 
 /* --- attempt_candidate.c: whether the next candidate may be used, and its addresses */

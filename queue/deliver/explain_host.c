@@ -209,7 +209,7 @@ static void on_used_up(void *ctx)
     finish(host);
 }
 
-static const struct race_events race_events = { on_lost, on_outrun, on_won, on_used_up };
+static const struct race_events race_events = { NULL, on_lost, on_outrun, on_won, on_used_up };
 
 static void begin(struct explain_host *host, const struct ip_address *addresses, unsigned count)
 {

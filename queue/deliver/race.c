@@ -53,6 +53,8 @@ static void race_start_next(struct race *race)
     if (race->started == race->count || *runner)
         return;
     remote = (struct endpoint){ race->addresses[race->started++], race->port };
+    if (race->events->begun)
+        race->events->begun(race->ctx);
     *runner = dialogue_connect(race->loop, &remote, &race->plan, &runner_events, race);
     if (race->started < race->count)
         loop_timer_start(race->head_start, RACE_HEAD_START_MS);

@@ -14,6 +14,8 @@ struct race;
 
 /* Called from the loop. */
 struct race_events {
+    /* A connect is made, whatever comes of it; NULL where nobody counts them. */
+    void (*begun)(void *ctx);
     /* One address is out of it. */
     void (*lost)(void *ctx, const struct endpoint *remote, const struct dialogue_end *end);
     /* It had a head start, and another one won all the same; called before `won`. */

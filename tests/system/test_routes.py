@@ -277,6 +277,18 @@ def test_a_host_whose_addresses_are_all_dead_goes_behind_the_other_hosts(lab, ma
     assert candidates(relay, "you@only-dead.test") == ["dead.dead-first.test"]
 
 
+def test_an_attempt_makes_thirty_connects_and_no_more(lab, make_relay):
+    """Of five hosts with eight addresses each, all dead: the fourth's last two are not tried, nor is the fifth."""
+    hosts = [f"mx{n}.many-dead.test" for n in range(5)]
+    lab.dns.set("many-dead.test", "MX", *(f"{n} {host}." for n, host in enumerate(hosts)))
+    for n, host in enumerate(hosts):
+        lab.dns.set(host, "A", *(f"127.77.{n}.{i}" for i in range(1, 9)))
+    relay = make_relay(mx_allow=["127.0.0.0/8"]).start()
+    send("you@many-dead.test")
+    tried = candidates(relay, "you@many-dead.test")
+    assert [tried.count(host) for host in hosts] == [8, 8, 8, 6, 0]
+
+
 def test_each_address_of_a_host_is_asked_before_it_counts_as_refusing(lab, make_relay):
     """IPv4 in the same round when IPv6 is refused at the greeting."""
     relay, since = make_relay().start(), time.time()

@@ -21,7 +21,7 @@ struct world {
     struct race *race;
     struct dialogue *winner;
     struct ip_address won, outrun;
-    unsigned lost;
+    unsigned begun, lost;
     bool used_up;
     char words[200];
 };
@@ -137,7 +137,12 @@ static void on_used_up(void *ctx)
     loop_stop(w->loop);
 }
 
-static const struct race_events events = { on_lost, on_outrun, on_won, on_used_up };
+static void on_begun(void *ctx)
+{
+    ((struct world *)ctx)->begun++;
+}
+
+static const struct race_events events = { on_begun, on_lost, on_outrun, on_won, on_used_up };
 
 /* Gives the time that it took. */
 static int64_t run(struct world *w, bool may_go_inside)
@@ -181,6 +186,7 @@ static void the_first_address_is_taken_where_it_answers(void **state)
     assert_true(is_host(&w->won, 0));
     assert_int_equal(w->outrun.family, ADDRESS_NONE);
     assert_int_equal(w->lost, 0);
+    assert_int_equal(w->begun, 1);
 }
 
 static void one_that_refuses_gives_way_at_once(void **state)
@@ -205,6 +211,7 @@ static void one_that_is_silent_has_a_head_start_and_is_outrun(void **state)
     took = run(w, true);
     assert_true(is_host(&w->won, 1));
     assert_true(is_host(&w->outrun, 0));
+    assert_int_equal(w->begun, 2); /* the one that lost was connected to, too */
     assert_true(took >= RACE_HEAD_START_MS - 5 && took < 4 * RACE_HEAD_START_MS);
 }
 
@@ -218,6 +225,7 @@ static void without_any_the_race_is_used_up(void **state)
     (void)run(w, true);
     assert_true(w->used_up);
     assert_int_equal(w->lost, HOSTS);
+    assert_int_equal(w->begun, HOSTS);
 }
 
 static void an_address_that_must_not_be_is_refused_right_before_the_connect(void **state)
