@@ -131,7 +131,19 @@ static struct error *in_table(struct store_txn *txn, enum queue_table table, row
     return err;
 }
 
-/* Its counts are found again; when its mail arrived, its failures and its suspension are lost. */
+/* What an operator stopped stays so: `meta` says that it is, but not until when. */
+static struct error *find_suspension(struct store_txn *txn, struct hop_row *row)
+{
+    struct record_key key = key_of_suspended(row->name);
+    struct span value;
+    struct error *err = kv_get(txn->kv, TABLE_META, key_span(&key), &value);
+
+    if (!err && value.data)
+        set_suspension(row, INT64_MAX, SPAN("its record was damaged: resume it when you wish"), 0);
+    return err;
+}
+
+/* Its counts are found again; when its mail arrived and its failures are lost. */
 static struct error *rebuild(struct store_txn *txn, struct hop_row *row)
 {
     struct log_line line;
@@ -140,7 +152,9 @@ static struct error *rebuild(struct store_txn *txn, struct hop_row *row)
     log_text(&line, "hop", row->name);
     log_end(&line);
     struct error *err = in_table(txn, TABLE_DUE, count_rows, row);
-    return err ? err : in_table(txn, TABLE_WAKE, find_wake, row);
+    if (!err)
+        err = in_table(txn, TABLE_WAKE, find_wake, row);
+    return err ? err : find_suspension(txn, row);
 }
 
 static struct error *row_of(struct store_txn *txn, struct span hop, struct hop_row **out_row)
@@ -163,6 +177,7 @@ static struct error *row_of(struct store_txn *txn, struct span hop, struct hop_r
         err = rebuild(txn, row);
     }
     if (err) {
+        free(row->operator_reason);
         free(row);
         return err;
     }

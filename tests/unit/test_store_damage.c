@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
+#include "lib/ipc/channel.h"
 #include "queue/records.pb-c.h"
 #include "queue/store_damage.h"
 #include "queue/store_held.h"
@@ -136,6 +138,53 @@ static void a_hops_record_that_cannot_be_read_is_found_again(void **state)
     assert_int_equal(store_rig_count(&rig, TABLE_HOP), 0);
 }
 
+static void suspend(int64_t until_ms)
+{
+    struct suspend s = { .until_ms = until_ms, .reason = SPAN("they move house"), .uid = 7 };
+    strcpy(s.hop, "example.net");
+    suspend_prepare(&s);
+    assert_int_equal(store_rig_commit(&rig, &s.operation), OPERATION_COMMITTED);
+}
+
+static Queue__HopRecord *hop_record(void)
+{
+    struct record_key key = key_of_hop(SPAN("example.net"));
+    struct kv_txn *txn;
+    struct span value;
+    assert_null(kv_begin_read(store_kv(rig.store), &txn));
+    assert_null(kv_get(txn, TABLE_HOP, key_span(&key), &value));
+    Queue__HopRecord *hop =
+        record_read(TABLE_HOP, key_span(&key), value, &queue__hop_record__descriptor, NULL);
+    assert_non_null(hop);
+    kv_abort(&txn);
+    return hop;
+}
+
+static void what_an_operator_suspended_stays_so_when_its_record_is_damaged(void **state)
+{
+    (void)state;
+    a_message();
+    suspend(clock_utc_ms() + HOUR_MS);
+    spoil(TABLE_HOP, key_of_hop(SPAN("example.net")));
+    a_message();
+    Queue__HopRecord *hop = hop_record();
+    assert_true(hop->operator_until_utc_ms == INT64_MAX);
+    assert_true(span_starts_with(span_of_bytes(hop->operator_reason), SPAN("its record was dam")));
+    assert_int_equal(hop->waiting, 2);
+    assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 0);
+    queue__hop_record__free_unpacked(hop, NULL);
+    suspend(0); /* resumed */
+    hop = hop_record();
+    assert_true(hop->operator_until_utc_ms == 0);
+    queue__hop_record__free_unpacked(hop, NULL);
+    assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 1);
+    spoil(TABLE_HOP, key_of_hop(SPAN("example.net")));
+    a_message();
+    hop = hop_record();
+    assert_true(hop->operator_until_utc_ms == 0); /* and no other one is suspended */
+    queue__hop_record__free_unpacked(hop, NULL);
+}
+
 static void an_operator_removes_what_cannot_be_read(void **state)
 {
     (void)state;
@@ -183,6 +232,8 @@ int main(void)
              a_hold_is_lifted_and_counted_out),
         TEST("a hop's record that cannot be read is found again from the rows",
              a_hops_record_that_cannot_be_read_is_found_again),
+        TEST("what an operator suspended stays so when its record is damaged, until it is resumed",
+             what_an_operator_suspended_stays_so_when_its_record_is_damaged),
         TEST("an operator removes what cannot be read", an_operator_removes_what_cannot_be_read),
         TEST("a hold that cannot be read is written anew",
              a_hold_that_cannot_be_read_is_written_anew),
