@@ -168,17 +168,33 @@ static bool floor_verifies(const struct settings *settings)
     return settings->tls_floor == SITE_TLS_VERIFY;
 }
 
+/* The floor counts, except with "none". */
+static bool route_verifies(const struct settings *settings, const struct route_settings *r)
+{
+    return r->tls >= ROUTE_LEVEL_VERIFY || (r->tls != ROUTE_LEVEL_NONE && floor_verifies(settings));
+}
+
+/* Which name that is, no recipient's policy and no DNSSEC has said. */
+static bool takes_name_from_dns(const struct route_settings *r)
+{
+    return r->tls <= ROUTE_LEVEL_VERIFY && !has_brackets_only(r);
+}
+
 static void check_hosts(const struct saying *s, const struct route_settings *r)
 {
     static const char *const levels[] = { "none", "may", "encrypt" };
 
-    if (r->tls >= ROUTE_LEVEL_VERIFY || (r->tls != ROUTE_LEVEL_NONE && floor_verifies(s->settings)))
-        return;
-    say(s, ROUTE_NOTE, "next-hop",
-        "route %s: what MTA-STS or DANE of the recipients' domains ask does not count on the way "
-        "to "
-        "a named next hop%s, and tls = \"%s\" wants no good certificate",
-        r->name, has_brackets_only(r) ? "" : ", whose own policy does", levels[r->tls]);
+    if (!route_verifies(s->settings, r))
+        say(s, ROUTE_NOTE, "next-hop",
+            "route %s: what MTA-STS or DANE of the recipients' domains ask does not count on the "
+            "way to a named next hop%s, and tls = \"%s\" wants no good certificate",
+            r->name, has_brackets_only(r) ? "" : ", whose own policy does", levels[r->tls]);
+    else if (takes_name_from_dns(r))
+        say(s, ROUTE_NOTE, "next-hop",
+            "route %s: what MTA-STS or DANE of the recipients' domains ask does not count on the "
+            "way to a named next hop, whose own policy does, and DNS decides which name is "
+            "verified; write [host], or tls = \"dane\"",
+            r->name);
 }
 
 /* All mail without a route goes there, and whatever its certificate says. */
@@ -186,15 +202,21 @@ static void check_relayhost(const struct settings *settings, route_check_fn *tel
 {
     static const char *const levels[] = { "none", "may", "encrypt" };
     struct saying s = { settings, tell, ctx, ROUTE_NONE };
+    bool has_brackets = settings->relayhost[0] == '[';
 
-    if (settings->relayhost[0] != '\0' &&
-        !(settings->tls_level != RELAYHOST_TLS_NONE && floor_verifies(settings)))
+    if (settings->relayhost[0] == '\0')
+        return;
+    if (settings->tls_level == RELAYHOST_TLS_NONE || !floor_verifies(settings))
         say(&s, ROUTE_NOTE, "relayhost",
             "relayhost: what MTA-STS or DANE of the recipients' domains ask does not count on the "
             "way there%s, and tls-level = \"%s\" wants no good certificate; a route with tls = "
             "\"verify\" does",
-            settings->relayhost[0] == '[' ? "" : ", where its own policy does",
-            levels[settings->tls_level]);
+            has_brackets ? "" : ", where its own policy does", levels[settings->tls_level]);
+    else if (!has_brackets)
+        say(&s, ROUTE_NOTE, "relayhost",
+            "relayhost: what MTA-STS or DANE of the recipients' domains ask does not count on the "
+            "way there, where its own policy does, and DNS decides which name is verified; write "
+            "[host]");
 }
 
 static void check_floor(const struct settings *settings, route_check_fn *tell, void *ctx)

@@ -151,6 +151,64 @@ static void each_route_that_weakens_a_policy_is_noted(void **state)
     free(s);
 }
 
+/* What is said of one route to `hosts` and of the relayhost "n.example" or "[n.example]". */
+static char *said_of_verified(const char *hosts, const char *tls, const char *floor,
+                              const char *relayhost)
+{
+    static const char prints[] =
+        "tls-fingerprints = [ \"sha256:"
+        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\" ];";
+    char text[512];
+    struct settings *s;
+
+    snprintf(text, sizeof(text),
+             "tls-floor = \"%s\"; tls-level = \"encrypt\"; relayhost = \"%s\"; "
+             "routes = ( { name = \"a\"; next-hop = [ %s ]; tls = \"%s\"; %s } );",
+             floor, relayhost, hosts, tls, strcmp(tls, "fingerprint") == 0 ? prints : "");
+    s = settings_of(text);
+    buf_reset(&said);
+    route_check_policies(s, on_said, NULL);
+    free(s);
+    return text_said();
+}
+
+static void assert_noted(const char *hosts, const char *tls, const char *floor, bool is_noted)
+{
+    char *got = said_of_verified(hosts, tls, floor, "");
+
+    if (!is_noted)
+        assert_string_equal(got, "");
+    else if (!strstr(got, "note 0 next-hop: route a: ") ||
+             !strstr(got, "DNS decides which name is verified; write [host], or tls = \"dane\""))
+        fail_msg("of %s with %s was said \"%s\"", hosts, tls, got);
+    free(got);
+}
+
+static void a_name_that_dns_gives_to_verify_is_noted(void **state)
+{
+    (void)state;
+    assert_noted("\"n.example\"", "verify", "may", true);
+    assert_noted("\"[h.example]\", \"n.example:26\"", "verify", "may", true);
+    assert_noted("\"[h.example]\"", "verify", "may", false);
+    assert_noted("\"n.example\"", "dane", "may", false);
+    assert_noted("\"n.example\"", "fingerprint", "may", false);
+    assert_noted("\"n.example\"", "encrypt", "verify", true);
+    assert_noted("\"[h.example]\"", "encrypt", "verify", false);
+}
+
+static void a_relayhost_whose_name_dns_gives_is_noted(void **state)
+{
+    char *got = said_of_verified("\"[h.example]\"", "verify", "verify", "n.example");
+
+    (void)state;
+    assert_non_null(strstr(got, "relayhost: relayhost: what MTA-STS"));
+    assert_non_null(strstr(got, "DNS decides which name is verified; write [host]\n"));
+    free(got);
+    got = said_of_verified("\"[h.example]\"", "verify", "verify", "[n.example]");
+    assert_string_equal(got, "");
+    free(got);
+}
+
 static void a_host_that_the_families_leave_out_is_a_fault(void **state)
 {
     static const char text[] =
@@ -272,6 +330,10 @@ int main(void)
              a_route_behind_one_for_all_mail_is_warned_of),
         TEST("each route that weakens a policy is noted, and no other",
              each_route_that_weakens_a_policy_is_noted),
+        TEST("that DNS decides which name is verified is noted",
+             a_name_that_dns_gives_to_verify_is_noted),
+        TEST("that DNS decides which name of the relayhost is verified is noted",
+             a_relayhost_whose_name_dns_gives_is_noted),
         TEST("a host that the route's families leave out is a fault",
              a_host_that_the_families_leave_out_is_a_fault),
         TEST("a source address that is not ours is warned of",
