@@ -91,8 +91,8 @@ static struct error *scan(struct run *run)
  * Its place until the next visit; true when that is the ring's end.  When the slots ran out in the
  * middle of its turn it goes on with that: mail for one hop stays together and shares connections.
  */
-static bool hop_after_visit(struct hop_ring *ring, struct hop *hop, enum hop_line line,
-                            enum visit visit, struct list *kept)
+static bool hop_after_visit(struct run *run, struct hop *hop, enum hop_line line, enum visit visit,
+                            struct list *kept)
 {
     if (visit == VISIT_NO_SLOT && hop->given > 0) {
         list_append(kept, &hop->ring);
@@ -100,9 +100,9 @@ static bool hop_after_visit(struct hop_ring *ring, struct hop *hop, enum hop_lin
     }
     hop->given = 0;
     if (visit == VISIT_OVER)
-        hop_forget_if_idle(ring, hop);
+        hop_forget_if_idle(&run->d->ring, hop, run->now_ms);
     else
-        hop_enter(ring, hop, visit == VISIT_NO_SLOT ? line : HOP_WAITING);
+        hop_enter(&run->d->ring, hop, visit == VISIT_NO_SLOT ? line : HOP_WAITING);
     return visit != VISIT_OVER;
 }
 
@@ -133,7 +133,7 @@ static struct error *take_turns(struct run *run)
         hop->is_fresh = line == HOP_FRESH;
         hop_leave(ring, hop);
         err = dispatch_visit(run, hop, &visit);
-        bool is_behind = hop_after_visit(ring, hop, line, visit, &kept);
+        bool is_behind = hop_after_visit(run, hop, line, visit, &kept);
         in_vain = run->given > before ? 0 : in_vain + is_behind;
     }
     hops_keep_turn(ring, &kept);

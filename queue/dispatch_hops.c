@@ -7,7 +7,7 @@
 #include "lib/base/memory.h"
 #include "queue/dispatch_overdue.h"
 
-enum { IDLE_MAX = 1024 };
+enum { PACED_LOOKS = 2 }; /* whose time may have come, when one more is set with them */
 
 void hop_ring_init(struct hop_ring *ring)
 {
@@ -18,16 +18,15 @@ void hop_ring_init(struct hop_ring *ring)
 
 void hop_ring_clear(struct hop_ring *ring)
 {
-    for (;;) {
-        size_t cursor = 0;
-        struct hop *hop = map_next(ring->by_name, &cursor, NULL);
-        if (!hop)
-            break;
-        map_remove(ring->by_name, hop_name(hop));
+    struct hop *hop;
+    size_t cursor = 0;
+
+    while ((hop = map_next(ring->by_name, &cursor, NULL)) != NULL) {
         overdue_free(&hop->overdue);
         free(hop);
     }
     map_free(&ring->by_name);
+    paced_clear(&ring->paced);
 }
 
 struct span hop_name(const struct hop *hop)
@@ -47,7 +46,7 @@ struct hop *hop_have(struct hop_ring *ring, struct span name)
     if (hop)
         return hop;
     ensure(name.len <= HOP_NAME_MAX);
-    hop = memory_new(sizeof(*hop));
+    hop = memory_new(sizeof(*hop) + name.len + 1);
     memcpy(hop->name, name.data, name.len);
     hop->name_len = name.len;
     list_init(&hop->ring);
@@ -70,8 +69,12 @@ void hop_leave(struct hop_ring *ring, struct hop *hop)
 {
     if (hop->line == HOP_NOWHERE)
         return;
-    list_remove(&hop->ring);
-    ring->counts[hop->line]--;
+    if (hop->line == HOP_PACED) {
+        paced_remove(&ring->paced, hop);
+    } else {
+        list_remove(&hop->ring);
+        ring->counts[hop->line]--;
+    }
     hop->line = HOP_NOWHERE;
 }
 
@@ -120,16 +123,49 @@ static void forget(struct hop_ring *ring, struct hop *hop)
     free(hop);
 }
 
-void hop_forget_if_idle(struct hop_ring *ring, struct hop *hop)
+static void set_idle(struct hop_ring *ring, struct hop *hop)
 {
-    if (!list_empty(&hop->ring) || hop->leases > 0 || hop->failing > 0 || hop->correcting ||
-        hop->overdue)
-        return;
-    if (!hop->is_known && !hop->is_paced) {
-        forget(ring, hop);
-        return;
-    }
+    hop_leave(ring, hop);
     put(ring, hop, HOP_IDLE, false);
-    if (ring->counts[HOP_IDLE] > IDLE_MAX)
+    if (ring->counts[HOP_IDLE] > HOPS_IDLE_MAX)
         forget(ring, LIST_FIRST(&ring->lines[HOP_IDLE], struct hop, ring));
+}
+
+/* To forget one whose time has come changes nothing any more. */
+static void pass_paced(struct hop_ring *ring, int64_t now_ms)
+{
+    for (int i = 0; i < PACED_LOOKS; i++) {
+        struct hop *first = paced_first(&ring->paced);
+        if (!first || first->paced_until_ms > now_ms)
+            return;
+        set_idle(ring, first);
+    }
+}
+
+/* Where there are too many, the one whose time comes first loses the least. */
+static void set_paced(struct hop_ring *ring, struct hop *hop)
+{
+    hop->line = HOP_PACED;
+    paced_add(&ring->paced, hop);
+    if (ring->paced.count > HOPS_PACED_MAX)
+        forget(ring, paced_first(&ring->paced));
+}
+
+static bool is_needed(const struct hop *hop)
+{
+    return hop->line != HOP_NOWHERE || !list_empty(&hop->ring) || hop->leases > 0 ||
+           hop->failing > 0 || hop->correcting || hop->overdue;
+}
+
+void hop_forget_if_idle(struct hop_ring *ring, struct hop *hop, int64_t now_ms)
+{
+    if (is_needed(hop))
+        return;
+    pass_paced(ring, now_ms);
+    if (hop->is_paced && hop->paced_until_ms > now_ms)
+        set_paced(ring, hop);
+    else if (hop->is_known || hop->is_paced)
+        set_idle(ring, hop);
+    else
+        forget(ring, hop);
 }

@@ -42,6 +42,14 @@ unsigned dispatch_jobs_of(const struct hop_limits *limits, const struct route_se
     return connections * JOBS_PER_CONNECTION;
 }
 
+static void take_token(const struct run *run, struct hop *hop)
+{
+    struct message_rate rate = rate_of(run, hop);
+
+    pace_take(&hop->pace, rate, run->now_ms);
+    hop->paced_until_ms = pace_next_ms(&hop->pace, rate, run->now_ms);
+}
+
 /* ---- one job ------------------------------------------------------------------------------ */
 
 static enum hop_standing standing_of(const struct hop *hop)
@@ -75,7 +83,7 @@ static void give_job(struct run *run, struct hop *hop, struct worker_slot *slot,
     if (slot->is_alone)
         slot->clear_at_ms = 0;
     if (hop->is_paced)
-        pace_take(&hop->pace, rate_of(run, hop), run->now_ms);
+        take_token(run, hop);
     run->given++;
     run->d->give(run->d->ctx, slot, lease, facts);
 }
@@ -110,7 +118,7 @@ static void on_corrected(struct operation *operation, enum operation_outcome out
     if (!hop)
         return;
     hop->correcting = false;
-    hop_forget_if_idle(&d->ring, hop);
+    hop_forget_if_idle(&d->ring, hop, clock_utc_ms());
     dispatch_look(d);
 }
 
@@ -121,7 +129,7 @@ static void correct_wake(struct dispatch *d, struct hop *hop)
 
     hop->correcting = true;
     correcting->d = d;
-    memcpy(correcting->correct.hop, hop->name, sizeof(hop->name));
+    span_to_string(hop_name(hop), correcting->correct.hop, sizeof(correcting->correct.hop));
     correcting->correct.operation.done = on_corrected;
     correct_prepare(&correcting->correct);
     committer_add(d->parts.committer, &correcting->correct.operation);
@@ -154,7 +162,8 @@ static unsigned hop_tokens(struct run *run, struct hop *hop)
     hop->is_paced = rate.count > 0;
     if (tokens > 0)
         return tokens;
-    hop->look_again_ms = pace_next_ms(&hop->pace, rate, run->now_ms);
+    hop->paced_until_ms = pace_next_ms(&hop->pace, rate, run->now_ms);
+    hop->look_again_ms = hop->paced_until_ms;
     if (hop->look_again_ms < run->d->look_again_ms)
         run->d->look_again_ms = hop->look_again_ms;
     return 0;

@@ -465,12 +465,12 @@ static void hops_that_answered_are_remembered_for_a_while(void **state)
     char name[32];
     hop_ring_init(&ring);
     struct hop *silent = hop_have(&ring, SPAN("silent.test"));
-    hop_forget_if_idle(&ring, silent);
+    hop_forget_if_idle(&ring, silent, 0);
     assert_null(hop_find(&ring, SPAN("silent.test")));
     for (unsigned i = 0; i < 3000; i++) {
         struct hop *hop = hop_have(&ring, hop_called(i, name));
         hop->is_known = true;
-        hop_forget_if_idle(&ring, hop);
+        hop_forget_if_idle(&ring, hop, 0);
     }
     assert_null(hop_find(&ring, SPAN("host0.test"))); /* not for ever, nor all of them */
     struct hop *last = hop_find(&ring, SPAN("host2999.test"));
@@ -478,6 +478,85 @@ static void hops_that_answered_are_remembered_for_a_while(void **state)
     assert_int_equal(hops_in_turn(&ring), 0);
     hop_enter(&ring, last, HOP_FRESH);
     assert_true(hop_in_turn(&ring) == last);
+    hop_ring_clear(&ring);
+}
+
+/* One message went, and by its rate nothing goes before `until_ms`; it has nothing under way. */
+static void set_paced(unsigned nth, int64_t until_ms, int64_t now_ms)
+{
+    char name[32];
+    struct hop *hop = hop_have(&ring, hop_called(nth, name));
+    hop_leave(&ring, hop);
+    hop->is_known = hop->is_paced = true;
+    hop->paced_until_ms = until_ms;
+    hop_forget_if_idle(&ring, hop, now_ms);
+}
+
+static bool is_remembered(unsigned nth)
+{
+    char name[32];
+    return hop_find(&ring, hop_called(nth, name)) != NULL;
+}
+
+static void a_pace_is_kept_however_many_other_hops_are_idle(void **state)
+{
+    (void)state;
+    struct message_rate rate = { 1, 3600 };
+    int64_t now_ms = clock_utc_ms();
+    hop_ring_init(&ring);
+    struct hop *slow = hop_have(&ring, SPAN("slow.test"));
+    pace_take(&slow->pace, rate, now_ms);
+    slow->is_paced = true;
+    slow->paced_until_ms = pace_next_ms(&slow->pace, rate, now_ms);
+    hop_forget_if_idle(&ring, slow, now_ms);
+    for (unsigned i = 0; i < 50000; i++) /* without a pace, with a short one, and with a long one */
+        set_paced(i, now_ms + (i % 3 == 0 ? 0 : i % 3 == 1 ? 10 : HOUR_MS), now_ms + i / 50);
+    assert_true(hop_find(&ring, SPAN("slow.test")) == slow);
+    assert_int_equal(pace_tokens(&slow->pace, rate, now_ms + HOUR_MS - SECOND_MS), 0);
+    assert_int_equal(pace_tokens(&slow->pace, rate, now_ms + HOUR_MS), 1);
+    for (unsigned i = 2; i < 50000; i += 3)
+        assert_true(is_remembered(i));
+    assert_true(map_count(ring.by_name) <= 1 + 50000 / 3 + HOPS_IDLE_MAX + 10000);
+    for (unsigned i = 0; i < 50000; i++) /* an hour later none of them matters any more */
+        set_paced(i + 50000, 0, now_ms + 2 * HOUR_MS);
+    assert_int_equal(map_count(ring.by_name), HOPS_IDLE_MAX);
+    hop_ring_clear(&ring);
+}
+
+static void of_too_many_paces_the_one_that_matters_least_is_forgotten(void **state)
+{
+    (void)state;
+    enum { MORE = 100 };
+    int64_t now_ms = 1000;
+    hop_ring_init(&ring);
+    for (unsigned i = 0; i < HOPS_PACED_MAX + MORE; i++) /* in no order */
+        set_paced(i, now_ms + 1 + (i * 7919U) % (HOPS_PACED_MAX + MORE), now_ms);
+    assert_int_equal(map_count(ring.by_name), HOPS_PACED_MAX);
+    for (unsigned i = 0; i < HOPS_PACED_MAX + MORE; i++)
+        assert_int_equal(is_remembered(i), (i * 7919U) % (HOPS_PACED_MAX + MORE) >= MORE);
+    hop_ring_clear(&ring);
+}
+
+static void a_hop_with_a_pace_takes_its_turn_again(void **state)
+{
+    (void)state;
+    char name[32];
+    hop_ring_init(&ring);
+    for (unsigned i = 0; i < 1000; i++)
+        set_paced(i, 1000 + (i * 37) % 1000, 0);
+    for (unsigned i = 0; i < 1000; i += 2) {
+        struct hop *hop = hop_find(&ring, hop_called(i, name));
+        hop_enter(&ring, hop, HOP_FRESH);
+        assert_true(hop_in_turn(&ring) == hop);
+        set_paced(i, 3000, 0);
+    }
+    assert_int_equal(hops_in_turn(&ring), 0);
+    int64_t last_ms = 0;
+    for (struct hop *hop; (hop = paced_first(&ring.paced)) != NULL; hop_leave(&ring, hop)) {
+        assert_true(hop->paced_until_ms >= last_ms);
+        last_ms = hop->paced_until_ms;
+    }
+    assert_int_equal(last_ms, 3000);
     hop_ring_clear(&ring);
 }
 
@@ -574,6 +653,12 @@ int main(void)
                   a_stream_of_new_mail_leaves_every_other_turn_to_the_backlog),
         SLOT_TEST("hops that answered are remembered for a while, the latest of them",
                   hops_that_answered_are_remembered_for_a_while),
+        SLOT_TEST("a pace is kept however many other hops are idle, until it does not matter",
+                  a_pace_is_kept_however_many_other_hops_are_idle),
+        SLOT_TEST("of too many paces the one that matters least is forgotten",
+                  of_too_many_paces_the_one_that_matters_least_is_forgotten),
+        SLOT_TEST("a hop with a pace takes its turn again, and the others keep their order",
+                  a_hop_with_a_pace_takes_its_turn_again),
         SLOT_TEST("hops are spread evenly over workers", hops_are_spread_evenly),
         SLOT_TEST("a worker that goes moves only its own hops",
                   a_worker_that_goes_moves_only_its_own_hops),
