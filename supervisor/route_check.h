@@ -27,7 +27,10 @@ void route_check_names(const struct settings *settings, const struct users *user
 void route_check_families(const struct settings *settings, route_check_fn *say, void *ctx);
 void route_check_policies(const struct settings *settings, route_check_fn *say, void *ctx);
 
-/* Looks the next hops up, all at once and for some seconds at most. */
+/*
+ * Looks all next hops up, some at a time and for some seconds at most: each name once, told of at
+ * each route that uses it.
+ */
 void route_check_lookups(const struct settings *settings, struct span resolv_conf,
                          route_check_fn *say, void *ctx);
 

@@ -8,15 +8,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LOOKUPS_MS = 8 * SECOND_MS, LOOKUPS_MAX = 64 };
+enum {
+    LOOKUPS_MS = 8 * SECOND_MS,
+    AT_A_TIME = 32, /* names under way */
+    USES_MAX =
+        1 + SETTINGS_ROUTES_MAX * SETTINGS_ROUTE_HOSTS_MAX, /* the relayhost, and all hosts */
+};
 
 struct lookups;
+
+/* Where a name is used; ROUTE_NONE: as the relayhost. */
+struct use {
+    unsigned route;
+    struct use *next;
+};
 
 /* One next hop's name; the questions one after the other: MX, A, AAAA, as far as they count. */
 struct lookup {
     struct lookups *all;
     struct resolver_query *query;
-    unsigned route;
+    struct use *first;
+    struct use *last;
     struct span name;
     bool by_mx;
     enum route_families families;
@@ -28,9 +40,12 @@ struct lookups {
     struct resolver *resolver;
     route_check_fn *say;
     void *ctx;
-    struct lookup items[LOOKUPS_MAX];
+    struct use uses[USES_MAX];
+    unsigned use_count;
+    struct lookup items[USES_MAX];
     unsigned count;
-    unsigned under_way;
+    unsigned begun; /* those before it are under way or over */
+    unsigned over;
 };
 
 bool route_check_name_of(struct span spec, struct span *out_name, bool *out_by_mx)
@@ -45,20 +60,29 @@ bool route_check_name_of(struct span spec, struct span *out_name, bool *out_by_m
 
 /* --- one lookup ------------------------------------------------------------------------------ */
 
+/* At the line of each route that uses the name. */
 static void tell(const struct lookup *lookup, enum route_finding finding, const char *what)
 {
-    const char *setting = lookup->route == ROUTE_NONE ? "relayhost" : "next-hop";
     char sentence[512];
 
-    snprintf(sentence, sizeof(sentence), "%s " SPAN_FMT " %s", setting, SPAN_ARG(lookup->name),
-             what);
-    lookup->all->say(lookup->all->ctx, finding, lookup->route, setting, sentence);
+    for (const struct use *use = lookup->first; use; use = use->next) {
+        const char *setting = use->route == ROUTE_NONE ? "relayhost" : "next-hop";
+        snprintf(sentence, sizeof(sentence), "%s " SPAN_FMT " %s", setting, SPAN_ARG(lookup->name),
+                 what);
+        lookup->all->say(lookup->all->ctx, finding, use->route, setting, sentence);
+    }
 }
+
+static void ask_more(struct lookups *all);
 
 static void end(const struct lookup *lookup)
 {
-    if (--lookup->all->under_way == 0)
-        loop_stop(lookup->all->loop);
+    struct lookups *all = lookup->all;
+
+    if (++all->over == all->count)
+        loop_stop(all->loop);
+    else
+        ask_more(all);
 }
 
 static void on_answer(void *ctx, const struct dns_answer *answer);
@@ -110,26 +134,55 @@ static void on_answer(void *ctx, const struct dns_answer *answer)
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
-static bool is_known(const struct lookups *all, const struct lookup *other)
+static void ask_more(struct lookups *all)
+{
+    while (all->begun < all->count && all->begun - all->over < AT_A_TIME) {
+        struct lookup *lookup = &all->items[all->begun++];
+        ask(lookup, lookup->type);
+    }
+}
+
+static struct lookup *find(struct lookups *all, const struct lookup *other)
 {
     for (unsigned i = 0; i < all->count; i++) {
-        const struct lookup *known = &all->items[i];
+        struct lookup *known = &all->items[i];
         if (known->by_mx == other->by_mx && known->families == other->families &&
             span_equal_nocase(known->name, other->name))
-            return true;
+            return known;
     }
-    return false;
+    return NULL;
+}
+
+/* A name that stands twice in one route is told of once. */
+static void add_use(struct lookup *lookup, unsigned route)
+{
+    struct use *use;
+
+    if (lookup->last && lookup->last->route == route)
+        return;
+    use = &lookup->all->uses[lookup->all->use_count++];
+    use->route = route;
+    if (lookup->last)
+        lookup->last->next = use;
+    else
+        lookup->first = use;
+    lookup->last = use;
 }
 
 static void add(struct lookups *all, unsigned route, struct span spec, enum route_families families)
 {
-    struct lookup lookup = { .all = all, .route = route, .families = families };
+    struct lookup lookup = { .all = all, .families = families };
+    struct lookup *known;
 
-    if (all->count == LOOKUPS_MAX || !route_check_name_of(spec, &lookup.name, &lookup.by_mx) ||
-        is_known(all, &lookup))
+    if (!route_check_name_of(spec, &lookup.name, &lookup.by_mx))
         return;
     lookup.type = lookup.by_mx ? DNS_MX : first_address(&lookup);
-    all->items[all->count++] = lookup;
+    known = find(all, &lookup);
+    if (!known) {
+        known = &all->items[all->count++];
+        *known = lookup;
+    }
+    add_use(known, route);
 }
 
 static void add_all(struct lookups *all, const struct settings *settings)
@@ -140,16 +193,29 @@ static void add_all(struct lookups *all, const struct settings *settings)
             add(all, i, span_of(settings->routes[i].hosts[n].spec), settings->routes[i].families);
 }
 
+static void tell_unasked(const struct lookups *all)
+{
+    char sentence[128];
+
+    if (all->begun == all->count)
+        return;
+    snprintf(sentence, sizeof(sentence),
+             "%u next hops were not looked up: there was no time left for them",
+             all->count - all->begun);
+    all->say(all->ctx, ROUTE_WARNING, ROUTE_NONE, "routes", sentence);
+}
+
 static void on_time(void *ctx)
 {
     struct lookups *all = ctx;
 
-    for (unsigned i = 0; i < all->count; i++) {
+    for (unsigned i = 0; i < all->begun; i++) {
         if (!all->items[i].query)
             continue;
         resolver_cancel(&all->items[i].query);
         tell(&all->items[i], ROUTE_WARNING, "cannot be looked up now: DNS does not answer in time");
     }
+    tell_unasked(all);
     loop_stop(all->loop);
 }
 
@@ -157,9 +223,7 @@ static void run(struct lookups *all)
 {
     struct loop_timer *timer = loop_timer_new(all->loop, on_time, all);
 
-    all->under_way = all->count;
-    for (unsigned i = 0; i < all->count; i++)
-        ask(&all->items[i], all->items[i].type);
+    ask_more(all);
     loop_timer_start(timer, LOOKUPS_MS);
     loop_run(all->loop);
     loop_timer_free(&timer);

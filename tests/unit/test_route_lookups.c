@@ -1,0 +1,189 @@
+#include "supervisor/route_check.h"
+
+#include "lib/base/buf.h"
+#include "lib/base/memory.h"
+#include "lib/mail/dns_message.h"
+#include "tests/support/fake_dns.h"
+#include "tests/support/settings_text.h"
+#include "tests/support/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/*
+ * A name server of ours answers by the first letter of a name: "g" has an IPv4 address, "x" does
+ * not exist, "s" is never answered.  It counts what it is asked.
+ */
+struct world {
+    struct fake_dns dns;
+    struct buf said; /* a line each: "fault 0 next-hop: ..." */
+    unsigned *asked; /* shared with the server */
+};
+
+static struct world world;
+
+static size_t good_address(const unsigned char *query, unsigned char *reply)
+{
+    static const unsigned char address[] = { 192, 0, 2, 1 };
+    size_t at = fake_dns_begin(query, reply);
+
+    return query[at - 3] == DNS_A ? fake_dns_add_answer(reply, at, DNS_A, address, 4) : at;
+}
+
+static size_t answer(const unsigned char *query, bool tcp, unsigned char *reply)
+{
+    char how = (char)(query[FAKE_DNS_HEADER + 1] | 0x20); /* the case of letters is by chance */
+    size_t size;
+
+    (void)tcp;
+    ++*world.asked;
+    if (how == 's')
+        return 0;
+    if (how == 'g')
+        return good_address(query, reply);
+    size = fake_dns_begin(query, reply);
+    reply[3] |= 3; /* NXDOMAIN */
+    return size;
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    buf_init(&world.said, 1024 * 1024);
+    world.asked =
+        mmap(NULL, sizeof(*world.asked), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(world.asked, MAP_FAILED);
+    fake_dns_start(&world.dns, answer);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    fake_dns_stop(&world.dns);
+    munmap(world.asked, sizeof(*world.asked));
+    buf_clear(&world.said);
+    return 0;
+}
+
+static void on_said(void *ctx, enum route_finding finding, unsigned route, const char *member,
+                    const char *sentence)
+{
+    static const char *const words[] = { "fault", "warning", "note" };
+
+    (void)ctx;
+    ensure(buf_printf(&world.said, "%s %d %s: %s\n", words[finding], (int)route, member, sentence));
+}
+
+/* What is said of these settings, asking our server; the caller frees it. */
+static char *said_of(const char *text)
+{
+    struct settings *s = settings_of(text);
+
+    s->resolvers[0] = world.dns.endpoint;
+    s->resolver_count = 1;
+    buf_reset(&world.said);
+    route_check_lookups(s, SPAN(""), on_said, NULL);
+    free(s);
+    return memory_copy_span(buf_span(&world.said));
+}
+
+static void assert_said(const char *text, const char *expected)
+{
+    char *got = said_of(text);
+
+    assert_string_equal(got, expected);
+    free(got);
+}
+
+static unsigned lines_with(const char *text, const char *words)
+{
+    unsigned count = 0;
+
+    for (const char *at = text; (at = strstr(at, words)); at++)
+        count++;
+    return count;
+}
+
+static void each_route_that_uses_a_name_hears_of_it(void **state)
+{
+    (void)state;
+    assert_said("relayhost = \"[x.example]\"; routes = ("
+                " { name = \"a\"; next-hop = [ \"[x.example]\", \"[X.example]:26\" ]; },"
+                " { name = \"b\"; next-hop = \"[g.example]\"; },"
+                " { name = \"c\"; next-hop = \"[x.example]\"; } );",
+                "fault -1 relayhost: relayhost x.example does not resolve; write a host that has "
+                "an address\n"
+                "fault 0 next-hop: next-hop x.example does not resolve; write a host that has an "
+                "address\n"
+                "fault 2 next-hop: next-hop x.example does not resolve; write a host that has an "
+                "address\n");
+    assert_int_equal(*world.asked, 2);
+}
+
+/* As many as there can be: `how` begins each name. */
+static char *text_of_all(char how, unsigned routes, unsigned hosts)
+{
+    struct buf text;
+    char *copy;
+
+    buf_init(&text, 1024 * 1024);
+    ensure(buf_printf(&text, "routes = ("));
+    for (unsigned i = 0; i < routes; i++) {
+        ensure(buf_printf(&text, "%s{ name = \"r%u\"; next-hop = [ ", i > 0 ? "," : "", i));
+        for (unsigned n = 0; n < hosts; n++)
+            ensure(buf_printf(&text, "%s\"[%c%u-%u.example]\"", n > 0 ? "," : "", how, i, n));
+        ensure(buf_printf(&text, " ]; }"));
+    }
+    ensure(buf_printf(&text, ");"));
+    copy = memory_copy_span(buf_span(&text));
+    buf_clear(&text);
+    return copy;
+}
+
+static void all_names_are_looked_up(void **state)
+{
+    char *text = text_of_all('x', SETTINGS_ROUTES_MAX, SETTINGS_ROUTE_HOSTS_MAX);
+    char *got = said_of(text);
+
+    (void)state;
+    assert_int_equal(lines_with(got, "fault "), SETTINGS_ROUTES_MAX * SETTINGS_ROUTE_HOSTS_MAX);
+    assert_int_equal(lines_with(got, "\n"), SETTINGS_ROUTES_MAX * SETTINGS_ROUTE_HOSTS_MAX);
+    assert_int_equal(*world.asked, SETTINGS_ROUTES_MAX * SETTINGS_ROUTE_HOSTS_MAX);
+    assert_non_null(strstr(got, "fault 127 next-hop: next-hop x127-7.example does not resolve"));
+    free(got);
+    free(text);
+}
+
+static void what_there_was_no_time_for_is_counted(void **state)
+{
+    char *text = text_of_all('s', 20, 5);
+    char *got = said_of(text);
+
+    (void)state;
+    assert_int_equal(lines_with(got, "cannot be looked up now: DNS does not answer in time"), 32);
+    assert_non_null(strstr(got, "warning -1 routes: 68 next hops were not looked up: there was no "
+                                "time left for them\n"));
+    assert_int_equal(lines_with(got, "\n"), 33);
+    free(got);
+    free(text);
+}
+
+#define TEST(title, function)                                                                      \
+    {                                                                                              \
+        title, function, begin, end, NULL                                                          \
+    }
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST("a name is looked up once, and told of at each route that uses it",
+             each_route_that_uses_a_name_hears_of_it),
+        TEST("all names of all routes are looked up", all_names_are_looked_up),
+        TEST("with DNS silent, what there was no time for is told of by its number",
+             what_there_was_no_time_for_is_counted),
+    };
+    return cmocka_run_group_tests_name("lookups of next hops", tests, NULL, NULL);
+}
