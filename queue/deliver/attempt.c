@@ -115,10 +115,11 @@ void attempt_free(struct attempt *a)
     lane_rest(lane);
 }
 
-/* The session goes on to whoever wants it. */
+/* The session goes on to whoever wants it; that of a host that is busy ends, and so tells of it. */
 static void attempt_leave_session(struct attempt *a)
 {
-    if (a->session && a->session->dialogue && dialogue_is_idle(a->session->dialogue))
+    if (a->session && a->session->dialogue && dialogue_is_idle(a->session->dialogue) &&
+        !host_slot_is_refused(a->session->slot))
         lane_take_back(a->lane, &a->session);
 }
 

@@ -172,7 +172,8 @@ static void without_tls(struct attempt *a, const struct dialogue_facts *facts,
 static struct job *on_next(void *ctx, struct dialogue *d)
 {
     struct attempt *a = ctx;
-    struct job *job = lane_next_for(a->lane, a->session);
+    bool is_refused = host_slot_is_refused(a->session->slot);
+    struct job *job = is_refused ? NULL : lane_next_for(a->lane, a->session);
 
     (void)d;
     if (!job)
@@ -256,8 +257,8 @@ static void on_finished(void *ctx, struct dialogue *d, struct job *job, enum mai
     struct attempt *a = ctx;
     bool has_follower = a->follower != NULL;
 
-    if (dialogue_facts(d)->mail_deferred)
-        host_slot_refused(a->session->slot, span_of(job->results[0].reply));
+    if (job->refusal)
+        host_slot_refused(a->session->slot, span_of(job->refusal));
     attempt_line_result(a, STAGE_DOT);
     a->is_reused = false;
     if (has_follower)

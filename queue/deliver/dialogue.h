@@ -76,10 +76,9 @@ struct dialogue_facts {
     bool past_was_offered;      /* the handshake began with a session to resume */
     struct endpoint local;
     struct endpoint remote;
-    const char *auth;   /* the mechanism by which we are logged in; "": we are not */
-    const char *helo;   /* the server's name for itself, made harmless */
-    unsigned messages;  /* sent over it */
-    bool mail_deferred; /* the last MAIL was answered with 4yz */
+    const char *auth;  /* the mechanism by which we are logged in; "": we are not */
+    const char *helo;  /* the server's name for itself, made harmless */
+    unsigned messages; /* sent over it */
 };
 
 /* Why it is over.  The words are the remote's, with the code, or ours. */

@@ -242,6 +242,7 @@ static void refuse_message(struct dialogue *d, const struct reply *reply)
 {
     struct outcome o = outcome_of_reply(dialogue_facts_of(d, STAGE_DATA, reply));
 
+    dialogue_note_refusal(d, STAGE_DATA, reply);
     d->chunk_refused = d->dirty = true;
     d->sending = false;
     content_stop(&d->job->content);
@@ -277,6 +278,7 @@ enum phase content_answered(struct dialogue *d, const struct reply *reply)
         d->chunks_owed--;
     if (is_before_the_end(d))
         return chunk_answered(d, reply);
+    dialogue_note_refusal(d, STAGE_DOT, reply);
     o = outcome_of_reply(dialogue_facts_of(d, STAGE_DOT, reply));
     o.without_dsn = o.kind == OUTCOME_DELIVERED && !d->offered.dsn;
     d->dirty = d->dirty || (is_bdat && o.kind != OUTCOME_DELIVERED);

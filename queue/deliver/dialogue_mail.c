@@ -16,6 +16,12 @@ struct reply_facts dialogue_facts_of(const struct dialogue *d, enum stage stage,
                                  .is_chosen = d->plan.is_chosen };
 }
 
+void dialogue_note_refusal(struct dialogue *d, enum stage stage, const struct reply *reply)
+{
+    if (outcome_blames_host(dialogue_facts_of(d, stage, reply)))
+        d->job->refusal = job_keep(d->job, dialogue_words(d, reply));
+}
+
 /* --- beginning */
 
 static struct outcome outcome_of_unfit(const struct unfit *unfit)
@@ -52,6 +58,7 @@ static unsigned recipient_from(const struct job *job, unsigned from)
 static void transaction_begin(struct dialogue *d, struct job *job)
 {
     d->job = job;
+    job->refusal = NULL;
     d->mail_refused = d->elsewhere = d->sending = d->chunk_refused = false;
     d->accepted = d->chunks_owed = 0;
     d->rcpt = recipient_from(job, 0);
@@ -223,7 +230,7 @@ enum phase mail_answered(struct dialogue *d, const struct reply *reply)
 {
     struct outcome o;
 
-    d->facts.mail_deferred = reply_is_transient(reply);
+    dialogue_note_refusal(d, STAGE_MAIL, reply);
     if (reply_is_positive(reply)) {
         d->dirty = true;
         return PH_RCPT;
@@ -287,6 +294,7 @@ enum phase data_answered(struct dialogue *d, const struct reply *reply)
         return d->accepted > 0 ? PH_CONTENT : PH_NOTHING;
     if (reply_is_intermediate(reply) || reply_is_positive(reply))
         return dialogue_nonsense(d, STAGE_DATA, reply);
+    dialogue_note_refusal(d, STAGE_DATA, reply);
     o = outcome_of_reply(dialogue_facts_of(d, STAGE_DATA, reply));
     job_settle(d->job, RECIPIENT_ACCEPTED, &o, dialogue_words(d, reply), true);
     return dialogue_transaction_over(d);

@@ -157,6 +157,8 @@ void dialogue_put_group(struct dialogue *d, struct job *job);
 void dialogue_mark_recipients(const struct dialogue *d, struct job *job);
 bool dialogue_has_nobody(const struct job *job);
 enum phase dialogue_transaction_over(struct dialogue *d);
+/* Writes down in the job when a reply says that the host takes no more of anybody's mail. */
+void dialogue_note_refusal(struct dialogue *d, enum stage stage, const struct reply *reply);
 struct reply_facts dialogue_facts_of(const struct dialogue *d, enum stage stage,
                                      const struct reply *reply);
 /* An answer that is neither yes nor no: the two of us have lost each other. */

@@ -382,3 +382,8 @@ void host_slot_refused(struct host_slot *slot, struct span words)
     slot->is_refused = true;
     span_to_string(span_first(words, SAID_WORDS_MAX - 1), slot->words, sizeof(slot->words));
 }
+
+bool host_slot_is_refused(const struct host_slot *slot)
+{
+    return slot && slot->is_refused;
+}

@@ -60,5 +60,7 @@ void host_slot_stands(struct host_slot *slot);
 /* What is learned of its TLS; what was known before is not said again. */
 void host_slot_learned(struct host_slot *slot, enum lesson lesson);
 void host_slot_refused(struct host_slot *slot, struct span words);
+/* It was, since it stands if it does. */
+bool host_slot_is_refused(const struct host_slot *slot);
 
 #endif

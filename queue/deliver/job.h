@@ -86,6 +86,7 @@ struct job {
     bool dot_is_out;         /* the final dot left, its reply has not come: never to be dropped */
     unsigned next_candidate; /* where an attempt goes on that had to wait for a session */
     unsigned gave_way;       /* how often it was to wait for others of its lane */
+    const char *refusal;     /* by which the host put it off for its own sake, lately; NULL: none */
     struct content content;
 
     /* The decision record. */

@@ -145,6 +145,20 @@ struct outcome outcome_of_reply(struct reply_facts f)
     return outcome_of_transaction(f);
 }
 
+/* RFC 3463 s.3.4, s.3.5: "system not accepting network messages", "mail system congestion". */
+static bool is_busy(const struct status *s)
+{
+    return s->class == 4 &&
+           ((s->subject == 3 && s->detail == 2) || (s->subject == 4 && s->detail == 5));
+}
+
+bool outcome_blames_host(struct reply_facts f)
+{
+    if (f.code / 100 != 4)
+        return false;
+    return f.stage == STAGE_MAIL || (f.stage >= STAGE_DATA && is_busy(&f.status));
+}
+
 struct outcome outcome_of_loss(enum stage stage, enum loss loss)
 {
     const char *status = loss == LOSS_PROTOCOL      ? "4.5.0"

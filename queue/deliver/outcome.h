@@ -57,6 +57,13 @@ struct reply_facts {
 /* A reply that is not "go on": for MAIL, RCPT and DATA anything else than what was asked for. */
 struct outcome outcome_of_reply(struct reply_facts f);
 
+/*
+ * Does a reply to MAIL, to DATA or to the message say that the host takes less than it gets?  4yz
+ * to MAIL does, and behind it what speaks of the host by its status alone; the rest may be about
+ * the message, or greylisting.  421 ends the session, and is seen there.
+ */
+bool outcome_blames_host(struct reply_facts f);
+
 /* How a session can end without a reply. */
 enum loss {
     LOSS_REFUSED,  /* no connection came about */

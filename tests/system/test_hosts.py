@@ -1,6 +1,7 @@
 """What the queue learns of hosts, and rates: as the operator sees and sets them."""
 import time
 
+import pytest
 from client import send
 from services import wait_until
 from test_policy import wait_arrived
@@ -46,6 +47,26 @@ def test_mail_refused_for_now_at_mail_is_a_reason(lab, shared_relay):
                      host_row(shared_relay, "mx.also-good.test"), 10, "what was learned")
     assert row["trouble"] == "451 4.7.1 slow down"
     shared_relay.cli("hosts", "forget", "mx.also-good.test")
+
+
+@pytest.mark.parametrize("stage, said, is_learned", [
+    ("data", "452 4.3.2 too busy for mail", True), ("dot", "452 4.3.2 too busy for mail", True),
+    ("dot", "451 4.7.1 greylisted", False)])
+def test_what_a_host_says_of_itself_at_the_message_is_a_reason_and_greylisting_is_not(
+        lab, shared_relay, stage, said, is_learned):
+    """The session ends with it, however long idle ones are kept: so it is learned at once."""
+    since, host = time.time(), "mx.also-good.test"
+    lab.mx(host, **{stage: said})
+    send("busy@also-good.test")
+    shared_relay.wait_delivery("busy@also-good.test", "deferred")
+    if is_learned:
+        wait_until(lambda: (host_row(shared_relay, host) or {}).get("trouble") == said, 3, "what was learned")
+        wait_until(lambda: lab.sessions(host=host, since=since), 3, "QUIT")
+        shared_relay.cli("hosts", "forget", host)
+    else:
+        send("busy-too@also-good.test")
+        shared_relay.wait_delivery("busy-too@also-good.test", "deferred")
+        assert not (host_row(shared_relay, host) or {}).get("limit")
 
 
 def test_a_host_of_the_past_is_met_at_its_level_the_next_time_and_only_where_nothing_binds(lab, make_relay):

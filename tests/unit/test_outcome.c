@@ -290,6 +290,35 @@ static void a_login_that_is_wanted_of_us_waits_for_the_administrator(void **stat
     assert_int_equal(outcome_of_reply(f).kind, OUTCOME_FAILED);
 }
 
+static bool blames_host(enum stage stage, int code, const char *status)
+{
+    struct reply_facts f = { .stage = stage, .code = code };
+
+    status_parse(span_of(status), &f.status);
+    return outcome_blames_host(f);
+}
+
+static void what_a_host_says_of_itself_lowers_its_limit(void **state)
+{
+    static const enum stage late[] = { STAGE_DATA, STAGE_DOT };
+
+    (void)state;
+    assert_true(blames_host(STAGE_MAIL, 451, "4.7.1"));
+    assert_true(blames_host(STAGE_MAIL, 450, ""));
+    assert_false(blames_host(STAGE_MAIL, 550, "5.3.2"));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(blames_host(late[i], 452, "4.3.2"));
+        assert_true(blames_host(late[i], 451, "4.4.5"));
+        assert_false(blames_host(late[i], 451, "4.7.1")); /* greylisting says the same */
+        assert_false(blames_host(late[i], 452, "4.3.1"));
+        assert_false(blames_host(late[i], 451, "4.4.2"));
+        assert_false(blames_host(late[i], 451, ""));
+        assert_false(blames_host(late[i], 550, "5.3.2"));
+        assert_false(blames_host(late[i], 250, "2.0.0"));
+    }
+    assert_false(blames_host(STAGE_RCPT, 452, "4.3.2"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +355,8 @@ int main(void)
           nobody_logged_in_fails_no_mail, NULL, NULL, NULL },
         { "530 of a host that the administrator named fails no mail",
           a_login_that_is_wanted_of_us_waits_for_the_administrator, NULL, NULL, NULL },
+        { "4yz to MAIL, and 4.3.2 or 4.4.5 to a message, speak of the host; greylisting does not",
+          what_a_host_says_of_itself_lowers_its_limit, NULL, NULL, NULL },
     };
 
     return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);
