@@ -146,6 +146,7 @@ void damage_log(const struct damage *damage)
     log_begin(&line, LOG_ERROR, "queue-record-damaged");
     log_qid(&line, damage->id);
     log_string(&line, "why", damage->why);
-    log_string(&line, "help", "it is held; waxseal queue show, waxseal queue remove");
+    log_string(&line, "help",
+               "it is held; waxseal queue show tells what is left, waxseal queue remove ends it");
     log_end(&line);
 }

@@ -4,7 +4,7 @@ import time
 import table
 from client import Client, Message, send
 from services import wait_until
-from test_policy import wait_arrived
+from test_policy import arrived, wait_arrived
 
 FLOOD = 120  # at one message in five seconds on each of 20 connections: half a minute
 
@@ -77,3 +77,48 @@ def test_beyond_so_many_messages_clients_wait_and_deliveries_go_on(lab, make_rel
     wait_arrived(lab, last)
     wait_until(lambda: relay.events("queue-has-room"), 5, "room")
     wait_arrived(lab, send("you@nopolicy.test"))
+
+
+def spoil(relay, mark):
+    """One bit wherever it stands in the stopped relay's queue: in the live page, too, among those that were."""
+    path = f"{relay.folder}/state/queue/data.mdb"
+    with open(path, "rb") as file:
+        data = file.read()
+    assert mark in data
+    with open(path, "r+b") as file:
+        file.write(data.replace(mark, mark[:-1] + bytes([mark[-1] ^ 4])))
+
+
+def test_a_damaged_record_costs_its_own_message_alone(lab, make_relay):
+    """The envelope of one, the recipient of another, the content of a third, among messages that are whole."""
+    relay = make_relay(delivery="hold").start()
+    whole = [send("first@nopolicy.test")]
+    spoilt = [send("a@nopolicy.test", sender="mark-envelope@sender.test"),
+              send("mark-recipient@nopolicy.test"),
+              send("c@nopolicy.test", body="mark-content\r\n")]
+    whole += [send(["last@nopolicy.test", "other@nopolicy.test"]), send("last@good.test")]
+    relay.stop()
+    for mark in (b"mark-envelope", b"mark-recipient", b"mark-content"):
+        spoil(relay, mark)
+    relay.write(delivery="on")
+    relay.start()
+    for message in whole:
+        wait_arrived(lab, message)
+    relay.wait_event("queue-record-damaged", count=3)
+    events = {e["qid"]: e for e in relay.events("queue-record-damaged")}
+    why = {e["qid"]: e["why"] for e in relay.events("queue-record-damaged")}
+    ids = [m.reply.split()[-1] for m in spoilt]
+    assert why == dict(zip(ids, 2 * ["a record is damaged"] + ["its content is damaged"]))
+    rows = {row["id"]: row for row in relay.wait_queue(3)}
+    assert [rows[i]["state"] for i in ids] == ["damaged", "damaged", "held"]
+    shown = [relay.cli_json("queue", "show", i) for i in ids]
+    assert shown[0]["recipients"][0]["recipient"] == "a@nopolicy.test" and "sender" not in shown[0]
+    assert shown[1]["recipients"][0]["state"] == "damaged" and shown[1]["sender"] == "ada@sender.test"
+    assert shown[2]["held"] == "its content is damaged"
+    assert "waxseal queue remove" in relay.cli("trace", ids[1]).stdout
+    assert relay.cli_json("status")["queue"]["damaged_messages"] == 3
+    assert not any(arrived(lab, m) for m in spoilt)
+    for i in ids:
+        relay.cli("queue", "remove", "--id", i)
+    assert relay.queue() == [] and relay.cli_json("status")["queue"]["damaged_messages"] == 0
+    assert len(relay.events("queue-record-damaged")) == 3, "each is named once"

@@ -195,7 +195,7 @@ static void each_state_says_whose_turn_it_is_and_what_helps(void **state)
         { "delivered", "", "which answers for it from here on" },
         { "failed", "", "it has ended; the reply above" },
         { "removed", "", "nobody was told" },
-        { "damaged", "", "waxseal queue salvage" },
+        { "damaged", "", "waxseal queue remove" },
         { "deferred", ",\"attempts_not_kept\":3", "of 3 more attempts nothing is kept" },
     };
 
