@@ -27,6 +27,79 @@ void *reading_record(struct reading *r, enum queue_table table, const struct rec
     return store_look_up(r->txn, table, key, as, &r->arena);
 }
 
+/* ---- a message's recipients --------------------------------------------------------------- */
+
+enum { LOOKED_AT_MAX = 20000 }; /* rows for one answer, those that are passed over included */
+
+/* The next row; behind a note the next recipient's, for each may have many. */
+static struct error *next_part(struct kv_cursor *cursor, struct span *key, struct span *value)
+{
+    struct row_place at;
+    uint32_t serial;
+
+    if (!key_read_note(*key, &at.id, &at.number, &serial) || at.number == UINT32_MAX)
+        return kv_cursor_next(cursor, key, value);
+    struct record_key next = key_of_part(at.id, at.number + 1);
+    return kv_cursor_seek(cursor, key_span(&next), key, value);
+}
+
+struct error *reading_parts(struct reading *r, enum queue_table table, uint64_t id,
+                            struct part_walk *walk, part_fn *each, void *ctx)
+{
+    struct record_key start = key_of_part(id, 0);
+    struct kv_cursor *cursor = NULL;
+    struct row_place at;
+    struct span key;
+    struct span value;
+
+    struct error *err = kv_cursor_open(r->txn, table, &cursor);
+    if (!err)
+        err = kv_cursor_seek(cursor, key_span(&start), &key, &value);
+    for (size_t looked_at = 0; !err && !walk->is_cut && key.data; looked_at++) {
+        if (!key_read_id(span_first(key, 8), &at.id) || at.id != id)
+            break;
+        bool is_part = key_read_part(key, &at.id, &at.number);
+        walk->is_cut = looked_at == LOOKED_AT_MAX || (is_part && walk->count >= walk->most);
+        if (is_part && !walk->is_cut) {
+            arena_reset(&r->arena);
+            walk->count++;
+            err = each(ctx, at, key, value);
+        }
+        if (!err && !walk->is_cut)
+            err = next_part(cursor, &key, &value);
+    }
+    kv_cursor_close(&cursor);
+    return err;
+}
+
+struct past {
+    struct reading *r;
+    struct part_walk walk;
+    const Queue__HistoryRecord *record;
+};
+
+/* One that is damaged tells nothing; the next may. */
+static struct error *take_past(void *ctx, struct row_place at, struct span key, struct span value)
+{
+    struct past *past = ctx;
+
+    (void)at;
+    past->record = record_read(TABLE_HISTORY, key, value, &queue__history_record__descriptor,
+                               &past->r->arena.allocator);
+    if (past->record)
+        past->walk.most = 0;
+    return NULL;
+}
+
+const Queue__HistoryRecord *reading_past(struct reading *r, uint64_t id)
+{
+    struct past past = { .r = r, .walk = { .most = LOOKED_AT_MAX } };
+    struct error *err = reading_parts(r, TABLE_HISTORY, id, &past.walk, take_past, &past);
+
+    error_free(&err);
+    return past.record;
+}
+
 /* ---- members ------------------------------------------------------------------------------ */
 
 void add_time(struct json *object, const char *key, int64_t utc_ms)

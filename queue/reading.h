@@ -8,6 +8,7 @@
 #include "lib/base/json.h"
 #include "queue/records.pb-c.h"
 #include "queue/store.h"
+#include "queue/store_rows.h"
 
 struct reading {
     struct kv_txn *txn;
@@ -22,6 +23,26 @@ void reading_end(struct reading *r);
 /* In the reading's arena; NULL: it is not there, or it is damaged. */
 void *reading_record(struct reading *r, enum queue_table table, const struct record_key *key,
                      const ProtobufCMessageDescriptor *as);
+
+/*
+ * The rows of a message's recipients in one table, in the order of their numbers; in the history
+ * without the notes behind them.  The arena is emptied before each call; `walk` counts them, and
+ * one that sets `most` to 0 ends it.
+ */
+struct part_walk {
+    size_t most;
+    size_t count;
+    bool is_cut; /* there are more of them, or there may be */
+};
+typedef struct error *part_fn(void *ctx, struct row_place at, struct span key, struct span value);
+struct error *reading_parts(struct reading *r, enum queue_table table, uint64_t id,
+                            struct part_walk *walk, part_fn *each, void *ctx) MUST_CHECK;
+
+/*
+ * A message that is gone is known by the first row that is left of it in the history, whichever
+ * recipient's that is: each goes at its own time.  In the arena; NULL: nothing is left.
+ */
+const Queue__HistoryRecord *reading_past(struct reading *r, uint64_t id);
 
 /* Members: a time (RFC 3339; null for 0), an id, bytes as text, a client's address. */
 void add_time(struct json *object, const char *key, int64_t utc_ms);

@@ -228,12 +228,9 @@ static struct error *show_rows(struct reading *r, enum queue_table table, uint64
     return err;
 }
 
-/* A message that is gone is known by what is left of it in the history. */
 static void add_past_message(struct reading *r, struct json *object, uint64_t id)
 {
-    struct record_key key = key_of_part(id, 0);
-    const Queue__HistoryRecord *record =
-        reading_record(r, TABLE_HISTORY, &key, &queue__history_record__descriptor);
+    const Queue__HistoryRecord *record = reading_past(r, id);
 
     if (!record)
         return;

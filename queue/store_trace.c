@@ -285,12 +285,9 @@ static bool add_message(struct reading *r, uint64_t id, struct json *object)
     return true;
 }
 
-/* A message that is gone is known by the first row that is left of it. */
 static bool add_past_message(struct reading *r, uint64_t id, struct json *object)
 {
-    struct record_key key = key_of_part(id, 0);
-    const Queue__HistoryRecord *record =
-        reading_record(r, TABLE_HISTORY, &key, &queue__history_record__descriptor);
+    const Queue__HistoryRecord *record = reading_past(r, id);
 
     if (!record)
         return false;

@@ -36,14 +36,22 @@ static void tell_client(const struct json *trace, FILE *out)
         fputs(", in clear", out);
 }
 
-static void tell_beginning(const struct json *trace, FILE *out)
+/* It may outlive what is known of it: a record may be damaged, the history has an end. */
+static void tell_sender(const struct json *trace, FILE *out)
 {
-    print_text("Message ", trace, "id", "", out);
     if (has_text(trace, "sender"))
         print_text(" from <", trace, "sender", ">", out);
-    else
+    else if (json_get(trace, "sender"))
         fputs(" from <>", out);
-    fprintf(out, ", %" PRId64 " bytes\n", json_number(json_get(trace, "size")));
+    else
+        fputs(": who sent it, when and by whom it came is no longer known", out);
+    if (json_get(trace, "size"))
+        fprintf(out, ", %" PRId64 " bytes", json_number(json_get(trace, "size")));
+    fputc('\n', out);
+}
+
+static void tell_arrival(const struct json *trace, FILE *out)
+{
     print_text("  ", trace, "accepted", "  ", out);
     if (json_bool(json_get(trace, "tls_report")))
         fputs("made here, a report of TLS sessions: no policy stops it", out);
@@ -58,6 +66,14 @@ static void tell_beginning(const struct json *trace, FILE *out)
     else if (json_bool(json_get(trace, "tls_required_no")))
         fputs("; its sender rather has it go without TLS than not at all (TLS-Required: No)", out);
     fputc('\n', out);
+}
+
+static void tell_beginning(const struct json *trace, FILE *out)
+{
+    print_text("Message ", trace, "id", "", out);
+    tell_sender(trace, out);
+    if (json_get(trace, "sender"))
+        tell_arrival(trace, out);
 }
 
 /* --- an attempt ------------------------------------------------------------------------------ */
@@ -347,9 +363,7 @@ static void tell_turn(const struct json *trace, const struct json *recipient, FI
     else if (json_member_is(recipient, "state", "suspended"))
         tell_suspended(recipient, out);
     else if (json_member_is(recipient, "state", "damaged"))
-        fputs("its record is damaged: waxseal queue show tells what is left, waxseal queue "
-              "remove ends it",
-              out);
+        fputs("its record is damaged; waxseal queue salvage reads what can be read", out);
     else
         tell_waiting(trace, recipient, out);
     fputc('\n', out);

@@ -54,9 +54,19 @@ static void the_beginning_says_who_handed_it_in_and_how(void **state)
     assert_tells(trace, "Message 3f from <ada@sender.test>, 12 bytes");
     assert_tells(trace, "2026-01-30T10:00:00Z  accepted from [192.0.2.7] (app) on listener "
                         "submission, logged in as ada, over TLSv1.3 X; its sender asks for TLS");
-    assert_tells("{\"id\":\"3f\",\"client_address\":\"192.0.2.7\"}", "from <>");
-    assert_tells("{\"id\":\"3f\",\"client_address\":\"192.0.2.7\"}", ", in clear");
-    assert_tells("{\"id\":\"3f\",\"notification\":true}", "made here");
+    assert_tells("{\"id\":\"3f\",\"sender\":\"\",\"client_address\":\"192.0.2.7\"}", "from <>");
+    assert_tells("{\"id\":\"3f\",\"sender\":\"\",\"client_address\":\"192.0.2.7\"}", ", in clear");
+    assert_tells("{\"id\":\"3f\",\"sender\":\"\",\"notification\":true}", "made here");
+}
+
+static void what_is_no_longer_known_of_its_beginning_is_not_made_up(void **state)
+{
+    (void)state;
+    const char *trace = "{\"id\":\"3f\",\"recipients\":[{\"state\":\"damaged\"}]}";
+    assert_tells(trace, "Message 3f: who sent it, when and by whom it came is no longer known\n");
+    assert_null(strstr(story, "<>, "));
+    assert_null(strstr(story, "bytes"));
+    assert_null(strstr(story, "accepted"));
 }
 
 static void an_attempt_says_why_its_policy_need_not_be_met(void **state)
@@ -73,8 +83,8 @@ static void an_attempt_says_why_its_policy_need_not_be_met(void **state)
                               "\"decision\":{\"policy\":\"none\","
                               "\"relief\":\"TLS-Required: No\",\"relief_needed\":false}}]");
     assert_tells(trace, "policy: none\n      what it asks need not be met: TLS-Required: No\n");
-    assert_tells("{\"id\":\"3f\",\"tls_required_no\":true}", "(TLS-Required: No)");
-    assert_tells("{\"id\":\"3f\",\"tls_report\":true}", "a report of TLS sessions");
+    assert_tells("{\"id\":\"3f\",\"sender\":\"\",\"tls_required_no\":true}", "(TLS-Required: No)");
+    assert_tells("{\"id\":\"3f\",\"sender\":\"\",\"tls_report\":true}", "a report of TLS sessions");
 }
 
 static void an_attempt_says_why_it_went_so(void **state)
@@ -229,7 +239,8 @@ static void what_else_happened_has_its_line(void **state)
 static void what_comes_from_outside_cannot_speak_to_the_terminal(void **state)
 {
     (void)state;
-    assert_tells("{\"id\":\"3f\",\"client_name\":\"a\\u001b[2Jb\"}", "(a\\x1b[2Jb)");
+    assert_tells("{\"id\":\"3f\",\"sender\":\"\",\"client_name\":\"a\\u001b[2Jb\"}",
+                 "(a\\x1b[2Jb)");
 }
 
 #define TEST(title, function)                                                                      \
@@ -242,6 +253,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST("the beginning says who handed it in, and how",
              the_beginning_says_who_handed_it_in_and_how),
+        TEST("what is no longer known of its beginning is not made up",
+             what_is_no_longer_known_of_its_beginning_is_not_made_up),
         TEST("an attempt says why it went so", an_attempt_says_why_it_went_so),
         TEST("TLSA records are told of where they bind", tlsa_records_are_told_of_where_they_bind),
         TEST("a session's level is told, and what was wanted where it differs",
