@@ -337,6 +337,16 @@ static void commit_batch(struct committer *c, struct list *operations)
     loop_wake_post(c->wake);
 }
 
+/* When nobody waits for the batch any more. */
+static void write_ahead(struct committer *c)
+{
+    if (c->trouble != KV_FINE)
+        return;
+    pthread_mutex_unlock(&c->lock);
+    kv_write_ahead(store_kv(c->store));
+    pthread_mutex_lock(&c->lock);
+}
+
 static void *commit_for_ever(void *ctx)
 {
     struct committer *c = ctx;
@@ -346,6 +356,7 @@ static void *commit_for_ever(void *ctx)
     while (wait_for_work(c)) {
         take_batch(c, &operations);
         commit_batch(c, &operations);
+        write_ahead(c);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;

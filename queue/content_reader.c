@@ -225,6 +225,14 @@ static void on_touched(void *ctx)
     give_behind(r);
 }
 
+/* A time to come, of a clock that was put back, tells nothing. */
+static bool is_fresh(int64_t accepted_utc_ms)
+{
+    int64_t now_ms = clock_utc_ms();
+
+    return accepted_utc_ms <= now_ms && accepted_utc_ms > now_ms - FRESH_MS;
+}
+
 void content_reader_pull(struct content_reader *reader, const struct content_pull *wanted)
 {
     struct pull pull = {
@@ -232,7 +240,7 @@ void content_reader_pull(struct content_reader *reader, const struct content_pul
         .id = wanted->id,
         .chunk = wanted->chunk,
         .end = wanted->chunk + wanted->count,
-        .is_in_memory = clock_utc_ms() - wanted->accepted_utc_ms < FRESH_MS,
+        .is_in_memory = is_fresh(wanted->accepted_utc_ms),
     };
 
     if (map_get_number(reader->cold, pull.lease)) {

@@ -35,6 +35,7 @@ struct kv {
     uint64_t allocated;      /* the file has its blocks up to here, */
     uint64_t zeroed;         /* and up to here they hold zeros if they are not in use */
     uint64_t used_before;    /* when it was last looked at */
+    uint64_t txn_at_open;    /* the last one then */
     unsigned page_bytes;
 };
 
@@ -134,6 +135,7 @@ static struct error *check_length(struct kv *kv)
     mdb_env_info(kv->env, &info);
     mdb_env_stat(kv->env, &stat_of_main);
     kv->page_bytes = stat_of_main.ms_psize;
+    kv->txn_at_open = info.me_last_txnid;
     if (fstat(kv->data_fd, &st))
         return error_errno(ERROR_LOCAL, errno, "database: stat");
     uint64_t needed = ((uint64_t)info.me_last_pgno + 1) * kv->page_bytes;
@@ -266,26 +268,38 @@ static bool put_zeros(const struct kv *kv, uint64_t at)
 }
 
 /*
+ * Behind `used` stands nothing that counts: but a commit that failed may have said otherwise on
+ * disk.  After that the store takes no other, and one that succeeds in a later process settles it.
+ */
+static bool is_settled(const struct kv *kv)
+{
+    MDB_envinfo info;
+    mdb_env_info(kv->env, &info);
+    return kv_trouble(kv) == KV_FINE && info.me_last_txnid > kv->txn_at_open;
+}
+
+/*
  * Blocks that were allocated and never written cost the sync of the commit that writes them first a
  * change of the file system's own records, and a wait for it.  A file that grows slowly finds zeros
- * already written; one that grows fast would only be written twice.  Behind `used` stands nothing
- * but what a commit may have left that failed, of which nobody knows whether it counts.
+ * already written; one that grows fast would only be written twice.
  */
-static void write_zeros(struct kv *kv, uint64_t used)
+void kv_write_ahead(struct kv *kv)
 {
+    uint64_t used = used_bytes(kv);
     bool grows_slowly = used - kv->used_before <= ZEROS_LEFT_BYTES;
     uint64_t from = kv->zeroed > used ? kv->zeroed : used;
 
     kv->used_before = used;
     if (!grows_slowly || from > used + ZEROS_LEFT_BYTES || from + ZEROS_BYTES > kv->allocated ||
-        kv_trouble(kv) != KV_FINE)
+        !is_settled(kv))
         return;
     if (put_zeros(kv, from)) /* else a commit will meet what is wrong */
         kv->zeroed = from + ZEROS_BYTES;
 }
 
-static struct error *allocate(struct kv *kv, uint64_t used, uint64_t bytes)
+struct error *kv_reserve(struct kv *kv, uint64_t bytes)
 {
+    uint64_t used = used_bytes(kv);
     if (kv->allocated >= used + bytes)
         return NULL;
     /* fallocate(2), not posix_fallocate(3): where the file system cannot, that writes zeros. */
@@ -295,15 +309,6 @@ static struct error *allocate(struct kv *kv, uint64_t used, uint64_t bytes)
                            (unsigned long long)(want >> 20));
     kv->allocated = used + want;
     return NULL;
-}
-
-struct error *kv_reserve(struct kv *kv, uint64_t bytes)
-{
-    uint64_t used = used_bytes(kv);
-    struct error *err = allocate(kv, used, bytes);
-    if (!err)
-        write_zeros(kv, used);
-    return err;
 }
 
 /* Pages freed and not yet used again, as the free-list's records count them. */

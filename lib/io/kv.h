@@ -35,9 +35,11 @@ struct error *kv_open(const char *folder, uint64_t map_bytes, const char *const 
 void kv_close(struct kv **kv);
 
 /* Keeps at least `bytes` of the file allocated ahead of what is used, so that a full disk leaves
- * room; the next ones of them written, so that commits find them so.  Called by the writer's
- * thread, outside of transactions. */
+ * room.  This and the next one: called by the writer's thread, outside of transactions. */
 struct error *kv_reserve(struct kv *kv, uint64_t bytes) MUST_CHECK;
+/* Writes some of what is allocated where the next commits will write, if the file grows slowly:
+ * they are faster then.  May wait for the disk. */
+void kv_write_ahead(struct kv *kv);
 
 /* Octets free for us on its disk, the reserve aside; from any thread. */
 uint64_t kv_free_disk(const struct kv *kv);

@@ -571,7 +571,7 @@ MUTATIONS = (
              ("unit/dispatch",)),
     Mutation(7, "a damaged message is tried for ever", "queue/store_damage.c",
              "return recipient->held ? NULL : recipient_hold(txn, damage->id, place->number, recipient);", "return NULL;",
-             ("unit/store_damage",)),
+             ("unit/store_damage", "tests/system/test_backlog.py::test_a_damaged_record_costs_its_own_message_alone")),
     Mutation(7, "a damaged record resumes what an operator suspended", "queue/store_hops.c",
              "if (!err && value.data)\n        set_suspension(row, INT64_MAX,", "if (err)\n        set_suspension(row, INT64_MAX,",
              ("unit/store_damage",)),
