@@ -363,7 +363,9 @@ static void tell_turn(const struct json *trace, const struct json *recipient, FI
     else if (json_member_is(recipient, "state", "suspended"))
         tell_suspended(recipient, out);
     else if (json_member_is(recipient, "state", "damaged"))
-        fputs("its record is damaged; waxseal queue salvage reads what can be read", out);
+        fputs("its record is damaged: waxseal queue show tells what is left, waxseal queue "
+              "remove ends it",
+              out);
     else
         tell_waiting(trace, recipient, out);
     fputc('\n', out);
