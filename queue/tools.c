@@ -81,6 +81,17 @@ static struct error *collect_recipients(struct exporting *e, Queue__ExportRecord
     return err;
 }
 
+static struct error *read_message(struct exporting *e, Queue__ExportRecord *record)
+{
+    char id[QID_TEXT_SIZE];
+
+    qid_format(e->id, id);
+    struct error *err = message_get(&e->txn, e->id, &record->message);
+    if (!err)
+        err = collect_recipients(e, record);
+    return err ? error_wrap(err, "message %s", id) : NULL;
+}
+
 static struct error *write_message(struct exporting *e, const Queue__ExportRecord *record)
 {
     char id[QID_TEXT_SIZE];
@@ -102,9 +113,7 @@ static struct error *export_message(struct exporting *e, uint64_t id)
     e->id = id;
     e->chunk = 0;
     e->rest = SPAN("");
-    struct error *err = message_get(&e->txn, id, &record.message);
-    if (!err)
-        err = collect_recipients(e, &record);
+    struct error *err = read_message(e, &record);
     if (!err) {
         err = write_message(e, &record);
         if (err && error_kind(err) != ERROR_PERMANENT)

@@ -1,4 +1,5 @@
 """What a backlog leaves to others: a flood and other senders, hosts that are down, a full queue, damage."""
+import os
 import time
 
 import table
@@ -118,6 +119,10 @@ def test_a_damaged_record_costs_its_own_message_alone(lab, make_relay):
     assert "waxseal queue remove" in relay.cli("trace", ids[1]).stdout
     assert relay.cli_json("status")["queue"]["damaged_messages"] == 3
     assert not any(arrived(lab, m) for m in spoilt)
+    relay.stop()
+    said = relay.cli("queue", "export", f"{relay.folder}/out", check=False)
+    assert said.returncode == 1 and all(i in said.stderr for i in ids) and not os.listdir(f"{relay.folder}/out")
+    relay.start()
     for i in ids:
         relay.cli("queue", "remove", "--id", i)
     assert relay.queue() == [] and relay.cli_json("status")["queue"]["damaged_messages"] == 0
