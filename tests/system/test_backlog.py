@@ -106,7 +106,6 @@ def test_a_damaged_record_costs_its_own_message_alone(lab, make_relay):
     for message in whole:
         wait_arrived(lab, message)
     relay.wait_event("queue-record-damaged", count=3)
-    events = {e["qid"]: e for e in relay.events("queue-record-damaged")}
     why = {e["qid"]: e["why"] for e in relay.events("queue-record-damaged")}
     ids = [m.reply.split()[-1] for m in spoilt]
     assert why == dict(zip(ids, 2 * ["a record is damaged"] + ["its content is damaged"]))
