@@ -3,7 +3,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
-#include "lib/io/resolver.h"
+#include "lib/io/hop_lookup.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,16 +23,14 @@ struct use {
     struct use *next;
 };
 
-/* One next hop's name; the questions one after the other: MX, A, AAAA, as far as they count. */
 struct lookup {
     struct lookups *all;
-    struct resolver_query *query;
+    struct hop_lookup *query;
     struct use *first;
     struct use *last;
     struct span name;
     bool by_mx;
     enum route_families families;
-    enum dns_type type;
 };
 
 struct lookups {
@@ -40,6 +38,7 @@ struct lookups {
     struct resolver *resolver;
     route_check_fn *say;
     void *ctx;
+    const char *own_name;
     struct use uses[USES_MAX];
     unsigned use_count;
     struct lookup items[USES_MAX];
@@ -85,61 +84,83 @@ static void end(const struct lookup *lookup)
         ask_more(all);
 }
 
-static void on_answer(void *ctx, const struct dns_answer *answer);
-
-static void ask(struct lookup *lookup, enum dns_type type)
+/* What mail would wait for with 4.3.5; NULL: nothing. */
+static const char *trouble_with_mx(enum route_verdict verdict)
 {
-    lookup->type = type;
-    lookup->query = resolver_ask(lookup->all->resolver, lookup->name, type, on_answer, lookup);
+    switch (verdict) {
+    case ROUTE_NO_DOMAIN:
+        return "does not resolve; write a host that has an address";
+    case ROUTE_NULL_MX:
+        return "takes no mail: it has a null MX; write another, or [host] for its address";
+    case ROUTE_LOOP:
+        return "leads back to this relay: its best MX is our hostname; write another";
+    case ROUTE_NO_HOST:
+        return "has MX records, but none with a usable host name; write another, or [host]";
+    case ROUTE_FOUND:
+    case ROUTE_TEMPFAIL:
+        break;
+    }
+    return NULL;
 }
 
-static enum dns_type first_address(const struct lookup *lookup)
+/* By families; of MX records all hosts are meant. */
+static const char *trouble_without_address(const struct lookup *lookup, bool of_mx)
 {
-    return lookup->families == FAMILIES_IPV6 ? DNS_AAAA : DNS_A;
+    static const char *const own[] = {
+        [FAMILIES_BOTH] = "does not resolve; write a host that has an address",
+        [FAMILIES_IPV4] = "has no IPv4 address, and families leaves others out",
+        [FAMILIES_IPV6] = "has no IPv6 address, and families leaves others out",
+    };
+    static const char *const hosts[] = {
+        [FAMILIES_BOTH] = "has MX records, but none of their hosts has an address; write another",
+        [FAMILIES_IPV4] = "has MX records, but none of their hosts has an IPv4 address, and "
+                          "families leaves others out",
+        [FAMILIES_IPV6] = "has MX records, but none of their hosts has an IPv6 address, and "
+                          "families leaves others out",
+    };
+
+    return of_mx ? hosts[lookup->families] : own[lookup->families];
 }
 
-/* Where there is nothing of the last type; false: that was all. */
-static bool ask_next(struct lookup *lookup)
+static void tell_outcome(const struct lookup *lookup, const struct hop_answer *answer)
 {
-    bool was_last =
-        lookup->type == DNS_AAAA || (lookup->type == DNS_A && lookup->families == FAMILIES_IPV4);
+    const char *trouble = trouble_with_mx(answer->route);
+    bool is_found = answer->route == ROUTE_FOUND;
 
-    if (!was_last)
-        ask(lookup, lookup->type == DNS_MX ? first_address(lookup) : DNS_AAAA);
-    return !was_last;
-}
-
-static void tell_outcome(const struct lookup *lookup, enum dns_outcome outcome)
-{
-    if (outcome == DNS_TEMPFAIL)
+    if (trouble)
+        tell(lookup, ROUTE_FAULT, trouble);
+    else if (!is_found || answer->addresses == ADDRESSES_TEMPFAIL)
         tell(lookup, ROUTE_WARNING, "cannot be looked up now: DNS does not answer");
-    else if (outcome == DNS_NODATA && lookup->families == FAMILIES_IPV4)
-        tell(lookup, ROUTE_FAULT, "has no IPv4 address, and families leaves others out");
-    else if (outcome == DNS_NODATA && lookup->families == FAMILIES_IPV6)
-        tell(lookup, ROUTE_FAULT, "has no IPv6 address, and families leaves others out");
-    else if (outcome != DNS_ANSWER)
-        tell(lookup, ROUTE_FAULT, "does not resolve; write a host that has an address");
+    else if (answer->addresses != ADDRESSES_FOUND)
+        tell(lookup, ROUTE_FAULT, trouble_without_address(lookup, !answer->is_implicit));
 }
 
-static void on_answer(void *ctx, const struct dns_answer *answer)
+static void on_answer(void *ctx, const struct hop_answer *answer)
 {
     struct lookup *lookup = ctx;
 
     lookup->query = NULL;
-    if (answer->outcome == DNS_NODATA && ask_next(lookup))
-        return;
-    tell_outcome(lookup, answer->outcome);
+    tell_outcome(lookup, answer);
     end(lookup);
+}
+
+static void ask(struct lookup *lookup)
+{
+    struct lookups *all = lookup->all;
+    const struct hop_question question = { .name = lookup->name,
+                                           .by_mx = lookup->by_mx,
+                                           .families = lookup->families,
+                                           .own_name = all->own_name };
+
+    lookup->query = hop_lookup_start(all->loop, all->resolver, &question, on_answer, lookup);
 }
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
 static void ask_more(struct lookups *all)
 {
-    while (all->begun < all->count && all->begun - all->over < AT_A_TIME) {
-        struct lookup *lookup = &all->items[all->begun++];
-        ask(lookup, lookup->type);
-    }
+    while (all->begun < all->count && all->begun - all->over < AT_A_TIME)
+        ask(&all->items[all->begun++]);
 }
 
 static struct lookup *find(struct lookups *all, const struct lookup *other)
@@ -176,7 +197,6 @@ static void add(struct lookups *all, unsigned route, struct span spec, enum rout
 
     if (!route_check_name_of(spec, &lookup.name, &lookup.by_mx))
         return;
-    lookup.type = lookup.by_mx ? DNS_MX : first_address(&lookup);
     known = find(all, &lookup);
     if (!known) {
         known = &all->items[all->count++];
@@ -212,7 +232,7 @@ static void on_time(void *ctx)
     for (unsigned i = 0; i < all->begun; i++) {
         if (!all->items[i].query)
             continue;
-        resolver_cancel(&all->items[i].query);
+        hop_lookup_cancel(&all->items[i].query);
         tell(&all->items[i], ROUTE_WARNING, "cannot be looked up now: DNS does not answer in time");
     }
     tell_unasked(all);
@@ -240,6 +260,7 @@ void route_check_lookups(const struct settings *settings, struct span resolv_con
 
     all->say = say;
     all->ctx = ctx;
+    all->own_name = settings->hostname;
     add_all(all, settings);
     all->loop = loop_new();
     if (all->count > 0)

@@ -235,6 +235,24 @@ def test_check_says_which_routes_cannot_work_and_which_weaken_a_policy(make_rela
     assert said["fine"] and any("note: route bare" in x for x in said["warnings"])
 
 
+def test_check_follows_a_next_hop_by_its_mx_records(make_relay):
+    """What mail would wait for is wrong at each route that uses the name; a relayhost is looked at alike."""
+    bad = {"nullmx.test": "takes no mail: it has a null MX", "mx-self.test": "leads back to this relay",
+           "mx-nowhere.test": "has MX records, but none of their hosts has an address"}
+    good = ["nopolicy.test", "implicit-nopolicy.test", "mx-internal.test", "v6only.test"]
+    relay = make_relay(relayhost="mx-self.test", routes=(
+        *(route(f"bad{i}", name, tls="dane") for i, name in enumerate(bad)),
+        route("again", "nullmx.test", tls="dane"), route("good", good, tls="dane"),
+        route("four", "v6only.test", tls="dane", families="ipv4")))
+    done = relay.cli("check", check=False)
+    assert done.returncode == 1
+    lines = [x for x in done.stderr.split("\n") if "next-hop " in x and "warning:" not in x]
+    for name, words in bad.items():
+        assert sum(f"next-hop {name} {words}" in x for x in lines) == (2 if name == "nullmx.test" else 1)
+    assert sum("v6only.test has MX records, but none of their hosts has an IPv4 address" in x for x in lines) == 1
+    assert len(lines) == 5 and "relayhost mx-self.test leads back to this relay" in done.stderr
+
+
 def test_check_looks_at_the_relayhost_as_at_a_route(make_relay):
     relay = make_relay(relayhost="[no-such-host.good.test]:587")
     done = relay.cli("check", check=False)

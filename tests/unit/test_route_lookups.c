@@ -13,8 +13,9 @@
 #include <sys/mman.h>
 
 /*
- * A name server of ours answers by the first letter of a name: "g" has an IPv4 address, "x" does
- * not exist, "s" is never answered.  It counts what it is asked.
+ * A name server of ours answers by the first label of a name: by its first letter "g", which has an
+ * IPv4 address, "f" (SERVFAIL), "s" (no answer at all), "n" (nothing of any type) and "x" (no such
+ * name); and by those in `exchangers`, which have MX records.  It counts what it is asked.
  */
 struct world {
     struct fake_dns dns;
@@ -24,28 +25,70 @@ struct world {
 
 static struct world world;
 
-static size_t good_address(const unsigned char *query, unsigned char *reply)
-{
-    static const unsigned char address[] = { 192, 0, 2, 1 };
-    size_t at = fake_dns_begin(query, reply);
+/* The best first; "." is the root. */
+static const struct {
+    const char *label;
+    const char *names[3];
+} exchangers[] = {
+    { "mx-good", { "x.example", "n.example", "g.example" } },
+    { "mx-null", { "." } },
+    { "mx-self", { "relay.test", "g.example" } },
+    { "mx-second", { "g.example", "relay.test" } },
+    { "mx-address", { "192.0.2.1" } },
+    { "mx-nowhere", { "x.example", "n.example" } },
+    { "mx-unsure", { "x.example", "f.example" } },
+};
 
-    return query[at - 3] == DNS_A ? fake_dns_add_answer(reply, at, DNS_A, address, 4) : at;
+/* Labels and the root; gives the length. */
+static unsigned put_name(const char *name, unsigned char *out)
+{
+    struct span rest = span_of(name);
+    struct span label;
+    unsigned at = 0;
+
+    while (rest.len > 0 && span_cut(&rest, '.', &label) && label.len > 0) {
+        out[at++] = (unsigned char)label.len;
+        memcpy(out + at, label.data, label.len);
+        at += (unsigned)label.len;
+    }
+    out[at] = 0;
+    return at + 1;
+}
+
+static size_t put_exchangers(const unsigned char *query, unsigned char *reply, size_t at)
+{
+    unsigned char data[64];
+
+    for (size_t i = 0; i < sizeof(exchangers) / sizeof(exchangers[0]); i++)
+        for (unsigned char n = 0; fake_dns_starts(query, exchangers[i].label) && n < 3; n++) {
+            if (!exchangers[i].names[n])
+                break;
+            data[0] = 0;
+            data[1] = n; /* preference */
+            at = fake_dns_add_answer(reply, at, DNS_MX, data,
+                                     2 + put_name(exchangers[i].names[n], data + 2));
+        }
+    return at;
 }
 
 static size_t answer(const unsigned char *query, bool tcp, unsigned char *reply)
 {
+    static const unsigned char address[] = { 192, 0, 2, 1 };
+    size_t at = fake_dns_begin(query, reply);
+    unsigned type = query[at - 3];
     char how = (char)(query[FAKE_DNS_HEADER + 1] | 0x20); /* the case of letters is by chance */
-    size_t size;
 
     (void)tcp;
     ++*world.asked;
     if (how == 's')
         return 0;
-    if (how == 'g')
-        return good_address(query, reply);
-    size = fake_dns_begin(query, reply);
-    reply[3] |= 3; /* NXDOMAIN */
-    return size;
+    if (how == 'f')
+        reply[3] |= 2; /* SERVFAIL */
+    if (how == 'x')
+        reply[3] |= 3; /* NXDOMAIN */
+    if (how == 'g' && type == DNS_A)
+        at = fake_dns_add_answer(reply, at, DNS_A, address, sizeof(address));
+    return type == DNS_MX ? put_exchangers(query, reply, at) : at;
 }
 
 static int begin(void **state)
@@ -120,7 +163,83 @@ static void each_route_that_uses_a_name_hears_of_it(void **state)
                 "address\n"
                 "fault 2 next-hop: next-hop x.example does not resolve; write a host that has an "
                 "address\n");
-    assert_int_equal(*world.asked, 2);
+    assert_int_equal(*world.asked, 4); /* A and AAAA of each */
+}
+
+/* What is said of one route to there, "" for nothing. */
+static void assert_hop(const char *hop, const char *families, const char *expected)
+{
+    char text[512], line[512];
+
+    snprintf(text, sizeof(text),
+             "hostname = \"relay.test\"; routes = ( { name = \"a\"; next-hop = \"%s\"; "
+             "families = \"%s\"; } );",
+             hop, families);
+    snprintf(line, sizeof(line), "%s\n", expected);
+    assert_said(text, expected[0] != '\0' ? line : "");
+}
+
+static void a_host_has_to_have_an_address_of_the_families(void **state)
+{
+    (void)state;
+    assert_hop("[g.example]", "both", "");
+    assert_hop("[g.example]", "ipv4", "");
+    assert_hop("[g.example]", "ipv6",
+               "fault 0 next-hop: next-hop g.example has no IPv6 address, and families leaves "
+               "others out");
+    assert_hop("[n.example]", "ipv4",
+               "fault 0 next-hop: next-hop n.example has no IPv4 address, and families leaves "
+               "others out");
+    assert_hop("[n.example]", "both",
+               "fault 0 next-hop: next-hop n.example does not resolve; write a host that has an "
+               "address");
+    assert_hop("[f.example]", "both",
+               "warning 0 next-hop: next-hop f.example cannot be looked up now: DNS does not "
+               "answer");
+    assert_hop("[mx-null.example]", "both",
+               "fault 0 next-hop: next-hop mx-null.example does not resolve; write a host that "
+               "has an address");
+}
+
+static void mx_records_have_to_lead_to_a_host_elsewhere(void **state)
+{
+    (void)state;
+    assert_hop("mx-good.example", "both", "");
+    assert_hop("mx-second.example", "both", "");
+    assert_hop("g.example", "both", "");
+    assert_hop("x.example", "ipv4",
+               "fault 0 next-hop: next-hop x.example does not resolve; write a host that has an "
+               "address");
+    assert_hop("f.example", "both",
+               "warning 0 next-hop: next-hop f.example cannot be looked up now: DNS does not "
+               "answer");
+    assert_hop("mx-null.example", "both",
+               "fault 0 next-hop: next-hop mx-null.example takes no mail: it has a null MX; write "
+               "another, or [host] for its address");
+    assert_hop("mx-self.example", "both",
+               "fault 0 next-hop: next-hop mx-self.example leads back to this relay: its best MX "
+               "is our hostname; write another");
+    assert_hop("mx-address.example", "both",
+               "fault 0 next-hop: next-hop mx-address.example has MX records, but none with a "
+               "usable host name; write another, or [host]");
+}
+
+static void hosts_of_mx_records_have_to_have_an_address(void **state)
+{
+    (void)state;
+    assert_hop("mx-nowhere.example", "both",
+               "fault 0 next-hop: next-hop mx-nowhere.example has MX records, but none of their "
+               "hosts has an address; write another");
+    assert_hop("mx-good.example", "ipv4", "");
+    assert_hop("mx-good.example", "ipv6",
+               "fault 0 next-hop: next-hop mx-good.example has MX records, but none of their "
+               "hosts has an IPv6 address, and families leaves others out");
+    assert_hop("n.example", "ipv4",
+               "fault 0 next-hop: next-hop n.example has no IPv4 address, and families leaves "
+               "others out");
+    assert_hop("mx-unsure.example", "both",
+               "warning 0 next-hop: next-hop mx-unsure.example cannot be looked up now: DNS does "
+               "not answer");
 }
 
 /* As many as there can be: `how` begins each name. */
@@ -151,7 +270,7 @@ static void all_names_are_looked_up(void **state)
     (void)state;
     assert_int_equal(lines_with(got, "fault "), SETTINGS_ROUTES_MAX * SETTINGS_ROUTE_HOSTS_MAX);
     assert_int_equal(lines_with(got, "\n"), SETTINGS_ROUTES_MAX * SETTINGS_ROUTE_HOSTS_MAX);
-    assert_int_equal(*world.asked, SETTINGS_ROUTES_MAX * SETTINGS_ROUTE_HOSTS_MAX);
+    assert_int_equal(*world.asked, 2 * SETTINGS_ROUTES_MAX * SETTINGS_ROUTE_HOSTS_MAX);
     assert_non_null(strstr(got, "fault 127 next-hop: next-hop x127-7.example does not resolve"));
     free(got);
     free(text);
@@ -181,6 +300,12 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST("a name is looked up once, and told of at each route that uses it",
              each_route_that_uses_a_name_hears_of_it),
+        TEST("a host has to have an address of the route's families",
+             a_host_has_to_have_an_address_of_the_families),
+        TEST("MX records have to lead to a host elsewhere",
+             mx_records_have_to_lead_to_a_host_elsewhere),
+        TEST("hosts of MX records have to have an address of the route's families",
+             hosts_of_mx_records_have_to_have_an_address),
         TEST("all names of all routes are looked up", all_names_are_looked_up),
         TEST("with DNS silent, what there was no time for is told of by its number",
              what_there_was_no_time_for_is_counted),
