@@ -280,6 +280,96 @@ static void a_route_has_its_own_lifetime(void **state)
     next_job_to("y.example"); /* the notification */
 }
 
+/* ---- how fast, and how many at a time ---------------------------------------------------------
+ */
+
+static unsigned jobs_to(const char *hop)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < rig.job_count; i++)
+        count += span_equal(span_of_bytes(rig.jobs[i].job->next_hop), span_of(hop));
+    return count;
+}
+
+/* The worker delivers at once what comes from now on, so that a hop is known to be good. */
+static void deliver_at_once(void)
+{
+    rig_attach_worker(&rig, 100, NULL, 0);
+    rig.answers_itself = true;
+    rig.kind = IPC__RESULT_KIND__DELIVERED;
+}
+
+/* Some for a route's hop, as many for a hop without one; what may go goes within the moment. */
+static void hand_in_both(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        hand_in("x@y.example", "u@a.example");
+        hand_in("x@y.example", "u@b.example");
+    }
+    rig_idle(&rig, 200);
+}
+
+#define ROUTE_OF_A                                                                                 \
+    "routes = ( { name = \"own\"; recipients = [ \"a.example\" ]; next-hop = \"mx\"; "
+#define HOP_OF_A "route:own/a.example"
+
+static void a_route_may_be_slower_than_the_others(void **state)
+{
+    (void)state;
+    start(QUIET "hop-rate = \"600/1s\";" ROUTE_OF_A "rate = \"1/1h\"; } );");
+    deliver_at_once();
+    hand_in_both(5);
+    assert_int_equal(jobs_to(HOP_OF_A), 1);
+    assert_int_equal(jobs_to("b.example"), 5);
+}
+
+static void a_route_may_be_faster_than_the_others(void **state)
+{
+    (void)state;
+    start(QUIET "hop-rate = \"1/1h\";" ROUTE_OF_A "rate = \"600/1s\"; } );");
+    deliver_at_once();
+    hand_in_both(5);
+    assert_int_equal(jobs_to(HOP_OF_A), 5);
+    assert_int_equal(jobs_to("b.example"), 1);
+}
+
+static void a_rate_holds_however_many_other_hops_there_are(void **state)
+{
+    enum { OTHERS = 1500 }; /* more than are remembered while they have nothing */
+    (void)state;
+    start(QUIET ROUTE_OF_A "rate = \"1/1h\"; } );");
+    deliver_at_once();
+    hand_in("x@y.example", "u@a.example");
+    for (unsigned i = 0; i < OTHERS; i++) {
+        char recipient[32];
+        snprintf(recipient, sizeof(recipient), "u@h%u.example", i);
+        rig_send_one(&rig, "x@y.example", recipient, 100);
+    }
+    assert_true(rig_wait(&rig, &rig.done_count, 1 + OTHERS));
+    wait_for_rows(0);
+    hand_in("x@y.example", "u@a.example");
+    hand_in("x@y.example", "u@b.example");
+    rig_idle(&rig, 200);
+    assert_int_equal(jobs_to("b.example"), 1);
+    assert_int_equal(jobs_to(HOP_OF_A), 1);
+    assert_int_equal(row_count(), 1);
+}
+
+/* Three jobs for each connection: one on its way, one behind it, one that waits. */
+static void a_route_has_its_own_number_of_connections(void **state)
+{
+    (void)state;
+    start(QUIET "hop-connections = 2;" ROUTE_OF_A "connections = 1; } );");
+    deliver_at_once();
+    hand_in_both(1);
+    assert_int_equal(rig.ack_count, 2);
+    rig.answers_itself = false;
+    hand_in_both(10);
+    assert_int_equal(jobs_to(HOP_OF_A), 1 + 3);
+    assert_int_equal(jobs_to("b.example"), 1 + 6);
+}
+
 #define TEST(title, function)                                                                      \
     {                                                                                              \
         title, function, open_rig, close_rig, NULL                                                 \
@@ -306,6 +396,14 @@ int main(void)
         TEST("a route has its own time between attempts", a_route_has_its_own_retry_time),
         TEST("a route has its own lifetime, and a notification at its end",
              a_route_has_its_own_lifetime),
+        TEST("a route may be slower than the hops without one",
+             a_route_may_be_slower_than_the_others),
+        TEST("a route may be faster than the hops without one",
+             a_route_may_be_faster_than_the_others),
+        TEST("a rate holds however many other hops there are",
+             a_rate_holds_however_many_other_hops_there_are),
+        TEST("a route has its own number of connections, the hops without one theirs",
+             a_route_has_its_own_number_of_connections),
     };
     return cmocka_run_group_tests_name("routes in the queue", tests, NULL, NULL);
 }
