@@ -1,5 +1,6 @@
 #include "queue/reading.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -29,7 +30,10 @@ void *reading_record(struct reading *r, enum queue_table table, const struct rec
 
 /* ---- a message's recipients --------------------------------------------------------------- */
 
-enum { LOOKED_AT_MAX = 20000 }; /* rows for one answer, those that are passed over included */
+enum {
+    LOOKED_AT_MAX = 20000,            /* rows in one walk, those that are passed over included */
+    PART_BYTES_MAX = 2 * 1024 * 1024, /* in one walk; as JSON they are a few times as much */
+};
 
 /* The next row; behind a note the next recipient's, for each may have many. */
 static struct error *next_part(struct kv_cursor *cursor, struct span *key, struct span *value)
@@ -41,6 +45,11 @@ static struct error *next_part(struct kv_cursor *cursor, struct span *key, struc
         return kv_cursor_next(cursor, key, value);
     struct record_key next = key_of_part(at.id, at.number + 1);
     return kv_cursor_seek(cursor, key_span(&next), key, value);
+}
+
+static bool is_full(const struct part_walk *walk)
+{
+    return walk->count >= walk->most || walk->bytes >= PART_BYTES_MAX;
 }
 
 struct error *reading_parts(struct reading *r, enum queue_table table, uint64_t id,
@@ -59,10 +68,11 @@ struct error *reading_parts(struct reading *r, enum queue_table table, uint64_t 
         if (!key_read_id(span_first(key, 8), &at.id) || at.id != id)
             break;
         bool is_part = key_read_part(key, &at.id, &at.number);
-        walk->is_cut = looked_at == LOOKED_AT_MAX || (is_part && walk->count >= walk->most);
+        walk->is_cut = looked_at == LOOKED_AT_MAX || (is_part && is_full(walk));
         if (is_part && !walk->is_cut) {
             arena_reset(&r->arena);
             walk->count++;
+            walk->bytes += value.len;
             err = each(ctx, at, key, value);
         }
         if (!err && !walk->is_cut)
@@ -98,6 +108,37 @@ const Queue__HistoryRecord *reading_past(struct reading *r, uint64_t id)
 
     error_free(&err);
     return past.record;
+}
+
+static void add_how_to_see_them(struct json *object, uint64_t id, const struct part_walk *waiting,
+                                const struct part_walk *ended)
+{
+    char text[QID_TEXT_SIZE];
+    char words[160];
+
+    qid_format(id, text);
+    snprintf(words, sizeof(words), "%s%s%s%s%s", waiting->is_cut ? "waxseal queue list --id " : "",
+             waiting->is_cut ? text : "", waiting->is_cut ? " lists all that wait" : "",
+             waiting->is_cut && ended->is_cut ? "; " : "",
+             ended->is_cut ? "the log has a delivery line of each that has ended" : "");
+    json_add_string(object, "to_see_them", words);
+}
+
+/* Those that wait are counted in their message; to count the others, all would have to be read. */
+void add_not_shown(struct json *object, uint64_t id, const struct part_walk *waiting,
+                   const struct part_walk *ended)
+{
+    int64_t left = json_number(json_get(object, "waiting")) - (int64_t)waiting->count;
+
+    if (!waiting->is_cut && !ended->is_cut) {
+        json_add_number(object, "recipients_not_shown", 0);
+        return;
+    }
+    if (ended->is_cut || left <= 0) /* a damaged message counts none */
+        json_add_bool(object, "recipients_not_shown", true);
+    else
+        json_add_number(object, "recipients_not_shown", left);
+    add_how_to_see_them(object, id, waiting, ended);
 }
 
 /* ---- members ------------------------------------------------------------------------------ */

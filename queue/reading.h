@@ -32,7 +32,8 @@ void *reading_record(struct reading *r, enum queue_table table, const struct rec
 struct part_walk {
     size_t most;
     size_t count;
-    bool is_cut; /* there are more of them, or there may be */
+    size_t bytes; /* of their rows; a call adds what else it reads for its recipient */
+    bool is_cut;  /* there are more of them, or there may be */
 };
 typedef struct error *part_fn(void *ctx, struct row_place at, struct span key, struct span value);
 struct error *reading_parts(struct reading *r, enum queue_table table, uint64_t id,
@@ -43,6 +44,15 @@ struct error *reading_parts(struct reading *r, enum queue_table table, uint64_t 
  * recipient's that is: each goes at its own time.  In the arena; NULL: nothing is left.
  */
 const Queue__HistoryRecord *reading_past(struct reading *r, uint64_t id);
+
+/*
+ * An answer about a message tells of so many recipients that wait, and of as many that have ended;
+ * "recipients_not_shown" says how many more there are, or true where they are not counted, and
+ * then "to_see_them" how.  Behind the message's own members.
+ */
+enum { RECIPIENTS_SHOWN_MAX = 1000 };
+void add_not_shown(struct json *object, uint64_t id, const struct part_walk *waiting,
+                   const struct part_walk *ended);
 
 /* Members: a time (RFC 3339; null for 0), an id, bytes as text, a client's address. */
 void add_time(struct json *object, const char *key, int64_t utc_ms);

@@ -5,10 +5,7 @@
 #include "queue/reading.h"
 #include "queue/store_summary.h"
 
-enum {
-    SHOWN_MAX = 1000,              /* recipients of one message */
-    REPLY_BYTES_MAX = 1024 * 1024, /* in a page of a list */
-};
+enum { REPLY_BYTES_MAX = 1024 * 1024 }; /* in a page of a list */
 
 /* ---- recipients that wait ----------------------------------------------------------------- */
 
@@ -157,38 +154,43 @@ const char *store_final_state(const Queue__HistoryRecord *record)
                                                                                  : "failed";
 }
 
-static void show_waiting(struct reading *r, uint64_t id, uint32_t number, struct span value,
-                         struct json *array)
-{
-    struct record_key key = key_of_part(id, number);
-    const Queue__RecipientRecord *recipient =
-        record_read(TABLE_RECIPIENT, key_span(&key), value, &queue__recipient_record__descriptor,
-                    &r->arena.allocator);
-    struct json *row = json_append_object(array);
+struct showing {
+    struct reading *r;
+    struct json *array;
+};
 
-    if (!recipient) {
+static struct error *show_waiting(void *ctx, struct row_place at, struct span key,
+                                  struct span value)
+{
+    const struct showing *s = ctx;
+    const Queue__RecipientRecord *recipient = record_read(
+        TABLE_RECIPIENT, key, value, &queue__recipient_record__descriptor, &s->r->arena.allocator);
+    struct json *row = json_append_object(s->array);
+
+    (void)at;
+    if (!recipient || !recipient->recipient || !recipient->recipient->forward_path) {
         json_add_string(row, "state", "damaged");
-        return;
+        return NULL;
     }
-    add_waiting(r, row, recipient);
+    add_waiting(s->r, row, recipient);
     if (recipient->last_result)
         add_bytes(row, "last_status", recipient->last_result->status);
     json_add_string(row, "state", waiting_state_name(waiting_state_of(recipient, false)));
     add_decision(row, recipient->last_decision);
+    return NULL;
 }
 
-static void show_final(struct reading *r, uint64_t id, uint32_t number, struct span value,
-                       struct json *array)
+static struct error *show_final(void *ctx, struct row_place at, struct span key, struct span value)
 {
-    struct record_key key = key_of_part(id, number);
-    const Queue__HistoryRecord *record =
-        record_read(TABLE_HISTORY, key_span(&key), value, &queue__history_record__descriptor,
-                    &r->arena.allocator);
-    struct json *row = json_append_object(array);
+    const struct showing *s = ctx;
+    const Queue__HistoryRecord *record = record_read(
+        TABLE_HISTORY, key, value, &queue__history_record__descriptor, &s->r->arena.allocator);
+    struct json *row = json_append_object(s->array);
 
-    if (!record) {
+    (void)at;
+    if (!record || !record->recipient || !record->recipient->forward_path) {
         json_add_string(row, "state", "damaged");
-        return;
+        return NULL;
     }
     add_bytes(row, "recipient", record->recipient->forward_path->text);
     add_bytes(row, "next_hop", record->next_hop);
@@ -200,32 +202,7 @@ static void show_final(struct reading *r, uint64_t id, uint32_t number, struct s
     }
     json_add_string(row, "state", store_final_state(record));
     add_decision(row, record->decision);
-}
-
-typedef void show_fn(struct reading *r, uint64_t id, uint32_t number, struct span value,
-                     struct json *array);
-
-/* The rows of a message in one table. */
-static struct error *show_rows(struct reading *r, enum queue_table table, uint64_t id,
-                               show_fn *show, struct json *array)
-{
-    struct record_key start = key_of_part(id, 0);
-    struct kv_cursor *cursor = NULL;
-    struct row_place at;
-    struct span key;
-    struct span value;
-
-    struct error *err = kv_cursor_open(r->txn, table, &cursor);
-    if (!err)
-        err = kv_cursor_seek(cursor, key_span(&start), &key, &value);
-    while (!err && key.data && key_read_id(span_first(key, 8), &at.id) && at.id == id &&
-           json_count(array) < SHOWN_MAX) {
-        if (key_read_part(key, &at.id, &at.number)) /* the history has others, too */
-            show(r, id, at.number, value, array);
-        err = kv_cursor_next(cursor, &key, &value);
-    }
-    kv_cursor_close(&cursor);
-    return err;
+    return NULL;
 }
 
 static void add_past_message(struct reading *r, struct json *object, uint64_t id)
@@ -246,16 +223,21 @@ static struct error *show(struct reading *r, uint64_t id, struct json *object, b
     const Queue__MessageRecord *message =
         reading_record(r, TABLE_MESSAGE, &key, &queue__message_record__descriptor);
 
+    struct part_walk waiting = { .most = RECIPIENTS_SHOWN_MAX };
+    struct part_walk ended = { .most = RECIPIENTS_SHOWN_MAX };
+    bool is_known = message; /* which goes with the arena */
+
     add_id(object, "id", id);
     if (message)
         add_message(r, object, id, message);
     else
         add_past_message(r, object, id);
-    struct json *recipients = json_add_array(object, "recipients");
-    struct error *err = show_rows(r, TABLE_RECIPIENT, id, show_waiting, recipients);
+    struct showing s = { r, json_add_array(object, "recipients") };
+    struct error *err = reading_parts(r, TABLE_RECIPIENT, id, &waiting, show_waiting, &s);
     if (!err)
-        err = show_rows(r, TABLE_HISTORY, id, show_final, recipients);
-    *out_known = message || json_count(recipients) > 0;
+        err = reading_parts(r, TABLE_HISTORY, id, &ended, show_final, &s);
+    add_not_shown(object, id, &waiting, &ended);
+    *out_known = is_known || json_count(s.array) > 0;
     return err;
 }
 

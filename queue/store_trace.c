@@ -5,14 +5,14 @@
 #include "queue/store_history.h"
 #include "queue/store_read.h"
 
-enum {
-    TRACED_MAX = 1000, /* recipients of one message */
-    EVENTS_MAX = 2 * (HISTORY_FIRST + HISTORY_LAST) + 1,
-};
+enum { EVENTS_MAX = 2 * (HISTORY_FIRST + HISTORY_LAST) + 1 };
 
 struct tracing {
     struct reading r;
     const struct leases *leases;
+    struct json *array;
+    struct part_walk waiting;
+    struct part_walk ended;
 };
 
 /* ---- one thing that happened -------------------------------------------------------------- */
@@ -98,6 +98,7 @@ struct events {
     struct event all[EVENTS_MAX];
     size_t count;
     size_t attempts; /* of these */
+    size_t bytes;    /* of their rows */
 };
 
 /* In the order of time; what comes at the same time stays in the order in which it came. */
@@ -120,6 +121,7 @@ static void take_note(struct reading *r, struct span key, struct span value, str
     const Queue__NoteRecord *note = record_read(
         TABLE_HISTORY, key, value, &queue__note_record__descriptor, &r->arena.allocator);
 
+    events->bytes += value.len;
     if (!note)
         return;
     events->attempts += note->action.len == 0 && note->notification == 0;
@@ -148,14 +150,16 @@ static struct error *read_notes(struct reading *r, struct row_place at, struct e
 }
 
 /* `tried` times an outcome came; of some of them nothing is kept any more. */
-static struct error *add_events(struct reading *r, struct row_place at, struct json *recipient,
-                                uint32_t tried, const Queue__HistoryRecord *final)
+static struct error *add_events(struct reading *r, struct part_walk *walk, struct row_place at,
+                                struct json *recipient, uint32_t tried,
+                                const Queue__HistoryRecord *final)
 {
     struct events events = { .count = 0 };
 
     if (final)
         insert(&events, (struct event){ .at_ms = final->ended_utc_ms, .final = final });
     struct error *err = read_notes(r, at, &events);
+    walk->bytes += events.bytes;
     json_add_number(recipient, "attempts_not_kept",
                     tried > events.attempts ? (int64_t)(tried - events.attempts) : 0);
     struct json *array = json_add_array(recipient, "events");
@@ -172,10 +176,11 @@ static struct error *add_events(struct reading *r, struct row_place at, struct j
 
 /* ---- recipients --------------------------------------------------------------------------- */
 
-static struct error *trace_waiting(struct tracing *t, struct row_place at, struct span key,
-                                   struct span value, struct json *array)
+static struct error *trace_waiting(void *ctx, struct row_place at, struct span key,
+                                   struct span value)
 {
-    struct json *row = json_append_object(array);
+    struct tracing *t = ctx;
+    struct json *row = json_append_object(t->array);
     const Queue__RecipientRecord *recipient = record_read(
         TABLE_RECIPIENT, key, value, &queue__recipient_record__descriptor, &t->r.arena.allocator);
 
@@ -184,13 +189,13 @@ static struct error *trace_waiting(struct tracing *t, struct row_place at, struc
         return NULL;
     }
     store_add_waiting(&t->r, row, recipient, lease_covers(t->leases, at.id, at.number));
-    return add_events(&t->r, at, row, history_tries(recipient), NULL);
+    return add_events(&t->r, &t->waiting, at, row, history_tries(recipient), NULL);
 }
 
-static struct error *trace_final(struct tracing *t, struct row_place at, struct span key,
-                                 struct span value, struct json *array)
+static struct error *trace_final(void *ctx, struct row_place at, struct span key, struct span value)
 {
-    struct json *row = json_append_object(array);
+    struct tracing *t = ctx;
+    struct json *row = json_append_object(t->array);
     const Queue__HistoryRecord *record = record_read(
         TABLE_HISTORY, key, value, &queue__history_record__descriptor, &t->r.arena.allocator);
 
@@ -206,34 +211,7 @@ static struct error *trace_final(struct tracing *t, struct row_place at, struct 
     /* The last attempt is the end itself, unless an operator was it. */
     uint32_t before =
         record->action.len > 0 || record->attempts == 0 ? record->attempts : record->attempts - 1;
-    return add_events(&t->r, at, row, before, record);
-}
-
-typedef struct error *trace_row_fn(struct tracing *t, struct row_place at, struct span key,
-                                   struct span value, struct json *array);
-
-static struct error *trace_rows(struct tracing *t, uint64_t id, enum queue_table table,
-                                trace_row_fn *trace, struct json *array)
-{
-    struct record_key start = key_of_part(id, 0);
-    struct kv_cursor *cursor = NULL;
-    struct row_place at;
-    struct span key;
-    struct span value;
-
-    struct error *err = kv_cursor_open(t->r.txn, table, &cursor);
-    if (!err)
-        err = kv_cursor_seek(cursor, key_span(&start), &key, &value);
-    while (!err && key.data && key_read_id(span_first(key, 8), &at.id) && at.id == id &&
-           json_count(array) < TRACED_MAX) {
-        arena_reset(&t->r.arena);
-        if (key_read_part(key, &at.id, &at.number))
-            err = trace(t, at, key, value, array);
-        if (!err)
-            err = kv_cursor_next(cursor, &key, &value);
-    }
-    kv_cursor_close(&cursor);
-    return err;
+    return add_events(&t->r, &t->ended, at, row, before, record);
 }
 
 /* ---- how it came -------------------------------------------------------------------------- */
@@ -305,19 +283,21 @@ static struct error *trace(struct tracing *t, uint64_t id, struct json *object, 
 {
     add_id(object, "id", id);
     bool is_known = add_message(&t->r, id, object) || add_past_message(&t->r, id, object);
-    struct json *recipients = json_add_array(object, "recipients");
-    struct error *err = trace_rows(t, id, TABLE_RECIPIENT, trace_waiting, recipients);
-
+    t->array = json_add_array(object, "recipients");
+    struct error *err = reading_parts(&t->r, TABLE_RECIPIENT, id, &t->waiting, trace_waiting, t);
     if (!err)
-        err = trace_rows(t, id, TABLE_HISTORY, trace_final, recipients);
-    *out_known = is_known || json_count(recipients) > 0;
+        err = reading_parts(&t->r, TABLE_HISTORY, id, &t->ended, trace_final, t);
+    add_not_shown(object, id, &t->waiting, &t->ended);
+    *out_known = is_known || json_count(t->array) > 0;
     return err;
 }
 
 struct error *store_trace(struct store *store, const struct leases *leases, uint64_t id,
                           struct json **out_object)
 {
-    struct tracing t = { .leases = leases };
+    struct tracing t = { .leases = leases,
+                         .waiting.most = RECIPIENTS_SHOWN_MAX,
+                         .ended.most = RECIPIENTS_SHOWN_MAX };
     struct json *object = json_new_object();
     bool known = false;
     struct error *err = reading_begin(&t.r, store);

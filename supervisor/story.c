@@ -386,6 +386,20 @@ static void tell_recipient(const struct json *trace, const struct json *recipien
     tell_turn(trace, recipient, out);
 }
 
+/* Who reads of some takes them for all. */
+static void tell_not_shown(const struct json *trace, FILE *out)
+{
+    int64_t more = json_number(json_get(trace, "recipients_not_shown"));
+
+    if (!has_text(trace, "to_see_them"))
+        return;
+    if (more > 0)
+        fprintf(out, "\n%" PRId64 " more recipients are not shown: ", more);
+    else
+        fputs("\nNot all recipients are shown: ", out);
+    print_text("", trace, "to_see_them", "\n", out);
+}
+
 void story_tell(const struct json *trace, FILE *out)
 {
     const struct json *recipients = json_get(trace, "recipients");
@@ -393,4 +407,5 @@ void story_tell(const struct json *trace, FILE *out)
     tell_beginning(trace, out);
     for (size_t i = 0; i < json_count(recipients); i++)
         tell_recipient(trace, json_item(recipients, i), out);
+    tell_not_shown(trace, out);
 }

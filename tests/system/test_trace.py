@@ -80,6 +80,20 @@ def test_of_many_attempts_the_first_and_the_last_are_kept(lab, make_relay):
     assert kept == [1, 2] + list(range(5, 19)) and recipient["attempts_not_kept"] == 2
 
 
+def test_of_more_recipients_than_are_shown_it_is_said_how_to_see_them_all(lab, make_relay):
+    relay = make_relay(max_recipients=2000).start()
+    relay.cli("queue", "suspend", "good.test", "--reason", "they move house")
+    send([f"r{n}@good.test" for n in range(1003)])
+    message = relay.cli_json("queue", "list", "--recipient", "r0@good.test")[0]["id"]
+    trace = relay.cli_json("trace", message)
+    assert len(trace["recipients"]) == 1000 and trace["recipients_not_shown"] == 3
+    told = relay.cli("trace", message).stdout
+    how = f"waxseal queue list --id {message}"
+    assert told.endswith(f"\n3 more recipients are not shown: {how} lists all that wait\n")
+    assert how in relay.cli("queue", "show", message).stdout
+    assert len(relay.cli_json(*how.split()[1:])) == 1003
+
+
 def test_a_message_nobody_knows_is_an_error(relay):
     done = relay.cli("trace", "123abc", check=False)
     assert done.returncode == 1 and "123abc" in done.stderr

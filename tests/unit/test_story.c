@@ -69,6 +69,18 @@ static void what_is_no_longer_known_of_its_beginning_is_not_made_up(void **state
     assert_null(strstr(story, "accepted"));
 }
 
+static void who_reads_of_some_recipients_is_told_how_to_see_the_others(void **state)
+{
+    (void)state;
+    assert_tells(
+        "{\"id\":\"3f\",\"sender\":\"\",\"recipients_not_shown\":7,\"to_see_them\":\"so\"}",
+        "\n7 more recipients are not shown: so\n");
+    assert_tells(
+        "{\"id\":\"3f\",\"sender\":\"\",\"recipients_not_shown\":true,\"to_see_them\":\"so\"}",
+        "\nNot all recipients are shown: so\n");
+    assert_null(strstr(told("{\"id\":\"3f\",\"recipients_not_shown\":0}"), "shown"));
+}
+
 static void an_attempt_says_why_its_policy_need_not_be_met(void **state)
 {
     (void)state;
@@ -255,6 +267,8 @@ int main(void)
              the_beginning_says_who_handed_it_in_and_how),
         TEST("what is no longer known of its beginning is not made up",
              what_is_no_longer_known_of_its_beginning_is_not_made_up),
+        TEST("who reads of some recipients is told how to see the others",
+             who_reads_of_some_recipients_is_told_how_to_see_the_others),
         TEST("an attempt says why it went so", an_attempt_says_why_it_went_so),
         TEST("TLSA records are told of where they bind", tlsa_records_are_told_of_where_they_bind),
         TEST("a session's level is told, and what was wanted where it differs",
