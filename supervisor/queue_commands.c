@@ -191,6 +191,8 @@ static struct error *tell_what_would_be(const struct asking *asking, const struc
     if (delivering > 0)
         printf("; %" PRId64 " being delivered now", delivering);
     puts("; nothing was changed");
+    if (command_value(asking->invocation, "--to"))
+        puts("On that way MTA-STS and DANE of the recipients' domains would count no more.");
     return NULL;
 }
 

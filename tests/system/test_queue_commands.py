@@ -50,6 +50,7 @@ def test_filters_choose_by_everything_that_a_row_is(waiting):
     assert len(recipients(relay, "--larger", "10K")) == 2 == len(recipients(relay, "--smaller", "10K"))
     assert recipients(relay, "--older", "1h") == [] and len(recipients(relay, "--younger", "1h")) == 4
     assert len(recipients(relay, "--state", "queued")) == 4 and recipients(relay, "--state", "held") == []
+    assert recipients(relay, "--state", "signature") == recipients(relay, "--state", "policy") == []
     assert recipients(relay, "--id", qid_of(relay, "one@nopolicy.test")) == ["one@nopolicy.test"]
     assert recipients(relay, "--reply", "greylisted") == [] == recipients(relay, "--user", "*")
 
@@ -143,6 +144,19 @@ def test_reroute_sends_mail_another_way_and_back(lab, make_relay):
     assert rows(relay)[0]["state"] == "suspended"
     change(relay, "reroute", "--all", "--back")
     wait_until(lambda: rows(relay)[0]["next_hop"] == "mail-451.test", 5, "the old way")
+
+
+def test_a_host_to_which_mail_is_rerouted_has_its_own_policies_and_not_those_of_the_domain(lab, make_relay):
+    relay = make_relay(retry_first="1h").start()
+    send("bracket@expired.test")
+    relay.wait_delivery("bracket@expired.test", "deferred")
+    send("name@expired.test")
+    told = relay.cli("queue", "reroute", "--domain", "expired.test", "--to", "[mx.nopolicy.test]", "--dry-run").stdout
+    assert "MTA-STS and DANE of the recipients' domains would count no more" in told
+    change(relay, "reroute", "--recipient", "bracket@*", "--to", "[mx.nopolicy.test]")
+    assert relay.wait_delivery("bracket@expired.test", "delivered")["sts"] == "relayhost"
+    change(relay, "reroute", "--recipient", "name@*", "--to", "good.test")
+    assert relay.wait_delivery("name@expired.test", "delivered")["sts"] == "enforce"
 
 
 def test_what_is_being_delivered_is_left_and_told(lab, make_relay):
