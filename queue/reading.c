@@ -31,8 +31,8 @@ void *reading_record(struct reading *r, enum queue_table table, const struct rec
 /* ---- a message's recipients --------------------------------------------------------------- */
 
 enum {
-    LOOKED_AT_MAX = 20000,            /* rows in one walk, those that are passed over included */
-    PART_BYTES_MAX = 2 * 1024 * 1024, /* in one walk; as JSON they are a few times as much */
+    LOOKED_AT_MAX = 20000,        /* rows in one walk, those that are passed over included */
+    PART_BYTES_MAX = 1024 * 1024, /* in one walk; as JSON it is five times as much, not 16 MiB */
 };
 
 /* The next row; behind a note the next recipient's, for each may have many. */
