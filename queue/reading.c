@@ -32,7 +32,7 @@ void *reading_record(struct reading *r, enum queue_table table, const struct rec
 
 enum {
     LOOKED_AT_MAX = 20000,        /* rows in one walk, those that are passed over included */
-    PART_BYTES_MAX = 1024 * 1024, /* in one walk; as JSON it is five times as much, not 16 MiB */
+    PART_BYTES_MAX = 1024 * 1024, /* in one walk; as JSON five times that, of 16 MiB */
 };
 
 /* The next row; behind a note the next recipient's, for each may have many. */
