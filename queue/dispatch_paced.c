@@ -48,7 +48,7 @@ void paced_add(struct paced *paced, struct hop *hop)
 {
     if (paced->count == paced->room) {
         paced->room = paced->room > 0 ? 2 * paced->room : ROOM_FIRST;
-        paced->heap = memory_resize(paced->heap, paced->room * sizeof(paced->heap[0]));
+        paced->heap = memory_resize(paced->heap, paced->room * sizeof(struct hop *));
     }
     rise(paced, hop, paced->count++);
 }
