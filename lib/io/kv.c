@@ -278,23 +278,32 @@ static bool is_settled(const struct kv *kv)
     return kv_trouble(kv) == KV_FINE && info.me_last_txnid > kv->txn_at_open;
 }
 
+static void zero_behind(struct kv *kv, uint64_t used)
+{
+    uint64_t from = kv->zeroed > used ? kv->zeroed : used;
+
+    if (from + ZEROS_BYTES <= kv->allocated && put_zeros(kv, from)) /* else a commit meets it */
+        kv->zeroed = from + ZEROS_BYTES;
+}
+
 /*
  * Blocks that were allocated and never written cost the sync of the commit that writes them first a
  * change of the file system's own records, and a wait for it.  A file that grows slowly finds zeros
- * already written; one that grows fast would only be written twice.
+ * already written; one that grows fast would only be written twice.  The transaction keeps out
+ * whoever else might write, though there should be nobody: his pages would begin there, too.
  */
 void kv_write_ahead(struct kv *kv)
 {
+    MDB_txn *txn = NULL;
     uint64_t used = used_bytes(kv);
     bool grows_slowly = used - kv->used_before <= ZEROS_LEFT_BYTES;
-    uint64_t from = kv->zeroed > used ? kv->zeroed : used;
 
     kv->used_before = used;
-    if (!grows_slowly || from > used + ZEROS_LEFT_BYTES || from + ZEROS_BYTES > kv->allocated ||
-        !is_settled(kv))
+    if (!grows_slowly || kv->zeroed > used + ZEROS_LEFT_BYTES || !is_settled(kv) ||
+        mdb_txn_begin(kv->env, NULL, 0, &txn))
         return;
-    if (put_zeros(kv, from)) /* else a commit will meet what is wrong */
-        kv->zeroed = from + ZEROS_BYTES;
+    zero_behind(kv, used_bytes(kv));
+    mdb_txn_abort(txn);
 }
 
 struct error *kv_reserve(struct kv *kv, uint64_t bytes)
