@@ -2,6 +2,7 @@
 import datetime
 import os
 import ssl
+import tempfile
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,6 +18,15 @@ _DAY = datetime.timedelta(days=1)
 
 def _name(common_name):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _write_whole(path, data, mode):
+    """Puts a file there at once: a host's sessions ask for its certificate at the same time, each in its thread."""
+    descriptor, unready = tempfile.mkstemp(dir=os.path.dirname(path))
+    with open(descriptor, "wb") as f:
+        f.write(data)
+    os.chmod(unready, mode)
+    os.replace(unready, path)
 
 
 class Authority:
@@ -52,9 +62,7 @@ class Authority:
 
     def _write(self, name, *certificates):
         path = f"{self.folder}/{name}"
-        with open(path, "wb") as f:
-            for c in certificates:
-                f.write(c.public_bytes(serialization.Encoding.PEM))
+        _write_whole(path, b"".join(c.public_bytes(serialization.Encoding.PEM) for c in certificates), 0o644)
         return path
 
     def key_file(self, kind="good"):
@@ -62,10 +70,8 @@ class Authority:
         if kind in _THIEFS:
             path, key = f"{self.folder}/thief.key", self.thief_key
         if not os.path.exists(path):
-            with open(path, "wb") as f:
-                f.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                          serialization.NoEncryption()))
-            os.chmod(path, 0o600)
+            _write_whole(path, key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                                 serialization.NoEncryption()), 0o600)
         return path
 
     def issue(self, host, kind="good"):
