@@ -152,11 +152,19 @@ static bool is_busy(const struct status *s)
            ((s->subject == 3 && s->detail == 2) || (s->subject == 4 && s->detail == 5));
 }
 
+/* RFC 3463 s.3.2: at MAIL the sender's, as where its domain could not be looked up (4.1.8). */
+static bool is_about_address(const struct status *s)
+{
+    return s->class == 4 && s->subject == 1;
+}
+
 bool outcome_blames_host(struct reply_facts f)
 {
     if (f.code / 100 != 4)
         return false;
-    return f.stage == STAGE_MAIL || (f.stage >= STAGE_DATA && is_busy(&f.status));
+    if (f.stage == STAGE_MAIL)
+        return !is_about_address(&f.status);
+    return f.stage >= STAGE_DATA && is_busy(&f.status);
 }
 
 struct outcome outcome_of_loss(enum stage stage, enum loss loss)

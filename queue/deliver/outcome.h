@@ -59,8 +59,9 @@ struct outcome outcome_of_reply(struct reply_facts f);
 
 /*
  * Does a reply to MAIL, to DATA or to the message say that the host takes less than it gets?  4yz
- * to MAIL does, and behind it what speaks of the host by its status alone; the rest may be about
- * the message, or greylisting.  421 ends the session, and is seen there.
+ * to MAIL does, unless its status speaks of the sender's address (4.1.x), and behind it what speaks
+ * of the host by its status alone; the rest may be about the message, or greylisting.  421 ends the
+ * session, and is seen there.
  */
 bool outcome_blames_host(struct reply_facts f);
 

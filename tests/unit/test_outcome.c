@@ -305,6 +305,9 @@ static void what_a_host_says_of_itself_lowers_its_limit(void **state)
     (void)state;
     assert_true(blames_host(STAGE_MAIL, 451, "4.7.1"));
     assert_true(blames_host(STAGE_MAIL, 450, ""));
+    assert_true(blames_host(STAGE_MAIL, 451, "4.3.2"));
+    assert_false(blames_host(STAGE_MAIL, 451, "4.1.8")); /* the sender's domain, RFC 3463 s.3.2 */
+    assert_true(blames_host(STAGE_MAIL, 451, "5.1.8"));  /* contradicts itself: the code counts */
     assert_false(blames_host(STAGE_MAIL, 550, "5.3.2"));
     for (unsigned i = 0; i < 2; i++) {
         assert_true(blames_host(late[i], 452, "4.3.2"));
