@@ -54,8 +54,9 @@ struct task {
     int64_t bytes;
     int64_t delivering;
     int64_t held;
-    int64_t suspended; /* of those that are to be tried again */
-    int64_t damaged;
+    int64_t suspended;  /* of those that are to be tried again */
+    int64_t damaged;    /* some of them or of their message cannot be read ... */
+    int64_t unreadable; /* ... so that they can be removed, and nothing else */
     int64_t changed;
 };
 
@@ -146,6 +147,7 @@ static struct json *answer_of(const struct task *task)
     if (!task->is_count && task->change.kind == CHANGE_RETRY)
         json_add_number(answer, "suspended", task->suspended);
     json_add_number(answer, "damaged", task->damaged);
+    json_add_number(answer, "unreadable", task->unreadable);
     return answer;
 }
 
@@ -178,7 +180,8 @@ static void count_row(struct task *task, const struct waiting *waiting)
     task->recipients++;
     task->held += waiting->state == WAITING_HELD;
     task->delivering += waiting->state == WAITING_DELIVERING;
-    task->damaged += waiting->message == NULL;
+    task->damaged += waiting->state == WAITING_DAMAGED || !waiting->message;
+    task->unreadable += waiting->message == NULL;
     if (waiting->at.id == task->last_id)
         return;
     task->last_id = waiting->at.id;

@@ -58,6 +58,7 @@ static const char *const state_names[WAITING_STATES] = {
     [WAITING_SIGNATURE] = "waits for signature",
     [WAITING_DEFERRED] = "deferred",
     [WAITING_HELD] = "held",
+    [WAITING_DAMAGED] = "damaged",
     [WAITING_SUSPENDED] = "suspended",
     [WAITING_DELIVERING] = "delivering",
 };
@@ -179,7 +180,8 @@ static struct error *take_state(struct filter *f, struct span name, struct span 
 {
     return state_parse(value, &f->states)
                ? NULL
-               : wrong(name, "queued, policy, signature, deferred, held, suspended or delivering");
+               : wrong(name, "queued, policy, signature, deferred, held, damaged, suspended or "
+                             "delivering");
 }
 
 static struct error *(*const takers[])(struct filter *, struct span, struct span) = {
@@ -213,11 +215,6 @@ bool filter_is_empty(const struct filter *filter)
     return filter->id == 0 && filter->texts_given == 0 && filter->older_ms == 0 &&
            filter->younger_ms == 0 && filter->larger == 0 && filter->smaller == 0 &&
            filter->states == 0;
-}
-
-bool filter_asks_why(const struct filter *filter)
-{
-    return (filter->texts_given & 1U << FILTER_REPLY) != 0;
 }
 
 /* ---- what matches ------------------------------------------------------------------------- */

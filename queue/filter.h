@@ -21,6 +21,7 @@ enum waiting_state {
     WAITING_SIGNATURE,  /* it could not be signed yet (DKIM) */
     WAITING_DEFERRED,   /* tried at least once */
     WAITING_HELD,       /* until somebody releases it */
+    WAITING_DAMAGED,    /* some of it or of its message cannot be read */
     WAITING_SUSPENDED,  /* its next hop is, by an operator */
     WAITING_DELIVERING, /* with a worker */
     WAITING_STATES,
@@ -40,8 +41,8 @@ enum filter_text {
 struct filter_facts {
     uint64_t id;
     struct span texts[FILTER_TEXTS];
-    struct span status;      /* of the last reply, "4.4.1" */
-    struct span held_reason; /* looked at with a filter for replies alone */
+    struct span status; /* of the last reply, "4.4.1" */
+    struct span held_reason;
     int64_t age_ms;
     uint64_t size;
     enum waiting_state state;
@@ -67,8 +68,6 @@ void filter_init(struct filter *filter);
 struct error *filter_take(struct filter *filter, struct span name, struct span value) MUST_CHECK;
 /* Nothing was given: it would match everything. */
 bool filter_is_empty(const struct filter *filter);
-/* It is about why mail waits: of held mail `held_reason` is needed. */
-bool filter_asks_why(const struct filter *filter);
 
 bool filter_matches(const struct filter *filter, const struct filter_facts *facts);
 

@@ -28,6 +28,23 @@ void *reading_record(struct reading *r, enum queue_table table, const struct rec
     return store_look_up(r->txn, table, key, as, &r->arena);
 }
 
+const Queue__HeldRecord *reading_held(struct reading *r, uint64_t id)
+{
+    struct record_key key = key_of_id(id);
+
+    return reading_record(r, TABLE_HELD, &key, &queue__held_record__descriptor);
+}
+
+bool reading_is_damaged(struct reading *r, uint64_t id, bool is_held)
+{
+    struct record_key key = key_of_id(id);
+
+    if (!reading_record(r, TABLE_MESSAGE, &key, &queue__message_record__descriptor))
+        return true;
+    const Queue__HeldRecord *held = is_held ? reading_held(r, id) : NULL;
+    return held && held->damaged;
+}
+
 /* ---- a message's recipients --------------------------------------------------------------- */
 
 enum {

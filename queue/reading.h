@@ -24,6 +24,11 @@ void reading_end(struct reading *r);
 void *reading_record(struct reading *r, enum queue_table table, const struct record_key *key,
                      const ProtobufCMessageDescriptor *as);
 
+/* Why a message is held, in the arena; NULL: it is not, or that cannot be read. */
+const Queue__HeldRecord *reading_held(struct reading *r, uint64_t id);
+/* Nothing is tried because of damage: the message cannot be read, or is held because of that. */
+bool reading_is_damaged(struct reading *r, uint64_t id, bool is_held);
+
 /*
  * The rows of a message's recipients in one table, in the order of their numbers; in the history
  * without the notes behind them.  The arena is emptied before each call; `walk` counts them, and

@@ -40,21 +40,20 @@ static bool add_waiting(struct reading *r, struct json *object,
     return !recipient->held && hop && hop->operator_until_utc_ms > r->now_ms;
 }
 
-static const char *state_text(const struct waiting *waiting, bool is_suspended)
+static const char *state_text(enum waiting_state state, bool is_suspended)
 {
-    bool waits = waiting->state != WAITING_DELIVERING && waiting->state != WAITING_HELD;
+    bool waits = state != WAITING_DELIVERING && state != WAITING_HELD && state != WAITING_DAMAGED;
 
-    return is_suspended && waits ? "suspended" : waiting_state_name(waiting->state);
+    return waiting_state_name(is_suspended && waits ? WAITING_SUSPENDED : state);
 }
 
 void store_add_waiting(struct reading *r, struct json *object,
-                       const Queue__RecipientRecord *recipient, bool is_delivering)
+                       const Queue__RecipientRecord *recipient, enum waiting_state state)
 {
-    struct waiting waiting = { .state = waiting_state_of(recipient, is_delivering) };
     struct record_key key = key_of_hop(span_of_bytes(recipient->next_hop));
 
     bool is_suspended = add_waiting(r, object, recipient);
-    json_add_string(object, "state", state_text(&waiting, is_suspended));
+    json_add_string(object, "state", state_text(state, is_suspended));
     add_hop_state(object, reading_record(r, TABLE_HOP, &key, &queue__hop_record__descriptor),
                   r->now_ms);
 }
@@ -68,15 +67,10 @@ struct listing {
 };
 
 /* "held": why its message is; null when it is not. */
-static void add_why_held(struct reading *r, struct json *row, const struct waiting *waiting)
+static void add_why_held(struct json *row, const struct waiting *waiting)
 {
-    struct record_key key = key_of_id(waiting->at.id);
-    const Queue__HeldRecord *held = NULL;
-
-    if (waiting->state == WAITING_HELD)
-        held = reading_record(r, TABLE_HELD, &key, &queue__held_record__descriptor);
-    if (held)
-        add_bytes(row, "held", held->reason);
+    if (waiting->held)
+        add_bytes(row, "held", waiting->held->reason);
     else
         json_add_null(row, "held");
 }
@@ -90,14 +84,15 @@ static void list_row(void *ctx, struct reading *r, const struct waiting *waiting
     add_id(row, "id", waiting->at.id);
     if (!message) {
         json_add_string(row, "state", "damaged");
+        add_why_held(row, waiting);
         return;
     }
     add_bytes(row, "sender", message->envelope->reverse_path->text);
     bool is_suspended = add_waiting(r, row, waiting->recipient);
     json_add_number(row, "size", (int64_t)message->size);
     json_add_number(row, "age", (r->now_ms - message->accepted_utc_ms) / SECOND_MS);
-    json_add_string(row, "state", state_text(waiting, is_suspended));
-    add_why_held(r, row, waiting);
+    json_add_string(row, "state", state_text(waiting->state, is_suspended));
+    add_why_held(row, waiting);
     if (waiting->recipient->last_result)
         listing->reply_bytes += waiting->recipient->last_result->reply.len;
     if (listing->reply_bytes > REPLY_BYTES_MAX)
@@ -121,12 +116,8 @@ static void add_client(struct json *object, const Ipc__Envelope *envelope)
     add_bytes(object, "listener", envelope->listener);
 }
 
-static void add_message(struct reading *r, struct json *object, uint64_t id,
-                        const Queue__MessageRecord *message)
+static void add_message(struct json *object, const Queue__MessageRecord *message)
 {
-    struct record_key key = key_of_id(id);
-    const Queue__HeldRecord *held =
-        reading_record(r, TABLE_HELD, &key, &queue__held_record__descriptor);
     const Ipc__Envelope *envelope = message->envelope;
 
     add_bytes(object, "sender", envelope->reverse_path->text);
@@ -139,11 +130,17 @@ static void add_message(struct reading *r, struct json *object, uint64_t id,
     json_add_bool(object, "tls_report", envelope->tls_report);
     json_add_bool(object, "notification", message->notification);
     json_add_number(object, "waiting", message->pending);
-    if (held) {
-        add_bytes(object, "held", held->reason);
-        add_time(object, "held_since", held->since_utc_ms);
-        add_operator(object, "held_by", held->by);
-    }
+}
+
+static void add_held(struct reading *r, struct json *object, uint64_t id)
+{
+    const Queue__HeldRecord *held = reading_held(r, id);
+
+    if (!held)
+        return;
+    add_bytes(object, "held", held->reason);
+    add_time(object, "held_since", held->since_utc_ms);
+    add_operator(object, "held_by", held->by);
 }
 
 const char *store_final_state(const Queue__HistoryRecord *record)
@@ -167,7 +164,6 @@ static struct error *show_waiting(void *ctx, struct row_place at, struct span ke
         TABLE_RECIPIENT, key, value, &queue__recipient_record__descriptor, &s->r->arena.allocator);
     struct json *row = json_append_object(s->array);
 
-    (void)at;
     if (!recipient || !recipient->recipient || !recipient->recipient->forward_path) {
         json_add_string(row, "state", "damaged");
         return NULL;
@@ -175,7 +171,9 @@ static struct error *show_waiting(void *ctx, struct row_place at, struct span ke
     add_waiting(s->r, row, recipient);
     if (recipient->last_result)
         add_bytes(row, "last_status", recipient->last_result->status);
-    json_add_string(row, "state", waiting_state_name(waiting_state_of(recipient, false)));
+    bool is_damaged = reading_is_damaged(s->r, at.id, recipient->held);
+    json_add_string(row, "state",
+                    waiting_state_name(waiting_state_of(recipient, is_damaged, false)));
     add_decision(row, recipient->last_decision);
     return NULL;
 }
@@ -229,9 +227,10 @@ static struct error *show(struct reading *r, uint64_t id, struct json *object, b
 
     add_id(object, "id", id);
     if (message)
-        add_message(r, object, id, message);
+        add_message(object, message);
     else
         add_past_message(r, object, id);
+    add_held(r, object, id);
     struct showing s = { r, json_add_array(object, "recipients") };
     struct error *err = reading_parts(r, TABLE_RECIPIENT, id, &waiting, show_waiting, &s);
     if (!err)

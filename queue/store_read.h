@@ -21,7 +21,7 @@ struct error *store_show(struct store *store, uint64_t id, struct json **out_obj
 
 /* Members of one that waits: where to, when next, its state, and that of its hop. */
 void store_add_waiting(struct reading *r, struct json *object,
-                       const Queue__RecipientRecord *recipient, bool is_delivering);
+                       const Queue__RecipientRecord *recipient, enum waiting_state state);
 /* "delivered", "failed", or "removed". */
 const char *store_final_state(const Queue__HistoryRecord *record);
 

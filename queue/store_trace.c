@@ -188,7 +188,10 @@ static struct error *trace_waiting(void *ctx, struct row_place at, struct span k
         json_add_string(row, "state", "damaged");
         return NULL;
     }
-    store_add_waiting(&t->r, row, recipient, lease_covers(t->leases, at.id, at.number));
+    bool is_damaged = reading_is_damaged(&t->r, at.id, recipient->held);
+    bool is_delivering = lease_covers(t->leases, at.id, at.number);
+    store_add_waiting(&t->r, row, recipient,
+                      waiting_state_of(recipient, is_damaged, is_delivering));
     return add_events(&t->r, &t->waiting, at, row, history_tries(recipient), NULL);
 }
 
@@ -229,9 +232,7 @@ static void add_client(struct json *object, ProtobufCBinaryData name, ProtobufCB
 
 static void add_held(struct reading *r, uint64_t id, struct json *object)
 {
-    struct record_key key = key_of_id(id);
-    const Queue__HeldRecord *held =
-        reading_record(r, TABLE_HELD, &key, &queue__held_record__descriptor);
+    const Queue__HeldRecord *held = reading_held(r, id);
 
     if (!held)
         return;
@@ -259,7 +260,6 @@ static bool add_message(struct reading *r, uint64_t id, struct json *object)
     json_add_bool(object, "tls_report", e->tls_report);
     json_add_bool(object, "notification", message->notification);
     json_add_number(object, "waiting", message->pending);
-    add_held(r, id, object);
     return true;
 }
 
@@ -283,6 +283,7 @@ static struct error *trace(struct tracing *t, uint64_t id, struct json *object, 
 {
     add_id(object, "id", id);
     bool is_known = add_message(&t->r, id, object) || add_past_message(&t->r, id, object);
+    add_held(&t->r, id, object);
     t->array = json_add_array(object, "recipients");
     struct error *err = reading_parts(&t->r, TABLE_RECIPIENT, id, &t->waiting, trace_waiting, t);
     if (!err)

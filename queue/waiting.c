@@ -17,15 +17,20 @@ struct walking {
     struct arena message_arena;
     uint64_t message_id; /* whose record is in it */
     const Queue__MessageRecord *message;
+    bool held_is_read;
+    const Queue__HeldRecord *held;
     int64_t until_ms; /* monotonic */
     size_t matches;
     size_t rows;
 };
 
-enum waiting_state waiting_state_of(const Queue__RecipientRecord *recipient, bool is_delivering)
+enum waiting_state waiting_state_of(const Queue__RecipientRecord *recipient, bool is_damaged,
+                                    bool is_delivering)
 {
     if (is_delivering)
         return WAITING_DELIVERING;
+    if (is_damaged)
+        return WAITING_DAMAGED;
     if (recipient->held)
         return WAITING_HELD;
     if (recipient->unsigned_since_utc_ms > 0)
@@ -43,12 +48,25 @@ static const Queue__MessageRecord *message_of(struct walking *w, uint64_t id)
     if (w->message_id == id)
         return w->message;
     arena_reset(&w->message_arena);
+    w->held_is_read = false;
     w->message_id = id;
     w->message = store_look_up(w->r.txn, TABLE_MESSAGE, &key, &queue__message_record__descriptor,
                                &w->message_arena);
     if (w->message && (!w->message->envelope || !w->message->envelope->reverse_path))
         w->message = NULL;
     return w->message;
+}
+
+/* Behind message_of, in the same arena: why the message is held. */
+static const Queue__HeldRecord *held_of(struct walking *w)
+{
+    struct record_key key = key_of_id(w->message_id);
+
+    if (!w->held_is_read)
+        w->held = store_look_up(w->r.txn, TABLE_HELD, &key, &queue__held_record__descriptor,
+                                &w->message_arena);
+    w->held_is_read = true;
+    return w->held;
 }
 
 static bool read_row(struct walking *w, struct span key, struct span value, struct waiting *out)
@@ -61,10 +79,13 @@ static bool read_row(struct walking *w, struct span key, struct span value, stru
         w->walk->leases && lease_covers(w->walk->leases, out->at.id, out->at.number);
     if (out->message && out->recipient && out->recipient->recipient &&
         out->recipient->recipient->forward_path) {
-        out->state = waiting_state_of(out->recipient, is_delivering);
+        out->held = out->recipient->held ? held_of(w) : NULL;
+        out->state =
+            waiting_state_of(out->recipient, out->held && out->held->damaged, is_delivering);
         return true;
     }
-    out->state = is_delivering ? WAITING_DELIVERING : WAITING_HELD;
+    out->held = held_of(w);
+    out->state = is_delivering ? WAITING_DELIVERING : WAITING_DAMAGED;
     out->recipient = NULL;
     out->message = NULL;
     return false;
@@ -85,6 +106,7 @@ static struct filter_facts facts_of(const struct walking *w, const struct waitin
                    [FILTER_USER] = span_of_bytes(envelope->user) },
         .age_ms = w->r.now_ms - waiting->message->accepted_utc_ms,
         .size = waiting->message->size,
+        .held_reason = waiting->held ? span_of_bytes(waiting->held->reason) : SPAN(""),
         .state = waiting->state,
     };
     if (recipient->last_result) {
@@ -99,7 +121,8 @@ bool waiting_is_suspended(struct reading *r, const struct waiting *waiting)
     struct record_key key = key_of_hop(span_of_bytes(waiting->recipient->next_hop));
     const Queue__HopRecord *hop;
 
-    if (waiting->state == WAITING_HELD || waiting->state == WAITING_DELIVERING)
+    if (waiting->state == WAITING_HELD || waiting->state == WAITING_DAMAGED ||
+        waiting->state == WAITING_DELIVERING)
         return false;
     hop = reading_record(r, TABLE_HOP, &key, &queue__hop_record__descriptor);
     return hop && hop->operator_until_utc_ms > r->now_ms;
@@ -111,21 +134,13 @@ static enum waiting_state shown_state(struct walking *w, const struct waiting *w
     return waiting_is_suspended(&w->r, waiting) ? WAITING_SUSPENDED : waiting->state;
 }
 
-/* Why its message is held; looked up for those alone who ask why mail waits. */
-static struct span held_reason(struct walking *w, uint64_t id)
-{
-    struct record_key key = key_of_id(id);
-    const Queue__HeldRecord *held =
-        reading_record(&w->r, TABLE_HELD, &key, &queue__held_record__descriptor);
-
-    return held ? span_of_bytes(held->reason) : SPAN("");
-}
-
-static bool names_an_id_at_most(const struct filter *filter)
+static bool names_an_id_or_damage_at_most(const struct filter *filter)
 {
     struct filter rest = *filter;
 
     rest.id = 0;
+    if (rest.states & 1U << WAITING_DAMAGED)
+        rest.states = 0;
     return filter_is_empty(&rest);
 }
 
@@ -138,11 +153,9 @@ static void walk_row(struct walking *w, struct span key, struct span value, stru
         struct filter_facts facts = facts_of(w, &waiting);
         if (w->walk->filter->states != 0)
             facts.state = shown_state(w, &waiting);
-        if (waiting.state == WAITING_HELD && filter_asks_why(w->walk->filter))
-            facts.held_reason = held_reason(w, at.id);
         matches = filter_matches(w->walk->filter, &facts);
     } else {
-        matches = names_an_id_at_most(w->walk->filter);
+        matches = names_an_id_or_damage_at_most(w->walk->filter);
     }
     if (!matches)
         return;

@@ -17,6 +17,7 @@ struct waiting {
     struct row_place at;
     const Queue__RecipientRecord *recipient; /* NULL: damaged, or its message's record is */
     const Queue__MessageRecord *message;
+    const Queue__HeldRecord *held; /* of the message; NULL: this recipient is not held */
     enum waiting_state state;
 };
 
@@ -28,7 +29,7 @@ struct waiting_walk {
     bool more;
 };
 
-/* Damaged ones come with filters that name nothing but an id. */
+/* Those without a record come with filters that name nothing but an id and that state. */
 typedef void waiting_fn(void *ctx, struct reading *r, const struct waiting *waiting);
 struct error *waiting_walk(struct store *store, struct waiting_walk *walk, waiting_fn *each,
                            void *ctx) MUST_CHECK;
@@ -37,6 +38,8 @@ struct error *waiting_walk(struct store *store, struct waiting_walk *walk, waiti
  */
 bool waiting_is_suspended(struct reading *r, const struct waiting *waiting);
 
-enum waiting_state waiting_state_of(const Queue__RecipientRecord *recipient, bool is_delivering);
+/* `is_damaged`: as reading_is_damaged says. */
+enum waiting_state waiting_state_of(const Queue__RecipientRecord *recipient, bool is_damaged,
+                                    bool is_delivering);
 
 #endif

@@ -191,7 +191,7 @@ static const struct command_option options[] = {
       "why it waits: a part of the last reply or of a hold's reason, or how the status begins" },
     { "--listener", OPTION_FILTER, "listener", "PATTERN", "where it came in" },
     { "--user", OPTION_FILTER, "user", "PATTERN", "who had logged in" },
-    { "--state", OPTION_FILTER, "state", "STATE", "queued, policy, signature, deferred, held, suspended or delivering" },
+    { "--state", OPTION_FILTER, "state", "STATE", "queued, policy, signature, deferred, held, damaged, suspended or delivering" },
     { "--sender", OPTION_EXPLAIN, "sender", "ADDRESS", "whose mail it is, where routes ask; <> for the null one" },
     { "--reason", OPTION_REASON, "reason", "TEXT", "why, in one line" },
     { "--to", OPTION_TO, NULL, "HOST", "a host as in the setting relayhost, \"[host]:port\"" },

@@ -154,17 +154,29 @@ static size_t print_cell(const struct table *table, const struct json *row, size
     return print_scalar(value, out);
 }
 
-/* The first that is whole, for of what is damaged little is known: it says which columns there are.
+static size_t member_count(const struct json *row)
+{
+    void *cursor = NULL;
+    const char *key;
+    size_t count = 0;
+
+    while (json_next(row, &cursor, &key))
+        count++;
+    return count;
+}
+
+/* Of what is damaged little is known: the first that has most to tell says which columns there are.
  */
 static const struct json *whole_row(const struct table *table)
 {
-    for (size_t i = 0; i < table->row_count; i++) {
+    const struct json *whole = json_item(table->rows, 0);
+
+    for (size_t i = 1; i < table->row_count; i++) {
         const struct json *row = json_item(table->rows, i);
-        const struct json *state = json_get(row, "state");
-        if (!state || !span_equal(json_text(state), SPAN("damaged")))
-            return row;
+        if (member_count(row) > member_count(whole))
+            whole = row;
     }
-    return json_item(table->rows, 0);
+    return whole;
 }
 
 static void measure(struct table *table)

@@ -123,11 +123,30 @@ static void tell_suspended(int64_t count)
     puts(" not tried yet: the next hop is suspended; waxseal queue resume lets mail go there");
 }
 
+/* What can be read of it is with who may decide; of the rest only an id is left. */
+static void tell_damaged(const char *verb, const struct json *result)
+{
+    int64_t unreadable = json_number(json_get(result, "unreadable"));
+    int64_t readable = json_number(json_get(result, "damaged")) - unreadable;
+
+    if (readable > 0 && strcmp(verb, "release") == 0) {
+        print_amount(readable, "recipient", stdout);
+        puts(" tried though damaged: held again if it still cannot be read; waxseal queue bounce "
+             "gives it back");
+    } else if (readable > 0 && (strcmp(verb, "retry") == 0 || strcmp(verb, "hold") == 0)) {
+        print_amount(readable, "recipient", stdout);
+        puts(" left as they were: damaged; waxseal queue bounce gives them back");
+    }
+    if (unreadable > 0 && strcmp(verb, "remove") != 0) {
+        print_amount(unreadable, "recipient", stdout);
+        puts(" left as they were: damaged beyond reading; waxseal queue remove throws them away");
+    }
+}
+
 static void tell_result(const struct invocation *i, const struct json *result)
 {
     int64_t delivering = json_number(json_get(result, "delivering"));
     int64_t held = json_number(json_get(result, "held"));
-    int64_t damaged = json_number(json_get(result, "damaged"));
 
     if (i->json) {
         print_json(result, stdout);
@@ -147,10 +166,7 @@ static void tell_result(const struct invocation *i, const struct json *result)
         puts(" left as they were: held; waxseal queue release tries them");
     }
     tell_suspended(json_number(json_get(result, "suspended")));
-    if (damaged > 0 && strcmp(verb_of(i), "remove") != 0) {
-        print_amount(damaged, "recipient", stdout);
-        puts(" left as they were: damaged; waxseal queue remove throws them away");
-    }
+    tell_damaged(verb_of(i), result);
 }
 
 static struct error *do_it(const struct asking *asking, const struct json *counts)

@@ -309,6 +309,28 @@ static void tell_held(const struct json *trace, FILE *out)
     print_text("to try it: waxseal queue release ", trace, "id", "", out);
 }
 
+/* Who cannot be named, or whose message cannot be read, can neither be tried nor given back. */
+static void tell_damaged(const struct json *trace, const struct json *recipient, FILE *out)
+{
+    const struct json *held = json_get(trace, "held");
+
+    fputs("it is damaged, and not tried", out);
+    print_text(", since ", held, "since", "", out);
+    print_text(": ", held, "reason", "", out);
+    begin_line(out);
+    if (has_text(recipient, "recipient") && json_number(json_get(trace, "waiting")) > 0) {
+        print_text("to try it again: waxseal queue release ", trace, "id", "", out);
+        begin_line(out);
+        print_text("to give it back: waxseal queue bounce --id ", trace, "id",
+                   " --state damaged --reason TEXT", out);
+    } else {
+        fputs("waxseal queue show tells what is left", out);
+    }
+    begin_line(out);
+    print_text("to throw it away: waxseal queue remove --id ", trace, "id", " --state damaged",
+               out);
+}
+
 static void tell_waiting(const struct json *trace, const struct json *recipient, FILE *out)
 {
     if (json_member_is(recipient, "state", "waits for policy"))
@@ -363,9 +385,7 @@ static void tell_turn(const struct json *trace, const struct json *recipient, FI
     else if (json_member_is(recipient, "state", "suspended"))
         tell_suspended(recipient, out);
     else if (json_member_is(recipient, "state", "damaged"))
-        fputs("its record is damaged: waxseal queue show tells what is left, waxseal queue "
-              "remove ends it",
-              out);
+        tell_damaged(trace, recipient, out);
     else
         tell_waiting(trace, recipient, out);
     fputc('\n', out);

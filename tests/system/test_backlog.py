@@ -5,6 +5,7 @@ import time
 import table
 from client import Client, Message, send
 from services import wait_until
+from test_bounces import wait_bounce
 from test_policy import arrived, wait_arrived
 
 FLOOD = 120  # at one message in five seconds on each of 20 connections: half a minute
@@ -110,19 +111,31 @@ def test_a_damaged_record_costs_its_own_message_alone(lab, make_relay):
     ids = [m.reply.split()[-1] for m in spoilt]
     assert why == dict(zip(ids, 2 * ["a record is damaged"] + ["its content is damaged"]))
     rows = {row["id"]: row for row in relay.wait_queue(3)}
-    assert [rows[i]["state"] for i in ids] == ["damaged", "damaged", "held"]
+    assert [(rows[i]["state"], rows[i]["held"]) for i in ids] == [("damaged", why[i]) for i in ids]
+    assert relay.cli_json("queue", "list", "--state", "damaged") == list(rows.values())
+    assert relay.cli_json("queue", "list", "--state", "held") == []
     shown = [relay.cli_json("queue", "show", i) for i in ids]
     assert shown[0]["recipients"][0]["recipient"] == "a@nopolicy.test" and "sender" not in shown[0]
-    assert shown[1]["recipients"][0]["state"] == "damaged" and shown[1]["sender"] == "ada@sender.test"
-    assert shown[2]["held"] == "its content is damaged"
-    assert "waxseal queue remove" in relay.cli("trace", ids[1]).stdout
+    assert "recipient" not in shown[1]["recipients"][0] and shown[1]["sender"] == "ada@sender.test"
+    assert [(s["recipients"][0]["state"], s["held"], s["held_by"]) for s in shown] == [("damaged", why[i], None) for i in ids]
+    for i, help in zip(ids, ("remove", "remove", "bounce")):
+        told = relay.cli("trace", i).stdout
+        assert f"waxseal queue {help} --id {i} --state damaged" in told and why[i] in told
     assert relay.cli_json("status")["queue"]["damaged_messages"] == 3
     assert not any(arrived(lab, m) for m in spoilt)
     relay.stop()
     said = relay.cli("queue", "export", f"{relay.folder}/out", check=False)
     assert said.returncode == 1 and all(i in said.stderr for i in ids) and not os.listdir(f"{relay.folder}/out")
     relay.start()
-    for i in ids:
-        relay.cli("queue", "remove", "--id", i)
-    assert relay.queue() == [] and relay.cli_json("status")["queue"]["damaged_messages"] == 0
     assert len(relay.events("queue-record-damaged")) == 3, "each is named once"
+    told = relay.cli("queue", "release", "--state", "damaged", "--yes").stdout
+    assert "1 recipient changed of 3" in told and "1 recipient tried though damaged" in told
+    assert "2 recipients left as they were: damaged beyond reading; waxseal queue remove" in told
+    relay.wait_event("queue-record-damaged", count=4)
+    told = relay.cli("queue", "retry", ids[2]).stdout
+    assert "1 recipient left as they were: damaged; waxseal queue bounce" in told and "release" not in told
+    relay.cli("queue", "bounce", "--state", "damaged", "--reason", "our disk failed", "--yes")
+    _, report = wait_bounce(lab, "ada@sender.test")
+    assert "our disk failed" in next(report.iter_parts()).get_content()
+    relay.cli("queue", "remove", "--state", "damaged", "--yes")
+    assert relay.queue() == [] and relay.cli_json("status")["queue"]["damaged_messages"] == 0

@@ -62,6 +62,10 @@ static void a_damaged_row_hides_no_column(void **state)
                    "{\"id\":\"b\",\"sender\":\"c\",\"state\":\"held\"}]",
                    "id  sender  state\na   -       damaged\nb   c       held\n");
     assert_printed(as_rows, "[{\"id\":\"a\",\"state\":\"damaged\"}]", "id  state\na   damaged\n");
+    assert_printed(as_rows,
+                   "[{\"id\":\"a\",\"state\":\"damaged\",\"held\":\"x\"},"
+                   "{\"id\":\"b\",\"sender\":\"c\",\"state\":\"damaged\",\"held\":\"y\"}]",
+                   "id  sender  state    held\na   -       damaged  x\nb   c       damaged  y\n");
 }
 
 static void only_the_first_page_has_a_head(void **state)

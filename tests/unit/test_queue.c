@@ -707,6 +707,14 @@ static void a_message_that_cannot_be_read_is_removed_by_its_id(void **state)
         assert_null(json_parse(rig_ask(&rig, "queue count", "id", qid), &told));
         assert_int_equal(json_number(json_get(told, "recipients")), 1);
         json_free(&told);
+        assert_null(json_parse(rig_ask(&rig, "queue count", "state", "damaged"), &told));
+        assert_int_equal(json_number(json_get(told, "damaged")), 1);
+        assert_int_equal(json_number(json_get(told, "unreadable")), 1);
+        assert_int_equal(json_number(json_get(told, "held")), 0);
+        json_free(&told);
+        assert_null(json_parse(rig_ask(&rig, "queue count", "state", "held"), &told));
+        assert_int_equal(json_number(json_get(told, "recipients")), 0);
+        json_free(&told);
         assert_null(json_parse(rig_ask(&rig, "queue hold", "id", qid), &told));
         assert_int_equal(json_number(json_get(told, "changed")), 0);
         assert_int_equal(json_number(json_get(told, "damaged")), 1);

@@ -217,13 +217,21 @@ static void each_state_says_whose_turn_it_is_and_what_helps(void **state)
         { "delivered", "", "which answers for it from here on" },
         { "failed", "", "it has ended; the reply above" },
         { "removed", "", "nobody was told" },
-        { "damaged", "", "waxseal queue remove" },
+        { "damaged", "", "it is damaged, and not tried: odd" },
+        { "damaged", "", "waxseal queue show tells what is left\n" },
+        { "damaged", "", "to throw it away: waxseal queue remove --id 3f9c21 --state damaged\n" },
         { "deferred", ",\"attempts_not_kept\":3", "of 3 more attempts nothing is kept" },
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_tells(waits(rows[i].state, rows[i].more), rows[i].words);
+    assert_tells("{\"id\":\"3f\",\"waiting\":1,\"recipients\":[{\"recipient\":\"bob@example.net\","
+                 "\"state\":\"damaged\"}]}",
+                 "to give it back: waxseal queue bounce --id 3f --state damaged --reason TEXT\n");
+    assert_non_null(strstr(story, "to try it again: waxseal queue release 3f\n"));
+    assert_tells("{\"id\":\"3f\",\"waiting\":1,\"recipients\":[{\"state\":\"damaged\"}]}",
+                 "waxseal queue show tells what is left");
 }
 
 static void what_else_happened_has_its_line(void **state)
