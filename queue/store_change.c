@@ -209,7 +209,7 @@ static struct error *change_row(const struct change *change, struct store_txn *t
     }
 }
 
-/* A damaged record costs its own message only: it can be removed, and is not counted else. */
+/* What is damaged can be removed, and is not counted else: the rest of the change goes on. */
 static struct error *unless_damaged(struct change *change, struct store_txn *txn,
                                     struct row_place at, struct error *err)
 {
@@ -217,7 +217,9 @@ static struct error *unless_damaged(struct change *change, struct store_txn *txn
         return err;
     error_free(&err);
     if (change->kind == CHANGE_REMOVE) {
-        err = damaged_remove(txn, at.id);
+        err = damaged_remove(txn, at);
+        if (!err)
+            err = forget_held(txn, at.id);
         change->changed += !err;
     }
     return err;

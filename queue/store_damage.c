@@ -4,9 +4,14 @@
 #include "lib/base/memory.h"
 #include "queue/store_held.h"
 #include "queue/store_hops.h"
-#include "queue/store_rows.h"
 
 enum { PLACE_BYTES = 2048, RECIPIENTS_MOST = 64 * 1024 };
+
+/* Of the recipients that a damage is about. */
+struct counts {
+    uint32_t ended;
+    uint32_t aside; /* whether they can be read or not */
+};
 
 /* Whose record cannot be read: NULL, without an error. */
 static struct error *read_recipient(struct store_txn *txn, uint64_t id, uint32_t number,
@@ -36,52 +41,137 @@ static struct error *end_place(const struct damage *damage, struct store_txn *tx
     return err ? err : store_remove(txn, TABLE_RECIPIENT, &key);
 }
 
+static struct error *look_for(struct store_txn *txn, enum queue_table table, struct record_key key,
+                              bool *out_there)
+{
+    struct span value = { NULL, 0 };
+    struct error *err = kv_get(txn->kv, table, key_span(&key), &value);
+
+    *out_there = value.data != NULL;
+    return err;
+}
+
 static struct error *set_place_aside(const struct damage *damage, struct store_txn *txn,
-                                     const struct damaged_place *place, uint32_t *ended)
+                                     const struct damaged_place *place, struct counts *counts)
 {
     Queue__RecipientRecord *recipient = NULL;
-    struct error *err = read_recipient(txn, damage->id, place->number, &recipient);
+    bool is_there;
+    struct error *err =
+        look_for(txn, TABLE_RECIPIENT, key_of_part(damage->id, place->number), &is_there);
 
+    if (!err)
+        err = read_recipient(txn, damage->id, place->number, &recipient);
     if (err)
         return err;
     if (place->is_delivered)
-        return end_place(damage, txn, place->number, recipient, ended);
+        return end_place(damage, txn, place->number, recipient, &counts->ended);
+    counts->aside += is_there;
     if (!recipient)
         return hops_drop(txn, span_of(damage->hop), damage->id, place->number);
     return recipient->held ? NULL : recipient_hold(txn, damage->id, place->number, recipient);
 }
 
-/* How many recipients are left, as far as the message can be read. */
-static struct error *count_ended(const struct damage *damage, struct store_txn *txn, uint32_t ended,
-                                 bool *out_is_over)
+static struct error *read_message(struct store_txn *txn, uint64_t id, Queue__MessageRecord **out)
 {
-    Queue__MessageRecord *message = NULL;
-    struct error *err = message_get(txn, damage->id, &message);
+    struct error *err = message_get(txn, id, out);
 
-    *out_is_over = false;
-    if (err && store_txn_trouble(txn) == KV_FINE)
+    if (err && store_txn_trouble(txn) == KV_FINE) {
         error_free(&err);
-    if (err || !message || ended == 0)
+        *out = NULL;
+    }
+    return err;
+}
+
+/* ---- away with it -------------------------------------------------------------------------- */
+
+/* One that still is in `due` goes from there when its time comes, and nobody is found. */
+static struct error *remove_recipient(struct store_txn *txn, struct row_place at)
+{
+    struct record_key key = key_of_part(at.id, at.number);
+    Queue__RecipientRecord *recipient = NULL;
+    struct error *err = read_recipient(txn, at.id, at.number, &recipient);
+
+    if (!err && recipient)
+        return recipient_remove(txn, at.id, at.number, recipient);
+    return err ? err : store_remove(txn, TABLE_RECIPIENT, &key);
+}
+
+/* `ended` of its recipients are gone already, and their cost is not given back yet. */
+static struct error *remove_all(struct store_txn *txn, uint64_t id, uint32_t ended)
+{
+    struct record_key key = key_of_id(id);
+    struct row_place *places;
+    size_t count;
+    struct error *err =
+        recipient_places(txn, (struct row_place){ id, 0 }, true, RECIPIENTS_MOST, &places, &count);
+
+    for (size_t i = 0; i < count && !err; i++)
+        err = remove_recipient(txn, places[i]);
+    if (!err)
+        err = content_drop(txn, id);
+    if (!err)
+        err = held_remove(txn, id);
+    if (!err)
+        err = store_remove(txn, TABLE_MESSAGE, &key);
+    if (err)
         return err;
+    uint64_t cost = message_rows_cost(count + ended);
+    txn->usage.bytes -= cost < txn->usage.bytes ? cost : txn->usage.bytes;
+    txn->usage.messages -= txn->usage.messages > 0;
+    return NULL;
+}
+
+/* ---- setting aside -------------------------------------------------------------------------- */
+
+/* So many of it wait no more; it goes with the last. */
+static struct error *count_ended(struct store_txn *txn, uint64_t id, uint32_t ended,
+                                 Queue__MessageRecord *message, bool *out_is_over)
+{
     *out_is_over = message->pending <= ended;
     if (*out_is_over)
-        return message_remove(txn, damage->id, message);
+        return message_remove(txn, id, message);
     message->pending -= ended;
-    return message_update(txn, damage->id, message);
+    return message_update(txn, id, message);
+}
+
+/*
+ * No recipient was set aside: they were delivered, or an operator removed them and their rows of
+ * `due` were left.  If others wait, they go on; if none does, nobody could ever find the message.
+ */
+static struct error *end_unless_others_wait(struct damage *damage, struct store_txn *txn,
+                                            const Queue__MessageRecord *message, uint32_t ended)
+{
+    struct row_place *places;
+    size_t count;
+    bool is_there;
+    struct error *err =
+        recipient_places(txn, (struct row_place){ damage->id, 0 }, true, 1, &places, &count);
+
+    if (!err)
+        err = look_for(txn, TABLE_MESSAGE, key_of_id(damage->id), &is_there);
+    if (err)
+        return err;
+    damage->is_over = (count > 0) == (message != NULL);
+    return damage->is_over && !message && is_there ? remove_all(txn, damage->id, ended) : NULL;
 }
 
 static struct error *apply_damage(struct operation *operation, struct store_txn *txn)
 {
-    const struct damage *damage = (const struct damage *)operation;
-    uint32_t ended = 0;
-    bool is_over = false;
+    struct damage *damage = (struct damage *)operation;
+    Queue__MessageRecord *message = NULL;
+    struct counts counts = { 0, 0 };
     struct error *err = NULL;
 
+    damage->is_over = false;
     for (size_t i = 0; i < damage->count && !err; i++)
-        err = set_place_aside(damage, txn, &damage->places[i], &ended);
+        err = set_place_aside(damage, txn, &damage->places[i], &counts);
     if (!err)
-        err = count_ended(damage, txn, ended, &is_over);
-    if (err || is_over)
+        err = read_message(txn, damage->id, &message);
+    if (!err && message && counts.ended > 0)
+        err = count_ended(txn, damage->id, counts.ended, message, &damage->is_over);
+    if (!err && !damage->is_over && counts.aside == 0)
+        err = end_unless_others_wait(damage, txn, message, counts.ended);
+    if (err || damage->is_over)
         return err;
     struct held_facts facts = { .reason = span_of(damage->why), .is_damaged = true };
     return held_put(txn, damage->id, &facts);
@@ -101,42 +191,21 @@ struct damage *damage_new(uint64_t id, struct span hop, const char *why, size_t 
     return damage;
 }
 
-/* ---- away with it -------------------------------------------------------------------------- */
-
-/* One that still is in `due` goes from there when its time comes, and nobody is found. */
-static struct error *remove_recipient(struct store_txn *txn, struct row_place at)
+/* The others of its message, which can be read, are whole: they go on. */
+struct error *damaged_remove(struct store_txn *txn, struct row_place at)
 {
-    struct record_key key = key_of_part(at.id, at.number);
     Queue__RecipientRecord *recipient = NULL;
+    Queue__MessageRecord *message = NULL;
+    bool is_over = false;
     struct error *err = read_recipient(txn, at.id, at.number, &recipient);
 
-    if (!err && recipient)
-        return recipient_remove(txn, at.id, at.number, recipient);
-    return err ? err : store_remove(txn, TABLE_RECIPIENT, &key);
-}
-
-struct error *damaged_remove(struct store_txn *txn, uint64_t id)
-{
-    struct record_key key = key_of_id(id);
-    struct row_place *places;
-    size_t count;
-    struct error *err =
-        recipient_places(txn, (struct row_place){ id, 0 }, true, RECIPIENTS_MOST, &places, &count);
-
-    for (size_t i = 0; i < count && !err; i++)
-        err = remove_recipient(txn, places[i]);
     if (!err)
-        err = content_drop(txn, id);
+        err = read_message(txn, at.id, &message);
+    if (!err && (recipient || !message))
+        return remove_all(txn, at.id, 0);
     if (!err)
-        err = held_remove(txn, id);
-    if (!err)
-        err = store_remove(txn, TABLE_MESSAGE, &key);
-    if (err)
-        return err;
-    uint64_t cost = message_rows_cost(count);
-    txn->usage.bytes -= cost < txn->usage.bytes ? cost : txn->usage.bytes;
-    txn->usage.messages -= txn->usage.messages > 0;
-    return NULL;
+        err = remove_recipient(txn, at);
+    return err ? err : count_ended(txn, at.id, 1, message, &is_over);
 }
 
 void damage_log(const struct damage *damage)
@@ -147,6 +216,8 @@ void damage_log(const struct damage *damage)
     log_qid(&line, damage->id);
     log_string(&line, "why", damage->why);
     log_string(&line, "help",
-               "it is held; waxseal queue show tells what is left, waxseal queue remove ends it");
+               damage->is_over ? "nothing of it waits any more: it was delivered or removed"
+                               : "it is held; waxseal queue show tells what is left, waxseal "
+                                 "queue remove ends it");
     log_end(&line);
 }

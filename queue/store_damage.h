@@ -8,6 +8,7 @@
 
 #include "queue/committer.h"
 #include "queue/records.h"
+#include "queue/store_rows.h"
 
 struct damaged_place {
     uint32_t number;
@@ -20,6 +21,7 @@ struct damage {
     struct lease *lease; /* the caller's: keeps the rows from being leased meanwhile */
     bool hop_failed;     /* the caller's */
     uint64_t id;
+    bool is_over;               /* nothing of it waits any more, so that nothing is held */
     const char *why;            /* lives on */
     char hop[HOP_NAME_MAX + 1]; /* where the rows wait; "": it is not known */
     size_t count;
@@ -29,8 +31,11 @@ struct damage {
 /* With room for `count` places, which the caller fills in; it frees the damage. */
 struct damage *damage_new(uint64_t id, struct span hop, const char *why, size_t count);
 
-/* Removes all of a message of which something cannot be read: an operator says so. */
-struct error *damaged_remove(struct store_txn *txn, uint64_t id) MUST_CHECK;
+/*
+ * Removes a recipient that cannot be read, and its message with the last one; of a message that
+ * cannot be read all: an operator says so.
+ */
+struct error *damaged_remove(struct store_txn *txn, struct row_place at) MUST_CHECK;
 
 /* The log's line, once it is committed. */
 void damage_log(const struct damage *damage);

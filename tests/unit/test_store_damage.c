@@ -10,6 +10,7 @@
 #include "queue/records.pb-c.h"
 #include "queue/store_damage.h"
 #include "queue/store_held.h"
+#include "queue/waiting.h"
 
 /* One bit of a record as it lies on disk. */
 static void spoil(enum queue_table table, struct record_key key)
@@ -39,6 +40,59 @@ static void assert_rows(uint64_t due, uint64_t recipients, uint64_t held)
     assert_int_equal(store_rig_count(&rig, TABLE_DUE), due);
     assert_int_equal(store_rig_count(&rig, TABLE_RECIPIENT), recipients);
     assert_int_equal(store_rig_count(&rig, TABLE_HELD), held);
+}
+
+static void assert_nothing(void)
+{
+    assert_rows(0, 0, 0);
+    assert_int_equal(store_rig_count(&rig, TABLE_MESSAGE), 0);
+    assert_int_equal(store_rig_count(&rig, TABLE_CONTENT), 0);
+    assert_int_equal(store_usage(rig.store).messages, 0);
+    assert_int_equal(store_usage(rig.store).bytes, 0);
+    assert_int_equal(store_usage(rig.store).damaged_messages, 0);
+}
+
+/* To bob@example.net and eve@example.net. */
+static uint64_t a_message_to_two(void)
+{
+    struct envelope envelope;
+    struct address address;
+    envelope_init(&envelope);
+    assert_int_equal(address_parse_reverse(SPAN("ada@sender.test"), &envelope.reverse_path),
+                     ADDRESS_FINE);
+    assert_int_equal(address_parse(SPAN("bob@example.net"), &address), ADDRESS_FINE);
+    envelope_add(&envelope, &address);
+    assert_int_equal(address_parse(SPAN("eve@example.net"), &address), ADDRESS_FINE);
+    envelope_add(&envelope, &address);
+    struct accept accept = {
+        .content = mail, .last = true, .envelope = &envelope, .size = mail.len
+    };
+    accept.id = store_new_id(rig.store);
+    accept_prepare(&accept);
+    assert_int_equal(store_rig_commit(&rig, &accept.operation), OPERATION_COMMITTED);
+    envelope_clear(&envelope);
+    return accept.id;
+}
+
+static void take_place(void *ctx, struct reading *r, const struct waiting *waiting)
+{
+    struct change *change = ctx;
+    (void)r;
+    change->places[change->count++] = waiting->at;
+}
+
+/* What an operator does with --state damaged. */
+static size_t change_damaged(enum change_kind kind)
+{
+    static struct change change;
+    struct filter filter = { .states = 1U << WAITING_DAMAGED };
+    struct waiting_walk walk = { .filter = &filter, .most = CHANGE_SLICE, .more = true };
+    change = (struct change){ .kind = kind, .act = { change_name(kind), 7, SPAN("because") } };
+    assert_null(waiting_walk(rig.store, &walk, take_place, &change));
+    change_prepare(&change);
+    assert_int_equal(store_rig_commit(&rig, &change.operation), OPERATION_COMMITTED);
+    change_clear(&change);
+    return change.changed;
 }
 
 static void a_recipient_that_cannot_be_read_is_due_no_more(void **state)
@@ -86,7 +140,7 @@ static void what_was_delivered_is_not_tried_again(void **state)
     id = a_message();
     spoil(TABLE_MESSAGE, key_of_id(id));
     set_aside(id, true);
-    assert_rows(0, 0, 1); /* what is left of the message is the operator's */
+    assert_nothing(); /* without a recipient no operator would find what is left of it */
 }
 
 static void a_row_without_a_recipient_goes(void **state)
@@ -110,8 +164,9 @@ static void a_hold_is_lifted_and_counted_out(void **state)
     uint64_t id = a_message();
     set_aside(id, false);
     assert_int_equal(store_usage(rig.store).damaged_messages, 1);
-    assert_int_equal(store_rig_change(&rig, CHANGE_RELEASE, id), 1);
-    assert_rows(1, 1, 0);
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, a_message()), 1); /* as a person does */
+    assert_int_equal(change_damaged(CHANGE_RELEASE), 1);
+    assert_rows(1, 2, 1);
     assert_int_equal(store_usage(rig.store).damaged_messages, 0);
 }
 
@@ -194,13 +249,52 @@ static void an_operator_removes_what_cannot_be_read(void **state)
         spoil(tables[i], tables[i] == TABLE_MESSAGE ? key_of_id(id) : key_of_part(id, 0));
         set_aside(id, false);
         assert_int_equal(store_rig_change(&rig, CHANGE_REMOVE, id), 1);
-        assert_rows(0, 0, 0);
-        assert_int_equal(store_rig_count(&rig, TABLE_MESSAGE), 0);
-        assert_int_equal(store_rig_count(&rig, TABLE_CONTENT), 0);
-        assert_int_equal(store_usage(rig.store).messages, 0);
-        assert_int_equal(store_usage(rig.store).bytes, 0);
+        assert_nothing();
+    }
+}
+
+static void what_is_removed_before_it_was_met_leaves_nothing_held(void **state)
+{
+    (void)state;
+    static const enum queue_table tables[] = { TABLE_MESSAGE, TABLE_RECIPIENT };
+    for (int i = 0; i < 2; i++) {
+        uint64_t id = a_message();
+        spoil(tables[i], tables[i] == TABLE_MESSAGE ? key_of_id(id) : key_of_part(id, 0));
+        assert_int_equal(store_rig_change(&rig, CHANGE_REMOVE, id), 1);
+        set_aside(id, false); /* its row of due was left */
+        assert_nothing();
+    }
+}
+
+static void who_can_be_read_goes_on_without_the_one_who_cannot(void **state)
+{
+    (void)state;
+    uint64_t id = a_message_to_two();
+    spoil(TABLE_RECIPIENT, key_of_part(id, 0));
+    for (int i = 0; i < 2; i++) { /* its row of due was left, and is met */
+        assert_int_equal(change_damaged(CHANGE_REMOVE), i == 0);
+        assert_rows(i == 0 ? 2 : 1, 1, 0);
+        set_aside(id, false);
+        assert_rows(1, 1, 0);
         assert_int_equal(store_usage(rig.store).damaged_messages, 0);
     }
+    struct settle settle =
+        store_rig_settle(&rig, id, 1, IPC__RESULT_KIND__DELIVERED, "2.0.0", false);
+    settle_clear(&settle);
+    assert_nothing();
+}
+
+static void who_was_set_aside_is_removed_alone(void **state)
+{
+    (void)state;
+    uint64_t id = a_message_to_two();
+    spoil(TABLE_RECIPIENT, key_of_part(id, 0));
+    set_aside(id, false);
+    assert_rows(1, 2, 1);
+    assert_int_equal(change_damaged(CHANGE_REMOVE), 1);
+    assert_rows(1, 1, 0);
+    assert_int_equal(store_usage(rig.store).damaged_messages, 0);
+    assert_int_equal(store_usage(rig.store).messages, 1);
 }
 
 static void a_hold_that_cannot_be_read_is_written_anew(void **state)
@@ -237,6 +331,11 @@ int main(void)
         TEST("an operator removes what cannot be read", an_operator_removes_what_cannot_be_read),
         TEST("a hold that cannot be read is written anew",
              a_hold_that_cannot_be_read_is_written_anew),
+        TEST("what is removed before its damage was met leaves nothing held",
+             what_is_removed_before_it_was_met_leaves_nothing_held),
+        TEST("recipients that can be read go on without the one that cannot",
+             who_can_be_read_goes_on_without_the_one_who_cannot),
+        TEST("a recipient that was set aside is removed alone", who_was_set_aside_is_removed_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
