@@ -422,9 +422,13 @@ void control_change(struct control *control, struct role_request *request, enum 
     }
     task->change.hop = span_of(task->hop);
     task->change.act =
-        (struct history_act){ change_name(kind), role_request_uid(request), span_of(task->reason) };
-    if (kind == CHANGE_REROUTE)
+        (struct history_act){ .action = change_name(kind), .uid = role_request_uid(request) };
+    if (kind == CHANGE_REROUTE) {
         task->change.act.words = span_of(task->hop);
+        task->change.act.reason = span_of(task->reason);
+    } else {
+        task->change.act.words = span_of(task->reason);
+    }
     bool is_first = list_empty(&control->changes);
     list_append(&control->changes, &task->others);
     if (is_first)

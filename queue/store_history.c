@@ -186,6 +186,7 @@ struct error *history_note_act(struct store_txn *txn, uint64_t id,
     note.action = bytes_of_span(span_of(act->action));
     note.by = act->uid + 1;
     note.words = bytes_of_span(act->words);
+    note.reason = bytes_of_span(act->reason);
     recipient->notes++;
     return put_note(txn, id, recipient->recipient->number, ACT_SERIAL, recipient->notes, &note);
 }

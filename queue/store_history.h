@@ -18,7 +18,8 @@ enum { HISTORY_FIRST = 2, HISTORY_LAST = 14 };
 struct history_act {
     const char *action; /* "hold" */
     uint32_t uid;
-    struct span words;
+    struct span words;  /* why; of a reroute where to ... */
+    struct span reason; /* ... and why */
 };
 
 struct history_facts {

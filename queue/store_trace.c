@@ -69,6 +69,8 @@ static void add_note(struct json *object, const Queue__NoteRecord *note)
         add_bytes(object, "action", note->action);
         add_operator(object, "by", note->by);
         add_bytes(object, "words", note->words);
+        if (note->reason.len > 0)
+            add_bytes(object, "reason", note->reason);
     } else if (note->notification != 0) {
         json_add_string(object, "event", "notification");
         add_bytes(object, "kind", note->words);

@@ -246,7 +246,7 @@ static const struct command commands[] = {
       "Gives mail back: its senders are told that it failed, with the reason." },
     { "queue remove", "QID", "id", CHANGE_OPTIONS | OPTION_REASON, queue_run_change, NULL,
       "Throws mail away: nobody is told." },
-    { "queue reroute", "QID", "id", CHANGE_OPTIONS | OPTION_TO, queue_run_change, NULL,
+    { "queue reroute", "QID", "id", CHANGE_OPTIONS | OPTION_TO | OPTION_REASON, queue_run_change, NULL,
       "Sends mail another way than the routes say, now; with --back as they say." },
     { "queue suspend", "NEXTHOP", "hop", OPTION_JSON | OPTION_REASON | OPTION_FOR, queue_run_hop,
       NULL, "Tries nothing at a next hop, for a time or until it is resumed." },

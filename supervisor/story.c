@@ -237,6 +237,7 @@ static void tell_operator(const struct json *event, FILE *out)
     print_text(", ", event, "words", "", out);
     if (json_member_is(event, "action", "reroute") && !has_text(event, "words"))
         fputs(" back", out);
+    print_text(", ", event, "reason", "", out);
 }
 
 static void tell_notification(const struct json *event, FILE *out)

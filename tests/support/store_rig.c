@@ -265,7 +265,8 @@ size_t store_rig_change(struct store_rig *rig, enum change_kind kind, uint64_t i
     size_t changed = 0;
 
     change->kind = kind;
-    change->act = (struct history_act){ change_name(kind), 7, SPAN("because") };
+    change->act =
+        (struct history_act){ .action = change_name(kind), .uid = 7, .words = SPAN("because") };
     change->notify = &rig->notify;
     while (walk.more) {
         change->count = 0;

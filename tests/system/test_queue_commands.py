@@ -134,8 +134,13 @@ def test_reroute_sends_mail_another_way_and_back(lab, make_relay):
     relay = make_relay(retry_first="1h").start()
     first = send("you@mail-451.test")
     relay.wait_event("delivery", outcome="deferred")
-    change(relay, "reroute", "--domain", "mail-451.test", "--to", "[mx.nopolicy.test]")
+    change(relay, "reroute", "--domain", "mail-451.test", "--to", "[mx.nopolicy.test]", "--reason", "they move house")
     wait_arrived(lab, first)
+    event = relay.wait_event("queue-change", action="reroute")
+    assert event["to"] == "to:[mx.nopolicy.test]" and event["reason"] == "they move house"
+    traced = relay.cli_json("trace", first.reply.split()[-1])["recipients"][0]["events"]
+    said = next(e for e in traced if e["event"] == "operator")
+    assert (said["words"], said["reason"]) == ("to:[mx.nopolicy.test]", "they move house")
     send("me@mail-451.test")
     relay.wait_delivery("me@mail-451.test", "deferred")
     relay.cli("queue", "suspend", "to:[mx.nopolicy.test]:25", "--reason", "wait", check=False)

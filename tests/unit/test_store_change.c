@@ -187,7 +187,7 @@ static void a_change_that_is_applied_again_is_made_once(void **state)
     uint64_t id = a_message();
     struct change *change = memory_new(sizeof(*change));
     change->kind = CHANGE_BOUNCE;
-    change->act = (struct history_act){ "bounce", 7, SPAN("because") };
+    change->act = (struct history_act){ .action = "bounce", .uid = 7, .words = SPAN("because") };
     change->notify = &rig.notify;
     change->places[change->count++] = (struct row_place){ id, 0 };
     change_prepare(change);
@@ -205,7 +205,7 @@ static void reroute(uint64_t id, const char *hop, bool has_domain)
     struct change *change = memory_new(sizeof(*change));
 
     change->kind = CHANGE_REROUTE;
-    change->act = (struct history_act){ "reroute", 7, span_of(hop) };
+    change->act = (struct history_act){ .action = "reroute", .uid = 7, .words = span_of(hop) };
     change->hop = span_of(hop);
     change->hop_has_domain = has_domain;
     change->places[change->count++] = (struct row_place){ id, 0 };

@@ -87,7 +87,7 @@ static size_t change_damaged(enum change_kind kind)
     static struct change change;
     struct filter filter = { .states = 1U << WAITING_DAMAGED };
     struct waiting_walk walk = { .filter = &filter, .most = CHANGE_SLICE, .more = true };
-    change = (struct change){ .kind = kind, .act = { change_name(kind), 7, SPAN("because") } };
+    change = (struct change){ .kind = kind, .act = { .action = change_name(kind), .uid = 7 } };
     assert_null(waiting_walk(rig.store, &walk, take_place, &change));
     change_prepare(&change);
     assert_int_equal(store_rig_commit(&rig, &change.operation), OPERATION_COMMITTED);

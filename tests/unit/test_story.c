@@ -253,7 +253,11 @@ static void what_else_happened_has_its_line(void **state)
     assert_tells(trace, "T5  failed at attempt 4");
     assert_tells(waits("deferred", ",\"events\":[{\"at\":\"T1\",\"event\":\"operator\",\"by\":7,"
                                    "\"action\":\"reroute\",\"words\":\"\"}]"),
-                 "T1  the operator with uid 7 said: reroute back");
+                 "T1  the operator with uid 7 said: reroute back\n");
+    assert_tells(waits("deferred", ",\"events\":[{\"at\":\"T1\",\"event\":\"operator\",\"by\":7,"
+                                   "\"action\":\"reroute\",\"words\":\"to:[mx]\","
+                                   "\"reason\":\"they move\"}]"),
+                 "T1  the operator with uid 7 said: reroute, to:[mx], they move\n");
 }
 
 static void what_comes_from_outside_cannot_speak_to_the_terminal(void **state)
