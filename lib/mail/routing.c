@@ -4,6 +4,11 @@
 
 /* --- conditions ------------------------------------------------------------------------------ */
 
+static bool recipients_fit(const struct route_settings *route, struct span domain)
+{
+    return route->recipients.count == 0 || domain_list_contains(&route->recipients, domain);
+}
+
 static bool sender_fits(const struct route_settings *route, struct span domain)
 {
     return route->senders.count == 0 ||
@@ -21,9 +26,7 @@ static bool user_fits(const struct route_settings *route, struct span user)
 
 static bool route_fits(const struct route_settings *route, const struct routing_facts *facts)
 {
-    return (route->recipients.count == 0 ||
-            domain_list_contains(&route->recipients, facts->domain)) &&
-           sender_fits(route, facts->sender_domain) &&
+    return recipients_fit(route, facts->domain) && sender_fits(route, facts->sender_domain) &&
            (route->listeners.count == 0 ||
             name_list_contains(&route->listeners, facts->listener)) &&
            user_fits(route, facts->user);
@@ -37,6 +40,19 @@ static const struct route_settings *first_fitting(const struct settings *setting
     for (unsigned i = 0; i < settings->route_count; i++)
         if (route_fits(&settings->routes[i], facts))
             return &settings->routes[i];
+    return NULL;
+}
+
+/* The first that takes all mail for a domain, whoever sent it and however it came in. */
+static const struct route_settings *first_for_all(const struct settings *settings,
+                                                  struct span domain)
+{
+    for (unsigned i = 0; i < settings->route_count; i++) {
+        const struct route_settings *route = &settings->routes[i];
+        if (recipients_fit(route, domain) && route->senders.count == 0 &&
+            route->listeners.count == 0 && route->users.count == 0)
+            return route;
+    }
     return NULL;
 }
 
@@ -86,19 +102,30 @@ static bool override_holds(const struct settings *settings, struct span override
     return span_to_string(override, out->hop, sizeof(out->hop));
 }
 
-void routing_choose(const struct settings *settings, const struct routing_facts *facts,
-                    struct routing *out)
+/* By that route (NULL: by none), or else the relayhost, or else the MX of the domain. */
+static void go_by(const struct settings *settings, const struct route_settings *route,
+                  struct span domain, struct routing *out)
 {
-    struct next_hop hop = { .kind = NEXT_HOP_DOMAIN, .target = facts->domain };
+    struct next_hop hop = { .kind = NEXT_HOP_DOMAIN, .target = domain };
 
-    if (facts->override.len > 0 && override_holds(settings, facts->override, out))
-        return;
-    out->route = first_fitting(settings, facts);
-    if (out->route)
-        hop = hop_under(out->route, facts->domain);
+    out->route = route;
+    if (route)
+        hop = hop_under(route, domain);
     else if (settings->relayhost[0] != '\0')
         hop.kind = NEXT_HOP_RELAYHOST;
     ensure(next_hop_format(&hop, out->hop));
+}
+
+void routing_choose(const struct settings *settings, const struct routing_facts *facts,
+                    struct routing *out)
+{
+    if (facts->override.len == 0 || !override_holds(settings, facts->override, out))
+        go_by(settings, first_fitting(settings, facts), facts->domain, out);
+}
+
+void routing_of_most(const struct settings *settings, struct span domain, struct routing *out)
+{
+    go_by(settings, first_for_all(settings, domain), domain, out);
 }
 
 /* --- errors ---------------------------------------------------------------------------------- */

@@ -27,6 +27,9 @@ struct routing {
 void routing_choose(const struct settings *settings, const struct routing_facts *facts,
                     struct routing *out);
 
+/* Where mail for a domain goes that is of no sender, listener or user that a route asks for. */
+void routing_of_most(const struct settings *settings, struct span domain, struct routing *out);
+
 /* The route of that name; NULL: there is none any more. */
 const struct route_settings *routing_route(const struct settings *settings, struct span name);
 

@@ -546,6 +546,10 @@ MUTATIONS = (
              ("unit/route_lookups", "tests/system/test_route_table.py::test_check_follows_a_next_hop_by_its_mx_records")),
     Mutation(6, "check looks at the best MX host alone", "lib/io/hop_lookup.c",
              "    else if (lookup->next < lookup->route.count)", "    else if (false)", ("unit/route_lookups",)),
+    Mutation(6, "a domain of which no mail waits under its name is suspended", "queue/control_hops.c",
+             "span_equal(span_of(routing.hop), domain)", "domain.len > 0",
+             ("tests/system/test_queue_commands.py::"
+              "test_a_domain_of_which_no_mail_waits_under_its_name_is_not_suspended",)),
     # 7. Bounded.
     Mutation(7, "the last race of an attempt goes beyond the bound of connects", "queue/deliver/attempt.c",
              "return count < left ? count : left;", "return count < left ? count : count;",

@@ -260,6 +260,21 @@ def test_a_suspended_hop_is_not_tried_until_it_is_resumed(lab, make_relay):
     assert change(relay, "retry", "--all").get("suspended", 0) == 0
 
 
+@pytest.mark.parametrize("name, instead, settings", [
+    ("good.test", "relayhost", {"relayhost": "[mx.nopolicy.test]"}),
+    ("good.test", "route:inside", {"routes": ({"name": "inside", "recipients": ["good.test"],
+                                               "next-hop": "[mx.nopolicy.test]"},)}),
+    ("Good.test.", "route:strict/good.test", {"routes": ({"name": "strict", "next-hop": "mx"},)}),
+    ("good.test", None, {"routes": ({"name": "some", "senders": ["<>"], "next-hop": "[mx.nopolicy.test]"},)}),
+])
+def test_a_domain_of_which_no_mail_waits_under_its_name_is_not_suspended(make_relay, name, instead, settings):
+    relay = make_relay(**settings).start()
+    done = relay.cli("queue", "suspend", name, "--reason", "x", check=False)
+    assert (done.returncode == 0) == (instead is None)
+    assert instead is None or f": it goes by {instead}; " in done.stderr
+    assert [hop["next_hop"] for hop in relay.cli_json("queue", "summary")] == ([] if instead else ["good.test"])
+
+
 def test_a_suspension_ends_by_itself(lab, make_relay):
     relay = make_relay().start()
     relay.cli("queue", "suspend", "nopolicy.test", "--reason", "a moment", "--for", "3s")

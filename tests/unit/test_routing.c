@@ -247,6 +247,34 @@ static void without_relayhost_mail_goes_to_its_domain(void **state)
     free(s);
 }
 
+static void assert_most_goes(const char *domain, const char *hop)
+{
+    struct routing routing;
+
+    routing_of_most(routes, span_of(domain), &routing);
+    assert_string_equal(routing.hop, hop);
+}
+
+static void most_mail_goes_by_no_route_that_asks_who_sent_it(void **state)
+{
+    struct settings *s = settings_of(
+        "routes = ( { name = \"some\"; senders = [ \"<>\" ]; next-hop = \"[a.example]\"; "
+        "}, { name = \"one\"; recipients = [ \"example.net\" ]; next-hop = \"discard\"; } );");
+    struct routing routing;
+
+    (void)state;
+    assert_most_goes("example.net", "route:exact/example.net");
+    assert_most_goes("a.example.net", "route:below");
+    assert_most_goes("example.org", "relayhost");
+    assert_most_goes("[192.0.2.1]", "relayhost");
+    routing_of_most(s, SPAN("example.org"), &routing);
+    assert_string_equal(routing.hop, "example.org");
+    assert_null(routing.route);
+    routing_of_most(s, SPAN("example.net"), &routing);
+    assert_string_equal(routing.hop, "route:one");
+    free(s);
+}
+
 static void a_hop_names_its_route(void **state)
 {
     (void)state;
@@ -294,6 +322,10 @@ int main(void)
              an_operators_choice_counts_as_long_as_its_route_is_there),
         TEST("without route and relayhost mail goes to its own domain",
              without_relayhost_mail_goes_to_its_domain),
+        TEST("where most mail for a domain goes no route says that asks for a sender, a listener "
+             "or a "
+             "user",
+             most_mail_goes_by_no_route_that_asks_who_sent_it),
         TEST("the name of a hop leads to its route", a_hop_names_its_route),
         TEST("an error route has a status and words", an_error_has_a_status_and_words),
     };

@@ -1,0 +1,14 @@
+/*
+ * control_hops - the operator's requests about a next hop: it is suspended, and resumed.  Called by
+ * control.  A name is read as people write it (next_hop_read), and a suspension of a name that no
+ * mail could wait under is refused.
+ */
+#ifndef WAXSEAL_QUEUE_CONTROL_HOPS_H
+#define WAXSEAL_QUEUE_CONTROL_HOPS_H
+
+#include "queue/control.h"
+
+void control_suspend(struct control *control, struct role_request *request);
+void control_resume(struct control *control, struct role_request *request);
+
+#endif
