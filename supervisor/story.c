@@ -3,6 +3,7 @@
 #include "supervisor/print.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 /* --- words ----------------------------------------------------------------------------------- */
 
@@ -163,9 +164,60 @@ static void tell_tlsa(const struct json *candidate, FILE *out)
     print_text("; the certificate fits ", candidate, "tlsa_record", "", out);
 }
 
-static void tell_candidates(const struct json *decision, FILE *out)
+/* The lines of a reply stand below each other, behind `before`. */
+static void tell_lines(const char *before, struct span reply, FILE *out)
+{
+    struct span line;
+
+    begin_line(out);
+    fputs(before, out);
+    for (bool is_first = true; span_cut(&reply, '\n', &line); is_first = false) {
+        if (!is_first) {
+            begin_line(out);
+            fprintf(out, "%*s", (int)strlen(before), "");
+        }
+        print_safe(line, out);
+    }
+}
+
+/* A reply of a host begins with its code; else the words are ours. */
+static bool is_from_host(struct span reply)
+{
+    bool has_code = reply.len > 3 && reply.data[3] == ' ';
+
+    for (size_t i = 0; i < 3 && has_code; i++)
+        has_code = ascii_is_digit(reply.data[i]);
+    return has_code;
+}
+
+static size_t count_with_words(const struct json *candidates)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < json_count(candidates); i++)
+        count += has_text(json_item(candidates, i), "reply");
+    return count;
+}
+
+/*
+ * What that host said, or what kept us from it.  What the event's reply, below, tells all the same
+ * is left out: sentences of ours that name their host, and the words of the only one there was.
+ */
+static void tell_words(const struct json *candidate, bool is_only, struct span told_below,
+                       FILE *out)
+{
+    struct span reply = json_member_text(candidate, "reply");
+    bool is_theirs = is_from_host(reply);
+
+    if (reply.len == 0 || (span_equal(reply, told_below) && (is_only || !is_theirs)))
+        return;
+    tell_lines(is_theirs ? "  it said: " : "  because: ", reply, out);
+}
+
+static void tell_candidates(const struct json *decision, struct span told_below, FILE *out)
 {
     const struct json *candidates = json_get(decision, "candidates");
+    bool is_only = count_with_words(candidates) == 1;
 
     for (size_t i = 0; i < json_count(candidates); i++) {
         const struct json *candidate = json_item(candidates, i);
@@ -175,27 +227,18 @@ static void tell_candidates(const struct json *decision, FILE *out)
         print_text(": ", candidate, "verdict", "", out);
         tell_tls(candidate, out);
         tell_tlsa(candidate, out);
+        tell_words(candidate, is_only, told_below, out);
     }
 }
 
-/* All lines of a reply, and who said it. */
+/* The words that its result stands on, and whose they are. */
 static void tell_reply(const struct json *event, FILE *out)
 {
     struct span reply = json_member_text(event, "reply");
-    struct span line;
     bool is_remote = json_bool(json_get(event, "remote"));
 
-    if (reply.len == 0)
-        return;
-    begin_line(out);
-    fputs(is_remote ? "they said: " : "because: ", out);
-    for (bool is_first = true; span_cut(&reply, '\n', &line); is_first = false) {
-        if (!is_first) {
-            begin_line(out);
-            fputs("           ", out);
-        }
-        print_safe(line, out);
-    }
+    if (reply.len > 0)
+        tell_lines(is_remote ? "they said: " : "because: ", reply, out);
 }
 
 static void tell_why(const struct json *event, FILE *out)
@@ -205,7 +248,7 @@ static void tell_why(const struct json *event, FILE *out)
     if (decision && json_kind_of(decision) == JSON_KIND_OBJECT) {
         tell_policy(decision, out);
         tell_signatures(decision, out);
-        tell_candidates(decision, out);
+        tell_candidates(decision, json_member_text(event, "reply"), out);
     }
     tell_reply(event, out);
 }

@@ -485,6 +485,9 @@ MUTATIONS = (
              ("unit/store_trace",)),
     Mutation(6, "a sender that nobody knows any more is told as none", "supervisor/story.c",
              "else if (json_get(trace, \"sender\"))", "else if (!json_get(trace, \"none\"))", ("unit/story",)),
+    Mutation(6, "what each host said is not told", "supervisor/story.c",
+             "        tell_words(candidate, is_only, told_below, out);\n", "", ("unit/story", "tests/system/"
+              "test_trace.py::test_each_host_that_was_tried_has_its_own_words")),
     Mutation(6, "some of the recipients are shown as if they were all", "queue/reading.c",
              "if (!waiting->is_cut && !ended->is_cut)", "if (waiting->count > 0 || ended->count > 0)",
              ("unit/store_trace", "tests/system/test_trace.py::"

@@ -68,6 +68,19 @@ def test_a_host_that_took_it_for_one_recipient_did_not_deliver_it_to_another(lab
     assert "for some recipients" not in relay.cli("trace", message).stdout
 
 
+def test_each_host_that_was_tried_has_its_own_words(lab, make_relay):
+    relay = make_relay().start()
+    lab.dns.set("three.test", "MX", "10 mx.greeting-554.test.", "20 mx.mail-451.test.")
+    try:
+        send("you@three.test")
+        told = relay.cli("trace", qid(relay, "you@three.test", "deferred")).stdout
+    finally:
+        lab.dns.set("three.test", "MX")
+    hosts = told.split("policy: none")[1].split("they said:")[0].split("mx.")
+    assert "it said: 554 5.3.2 no mail here\n" in hosts[1] and hosts[1].startswith("greeting-554.test")
+    assert any(host.startswith("mail-451.test") and "it said: 451 4.3.0 not now\n" in host for host in hosts)
+
+
 def test_of_many_attempts_the_first_and_the_last_are_kept(lab, make_relay):
     relay = make_relay(retry_first="1h").start()
     send("you@mail-451.test")

@@ -122,6 +122,36 @@ static void an_attempt_says_why_it_went_so(void **state)
     assert_tells(trace, "it is their turn");
 }
 
+/* An attempt at hosts `one` and `two`, each with its words, that ended with `reply`. */
+static const char *tried_two(const char *one, const char *two, const char *reply)
+{
+    static char events[800];
+
+    snprintf(events, sizeof(events),
+             ",\"events\":[{\"event\":\"attempt\",\"remote\":true,\"reply\":\"%s\",\"decision\":{"
+             "\"candidates\":[{\"mx\":\"one\",\"verdict\":\"v1\",\"reply\":\"%s\"},"
+             "{\"mx\":\"two\",\"verdict\":\"v2\",\"reply\":\"%s\"}]}}]",
+             reply, one, two);
+    return waits("deferred", events);
+}
+
+static void each_host_has_its_own_words(void **state)
+{
+    (void)state;
+    assert_tells(tried_two("554 no mail here", "421 a\\nb", "421 a\\nb"),
+                 "one: v1\n        it said: 554 no mail here\n      two: v2\n        it said: 421 "
+                 "a\n                 b\n      they said: 421 a\n                 b\n");
+    assert_tells(tried_two("", "451 x", "451 x"),
+                 "one: v1\n      two: v2\n      they said: 451 x\n");
+    assert_tells(tried_two("451 y", "", "451 x"),
+                 "one: v1\n        it said: 451 y\n      two: v2\n");
+    assert_tells(tried_two("connection refused", "the policy asks", "the policy asks"),
+                 "one: v1\n        because: connection refused\n      two: v2\n      they said: ");
+    assert_tells(tried_two("45x y", "45", "250 z"),
+                 "  because: 45x y\n      two: v2\n        because: 45\n");
+    assert_tells(tried_two("451 a\\u001b[2Jb", "421 x", "421 x"), "it said: 451 a\\x1b[2Jb\n");
+}
+
 static void tlsa_records_are_told_of_where_they_bind(void **state)
 {
     static const struct {
@@ -282,6 +312,8 @@ int main(void)
         TEST("who reads of some recipients is told how to see the others",
              who_reads_of_some_recipients_is_told_how_to_see_the_others),
         TEST("an attempt says why it went so", an_attempt_says_why_it_went_so),
+        TEST("each host has its own words, and what is told below is not told twice",
+             each_host_has_its_own_words),
         TEST("TLSA records are told of where they bind", tlsa_records_are_told_of_where_they_bind),
         TEST("a session's level is told, and what was wanted where it differs",
              level_is_told_and_what_was_wanted_where_it_differs),
