@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
@@ -113,6 +114,23 @@ static void task_free(struct task *task)
         begin_next(control);
 }
 
+/* As it was given: "sender=ada@* older=2h"; "all" where nothing was.  The id is named before. */
+static void say_filter(struct log_line *line, const struct task *task)
+{
+    struct buf text;
+
+    buf_init(&text, LOG_LINE_MAX);
+    for (unsigned i = 0; i < filter_name_count; i++) {
+        struct span value = role_request_argument(task->request, filter_names[i]);
+        if (value.data && !span_equal(span_of(filter_names[i]), SPAN("id")) &&
+            !buf_printf(&text, "%s%s=" SPAN_FMT, buf_len(&text) > 0 ? " " : "", filter_names[i],
+                        SPAN_ARG(value)))
+            break; /* the line would be cut there */
+    }
+    log_text(line, "filter", filter_is_empty(&task->filter) ? SPAN("all") : buf_span(&text));
+    buf_clear(&text);
+}
+
 static void say_change(const struct task *task)
 {
     struct log_line line;
@@ -128,6 +146,7 @@ static void say_change(const struct task *task)
     log_number(&line, "delivering", task->delivering);
     log_string(&line, "to", task->hop);
     log_string(&line, "reason", task->reason);
+    say_filter(&line, task);
     log_end(&line);
 }
 
@@ -269,6 +288,7 @@ static void on_changed(struct operation *operation, enum operation_outcome outco
     task->changed += (int64_t)task->change.changed;
     for (size_t i = 0; i < task->change.settle_count; i++)
         delivery_log(&task->change.settles[i]);
+    delivery_log_removals(&task->change.removals, task->change.act.words);
     report(task);
     task_step(task);
 }

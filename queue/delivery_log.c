@@ -59,30 +59,57 @@ static void say_signed(struct log_line *line, const Ipc__Decision *decision)
         log_text(line, "unsigned", span_of_bytes(decision->unsigned_because));
 }
 
-static void say_settled(const struct settle *settle, const struct settled *settled)
+/* What a line is about; texts are lent. */
+struct told {
+    uint64_t id;
+    const char *recipient;
+    const char *outcome;
+    int64_t delay_ms; /* below 0: it is not known */
+    struct span status;
+    struct span reply;
+    const Ipc__Decision *decision; /* or NULL */
+};
+
+static void say(const struct told *told)
 {
-    const Ipc__Decision *decision = settle->outcome->decision;
+    const Ipc__Decision *decision = told->decision;
     const Ipc__Candidate *candidate = candidate_of(decision);
     struct log_line line;
 
     log_begin(&line, LOG_INFO, "delivery");
-    log_qid(&line, settle->outcome->id);
-    log_path(&line, "rcpt", span_of(settled->recipient));
+    log_qid(&line, told->id);
+    log_path(&line, "rcpt", span_of(told->recipient));
     log_text(&line, "mx", candidate ? span_of_bytes(candidate->mx) : SPAN(""));
     log_text(&line, "tls", candidate ? span_of_bytes(candidate->tls) : SPAN(""));
     log_text(&line, "wanted", candidate ? span_of_bytes(candidate->level_wanted) : SPAN(""));
     log_text(&line, "level", candidate ? span_of_bytes(candidate->level) : SPAN(""));
     log_text(&line, "sts", sts_of(decision));
-    log_string(&line, "outcome", outcome_of(settled));
-    log_seconds(&line, "delay", settled->delay_ms);
-    log_text(&line, "status", span_of_bytes(settled->result->status));
-    log_text(&line, "reply", span_of_bytes(settled->result->reply));
+    log_string(&line, "outcome", told->outcome);
+    if (told->delay_ms < 0)
+        log_string(&line, "delay", "");
+    else
+        log_seconds(&line, "delay", told->delay_ms);
+    log_text(&line, "status", told->status);
+    log_text(&line, "reply", told->reply);
     log_text(&line, "route", decision ? span_of_bytes(decision->route) : SPAN(""));
     if (decision && decision->relief.len > 0)
         say_relief(&line, decision);
     if (decision)
         say_signed(&line, decision);
     log_end(&line);
+}
+
+static void say_settled(const struct settle *settle, const struct settled *settled)
+{
+    say(&(struct told){
+        .id = settle->outcome->id,
+        .recipient = settled->recipient,
+        .outcome = outcome_of(settled),
+        .delay_ms = settled->delay_ms,
+        .status = span_of_bytes(settled->result->status),
+        .reply = span_of_bytes(settled->result->reply),
+        .decision = settle->outcome->decision,
+    });
 }
 
 static void say_expired(const struct settle *settle, const struct settled *settled)
@@ -104,4 +131,19 @@ void delivery_log(const struct settle *settle)
             say_expired(settle, &settle->settled[i]);
     }
     notices_log(&settle->notices, settle->outcome->id);
+}
+
+void delivery_log_removals(const struct removals *removals, struct span why)
+{
+    for (size_t i = 0; i < removals->count; i++) {
+        const struct removal *removal = &removals->all[i];
+        say(&(struct told){
+            .id = removal->id,
+            .recipient = removal->recipient,
+            .outcome = "removed",
+            .delay_ms = removal->delay_ms,
+            .status = SPAN(""),
+            .reply = why,
+        });
+    }
 }

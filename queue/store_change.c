@@ -143,8 +143,8 @@ static struct error *reroute(const struct change *change, struct store_txn *txn,
 
 /* ---- one recipient ------------------------------------------------------------------------ */
 
-static struct error *remove_one(const struct change *change, struct store_txn *txn,
-                                struct row_place at, Queue__RecipientRecord *recipient)
+static struct error *remove_one(struct change *change, struct store_txn *txn, struct row_place at,
+                                Queue__RecipientRecord *recipient)
 {
     Queue__MessageRecord *message = NULL;
     Ipc__Result result = IPC__RESULT__INIT;
@@ -170,8 +170,11 @@ static struct error *remove_one(const struct change *change, struct store_txn *t
     err = history_put(txn, &facts);
     if (err)
         return err;
-    return message->pending == 0 ? message_remove(txn, at.id, message)
-                                 : message_update(txn, at.id, message);
+    err = message->pending == 0 ? message_remove(txn, at.id, message)
+                                : message_update(txn, at.id, message);
+    if (!err)
+        removals_add(&change->removals, txn, at.id, message, recipient);
+    return err;
 }
 
 /* Is there anything to do?  What is held is released, and not tried again. */
@@ -182,8 +185,8 @@ static bool is_about(enum change_kind kind, const Queue__RecipientRecord *recipi
     return !recipient->held || (kind != CHANGE_HOLD && kind != CHANGE_RETRY);
 }
 
-static struct error *change_row(const struct change *change, struct store_txn *txn,
-                                struct row_place at, Queue__RecipientRecord *recipient)
+static struct error *change_row(struct change *change, struct store_txn *txn, struct row_place at,
+                                Queue__RecipientRecord *recipient)
 {
     struct error *err = NULL;
 
@@ -217,10 +220,12 @@ static struct error *unless_damaged(struct change *change, struct store_txn *txn
         return err;
     error_free(&err);
     if (change->kind == CHANGE_REMOVE) {
-        err = damaged_remove(txn, at);
+        size_t before = change->removals.count;
+        err = damaged_remove(txn, at, &change->removals);
         if (!err)
             err = forget_held(txn, at.id);
-        change->changed += !err;
+        if (!err)
+            change->changed += change->removals.count - before;
     }
     return err;
 }
@@ -271,6 +276,7 @@ static struct error *apply_change(struct operation *operation, struct store_txn 
     struct error *err = NULL;
 
     change->changed = 0;
+    removals_clear(&change->removals);
     if (change->kind != CHANGE_BOUNCE)
         return apply_rows(change, txn);
     for (size_t i = 0; i < change->settle_count && !err; i++)
@@ -353,6 +359,7 @@ void change_clear(struct change *change)
     free(change->settles);
     change->settles = NULL;
     change->settle_count = 0;
+    removals_clear(&change->removals);
 }
 
 static struct error *apply_suspend(struct operation *operation, struct store_txn *txn)

@@ -7,6 +7,7 @@
 #define WAXSEAL_QUEUE_STORE_CHANGE_H
 
 #include "queue/committer.h"
+#include "queue/removals.h"
 #include "queue/store_history.h"
 #include "queue/store_settle.h"
 
@@ -38,6 +39,7 @@ struct change {
     size_t changed;
     struct settle *settles; /* of BOUNCE: one for each message, for the log */
     size_t settle_count;
+    struct removals removals; /* of REMOVE, for the log */
 };
 /* For each slice anew, before it is added. */
 void change_prepare(struct change *change);

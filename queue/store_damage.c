@@ -85,19 +85,25 @@ static struct error *read_message(struct store_txn *txn, uint64_t id, Queue__Mes
 /* ---- away with it -------------------------------------------------------------------------- */
 
 /* One that still is in `due` goes from there when its time comes, and nobody is found. */
-static struct error *remove_recipient(struct store_txn *txn, struct row_place at)
+static struct error *remove_recipient(struct store_txn *txn, struct row_place at,
+                                      const Queue__MessageRecord *message,
+                                      struct removals *removals)
 {
     struct record_key key = key_of_part(at.id, at.number);
     Queue__RecipientRecord *recipient = NULL;
     struct error *err = read_recipient(txn, at.id, at.number, &recipient);
 
+    if (!err && removals)
+        removals_add(removals, txn, at.id, message, recipient);
     if (!err && recipient)
         return recipient_remove(txn, at.id, at.number, recipient);
     return err ? err : store_remove(txn, TABLE_RECIPIENT, &key);
 }
 
-/* `ended` of its recipients are gone already, and their cost is not given back yet. */
-static struct error *remove_all(struct store_txn *txn, uint64_t id, uint32_t ended)
+/* `ended` of its recipients are gone already, and their cost is not given back yet; where nobody
+ * else is left `removals` may be NULL. */
+static struct error *remove_all(struct store_txn *txn, uint64_t id, uint32_t ended,
+                                struct removals *removals)
 {
     struct record_key key = key_of_id(id);
     struct row_place *places;
@@ -106,7 +112,7 @@ static struct error *remove_all(struct store_txn *txn, uint64_t id, uint32_t end
         recipient_places(txn, (struct row_place){ id, 0 }, true, RECIPIENTS_MOST, &places, &count);
 
     for (size_t i = 0; i < count && !err; i++)
-        err = remove_recipient(txn, places[i]);
+        err = remove_recipient(txn, places[i], NULL, removals);
     if (!err)
         err = content_drop(txn, id);
     if (!err)
@@ -152,7 +158,8 @@ static struct error *end_unless_others_wait(struct damage *damage, struct store_
     if (err)
         return err;
     damage->is_over = (count > 0) == (message != NULL);
-    return damage->is_over && !message && is_there ? remove_all(txn, damage->id, ended) : NULL;
+    return damage->is_over && !message && is_there ? remove_all(txn, damage->id, ended, NULL)
+                                                   : NULL;
 }
 
 static struct error *apply_damage(struct operation *operation, struct store_txn *txn)
@@ -192,7 +199,7 @@ struct damage *damage_new(uint64_t id, struct span hop, const char *why, size_t 
 }
 
 /* The others of its message, which can be read, are whole: they go on. */
-struct error *damaged_remove(struct store_txn *txn, struct row_place at)
+struct error *damaged_remove(struct store_txn *txn, struct row_place at, struct removals *removals)
 {
     Queue__RecipientRecord *recipient = NULL;
     Queue__MessageRecord *message = NULL;
@@ -202,9 +209,9 @@ struct error *damaged_remove(struct store_txn *txn, struct row_place at)
     if (!err)
         err = read_message(txn, at.id, &message);
     if (!err && (recipient || !message))
-        return remove_all(txn, at.id, 0);
+        return remove_all(txn, at.id, 0, removals);
     if (!err)
-        err = remove_recipient(txn, at);
+        err = remove_recipient(txn, at, message, removals);
     return err ? err : count_ended(txn, at.id, 1, message, &is_over);
 }
 

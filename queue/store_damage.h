@@ -8,6 +8,7 @@
 
 #include "queue/committer.h"
 #include "queue/records.h"
+#include "queue/removals.h"
 #include "queue/store_rows.h"
 
 struct damaged_place {
@@ -33,9 +34,10 @@ struct damage *damage_new(uint64_t id, struct span hop, const char *why, size_t 
 
 /*
  * Removes a recipient that cannot be read, and its message with the last one; of a message that
- * cannot be read all: an operator says so.
+ * cannot be read all: an operator says so.  Adds whom it removed.
  */
-struct error *damaged_remove(struct store_txn *txn, struct row_place at) MUST_CHECK;
+struct error *damaged_remove(struct store_txn *txn, struct row_place at,
+                             struct removals *removals) MUST_CHECK;
 
 /* The log's line, once it is committed. */
 void damage_log(const struct damage *damage);

@@ -181,6 +181,26 @@ static void a_removal_tells_nobody(void **state)
     assert_int_equal(store_rig_change(&rig, CHANGE_REMOVE, id), 0);
 }
 
+static void who_was_removed_is_told_once_it_is_done(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    struct change *change = memory_new(sizeof(*change));
+    change->kind = CHANGE_REMOVE;
+    change->act = (struct history_act){ .action = "remove", .uid = 7, .words = SPAN("because") };
+    change->places[change->count++] = (struct row_place){ id, 0 };
+    change->places[change->count++] = (struct row_place){ id, 1 }; /* nobody */
+    change_prepare(change);
+    assert_int_equal(store_rig_commit(&rig, &change->operation), OPERATION_COMMITTED);
+    assert_int_equal(change->removals.count, 1);
+    assert_true(change->removals.all[0].id == id && change->removals.all[0].delay_ms >= 0);
+    assert_string_equal(change->removals.all[0].recipient, "bob@example.net");
+    store_rig_commit(&rig, &change->operation); /* as in a batch that is tried again */
+    assert_int_equal(change->removals.count, 0);
+    change_clear(change);
+    free(change);
+}
+
 static void a_change_that_is_applied_again_is_made_once(void **state)
 {
     (void)state;
@@ -454,6 +474,7 @@ int main(void)
         TEST("a bounce ends the message and tells its sender",
              a_bounce_ends_the_message_and_tells_its_sender),
         TEST("a removal tells nobody", a_removal_tells_nobody),
+        TEST("who was removed is told once it is done", who_was_removed_is_told_once_it_is_done),
         TEST("a change that is applied again is made once",
              a_change_that_is_applied_again_is_made_once),
         TEST("mail goes another way, and back", mail_goes_another_way_and_back),

@@ -2,6 +2,7 @@
 
 #include "tests/support/one_store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +82,18 @@ static void take_place(void *ctx, struct reading *r, const struct waiting *waiti
     change->places[change->count++] = waiting->at;
 }
 
+static char told[256]; /* whom the last change removed */
+
+static void note_removals(const struct removals *removals)
+{
+    told[0] = '\0';
+    for (size_t i = 0; i < removals->count; i++) {
+        size_t len = strlen(told);
+        snprintf(told + len, sizeof(told) - len, "%s<%s>%s", i > 0 ? " " : "",
+                 removals->all[i].recipient, removals->all[i].delay_ms < 0 ? "?" : "");
+    }
+}
+
 /* What an operator does with --state damaged. */
 static size_t change_damaged(enum change_kind kind)
 {
@@ -91,6 +104,7 @@ static size_t change_damaged(enum change_kind kind)
     assert_null(waiting_walk(rig.store, &walk, take_place, &change));
     change_prepare(&change);
     assert_int_equal(store_rig_commit(&rig, &change.operation), OPERATION_COMMITTED);
+    note_removals(&change.removals);
     change_clear(&change);
     return change.changed;
 }
@@ -292,9 +306,23 @@ static void who_was_set_aside_is_removed_alone(void **state)
     set_aside(id, false);
     assert_rows(1, 2, 1);
     assert_int_equal(change_damaged(CHANGE_REMOVE), 1);
+    assert_string_equal(told, "<>");
     assert_rows(1, 1, 0);
     assert_int_equal(store_usage(rig.store).damaged_messages, 0);
     assert_int_equal(store_usage(rig.store).messages, 1);
+}
+
+static void all_whom_a_removal_ends_are_told_and_counted(void **state)
+{
+    (void)state;
+    uint64_t id = a_message_to_two();
+    spoil(TABLE_MESSAGE, key_of_id(id));
+    set_aside(id, false);
+    assert_int_equal(change_damaged(CHANGE_REMOVE), 2);
+    assert_string_equal(told, "<bob@example.net>? <eve@example.net>?"); /* since when is lost */
+    assert_int_equal(store_usage(rig.store).messages, 0);
+    assert_int_equal(change_damaged(CHANGE_REMOVE), 0);
+    assert_string_equal(told, "");
 }
 
 static void a_hold_that_cannot_be_read_is_written_anew(void **state)
@@ -336,6 +364,8 @@ int main(void)
         TEST("recipients that can be read go on without the one that cannot",
              who_can_be_read_goes_on_without_the_one_who_cannot),
         TEST("a recipient that was set aside is removed alone", who_was_set_aside_is_removed_alone),
+        TEST("all whom a removal ends are told and counted",
+             all_whom_a_removal_ends_are_told_and_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
