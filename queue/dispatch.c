@@ -11,8 +11,10 @@
 
 enum {
     RING_MAX = 1024,              /* hops in each line, waiting for their turn */
+    PACED_MAX = RING_MAX / 2,     /* with so many no paced ones join them: some come from `wake` */
     JOBS_PER_RUN = 256,           /* before the loop turns */
     LONGEST_SLEEP_MS = MINUTE_MS, /* the clock may be stepped */
+    FORGOTTEN_LOOK_MS = 250,      /* paced ones that are too many to be remembered */
 };
 
 static void run_soon(struct dispatch *d)
@@ -22,69 +24,82 @@ static void run_soon(struct dispatch *d)
 
 /* ---- which hops ----------------------------------------------------------------------------- */
 
+void dispatch_scan_by(struct dispatch *d, int64_t utc_ms)
+{
+    if (utc_ms < d->scan_ms)
+        d->scan_ms = utc_ms;
+}
+
+/* A paced one has its turn when its time comes. */
 static void scan_row(struct run *run, struct span name)
 {
     struct dispatch *d = run->d;
     struct hop *hop = hop_find(&d->ring, name);
 
-    if (hop && (hop->correcting || hop->look_again_ms > run->now_ms)) {
-        if (hop->look_again_ms > run->now_ms && hop->look_again_ms < d->look_again_ms)
-            d->look_again_ms = hop->look_again_ms;
+    if (hop && (hop->line == HOP_PACED || hop->correcting || hop->look_again_ms > run->now_ms)) {
+        if (hop->look_again_ms > run->now_ms)
+            dispatch_scan_by(d, hop->look_again_ms);
         return;
     }
     hop_enter(&d->ring, hop ? hop : hop_have(&d->ring, name), HOP_WAITING);
 }
 
-/* Hops whose time has come enter the ring; *out_next_ms is when the next one's comes. */
-static struct error *scan_wake(struct run *run, struct kv_cursor *cursor, int64_t *out_next_ms)
+/* Hops whose time has come enter the ring, and when the next one's comes it is read again. */
+static struct error *scan_wake(struct run *run, struct kv_cursor *cursor)
 {
     struct dispatch *d = run->d;
     struct span key;
     struct span value;
     struct span name;
+    int64_t utc_ms;
     struct error *err = kv_cursor_seek(cursor, SPAN(""), &key, &value);
 
-    *out_next_ms = INT64_MAX;
-    d->look_again_ms = INT64_MAX;
-    while (!err && key.data && key_read_wake(key, out_next_ms, &name)) {
-        if (*out_next_ms > run->now_ms)
+    while (!err && key.data && key_read_wake(key, &utc_ms, &name)) {
+        if (utc_ms > run->now_ms) {
+            dispatch_scan_by(d, utc_ms);
             return NULL;
+        }
         if (d->ring.counts[HOP_WAITING] >= RING_MAX) {
             d->has_more = true; /* again when these had their turn, not before */
-            *out_next_ms = INT64_MAX;
             return NULL;
         }
         scan_row(run, name);
         err = kv_cursor_next(cursor, &key, &value);
     }
-    if (!key.data)
-        *out_next_ms = INT64_MAX;
     return err;
-}
-
-static void set_timer(struct dispatch *d, int64_t next_ms, int64_t now_ms)
-{
-    if (d->look_again_ms < next_ms)
-        next_ms = d->look_again_ms;
-    int64_t wait_ms = next_ms > now_ms ? next_ms - now_ms : 0;
-    if (wait_ms > LONGEST_SLEEP_MS || next_ms == INT64_MAX)
-        wait_ms = LONGEST_SLEEP_MS;
-    d->timer_ms = now_ms + wait_ms;
-    loop_timer_start(d->timer, wait_ms);
 }
 
 static struct error *scan(struct run *run)
 {
     struct kv_cursor *cursor = NULL;
-    int64_t next_ms = INT64_MAX;
 
     run->d->scan = run->d->has_more = false;
+    run->d->scan_ms = run->now_ms + LONGEST_SLEEP_MS;
     struct error *err = kv_cursor_open(run->txn, TABLE_WAKE, &cursor);
     if (!err)
-        err = scan_wake(run, cursor, &next_ms);
+        err = scan_wake(run, cursor);
     kv_cursor_close(&cursor);
-    set_timer(run->d, next_ms, run->now_ms);
     return err;
+}
+
+/* When it has to look without being told: at paced hops, which needs place for them and no scan, or
+ * at `wake`. */
+static int64_t next_look_ms(struct dispatch *d, int64_t now_ms)
+{
+    const struct hop *paced = paced_first(&d->ring.paced);
+
+    if (d->ring.paced.count == HOPS_PACED_MAX)
+        dispatch_scan_by(d, now_ms + FORGOTTEN_LOOK_MS);
+    if (paced && paced->paced_until_ms < d->scan_ms && d->ring.counts[HOP_WAITING] < PACED_MAX)
+        return paced->paced_until_ms;
+    return d->scan_ms;
+}
+
+static void set_timer(struct dispatch *d, int64_t next_ms, int64_t now_ms)
+{
+    int64_t wait_ms = next_ms > now_ms ? next_ms - now_ms : 0;
+
+    loop_timer_start(d->timer, wait_ms < LONGEST_SLEEP_MS ? wait_ms : LONGEST_SLEEP_MS);
 }
 
 /*
@@ -157,24 +172,34 @@ static struct error *run_in_txn(struct run *run)
     return err;
 }
 
+static struct error *run_once(struct run *run)
+{
+    struct dispatch *d = run->d;
+    struct schedule *schedule = store_schedule(d->parts.store);
+
+    run->walk = (struct due_walk){ .leases = d->parts.leases, .now_ms = run->now_ms };
+    run->jobs = (struct job_loader){ .dispatch = d,
+                                     .parts = &d->parts,
+                                     .arena = &d->arena,
+                                     .schedule = schedule,
+                                     .now_ms = run->now_ms };
+    struct error *err = run_in_txn(run);
+    schedule_drop(&schedule);
+    return err;
+}
+
 static void on_run(void *ctx)
 {
     struct dispatch *d = ctx;
     struct run run = { .d = d, .now_ms = clock_utc_ms() };
+    struct error *err = NULL;
 
     if (!d->is_open || d->hold)
         return;
-    if (!d->scan && (hops_in_turn(&d->ring) == 0 || !slots_have_room(&d->slots)))
-        return;
-    struct schedule *schedule = store_schedule(d->parts.store);
-    run.walk = (struct due_walk){ .leases = d->parts.leases, .now_ms = run.now_ms };
-    run.jobs = (struct job_loader){ .dispatch = d,
-                                    .parts = &d->parts,
-                                    .arena = &d->arena,
-                                    .schedule = schedule,
-                                    .now_ms = run.now_ms };
-    struct error *err = run_in_txn(&run);
-    schedule_drop(&schedule);
+    d->scan = d->scan || d->scan_ms <= run.now_ms;
+    hops_enter_paced(&d->ring, PACED_MAX, run.now_ms);
+    if (d->scan || (hops_in_turn(&d->ring) > 0 && slots_have_room(&d->slots)))
+        err = run_once(&run);
     if (err) {
         log_failure(LOG_ERROR, "queue-read-failed", err);
         error_free(&err);
@@ -183,15 +208,16 @@ static void on_run(void *ctx)
         return;
     }
     d->scan = d->scan || (d->has_more && d->ring.counts[HOP_WAITING] < RING_MAX / 2);
-    if (run.given >= JOBS_PER_RUN || d->scan)
-        set_timer(d, run.now_ms, run.now_ms); /* the rest when the loop has turned */
-    else if (d->look_again_ms < d->timer_ms)
-        set_timer(d, d->timer_ms, run.now_ms);
+    int64_t next_ms = next_look_ms(d, run.now_ms);
+    bool goes_on = run.given >= JOBS_PER_RUN || d->scan; /* when the loop has turned */
+    set_timer(d, goes_on ? run.now_ms : next_ms, run.now_ms);
 }
 
 static void on_timer(void *ctx)
 {
-    dispatch_look(ctx);
+    struct dispatch *d = ctx;
+
+    run_soon(d);
 }
 
 static void on_parking(void *ctx)
@@ -215,7 +241,6 @@ struct dispatch *dispatch_new(const struct dispatch_parts *parts, dispatch_give_
     d->give = give;
     d->settle = settle;
     d->ctx = ctx;
-    d->look_again_ms = INT64_MAX;
     d->scan = true;
     slots_init(&d->slots);
     hop_ring_init(&d->ring);
@@ -301,6 +326,7 @@ void dispatch_forget_marks(struct dispatch *dispatch)
     while ((hop = map_next(dispatch->ring.by_name, &cursor, NULL)) != NULL) {
         hop->has_mark = false;
         hop->look_again_ms = 0;
+        hop->paced_until_ms = 0; /* of all: their order stays one */
     }
     dispatch_look(dispatch);
 }

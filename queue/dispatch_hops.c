@@ -7,8 +7,6 @@
 #include "lib/base/memory.h"
 #include "queue/dispatch_overdue.h"
 
-enum { PACED_LOOKS = 2 }; /* whose time may have come, when one more is set with them */
-
 void hop_ring_init(struct hop_ring *ring)
 {
     *ring = (struct hop_ring){ .by_name = map_new() };
@@ -111,14 +109,33 @@ struct hop *hop_in_turn(struct hop_ring *ring)
     return ring->counts[line] > 0 ? LIST_FIRST(&ring->lines[line], struct hop, ring) : NULL;
 }
 
+void hops_enter_paced(struct hop_ring *ring, unsigned most, int64_t now_ms)
+{
+    while (ring->counts[HOP_WAITING] < most) {
+        struct hop *first = paced_first(&ring->paced);
+        if (!first || first->paced_until_ms > now_ms)
+            return;
+        hop_enter(ring, first, HOP_WAITING);
+    }
+}
+
 unsigned hops_in_turn(const struct hop_ring *ring)
 {
     return ring->counts[HOP_FRESH] + ring->counts[HOP_WAITING];
 }
 
+static bool is_needed(const struct hop *hop)
+{
+    return !list_empty(&hop->ring) || hop->leases > 0 || hop->failing > 0 || hop->correcting ||
+           hop->overdue;
+}
+
+/* One that has something under way is only in no line any more. */
 static void forget(struct hop_ring *ring, struct hop *hop)
 {
     hop_leave(ring, hop);
+    if (is_needed(hop))
+        return;
     map_remove(ring->by_name, hop_name(hop));
     free(hop);
 }
@@ -131,17 +148,6 @@ static void set_idle(struct hop_ring *ring, struct hop *hop)
         forget(ring, LIST_FIRST(&ring->lines[HOP_IDLE], struct hop, ring));
 }
 
-/* To forget one whose time has come changes nothing any more. */
-static void pass_paced(struct hop_ring *ring, int64_t now_ms)
-{
-    for (int i = 0; i < PACED_LOOKS; i++) {
-        struct hop *first = paced_first(&ring->paced);
-        if (!first || first->paced_until_ms > now_ms)
-            return;
-        set_idle(ring, first);
-    }
-}
-
 /* Where there are too many, the one whose time comes first loses the least. */
 static void set_paced(struct hop_ring *ring, struct hop *hop)
 {
@@ -151,19 +157,14 @@ static void set_paced(struct hop_ring *ring, struct hop *hop)
         forget(ring, paced_first(&ring->paced));
 }
 
-static bool is_needed(const struct hop *hop)
-{
-    return hop->line != HOP_NOWHERE || !list_empty(&hop->ring) || hop->leases > 0 ||
-           hop->failing > 0 || hop->correcting || hop->overdue;
-}
-
 void hop_forget_if_idle(struct hop_ring *ring, struct hop *hop, int64_t now_ms)
 {
-    if (is_needed(hop))
+    if (hop->line != HOP_NOWHERE || !list_empty(&hop->ring))
         return;
-    pass_paced(ring, now_ms);
     if (hop->is_paced && hop->paced_until_ms > now_ms)
         set_paced(ring, hop);
+    else if (is_needed(hop))
+        return;
     else if (hop->is_known || hop->is_paced)
         set_idle(ring, hop);
     else

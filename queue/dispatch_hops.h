@@ -3,7 +3,7 @@
  * by dispatch alone.  Hops with something new stand in a line of their own, so that they need not
  * wait for a backlog; each of the two lines has every other turn.  Those that answered are
  * remembered for a while when they have nothing; those whose rate lets nothing go yet, until it
- * does.
+ * does: then they have their turn, without being looked for.
  */
 #ifndef WAXSEAL_QUEUE_DISPATCH_HOPS_H
 #define WAXSEAL_QUEUE_DISPATCH_HOPS_H
@@ -67,10 +67,13 @@ void hop_enter_first(struct hop_ring *ring, struct hop *hop);
 void hop_leave(struct hop_ring *ring, struct hop *hop);
 /* The hop whose turn it is; NULL when none waits. */
 struct hop *hop_in_turn(struct hop_ring *ring);
+/* Paced ones whose time has come wait for their turn, too, as long as fewer than `most` do. */
+void hops_enter_paced(struct hop_ring *ring, unsigned most, int64_t now_ms);
 /* How many wait for their turn. */
 unsigned hops_in_turn(const struct hop_ring *ring);
-/* Forgets a hop of which there is nothing to remember, or sets it with the paced or the idle ones;
- * where these are too many it forgets another, or the same. */
+/* Of one that waits in no line: sets it with the paced ones, whatever it has under way; when it has
+ * nothing, with the idle ones, or forgets it.  Where these are too many it forgets another, or the
+ * same. */
 void hop_forget_if_idle(struct hop_ring *ring, struct hop *hop, int64_t now_ms);
 
 #endif

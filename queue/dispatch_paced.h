@@ -1,7 +1,8 @@
 /*
- * dispatch_paced - the hops that have nothing under way and whose rate lets nothing go yet, the one
- * whose time comes first at the top of a heap: were one of them forgotten, more would go than its
- * rate says.  Called by dispatch_hops alone; owns the heap, not the hops.
+ * dispatch_paced - the hops whose rate lets nothing go yet, the one whose time comes first at the
+ * top of a heap: what is due there is known without a look at the others, and were one of them
+ * forgotten, more would go than its rate says.  Called by dispatch_hops alone, dispatch asks for
+ * the first; owns the heap, not the hops.
  */
 #ifndef WAXSEAL_QUEUE_DISPATCH_PACED_H
 #define WAXSEAL_QUEUE_DISPATCH_PACED_H

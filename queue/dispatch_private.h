@@ -23,12 +23,11 @@ struct dispatch {
     struct loop_timer *timer;
     struct loop_timer *parking; /* as long as some have a place only for a moment */
     struct arena arena;
-    int64_t look_again_ms; /* the earliest of the remembered hops' */
-    int64_t timer_ms;      /* when the timer is due, in UTC */
+    int64_t scan_ms; /* when `wake` is to be read again, in UTC */
     struct hop_limits limits;
     bool hold;
     bool is_open;
-    bool scan;     /* `wake` is to be read */
+    bool scan;     /* it is to be read now */
     bool has_more; /* hops are due that found no place in the ring */
 };
 
@@ -46,6 +45,8 @@ struct run {
 
 enum visit { VISIT_AGAIN, VISIT_NO_SLOT, VISIT_OVER };
 
+/* `wake` is read again at that time at the latest. */
+void dispatch_scan_by(struct dispatch *d, int64_t utc_ms);
 /* How many jobs a hop may have at a time, by its route or by the limits of all. */
 unsigned dispatch_jobs_of(const struct hop_limits *limits, const struct route_settings *route);
 /* Gives the hop what it may have; *out_visit says whether and where it waits on. */

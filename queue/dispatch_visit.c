@@ -139,8 +139,7 @@ static void correct_wake(struct dispatch *d, struct hop *hop)
 static void look_again(struct run *run, struct hop *hop)
 {
     hop->look_again_ms = run->walk.next_ms;
-    if (hop->look_again_ms < run->d->look_again_ms)
-        run->d->look_again_ms = hop->look_again_ms;
+    dispatch_scan_by(run->d, hop->look_again_ms);
 }
 
 /* Nothing of this hop can be leased now. */
@@ -160,13 +159,9 @@ static unsigned hop_tokens(struct run *run, struct hop *hop)
     unsigned tokens = pace_tokens(&hop->pace, rate, run->now_ms);
 
     hop->is_paced = rate.count > 0;
-    if (tokens > 0)
-        return tokens;
-    hop->paced_until_ms = pace_next_ms(&hop->pace, rate, run->now_ms);
-    hop->look_again_ms = hop->paced_until_ms;
-    if (hop->look_again_ms < run->d->look_again_ms)
-        run->d->look_again_ms = hop->look_again_ms;
-    return 0;
+    if (tokens == 0)
+        hop->paced_until_ms = pace_next_ms(&hop->pace, rate, run->now_ms);
+    return tokens;
 }
 
 /* A record that cannot be read is found again from the rows. */
@@ -185,8 +180,16 @@ static bool rests(struct run *run, const Queue__HopRecord *record)
 {
     if (record->suspended_until_utc_ms <= run->now_ms)
         return false;
-    if (record->suspended_until_utc_ms < run->d->look_again_ms)
-        run->d->look_again_ms = record->suspended_until_utc_ms;
+    dispatch_scan_by(run->d, record->suspended_until_utc_ms);
+    return true;
+}
+
+/* Its row in `wake` is right: there is nothing to walk over, nor to correct. */
+static bool is_due_later(struct run *run, const Queue__HopRecord *record)
+{
+    if (record->waiting == 0 || record->earliest_utc_ms <= run->now_ms)
+        return false;
+    dispatch_scan_by(run->d, record->earliest_utc_ms);
     return true;
 }
 
@@ -194,6 +197,9 @@ static bool rests(struct run *run, const Queue__HopRecord *record)
  * one that rests has but what no rest concerns. */
 static unsigned hop_allowance(struct run *run, struct hop *hop)
 {
+    unsigned tokens = hop_tokens(run, hop);
+    if (tokens == 0)
+        return 0;
     struct record_key key = key_of_hop(hop_name(hop));
     arena_reset(&run->d->arena);
     const Queue__HopRecord *record =
@@ -201,7 +207,8 @@ static unsigned hop_allowance(struct run *run, struct hop *hop)
 
     if (!record)
         rebuild_if_damaged(run, hop, &key);
-    if (!record || hop->failing > 0 || record->operator_until_utc_ms > run->now_ms)
+    if (!record || hop->failing > 0 || record->operator_until_utc_ms > run->now_ms ||
+        is_due_later(run, record))
         return 0;
     run->hop_rests = rests(run, record);
     unsigned most = hop->most_jobs;
@@ -213,7 +220,6 @@ static unsigned hop_allowance(struct run *run, struct hop *hop)
         most = TRIAL_JOBS;
     if (hop->jobs >= most)
         return 0;
-    unsigned tokens = hop_tokens(run, hop);
     return tokens < most - hop->jobs ? tokens : most - hop->jobs;
 }
 

@@ -498,6 +498,16 @@ static bool is_remembered(unsigned nth)
     return hop_find(&ring, hop_called(nth, name)) != NULL;
 }
 
+/* Those whose time has come have their turn, and have nothing. */
+static void let_paced_go(int64_t now_ms)
+{
+    hops_enter_paced(&ring, UINT_MAX, now_ms);
+    for (struct hop *hop; (hop = hop_in_turn(&ring)) != NULL;) {
+        hop_leave(&ring, hop);
+        hop_forget_if_idle(&ring, hop, now_ms);
+    }
+}
+
 static void a_pace_is_kept_however_many_other_hops_are_idle(void **state)
 {
     (void)state;
@@ -519,6 +529,7 @@ static void a_pace_is_kept_however_many_other_hops_are_idle(void **state)
     assert_true(map_count(ring.by_name) <= 1 + 50000 / 3 + HOPS_IDLE_MAX + 10000);
     for (unsigned i = 0; i < 50000; i++) /* an hour later none of them matters any more */
         set_paced(i + 50000, 0, now_ms + 2 * HOUR_MS);
+    let_paced_go(now_ms + 2 * HOUR_MS);
     assert_int_equal(map_count(ring.by_name), HOPS_IDLE_MAX);
     hop_ring_clear(&ring);
 }
@@ -534,6 +545,45 @@ static void of_too_many_paces_the_one_that_matters_least_is_forgotten(void **sta
     assert_int_equal(map_count(ring.by_name), HOPS_PACED_MAX);
     for (unsigned i = 0; i < HOPS_PACED_MAX + MORE; i++)
         assert_int_equal(is_remembered(i), (i * 7919U) % (HOPS_PACED_MAX + MORE) >= MORE);
+    hop_ring_clear(&ring);
+}
+
+static void a_pace_costs_no_hop_that_has_something_under_way(void **state)
+{
+    (void)state;
+    hop_ring_init(&ring);
+    struct hop *busy = hop_have(&ring, SPAN("busy.test"));
+    busy->leases = 1;
+    busy->is_paced = true;
+    busy->paced_until_ms = 1;
+    hop_forget_if_idle(&ring, busy, 0);
+    assert_true(paced_first(&ring.paced) == busy);
+    for (unsigned i = 0; i < HOPS_PACED_MAX; i++)
+        set_paced(i, 1000, 0);
+    assert_true(paced_first(&ring.paced) != busy);
+    assert_true(hop_find(&ring, SPAN("busy.test")) == busy);
+    assert_int_equal(map_count(ring.by_name), HOPS_PACED_MAX + 1);
+    hop_ring_clear(&ring);
+}
+
+static void paced_hops_enter_the_ring_when_their_time_comes(void **state)
+{
+    (void)state;
+    char name[32];
+    hop_ring_init(&ring);
+    for (unsigned i = 0; i < 1000; i++)
+        set_paced(i, 1 + (i * 37) % 1000, 0);
+    hop_find(&ring, SPAN("host0.test"))->leases = 1; /* its time comes first */
+    hops_enter_paced(&ring, 100, 0);
+    assert_int_equal(hops_in_turn(&ring), 0);
+    hops_enter_paced(&ring, 100, 500); /* there is place for so many */
+    assert_int_equal(hops_in_turn(&ring), 100);
+    hops_enter_paced(&ring, 1000, 500);
+    assert_int_equal(hops_in_turn(&ring), 500);
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal(hop_find(&ring, hop_called(i, name))->line,
+                         (i * 37) % 1000 < 500 ? HOP_WAITING : HOP_PACED);
+    assert_true(hop_in_turn(&ring) == hop_find(&ring, SPAN("host0.test")));
     hop_ring_clear(&ring);
 }
 
@@ -657,6 +707,10 @@ int main(void)
                   a_pace_is_kept_however_many_other_hops_are_idle),
         SLOT_TEST("of too many paces the one that matters least is forgotten",
                   of_too_many_paces_the_one_that_matters_least_is_forgotten),
+        SLOT_TEST("a pace costs no hop that has something under way",
+                  a_pace_costs_no_hop_that_has_something_under_way),
+        SLOT_TEST("paced hops enter the ring when their time comes, as many as have place",
+                  paced_hops_enter_the_ring_when_their_time_comes),
         SLOT_TEST("a hop with a pace takes its turn again, and the others keep their order",
                   a_hop_with_a_pace_takes_its_turn_again),
         SLOT_TEST("hops are spread evenly over workers", hops_are_spread_evenly),
