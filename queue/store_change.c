@@ -25,13 +25,53 @@ const char *change_name(enum change_kind kind)
 
 /* ---- holding and releasing ---------------------------------------------------------------- */
 
+/* Why a message is held stands until another reason is given; of what is damaged it is the damage.
+ */
+static struct error *reason_stands(const struct change *change, struct store_txn *txn, uint64_t id,
+                                   bool *out_stands)
+{
+    struct record_key key = key_of_id(id);
+    Queue__HeldRecord *held = NULL;
+    struct error *err = store_get(txn, TABLE_HELD, &key, &queue__held_record__descriptor, &held);
+
+    if (err && store_txn_trouble(txn) == KV_FINE)
+        error_free(&err); /* it is written anew */
+    *out_stands = held && (held->damaged || change->act.words.len == 0 ||
+                           span_equal(span_of_bytes(held->reason), change->act.words));
+    return err;
+}
+
+static struct error *put_reason(const struct change *change, struct store_txn *txn, uint64_t id)
+{
+    const struct held_facts facts = { .reason = change->act.words, .by = change->act.uid + 1 };
+
+    return held_put(txn, id, &facts);
+}
+
 static struct error *hold(const struct change *change, struct store_txn *txn, struct row_place at,
                           Queue__RecipientRecord *recipient)
 {
-    const struct held_facts facts = { .reason = change->act.words, .by = change->act.uid + 1 };
-    struct error *err = held_put(txn, at.id, &facts);
+    bool stands;
+    struct error *err = reason_stands(change, txn, at.id, &stands);
 
+    if (!err && !stands)
+        err = put_reason(change, txn, at.id);
     return err ? err : recipient_hold(txn, at.id, at.number, recipient);
+}
+
+/* It is held already, and now for another reason. */
+static struct error *hold_again(const struct change *change, struct store_txn *txn,
+                                struct row_place at, Queue__RecipientRecord *recipient)
+{
+    bool stands;
+    struct error *err = reason_stands(change, txn, at.id, &stands);
+
+    if (err || stands)
+        return err;
+    err = put_reason(change, txn, at.id);
+    if (!err)
+        err = history_note_act(txn, at.id, recipient, &change->act);
+    return err ? err : recipient_update(txn, at.id, at.number, recipient);
 }
 
 /* Is any recipient of the message held?  One that cannot be read is. */
@@ -235,6 +275,8 @@ static struct error *change_place(struct change *change, struct store_txn *txn, 
     Queue__RecipientRecord *recipient = NULL;
     struct error *err = recipient_get(txn, at.id, at.number, &recipient);
 
+    if (!err && recipient && recipient->held && change->kind == CHANGE_HOLD)
+        err = hold_again(change, txn, at, recipient);
     if (err || !recipient || !is_about(change->kind, recipient))
         return unless_damaged(change, txn, at, err);
     err = change_row(change, txn, at, recipient);

@@ -161,6 +161,11 @@ static void tell_result(const struct invocation *i, const struct json *result)
         print_amount(delivering, "recipient", stdout);
         puts(" left as they were: being delivered now");
     }
+    if (held > 0 && strcmp(verb_of(i), "hold") == 0) {
+        print_amount(held, "recipient", stdout);
+        puts(command_value(i, "--reason") ? " held already: the reason is now the one given"
+                                          : " held already");
+    }
     if (held > 0 && strcmp(verb_of(i), "retry") == 0) {
         print_amount(held, "recipient", stdout);
         puts(" left as they were: held; waxseal queue release tries them");

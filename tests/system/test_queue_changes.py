@@ -1,5 +1,5 @@
 """What the commands that change the queue tell, and what the log keeps of it."""
-from test_queue_commands import change, qid_of, waiting  # noqa: F401
+from test_queue_commands import change, qid_of, recipients, waiting  # noqa: F401
 
 
 def test_the_log_names_whom_a_filter_removed(waiting):  # noqa: F811
@@ -13,3 +13,14 @@ def test_the_log_names_whom_a_filter_removed(waiting):  # noqa: F811
     assert line["reply"] == "spam run" and line["delay"].endswith("s")
     change(waiting, "hold", "--all")
     assert waiting.wait_event("queue-change", action="hold")["filter"] == "all"
+
+
+def test_a_hold_keeps_its_reason_until_another_is_given_and_tells_what_was_held_already(waiting):  # noqa: F811
+    qid = qid_of(waiting, "two@nopolicy.test")
+    change(waiting, "hold", qid, "--recipient", "two@nopolicy.test", "--reason", "phishing")
+    told = waiting.cli("queue", "hold", qid).stdout
+    assert told == "hold: 1 recipient changed of 2 recipients of 1 message\n1 recipient held already\n"
+    assert recipients(waiting, "--reply", "phishing") == ["two@good.test", "two@nopolicy.test"]
+    told = waiting.cli("queue", "hold", qid, "--reason", "no, it is spam").stdout
+    assert "2 recipients held already: the reason is now the one given" in told
+    assert waiting.cli_json("queue", "show", qid)["held"] == "no, it is spam"

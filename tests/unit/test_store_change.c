@@ -134,6 +134,42 @@ static void held_mail_waits_in_no_row_until_it_is_released(void **state)
     assert_int_equal(store_rig_change(&rig, CHANGE_RELEASE, id), 0);
 }
 
+static void hold_for(uint64_t id, const char *reason)
+{
+    struct change *change = memory_new(sizeof(*change));
+
+    change->kind = CHANGE_HOLD;
+    change->act = (struct history_act){ .action = "hold", .uid = 8, .words = span_of(reason) };
+    change->places[change->count++] = (struct row_place){ id, 0 };
+    change_prepare(change);
+    assert_int_equal(store_rig_commit(&rig, &change->operation), OPERATION_COMMITTED);
+    assert_int_equal(change->changed, 0); /* it is held already */
+    free(change);
+}
+
+static void assert_reason(uint64_t id, const char *reason, int64_t by, size_t events)
+{
+    struct json *trace = trace_of(id);
+
+    assert_text(json_get(trace, "held"), "reason", reason);
+    assert_int_equal(json_number(json_get(json_get(trace, "held"), "by")), by);
+    assert_int_equal(event_count(trace), events);
+    json_free(&trace);
+}
+
+static void the_reason_of_a_hold_stands_until_another_is_given(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), 1);
+    hold_for(id, "");
+    hold_for(id, "because");
+    assert_reason(id, "because", 7, 1);
+    hold_for(id, "phishing");
+    assert_reason(id, "phishing", 8, 2);
+    assert_true(is_held(id));
+}
+
 static void a_release_is_about_the_named_message_only(void **state)
 {
     (void)state;
@@ -469,6 +505,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST("held mail waits in no row until it is released",
              held_mail_waits_in_no_row_until_it_is_released),
+        TEST("the reason of a hold stands until another is given",
+             the_reason_of_a_hold_stands_until_another_is_given),
         TEST("a release is about the named message only",
              a_release_is_about_the_named_message_only),
         TEST("a bounce ends the message and tells its sender",

@@ -7,10 +7,13 @@
 #include <string.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/json.h"
 #include "lib/ipc/channel.h"
+#include "queue/leases.h"
 #include "queue/records.pb-c.h"
 #include "queue/store_damage.h"
 #include "queue/store_held.h"
+#include "queue/store_trace.h"
 #include "queue/waiting.h"
 
 /* One bit of a record as it lies on disk. */
@@ -184,6 +187,21 @@ static void a_hold_is_lifted_and_counted_out(void **state)
     assert_int_equal(store_usage(rig.store).damaged_messages, 0);
 }
 
+static void why_what_is_damaged_is_held_stands(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    set_aside(id, false);
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), 0); /* "because" */
+    struct json *trace = NULL;
+    struct leases *nobody = leases_new();
+    assert_null(store_trace(rig.store, nobody, id, &trace));
+    assert_true(span_equal(json_text(json_get(json_get(trace, "held"), "reason")),
+                           SPAN("a record is damaged")));
+    json_free(&trace);
+    leases_free(&nobody);
+}
+
 static void a_hops_record_that_cannot_be_read_is_found_again(void **state)
 {
     (void)state;
@@ -352,6 +370,8 @@ int main(void)
         TEST("a row in due without a recipient goes", a_row_without_a_recipient_goes),
         TEST("a hold because of damage is lifted and counted out",
              a_hold_is_lifted_and_counted_out),
+        TEST("why what is damaged is held stands, whatever reason is given",
+             why_what_is_damaged_is_held_stands),
         TEST("a hop's record that cannot be read is found again from the rows",
              a_hops_record_that_cannot_be_read_is_found_again),
         TEST("what an operator suspended stays so when its record is damaged, until it is resumed",
