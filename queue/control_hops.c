@@ -20,6 +20,7 @@ struct suspending {
     struct control *control;
     struct role_request *request;
     char reason[REASON_MAX + 1];
+    char as_written[HOP_NAME_MAX + 1]; /* where that is another name; else empty */
 };
 
 static void say_suspend(const struct suspending *s)
@@ -38,6 +39,23 @@ static void say_suspend(const struct suspending *s)
     log_end(&line);
 }
 
+static void commit(struct suspending *s)
+{
+    suspend_prepare(&s->suspend);
+    committer_add(s->control->committer, &s->suspend.operation);
+}
+
+/* Under the name as it was written; false: that is no other one, or it was tried. */
+static bool resume_as_written(struct suspending *s)
+{
+    if (s->as_written[0] == '\0')
+        return false;
+    ensure(span_to_string(span_of(s->as_written), s->suspend.hop, sizeof(s->suspend.hop)));
+    s->as_written[0] = '\0';
+    commit(s);
+    return true;
+}
+
 static void on_suspended(struct operation *operation, enum operation_outcome outcome)
 {
     struct suspending *s = (struct suspending *)operation;
@@ -45,6 +63,8 @@ static void on_suspended(struct operation *operation, enum operation_outcome out
     if (outcome != OPERATION_COMMITTED) {
         role_reply_failed(&s->request, "the store has no room at the moment; the log says why");
     } else if (s->suspend.until_ms == 0 && !s->suspend.was_suspended) {
+        if (resume_as_written(s))
+            return;
         role_reply_failed(&s->request, "it is not suspended");
     } else {
         struct json *answer = json_new_object();
@@ -71,14 +91,18 @@ static struct error *no_next_hop(void)
                      "that is no next hop; \"waxseal queue summary\" shows their names");
 }
 
-static struct error *read_hop_name(const struct role_request *request, char hop[HOP_NAME_MAX + 1])
+/* The hop that is meant, however it is written.  Resuming is for those, too, which are suspended
+ * under another spelling since an earlier version. */
+static struct error *read_hop(struct suspending *s)
 {
-    struct span name = role_request_argument(request, "hop");
-    struct next_hop parts;
+    struct span name = role_request_argument(s->request, "hop");
+    struct next_hop as_written;
 
-    if (name.len > HOP_NAME_MAX || !next_hop_parse(name, &parts) || !is_name_like(name) ||
-        !span_to_string(name, hop, HOP_NAME_MAX + 1))
+    if (!is_name_like(name) || !next_hop_read(name, s->suspend.hop))
         return no_next_hop();
+    if (!next_hop_parse(name, &as_written) || span_equal(name, span_of(s->suspend.hop)) ||
+        !span_to_string(name, s->as_written, sizeof(s->as_written)))
+        s->as_written[0] = '\0';
     return NULL;
 }
 
@@ -113,19 +137,6 @@ static struct error *check_in_use(const struct settings *settings, const struct 
     return is_there ? NULL : no_next_hop();
 }
 
-static struct error *read_hop_to_suspend(const struct control *control,
-                                         const struct role_request *request,
-                                         char hop[HOP_NAME_MAX + 1])
-{
-    struct span name = role_request_argument(request, "hop");
-    struct next_hop parts;
-
-    if (!is_name_like(name) || !next_hop_read(name, hop))
-        return no_next_hop();
-    ensure(next_hop_parse(span_of(hop), &parts));
-    return check_in_use(role_settings(control->role), &parts);
-}
-
 /* "for" 2h, "until" a number of UTC milliseconds; neither: until it is resumed. */
 static struct error *read_until(const struct role_request *request, int64_t *out_ms)
 {
@@ -149,11 +160,15 @@ static struct error *read_until(const struct role_request *request, int64_t *out
     return NULL;
 }
 
-static struct error *read_suspend(const struct role_request *request, struct suspending *s)
+static struct error *read_suspend(struct suspending *s)
 {
-    struct span reason = role_request_argument(request, "reason");
-    struct error *err = read_until(request, &s->suspend.until_ms);
+    struct span reason = role_request_argument(s->request, "reason");
+    struct next_hop hop;
 
+    ensure(next_hop_parse(span_of(s->suspend.hop), &hop));
+    struct error *err = check_in_use(role_settings(s->control->role), &hop);
+    if (!err)
+        err = read_until(s->request, &s->suspend.until_ms);
     if (!err && (reason.len == 0 || span_find(reason, '\n') < reason.len ||
                  !span_to_string(reason, s->reason, sizeof(s->reason))))
         err = error_new(ERROR_PERMANENT, "say why: --reason is one line of at most %d bytes",
@@ -165,22 +180,20 @@ static struct error *read_suspend(const struct role_request *request, struct sus
 static void change_suspension(struct control *control, struct role_request *request, bool suspend)
 {
     struct suspending *s = memory_new(sizeof(*s));
-    struct error *err = suspend ? read_hop_to_suspend(control, request, s->suspend.hop)
-                                : read_hop_name(request, s->suspend.hop);
 
+    s->control = control;
+    s->request = request;
+    struct error *err = read_hop(s);
     if (!err && suspend)
-        err = read_suspend(request, s);
+        err = read_suspend(s);
     if (err) {
-        control_reply_error(&request, &err);
+        control_reply_error(&s->request, &err);
         free(s);
         return;
     }
-    s->control = control;
-    s->request = request;
     s->suspend.uid = role_request_uid(request);
     s->suspend.operation.done = on_suspended;
-    suspend_prepare(&s->suspend);
-    committer_add(control->committer, &s->suspend.operation);
+    commit(s);
 }
 
 void control_suspend(struct control *control, struct role_request *request)

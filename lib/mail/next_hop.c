@@ -2,11 +2,15 @@
 
 #include <stdio.h>
 
+#include "lib/base/network.h"
 #include "lib/mail/address.h"
+#include "lib/mail/domain.h"
 
 #define RELAYHOST SPAN("relayhost")
 #define ROUTE SPAN("route:")
 #define SPEC SPAN("to:")
+
+enum { DEFAULT_PORT = 25, PORT_TEXT_SIZE = 8 };
 
 static bool route_name_is_valid(struct span name)
 {
@@ -66,20 +70,64 @@ static bool read_domain(struct span text, struct address *out)
            address_parse_utf8(span_of(mailbox), out) == ADDRESS_FINE;
 }
 
-bool next_hop_read(struct span text, char name[HOP_NAME_MAX + 1])
+/* ":2525"; the one that is meant where there is none has none. */
+static bool read_port(struct span text, char port[PORT_TEXT_SIZE])
 {
-    bool is_plain = span_equal(text, RELAYHOST) || span_starts_with(text, SPEC);
+    uint64_t number;
+
+    port[0] = '\0';
+    if (text.len == 0)
+        return true;
+    if (text.data[0] != ':' || !span_to_number(span_from(text, 1), UINT16_MAX, &number) ||
+        number == 0)
+        return false;
+    if (number != DEFAULT_PORT)
+        snprintf(port, PORT_TEXT_SIZE, ":%u", (unsigned)number);
+    return true;
+}
+
+/* A form of `relayhost`, whose host and port are spelt in one way. */
+static bool read_spec(struct span spec, char name[HOP_NAME_MAX + 1])
+{
+    bool has_brackets = spec.len > 0 && spec.data[0] == '[';
+    size_t end = span_find(spec, has_brackets ? ']' : ':');
+    struct span host = span_from(span_first(spec, end), has_brackets);
+    char text[DOMAIN_MAX + 1], port[PORT_TEXT_SIZE];
+    struct ip_address address;
+
+    if ((has_brackets && end == spec.len) || !read_port(span_from(spec, end + has_brackets), port))
+        return false;
+    if (has_brackets && ip_address_parse(host, &address))
+        ip_address_format(&address, text);
+    else if (!domain_normalize(host, text))
+        return false;
+    int len = snprintf(name, HOP_NAME_MAX + 1, SPAN_FMT "%s%s%s%s", SPAN_ARG(SPEC),
+                       has_brackets ? "[" : "", text, has_brackets ? "]" : "", port);
+    return len >= 0 && len <= HOP_NAME_MAX;
+}
+
+/* All other forms: a domain is the end of each, or they have none. */
+static bool read_with_domain(struct span text, char name[HOP_NAME_MAX + 1])
+{
     size_t at = span_starts_with(text, ROUTE) ? span_find(text, '/') + 1 : 0; /* of its domain */
     struct address mailbox = { .domain = "" };
-    struct next_hop hop;
 
-    if (is_plain || at > text.len)
+    if (span_equal(text, RELAYHOST) || at > text.len)
         at = text.len;
     else if (!read_domain(span_from(text, at), &mailbox))
         return false;
     int len = snprintf(name, HOP_NAME_MAX + 1, SPAN_FMT "%s", SPAN_ARG(span_first(text, at)),
                        mailbox.domain);
-    return len >= 0 && len <= HOP_NAME_MAX && next_hop_parse(span_of(name), &hop);
+    return len >= 0 && len <= HOP_NAME_MAX;
+}
+
+bool next_hop_read(struct span text, char name[HOP_NAME_MAX + 1])
+{
+    bool is_read = span_starts_with(text, SPEC) ? read_spec(span_from(text, SPEC.len), name)
+                                                : read_with_domain(text, name);
+    struct next_hop hop;
+
+    return is_read && next_hop_parse(span_of(name), &hop);
 }
 
 bool next_hop_format(const struct next_hop *hop, char name[HOP_NAME_MAX + 1])

@@ -7,8 +7,8 @@
  *   route:NAME/example.net     a domain's MX, or a literal, under a route of its own
  *   to:SPEC                    an operator's choice, in a form of `relayhost`
  *
- * They are keys of the queue's database, so they are compared byte by byte: domains in them are in
- * the form of lib/mail/domain, and none of these forms can be taken for another.  Pure.
+ * They are keys of the queue's database, so they are compared byte by byte: domains and hosts in
+ * them are in the form of lib/mail/domain, and none of these forms can be taken for another.  Pure.
  */
 #ifndef WAXSEAL_MAIL_NEXT_HOP_H
 #define WAXSEAL_MAIL_NEXT_HOP_H
@@ -40,8 +40,8 @@ struct next_hop {
 /* Takes a name apart, which lends the parts; false: it is none. */
 bool next_hop_parse(struct span name, struct next_hop *out);
 
-/* The name that somebody means who writes its domain in capitals, with a final dot or in letters
- * beyond ASCII; false: it is no next hop. */
+/* The name that somebody means who writes its domain or host in capitals, with a final dot or in
+ * letters beyond ASCII, or the port that is meant without any; false: it is no next hop. */
 bool next_hop_read(struct span text, char name[HOP_NAME_MAX + 1]);
 
 /* The name of its parts; false: they are too long. */

@@ -87,19 +87,18 @@ static struct next_hop hop_under(const struct route_settings *route, struct span
     return hop;
 }
 
-/* Can the operator's choice be followed?  A route that is gone, or of another kind now, cannot. */
+/* Can the operator's choice be followed?  A route that is gone, or of another kind now, cannot.
+ * Earlier versions kept a host as it was written: it is the hop of all who write it otherwise. */
 static bool override_holds(const struct settings *settings, struct span override,
                            struct routing *out)
 {
     struct next_hop hop;
 
-    if (!next_hop_parse(override, &hop) || override.len > HOP_NAME_MAX)
+    if (!next_hop_read(override, out->hop) || !next_hop_parse(span_of(out->hop), &hop))
         return false;
-    out->route = routing_of_hop(settings, override);
-    if (hop.route.len > 0 &&
-        (!out->route || (out->route->to == ROUTE_TO_MX) != (hop.kind == NEXT_HOP_ROUTE_DOMAIN)))
-        return false;
-    return span_to_string(override, out->hop, sizeof(out->hop));
+    out->route = routing_of_hop(settings, span_of(out->hop));
+    return hop.route.len == 0 ||
+           (out->route && (out->route->to == ROUTE_TO_MX) == (hop.kind == NEXT_HOP_ROUTE_DOMAIN));
 }
 
 /* By that route (NULL: by none), or else the relayhost, or else the MX of the domain. */

@@ -553,6 +553,9 @@ MUTATIONS = (
              "span_equal(span_of(routing.hop), domain)", "domain.len > 0",
              ("tests/system/test_queue_commands.py::"
               "test_a_domain_of_which_no_mail_waits_under_its_name_is_not_suspended",)),
+    Mutation(6, "mail that was rerouted in capitals is apart from all other mail for that host", "lib/mail/routing.c",
+             "!next_hop_read(override, out->hop)", "!span_to_string(override, out->hop, sizeof(out->hop))",
+             ("unit/routing", "unit/queue_routes")),
     # 7. Bounded.
     Mutation(7, "the last race of an attempt goes beyond the bound of connects", "queue/deliver/attempt.c",
              "return count < left ? count : left;", "return count < left ? count : count;",

@@ -143,9 +143,9 @@ def test_reroute_sends_mail_another_way_and_back(lab, make_relay):
     assert (said["words"], said["reason"]) == ("to:[mx.nopolicy.test]", "they move house")
     send("me@mail-451.test")
     relay.wait_delivery("me@mail-451.test", "deferred")
-    relay.cli("queue", "suspend", "to:[mx.nopolicy.test]:25", "--reason", "wait", check=False)
-    relay.cli("queue", "suspend", "to:[mx.nopolicy.test]", "--reason", "wait")
-    change(relay, "reroute", "--all", "--to", "[mx.nopolicy.test]")
+    relay.cli("queue", "suspend", "to:[mx.nopolicy.test]:25", "--reason", "wait")
+    change(relay, "reroute", "--all", "--to", "[MX.NoPolicy.test]")
+    wait_until(lambda: rows(relay)[0]["next_hop"] == "to:[mx.nopolicy.test]", 5, "the host's one name")
     assert rows(relay)[0]["state"] == "suspended"
     change(relay, "reroute", "--all", "--back")
     wait_until(lambda: rows(relay)[0]["next_hop"] == "mail-451.test", 5, "the old way")
@@ -254,7 +254,7 @@ def test_a_suspended_hop_is_not_tried_until_it_is_resumed(lab, make_relay):
     assert [(h["next_hop"], h["suspended_reason"]) for h in told] == [("nopolicy.test", "they move house")]
     assert change(relay, "retry", "--all")["suspended"] == 1
     assert "1 recipient not tried yet: the next hop is suspended" in relay.cli("queue", "retry", "--all", "--yes").stdout
-    relay.cli("queue", "resume", "nopolicy.test")
+    assert relay.cli("queue", "resume", "NoPolicy.TEST.").stdout == "resume: nopolicy.test\n"
     wait_arrived(lab, message)
     assert relay.cli_json("status")["queue"]["suspended"] == []
     assert change(relay, "retry", "--all").get("suspended", 0) == 0

@@ -15,6 +15,8 @@
 
 #define QUIET "log-level = \"error\";"
 
+#define HOSTNAME QUIET "hostname = \"relay.example\";"
+
 static struct queue_rig rig;
 
 static int open_rig(void **state)
@@ -147,6 +149,57 @@ static void fill_queue(const char *text, unsigned count)
     free(settings);
 }
 
+/* As a version did that kept the names of hosts as they were written. */
+static void reroute_and_suspend_in_capitals(void)
+{
+    struct settings *settings = settings_of(HOSTNAME);
+    struct store_rig old = { .store = NULL };
+    struct change *change = memory_new(sizeof(*change));
+    struct suspend suspend = { .hop = "to:MX.A.example:587", .until_ms = INT64_MAX };
+    int exit_status;
+
+    assert_null(store_open(rig.folder, store_limits_of(settings), 1000, &old.store, &exit_status));
+    store_set_schedule(old.store, settings);
+    change->kind = CHANGE_REROUTE;
+    change->act.action = "reroute";
+    change->hop = SPAN("to:[Hub.A.example]");
+    change->places[0].id = store_rig_accept(&old, "x@y.example", "u@a.example", SPAN("text"));
+    change->count = 1;
+    change_prepare(change);
+    assert_int_equal(store_rig_commit(&old, &change->operation), OPERATION_COMMITTED);
+    assert_int_equal(change->changed, 1);
+    suspend.reason = SPAN("wait");
+    suspend_prepare(&suspend);
+    assert_int_equal(store_rig_commit(&old, &suspend.operation), OPERATION_COMMITTED);
+    change_clear(change);
+    free(change);
+    store_close(&old.store);
+    free(settings);
+}
+
+static void mail_that_was_rerouted_in_capitals_goes_where_all_mail_for_that_host_goes(void **state)
+{
+    (void)state;
+    reroute_and_suspend_in_capitals();
+    start(HOSTNAME);
+    rig_attach_worker(&rig, 10, NULL, 0);
+    next_job_to("to:[hub.a.example]");
+}
+
+static void what_was_suspended_in_capitals_is_resumed_by_that_name(void **state)
+{
+    (void)state;
+    reroute_and_suspend_in_capitals();
+    start(HOSTNAME);
+    rig_ask(&rig, "queue resume", "hop", "to:mx.a.example:587");
+    assert_true(rig.answer_failed);
+    struct span told = rig_ask(&rig, "queue resume", "hop", "to:MX.A.example:587");
+    assert_false(rig.answer_failed);
+    assert_non_null(memmem(told.data, told.len, "to:MX.A.example:587", 19));
+    rig_ask(&rig, "queue resume", "hop", "to:MX.A.example:587");
+    assert_true(rig.answer_failed);
+}
+
 static long queue_kib(void)
 {
     char path[64];
@@ -162,7 +215,6 @@ static long queue_kib(void)
     return kib;
 }
 
-#define HOSTNAME QUIET "hostname = \"relay.example\";"
 static const char discards[] =
     HOSTNAME "routes = ( { name = \"hole\"; next-hop = \"discard\"; } );";
 
@@ -382,6 +434,12 @@ int main(void)
              each_message_goes_by_its_route),
         TEST("queued mail moves when its route changes, to and from what earlier versions have",
              queued_mail_moves_when_its_route_changes),
+        TEST("mail that an earlier version rerouted to a host in capitals goes where all mail for "
+             "it "
+             "goes",
+             mail_that_was_rerouted_in_capitals_goes_where_all_mail_for_that_host_goes),
+        TEST("what an earlier version suspended in capitals is resumed by that name",
+             what_was_suspended_in_capitals_is_resumed_by_that_name),
         TEST("discarded mail is gone without a worker, and nobody hears of it",
              discarded_mail_is_gone_and_nobody_hears_of_it),
         TEST("what a route ends takes no memory, however much it is",

@@ -92,7 +92,11 @@ static void what_somebody_writes_is_the_hop_that_he_means(void **state)
     assert_read("route:a/Example.NET", "route:a/example.net");
     assert_read("route:a", "route:a");
     assert_read("relayhost", "relayhost");
-    assert_read("to:[MX.example]:26", "to:[MX.example]:26");
+    assert_read("to:[MX.example]:26", "to:[mx.example]:26");
+    assert_read("to:MX.Example.:025", "to:mx.example");
+    assert_read("to:b\u00fccher.example:587", "to:xn--bcher-kva.example:587");
+    assert_read("to:[2001:DB8:0::1]", "to:[2001:db8::1]");
+    assert_read("to:[192.0.2.1]:2525", "to:[192.0.2.1]:2525");
     assert_read("", NULL);
     assert_read(".", NULL);
     assert_read("a b", NULL);
@@ -100,6 +104,14 @@ static void what_somebody_writes_is_the_hop_that_he_means(void **state)
     assert_read("route:a/", NULL);
     assert_read("route:a b", NULL);
     assert_read("to:", NULL);
+    assert_read("to:[mx.example", NULL);
+    assert_read("to:[]", NULL);
+    assert_read("to:[mx.example]25", NULL);
+    assert_read("to:mx.example:0", NULL);
+    assert_read("to:mx.example:", NULL);
+    assert_read("to:mx.example:65536", NULL);
+    assert_read("to:mx.example:25:25", NULL);
+    assert_read("to:192.0.2.1", NULL);
     assert_read("[192.0.2.1", NULL);
     memset(text, 'a', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
@@ -218,6 +230,8 @@ static void an_operators_choice_counts_as_long_as_its_route_is_there(void **stat
     (void)state;
     assert_goes((struct routing_facts){ .domain = to, .override = SPAN("to:[x.example]:26") },
                 "to:[x.example]:26", NULL);
+    assert_goes((struct routing_facts){ .domain = to, .override = SPAN("to:[X.example]:25") },
+                "to:[x.example]", NULL); /* as an earlier version wrote it */
     assert_goes((struct routing_facts){ .domain = to, .override = SPAN("route:below") },
                 "route:below", "below");
     assert_goes((struct routing_facts){ .domain = to, .override = SPAN("relayhost") }, "relayhost",
