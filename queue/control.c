@@ -48,7 +48,7 @@ static void answer_show(struct control *control, struct role_request *request)
     uint64_t id;
 
     if (qid_parse(role_request_argument(request, "id"), &id))
-        err = store_show(control->store, id, &shown);
+        err = store_show(control->store, control->leases, id, &shown);
     answer_with(request, &shown, &err);
 }
 

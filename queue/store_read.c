@@ -2,6 +2,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/ipc/channel.h"
+#include "queue/leases.h"
 #include "queue/reading.h"
 #include "queue/store_summary.h"
 
@@ -153,6 +154,7 @@ const char *store_final_state(const Queue__HistoryRecord *record)
 
 struct showing {
     struct reading *r;
+    const struct leases *leases;
     struct json *array;
 };
 
@@ -168,12 +170,11 @@ static struct error *show_waiting(void *ctx, struct row_place at, struct span ke
         json_add_string(row, "state", "damaged");
         return NULL;
     }
-    add_waiting(s->r, row, recipient);
+    bool is_damaged = reading_is_damaged(s->r, at.id, recipient->held);
+    bool is_delivering = lease_covers(s->leases, at.id, at.number);
+    store_add_waiting(s->r, row, recipient, waiting_state_of(recipient, is_damaged, is_delivering));
     if (recipient->last_result)
         add_bytes(row, "last_status", recipient->last_result->status);
-    bool is_damaged = reading_is_damaged(s->r, at.id, recipient->held);
-    json_add_string(row, "state",
-                    waiting_state_name(waiting_state_of(recipient, is_damaged, false)));
     add_decision(row, recipient->last_decision);
     return NULL;
 }
@@ -215,7 +216,8 @@ static void add_past_message(struct reading *r, struct json *object, uint64_t id
     json_add_number(object, "waiting", 0);
 }
 
-static struct error *show(struct reading *r, uint64_t id, struct json *object, bool *out_known)
+static struct error *show(struct reading *r, const struct leases *leases, uint64_t id,
+                          struct json *object, bool *out_known)
 {
     struct record_key key = key_of_id(id);
     const Queue__MessageRecord *message =
@@ -231,7 +233,7 @@ static struct error *show(struct reading *r, uint64_t id, struct json *object, b
     else
         add_past_message(r, object, id);
     add_held(r, object, id);
-    struct showing s = { r, json_add_array(object, "recipients") };
+    struct showing s = { r, leases, json_add_array(object, "recipients") };
     struct error *err = reading_parts(r, TABLE_RECIPIENT, id, &waiting, show_waiting, &s);
     if (!err)
         err = reading_parts(r, TABLE_HISTORY, id, &ended, show_final, &s);
@@ -240,7 +242,8 @@ static struct error *show(struct reading *r, uint64_t id, struct json *object, b
     return err;
 }
 
-struct error *store_show(struct store *store, uint64_t id, struct json **out_object)
+struct error *store_show(struct store *store, const struct leases *leases, uint64_t id,
+                         struct json **out_object)
 {
     struct reading r = { .txn = NULL };
     struct json *object = json_new_object();
@@ -248,7 +251,7 @@ struct error *store_show(struct store *store, uint64_t id, struct json **out_obj
     struct error *err = reading_begin(&r, store);
 
     if (!err)
-        err = show(&r, id, object, &known);
+        err = show(&r, leases, id, object, &known);
     reading_end(&r);
     if (err || !known)
         json_free(&object);

@@ -17,7 +17,9 @@ struct error *store_list(struct store *store, struct waiting_walk *walk,
                          struct json *array) MUST_CHECK;
 
 /* A message with all its recipients, those that are final included; NULL when nothing is known. */
-struct error *store_show(struct store *store, uint64_t id, struct json **out_object) MUST_CHECK;
+struct leases;
+struct error *store_show(struct store *store, const struct leases *leases, uint64_t id,
+                         struct json **out_object) MUST_CHECK;
 
 /* Members of one that waits: where to, when next, its state, and that of its hop. */
 void store_add_waiting(struct reading *r, struct json *object,

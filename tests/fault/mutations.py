@@ -488,6 +488,9 @@ MUTATIONS = (
     Mutation(6, "what each host said is not told", "supervisor/story.c",
              "        tell_words(candidate, is_only, told_below, out);\n", "", ("unit/story", "tests/system/"
               "test_trace.py::test_each_host_that_was_tried_has_its_own_words")),
+    Mutation(6, "queue show does not know what is with a worker", "queue/store_read.c",
+             "bool is_delivering = lease_covers(s->leases, at.id, at.number);", "bool is_delivering = false;",
+             ("unit/store_trace",)),
     Mutation(6, "some of the recipients are shown as if they were all", "queue/reading.c",
              "if (!waiting->is_cut && !ended->is_cut)", "if (waiting->count > 0 || ended->count > 0)",
              ("unit/store_trace", "tests/system/test_trace.py::"

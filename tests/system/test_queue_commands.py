@@ -247,6 +247,8 @@ def test_a_suspended_hop_is_not_tried_until_it_is_resumed(lab, make_relay):
     relay.start()
     row = relay.wait_queue(1)[0]
     assert row["state"] == "suspended" and row["next_try"] is None and not arrived(lab, message)
+    shown = relay.cli_json("queue", "show", row["id"])["recipients"][0]
+    assert (shown["state"], shown["suspended_reason"]) == ("suspended", "they move house")
     assert len(rows(relay, "--state", "suspended")) == 1 and rows(relay, "--state", "queued") == []
     hop = next(h for h in relay.cli_json("queue", "summary") if h["next_hop"] == "nopolicy.test")
     assert (hop["state"], hop["suspended_until"]) == ("suspended", "resumed")

@@ -88,9 +88,28 @@ static struct json *shown_of(uint64_t id)
 {
     struct json *shown = NULL;
 
-    assert_null(store_show(rig.store, id, &shown));
+    assert_null(store_show(rig.store, leases, id, &shown));
     assert_non_null(shown);
     return shown;
+}
+
+static void assert_state_of_first(struct json *told, const char *state)
+{
+    if (!json_member_is(json_item(json_get(told, "recipients"), 0), "state", state))
+        fail_msg("the state is not %s", state);
+    json_free(&told);
+}
+
+static void what_is_with_a_worker_is_being_delivered_whoever_tells_it(void **state)
+{
+    (void)state;
+    uint64_t id = a_message_to(1);
+    struct lease *lease = lease_begin(leases, id, &(uint32_t){ 0 }, 1);
+    assert_state_of_first(trace_of(id), "delivering");
+    assert_state_of_first(shown_of(id), "delivering");
+    lease_end(leases, &lease);
+    assert_state_of_first(trace_of(id), "queued");
+    assert_state_of_first(shown_of(id), "queued");
 }
 
 static void assert_tells_how_it_came(struct json *told)
@@ -249,6 +268,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST("a message is known by whichever recipient is left of it",
              a_message_is_known_by_whichever_recipient_is_left_of_it),
+        TEST("what is with a worker is being delivered, whoever tells it",
+             what_is_with_a_worker_is_being_delivered_whoever_tells_it),
         TEST("notes of one that is gone do not hide what is left",
              notes_of_one_that_is_gone_do_not_hide_what_is_left),
         TEST("many that wait hide none that has ended, and are counted",
