@@ -8,6 +8,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/mail/routing.h"
+#include "queue/control_hops.h"
 #include "queue/control_lists.h"
 #include "queue/delivery_log.h"
 #include "queue/waiting.h"
@@ -170,6 +171,33 @@ static struct json *answer_of(const struct task *task)
     return answer;
 }
 
+static void on_seen(void *ctx, struct reading *r, const struct waiting *waiting)
+{
+    (void)r;
+    (void)waiting;
+    *(bool *)ctx = true;
+}
+
+/* Nothing was found of the message that was named: it is gone, or other filters do not match. */
+static void reply_none(struct task *task)
+{
+    const struct filter filter = { .id = task->filter.id };
+    struct waiting_walk walk = { .filter = &filter, .most = 1 };
+    char id[QID_TEXT_SIZE];
+    bool waits = false;
+    struct error *err = waiting_walk(task->control->store, &walk, on_seen, &waits);
+
+    qid_format(task->filter.id, id);
+    if (!err && waits)
+        err = error_new(ERROR_PERMANENT,
+                        "message %s waits, but the filters match no recipient of it", id);
+    if (err)
+        control_reply_error(&task->request, &err);
+    else
+        control_no_such_message(&task->request,
+                                " in the queue; waxseal trace tells of one that has left it");
+}
+
 static void task_end(struct task *task)
 {
     struct json *answer = answer_of(task);
@@ -177,8 +205,7 @@ static void task_end(struct task *task)
     say_change(task);
     if (task->filter.id != 0 && task->recipients == 0) {
         json_free(&answer);
-        control_no_such_message(&task->request,
-                                " in the queue; waxseal trace tells of one that has left it");
+        reply_none(task);
     } else {
         control_reply_json(&task->request, &answer, true);
     }
@@ -387,7 +414,7 @@ static struct task *task_new(struct control *control, struct role_request *reque
     return task;
 }
 
-/* The next hop that a request names: "route:NAME", "to:SPEC", or "back" for what the routes say. */
+/* The next hop that a request names, or "back" for what the routes say. */
 static struct error *read_hop(struct task *task)
 {
     struct span to = role_request_argument(task->request, "to");
@@ -396,14 +423,11 @@ static struct error *read_hop(struct task *task)
 
     if (role_request_argument(task->request, "back").data)
         return NULL;
-    if (to.len > HOP_NAME_MAX || !next_hop_parse(to, &hop) ||
-        (hop.kind != NEXT_HOP_ROUTE && hop.kind != NEXT_HOP_SPEC) ||
-        !span_to_string(to, task->hop, sizeof(task->hop)))
-        return error_new(ERROR_PERMANENT, "that is no place to send mail to: name a route, or a "
-                                          "host as in the setting relayhost");
+    struct error *err = control_hop_to_go_to(settings, to, task->hop);
+    if (err)
+        return err;
+    ensure(next_hop_parse(span_of(task->hop), &hop));
     const struct route_settings *route = routing_route(settings, hop.route);
-    if (hop.kind == NEXT_HOP_ROUTE && !route)
-        return error_new(ERROR_PERMANENT, "there is no route " SPAN_FMT, SPAN_ARG(hop.route));
     task->change.hop_has_domain = route && route->to == ROUTE_TO_MX;
     return NULL;
 }

@@ -24,3 +24,11 @@ def test_a_hold_keeps_its_reason_until_another_is_given_and_tells_what_was_held_
     told = waiting.cli("queue", "hold", qid, "--reason", "no, it is spam").stdout
     assert "2 recipients held already: the reason is now the one given" in told
     assert waiting.cli_json("queue", "show", qid)["held"] == "no, it is spam"
+
+
+def test_a_message_that_waits_is_not_called_gone_when_filters_match_none_of_it(waiting):  # noqa: F811
+    qid = qid_of(waiting, "one@nopolicy.test")
+    done = waiting.cli("queue", "hold", qid, "--recipient", "zz@*", check=False)
+    assert done.returncode == 1 and f"message {qid} waits, but the filters match no recipient" in done.stderr
+    done = waiting.cli("queue", "hold", "123abc", "--recipient", "zz@*", check=False)
+    assert done.returncode == 1 and "there is no message 123abc" in done.stderr
