@@ -205,3 +205,57 @@ void control_resume(struct control *control, struct role_request *request)
 {
     change_suspension(control, request, false);
 }
+
+/* ---- a hop to send mail to ------------------------------------------------------------------ */
+
+static struct error *no_place(void)
+{
+    return error_new(ERROR_PERMANENT, "that is no place to send mail to: --to takes a host as in "
+                                      "the setting relayhost, --to-route the name of a route");
+}
+
+/* What a route says in its next-hop would be taken for a host that is called so. */
+static struct error *check_host(struct span spec)
+{
+    if (!span_equal(spec, SPAN("mx")) && !span_equal(spec, SPAN("discard")))
+        return NULL;
+    return error_new(ERROR_PERMANENT,
+                     SPAN_FMT " is no host: name a route with that next-hop by --to-route; a host "
+                              "of that name is [" SPAN_FMT "]",
+                     SPAN_ARG(spec), SPAN_ARG(spec));
+}
+
+static struct error *check_route(const struct settings *settings, struct span name)
+{
+    if (routing_route(settings, name))
+        return NULL;
+    return error_new(ERROR_PERMANENT, "there is no route " SPAN_FMT, SPAN_ARG(name));
+}
+
+struct error *control_hop_to_go_to(const struct settings *settings, struct span to,
+                                   char name[HOP_NAME_MAX + 1])
+{
+    struct next_hop hop;
+
+    if (!is_name_like(to) || !next_hop_read(to, name) || !next_hop_parse(span_of(name), &hop))
+        return no_place();
+    switch (hop.kind) {
+    case NEXT_HOP_SPEC:
+        return check_host(hop.target);
+    case NEXT_HOP_ROUTE:
+        return check_route(settings, hop.route);
+    case NEXT_HOP_RELAYHOST:
+        return settings->relayhost[0] != '\0'
+                   ? NULL
+                   : error_new(ERROR_PERMANENT, "there is no relayhost in the configuration; a "
+                                                "host of that name is [relayhost]");
+    case NEXT_HOP_ROUTE_DOMAIN:
+        return error_new(
+            ERROR_PERMANENT,
+            "mail goes by that route to each recipient's own domain: --to-route " SPAN_FMT,
+            SPAN_ARG(hop.route));
+    case NEXT_HOP_DOMAIN:
+        break;
+    }
+    return no_place();
+}

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -191,6 +192,24 @@ static struct error *do_it(const struct asking *asking, const struct json *count
     return err;
 }
 
+/* --- where to ----------------------------------------------------------------------------------
+ */
+
+/* As `queue summary` has them, and not a host. */
+static bool is_hop_name(const char *to)
+{
+    return strcasecmp(to, "relayhost") == 0 || strncmp(to, "to:", strlen("to:")) == 0 ||
+           strncmp(to, "route:", strlen("route:")) == 0;
+}
+
+/* Past the recipients' domains, and not by a route, whose policies may be theirs. */
+static bool names_a_host(const struct invocation *i)
+{
+    const char *to = command_value(i, "--to");
+
+    return to && strncmp(to, "route:", strlen("route:")) != 0;
+}
+
 /* --- only telling ------------------------------------------------------------------------------
  */
 
@@ -212,7 +231,7 @@ static struct error *tell_what_would_be(const struct asking *asking, const struc
     if (delivering > 0)
         printf("; %" PRId64 " being delivered now", delivering);
     puts("; nothing was changed");
-    if (command_value(asking->invocation, "--to"))
+    if (names_a_host(asking->invocation))
         puts("On that way MTA-STS and DANE of the recipients' domains would count no more.");
     return NULL;
 }
@@ -238,16 +257,17 @@ static struct error *change(const struct asking *asking)
     return err;
 }
 
-/* The next hop's name (lib/mail/next_hop.h) of --to and --to-route. */
+/* The next hop's name (lib/mail/next_hop.h) of --to, which may be one itself, and --to-route. */
 static const char *hop_of(const struct invocation *i, char room[SPEC_MAX])
 {
     const char *host = command_value(i, "--to");
     const char *route = command_value(i, "--to-route");
 
-    if (!host && !route)
-        return NULL;
-    snprintf(room, SPEC_MAX, "%s%s", host ? "to:" : "route:", host ? host : route);
-    return room;
+    if (host)
+        snprintf(room, SPEC_MAX, "%s%s", is_hop_name(host) ? "" : "to:", host);
+    else if (route)
+        snprintf(room, SPEC_MAX, "route:%s", route);
+    return host || route ? room : NULL;
 }
 
 static bool names_one_way(const struct invocation *i)

@@ -87,7 +87,7 @@ static struct next_hop hop_under(const struct route_settings *route, struct span
     return hop;
 }
 
-/* Can the operator's choice be followed?  A route that is gone, or of another kind now, cannot.
+/* Can the operator's choice be followed?  What is gone, or of another kind now, cannot.
  * Earlier versions kept a host as it was written: it is the hop of all who write it otherwise. */
 static bool override_holds(const struct settings *settings, struct span override,
                            struct routing *out)
@@ -97,6 +97,8 @@ static bool override_holds(const struct settings *settings, struct span override
     if (!next_hop_read(override, out->hop) || !next_hop_parse(span_of(out->hop), &hop))
         return false;
     out->route = routing_of_hop(settings, span_of(out->hop));
+    if (hop.kind == NEXT_HOP_RELAYHOST)
+        return settings->relayhost[0] != '\0';
     return hop.route.len == 0 ||
            (out->route && (out->route->to == ROUTE_TO_MX) == (hop.kind == NEXT_HOP_ROUTE_DOMAIN));
 }

@@ -23,7 +23,7 @@ struct routing {
     const struct route_settings *route;
 };
 
-/* Where it goes.  An override counts as long as its route is there. */
+/* Where it goes.  An override counts as long as its route, or the relayhost, is there. */
 void routing_choose(const struct settings *settings, const struct routing_facts *facts,
                     struct routing *out);
 

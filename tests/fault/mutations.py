@@ -559,6 +559,10 @@ MUTATIONS = (
     Mutation(6, "mail that was rerouted in capitals is apart from all other mail for that host", "lib/mail/routing.c",
              "!next_hop_read(override, out->hop)", "!span_to_string(override, out->hop, sizeof(out->hop))",
              ("unit/routing", "unit/queue_routes")),
+    Mutation(6, "a word of the routes is taken for a host of that name", "queue/control_hops.c",
+             "if (!span_equal(spec, SPAN(\"mx\")) && ", "if (span_equal(spec, SPAN(\"mx\")) || ",
+             ("tests/system/test_queue_commands.py::"
+              "test_a_word_that_is_no_host_is_no_way_and_the_answer_says_what_to_write",)),
     # 7. Bounded.
     Mutation(7, "the last race of an attempt goes beyond the bound of connects", "queue/deliver/attempt.c",
              "return count < left ? count : left;", "return count < left ? count : count;",

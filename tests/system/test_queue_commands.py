@@ -151,6 +151,37 @@ def test_reroute_sends_mail_another_way_and_back(lab, make_relay):
     wait_until(lambda: rows(relay)[0]["next_hop"] == "mail-451.test", 5, "the old way")
 
 
+NO_WAYS = [
+    ("mx", "by --to-route; a host of that name is [mx]"), ("discard", "by --to-route"), ("error 5.1.1 x", "--to-route"),
+    ("route:strict/good.test", "--to-route strict"), ("route:gone", "there is no route gone"),
+    ("relayhost", "there is no relayhost in the configuration"), ("good.test:0", "as in the setting relayhost"),
+]
+
+
+def test_a_word_that_is_no_host_is_no_way_and_the_answer_says_what_to_write(make_relay):
+    relay = make_relay(delivery="hold",
+                       routes=({"name": "strict", "recipients": ["good.test"], "next-hop": "mx"},)).start()
+    send("one@nopolicy.test")
+    relay.wait_queue(1)
+    for where, instead in NO_WAYS:
+        done = relay.cli("queue", "reroute", "--all", "--to", where, "--yes", check=False)
+        assert done.returncode != 0 and instead in done.stderr, (where, done.stderr)
+    assert rows(relay)[0]["next_hop"] == "nopolicy.test"
+
+
+def test_a_next_hop_as_the_summary_calls_it_is_a_way(lab, make_relay):
+    relay = make_relay(relayhost="[mx.good.test]", retry_first="1h", routes=(
+        {"name": "later", "recipients": ["mail-451.test"], "next-hop": "mx"},
+        {"name": "inside", "recipients": ["inside.test"], "next-hop": "[mx.nopolicy.test]"})).start()
+    send("one@mail-451.test")
+    send("two@mail-451.test")
+    relay.wait_event("delivery", outcome="deferred", count=2)
+    change(relay, "reroute", "--recipient", "one@*", "--to", "RelayHost")
+    assert relay.wait_delivery("one@mail-451.test", "delivered")["mx"] == "mx.good.test"
+    change(relay, "reroute", "--recipient", "two@*", "--to", "route:inside")
+    assert relay.wait_delivery("two@mail-451.test", "delivered")["mx"] == "mx.nopolicy.test"
+
+
 def test_a_host_to_which_mail_is_rerouted_has_its_own_policies_and_not_those_of_the_domain(lab, make_relay):
     relay = make_relay(retry_first="1h").start()
     send("bracket@expired.test")

@@ -250,7 +250,7 @@ static void an_operators_choice_counts_as_long_as_its_route_is_there(void **stat
 
 static void without_relayhost_mail_goes_to_its_domain(void **state)
 {
-    const struct routing_facts facts = { .domain = SPAN("example.net") };
+    struct routing_facts facts = { .domain = SPAN("example.net") };
     struct settings *s = settings_of("");
     struct routing routing;
 
@@ -258,6 +258,9 @@ static void without_relayhost_mail_goes_to_its_domain(void **state)
     routing_choose(s, &facts, &routing);
     assert_string_equal(routing.hop, "example.net");
     assert_null(routing.route);
+    facts.override = SPAN("relayhost"); /* there was one when it was rerouted */
+    routing_choose(s, &facts, &routing);
+    assert_string_equal(routing.hop, "example.net");
     free(s);
 }
 
