@@ -102,6 +102,7 @@ struct showing {
     const struct asking *asking;
     char next[PAGE_PLACE_SIZE]; /* where the next page begins; empty behind the last */
     size_t shown;
+    bool is_array; /* for programs, and its beginning is out */
 };
 
 /* What a page calls its rows depends on what they are. */
@@ -128,11 +129,14 @@ static void write_row(const struct json *row, bool is_first)
 
 static void show_rows(struct showing *s, const struct json *rows)
 {
-    if (!s->asking->invocation->json)
+    if (!s->asking->invocation->json) {
         print_rows(rows, s->shown == 0, stdout);
-    else
+    } else {
+        fputs(s->is_array ? "" : "[", stdout);
+        s->is_array = true;
         for (size_t n = 0; n < json_count(rows); n++)
             write_row(json_item(rows, n), s->shown + n == 0);
+    }
     s->shown += json_count(rows);
 }
 
@@ -172,13 +176,11 @@ struct error *asking_show_list(const struct asking *asking)
     struct showing s = { .asking = asking };
     struct error *err = NULL;
 
-    if (i->json)
-        fputc('[', stdout);
     do {
         err = show_page(&s, is_summary ? SUMMARY_ROWS : PAGE_ROWS);
     } while (!err && s.next[0] != '\0');
-    if (i->json && !err)
-        fputs("]\n", stdout);
+    if (s.is_array)
+        fputs(err ? "\n" : "]\n", stdout); /* a part is not taken for all */
     if (!i->json && !err && s.shown == 0)
         printf("%s\n", i->command->if_empty);
     return err;

@@ -52,8 +52,15 @@ def test_queue_list_shows_what_waits_and_why(relay):
     assert row["id"] in text and "you@mail-451.test" in text and "451" in text
 
 
+@pytest.mark.parametrize("words", [["queue", "list"], ["queue", "summary"], ["hosts"], ["policy", "list"]])
+def test_a_list_for_programs_begins_when_there_is_one(make_relay, words):
+    done = make_relay().cli(*words, "--json", check=False)
+    assert done.returncode == 1 and "no waxseal is running" in done.stderr and done.stdout == ""
+
+
 def test_queue_list_of_an_empty_queue_is_an_empty_list(relay):
     assert relay.queue() == []
+    assert relay.cli("queue", "list", "--json").stdout == "[]\n"
     assert relay.cli("queue", "list").returncode == 0
 
 
