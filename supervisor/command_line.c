@@ -202,6 +202,8 @@ static int parse_rest(struct invocation *i, int count, char *const words[])
         const char **value = take_valued(i, words[n]);
         if (value && n + 1 == count)
             return wrong_usage(i->command, "a value is missing behind", words[n]);
+        if (value && *value)
+            return wrong_usage(i->command, "this is given twice:", words[n]);
         if (value)
             *value = words[++n];
         else if (take_flag(i, words[n]))
@@ -228,6 +230,18 @@ static bool has_filter(const struct invocation *i)
     return false;
 }
 
+/* What would leave one of two things out of account. */
+static int check_choices(const struct invocation *i)
+{
+    if (i->all && (i->operand || has_filter(i)))
+        return wrong_usage(i->command, "either one message, or filters, or --all", NULL);
+    if (i->operand && command_value(i, "--id"))
+        return wrong_usage(i->command, "either QID or --id QID", NULL);
+    if (command_value(i, "--for") && command_value(i, "--until"))
+        return wrong_usage(i->command, "either --for or --until", NULL);
+    return EXIT_DONE;
+}
+
 static int check_operand(const struct invocation *i)
 {
     bool needed =
@@ -236,14 +250,12 @@ static int check_operand(const struct invocation *i)
     if (needed && !i->operand)
         return wrong_choice(i->command, command_value(i, "--reason"),
                             "this is missing:", i->command->operand);
-    if (i->all && (i->operand || has_filter(i)))
-        return wrong_usage(i->command, "either one message, or filters, or --all", NULL);
-    return EXIT_DONE;
+    return check_choices(i);
 }
 
 static int run_invocation(const struct command *c, int count, char *const words[])
 {
-    struct invocation i = { .command = c, .config = CONFIG_PATH };
+    struct invocation i = { .command = c };
     int status = parse_rest(&i, count, words);
 
     if (status != EXIT_DONE)
@@ -252,6 +264,8 @@ static int run_invocation(const struct command *c, int count, char *const words[
         print_help(c);
         return EXIT_DONE;
     }
+    if (!i.config)
+        i.config = CONFIG_PATH;
     status = check_operand(&i);
     return status == EXIT_DONE ? c->run(&i) : status;
 }

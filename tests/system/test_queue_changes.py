@@ -1,4 +1,8 @@
 """What the commands that change the queue tell, and what the log keeps of it."""
+import os
+import subprocess
+
+import pytest
 from test_queue_commands import change, qid_of, recipients, waiting  # noqa: F401
 
 
@@ -32,3 +36,17 @@ def test_a_message_that_waits_is_not_called_gone_when_filters_match_none_of_it(w
     assert done.returncode == 1 and f"message {qid} waits, but the filters match no recipient" in done.stderr
     done = waiting.cli("queue", "hold", "123abc", "--recipient", "zz@*", check=False)
     assert done.returncode == 1 and "there is no message 123abc" in done.stderr
+
+
+DROPPED = [
+    (["list", "--state", "deferred", "--state", "held"], "given twice: --state"),
+    (["list", "--config", "/dev/null", "--config", "/dev/null"], "given twice: --config"),
+    (["remove", "15c49c3800", "--id", "15c49c3801"], "either QID or --id QID"),
+    (["suspend", "good.test", "--reason", "x", "--for", "2h", "--until", "2099-01-01"], "either --for or --until"),
+]
+
+
+@pytest.mark.parametrize("words, why", DROPPED)
+def test_no_option_is_dropped_for_another(words, why):
+    done = subprocess.run([os.environ["WAXSEAL"], "queue", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and why in done.stderr, done.stderr
