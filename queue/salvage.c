@@ -12,6 +12,7 @@
 #include "lib/base/memory.h"
 #include "lib/io/kv_scan.h"
 #include "lib/ipc/channel.h"
+#include "queue/store_held.h"
 #include "queue/transfer.h"
 
 enum { CHUNKS_MAX = 1024 * 1024 };
@@ -29,6 +30,8 @@ struct found {
     bool message_is_sure;          /* the tree led to it: it is not an old version */
     Queue__RecipientRecord **recipients;
     size_t recipient_count;
+    size_t sure_count;       /* of these, the first: the tree led to them */
+    Queue__HeldRecord *held; /* NULL: not found */
     struct found_chunk *chunks;
     size_t chunk_count;
 };
@@ -62,6 +65,8 @@ static void found_free(struct found *found)
         queue__message_record__free_unpacked(found->message, NULL);
     for (size_t i = 0; i < found->recipient_count; i++)
         queue__recipient_record__free_unpacked(found->recipients[i], NULL);
+    if (found->held)
+        queue__held_record__free_unpacked(found->held, NULL);
     free(found->recipients);
     free(found->chunks);
     free(found);
@@ -89,15 +94,21 @@ static void find_message(struct salvage *s, struct span key, struct span value, 
     found->message_is_sure = sure;
 }
 
-static bool has_recipient(const struct found *found, uint32_t number)
+/* Was it found before?  Of several versions one may be old: if any is held, so is the recipient. */
+static bool had_recipient(struct found *found, uint32_t number,
+                          const Queue__RecipientRecord *another)
 {
-    for (size_t i = 0; i < found->recipient_count; i++)
-        if (found->recipients[i]->recipient->number == number)
-            return true;
+    for (size_t i = 0; i < found->recipient_count; i++) {
+        Queue__RecipientRecord *recipient = found->recipients[i];
+        if (recipient->recipient->number != number)
+            continue;
+        recipient->held = recipient->held || (i >= found->sure_count && another->held);
+        return true;
+    }
     return false;
 }
 
-static void find_recipient(struct salvage *s, struct span key, struct span value)
+static void find_recipient(struct salvage *s, struct span key, struct span value, bool sure)
 {
     uint64_t id;
     uint32_t number;
@@ -110,13 +121,32 @@ static void find_recipient(struct salvage *s, struct span key, struct span value
     if (!recipient)
         return;
     struct found *found = found_of(s, id);
-    if (!recipient->recipient || has_recipient(found, number)) {
+    if (!recipient->recipient || had_recipient(found, number, recipient)) {
         queue__recipient_record__free_unpacked(recipient, NULL);
         return;
     }
     found->recipients = memory_resize(found->recipients, (found->recipient_count + 1) *
                                                              sizeof(Queue__RecipientRecord *));
     found->recipients[found->recipient_count++] = recipient;
+    found->sure_count += sure;
+}
+
+/* An old version of what was set aside for damage says nothing of whom an operator held since. */
+static void find_held(struct salvage *s, struct span key, struct span value, bool sure)
+{
+    uint64_t id;
+    Queue__HeldRecord *held;
+
+    if (!key_read_id(key, &id))
+        return;
+    held = record_read(TABLE_HELD, key, value, &queue__held_record__descriptor, NULL);
+    if (!held)
+        return;
+    struct found *found = found_of(s, id);
+    if (found->held || (!sure && held_is_damage_alone(held)))
+        queue__held_record__free_unpacked(held, NULL);
+    else
+        found->held = held;
 }
 
 static void find_chunk(struct salvage *s, struct span key, struct span value, uint64_t offset)
@@ -153,7 +183,9 @@ static void on_entry(void *ctx, const char *table, struct span key, struct span 
     if (may_be(table, TABLE_MESSAGE))
         find_message(s, key, value, table != NULL);
     if (may_be(table, TABLE_RECIPIENT))
-        find_recipient(s, key, value);
+        find_recipient(s, key, value, table != NULL);
+    if (may_be(table, TABLE_HELD))
+        find_held(s, key, value, table != NULL);
     if (may_be(table, TABLE_CONTENT))
         find_chunk(s, key, value, offset);
 }
@@ -201,6 +233,13 @@ static void say_damaged(struct salvage *s, const struct found *found, const stru
     free(sentence);
 }
 
+/* Where in doubt, of a message that was held: better than to try what an operator held. */
+static void hold_in_doubt(struct found *found)
+{
+    for (size_t i = found->sure_count; found->held && i < found->recipient_count; i++)
+        found->recipients[i]->held = true;
+}
+
 static struct error *put_found(struct salvage *s, struct store *store, struct found *found)
 {
     Queue__ExportRecord record = QUEUE__EXPORT_RECORD__INIT;
@@ -212,9 +251,11 @@ static struct error *put_found(struct salvage *s, struct store *store, struct fo
             say_damaged(s, found, NULL);
         return NULL; /* content alone: it was never accepted, or is long gone */
     }
+    hold_in_doubt(found);
     record.message = found->message;
     record.recipients = found->recipients;
     record.n_recipients = found->recipient_count;
+    record.held = found->held;
     s->reading = found;
     s->next_chunk = 0;
     s->rest = SPAN("");

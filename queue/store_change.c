@@ -25,19 +25,21 @@ const char *change_name(enum change_kind kind)
 
 /* ---- holding and releasing ---------------------------------------------------------------- */
 
-/* Why a message is held stands until another reason is given; of what is damaged it is the damage.
- */
+/* Why a message is held stands until another reason is given; to damage an operator's is added. */
+static bool is_told(const Queue__HeldRecord *held, struct span reason)
+{
+    if (held->damaged)
+        return held->by != 0;
+    return reason.len == 0 || span_equal(span_of_bytes(held->reason), reason);
+}
+
 static struct error *reason_stands(const struct change *change, struct store_txn *txn, uint64_t id,
                                    bool *out_stands)
 {
-    struct record_key key = key_of_id(id);
-    Queue__HeldRecord *held = NULL;
-    struct error *err = store_get(txn, TABLE_HELD, &key, &queue__held_record__descriptor, &held);
+    Queue__HeldRecord *held;
+    struct error *err = held_get(txn, id, &held); /* one that is damaged is written anew */
 
-    if (err && store_txn_trouble(txn) == KV_FINE)
-        error_free(&err); /* it is written anew */
-    *out_stands = held && (held->damaged || change->act.words.len == 0 ||
-                           span_equal(span_of_bytes(held->reason), change->act.words));
+    *out_stands = held && is_told(held, change->act.words);
     return err;
 }
 

@@ -170,9 +170,10 @@ struct error *message_put(struct store_txn *txn, const struct new_message *messa
     return err;
 }
 
+/* A held one has a next hop, too: where it waits once it is released. */
 static struct error *restore_recipient(struct store_txn *txn, uint64_t id,
                                        const Queue__MessageRecord *message,
-                                       const Queue__RecipientRecord *recipient)
+                                       const Queue__RecipientRecord *recipient, bool is_held)
 {
     Queue__RecipientRecord copy = *recipient; /* which points to what is the caller's */
     struct routing_facts facts = routes_facts(message->envelope, recipient);
@@ -183,19 +184,37 @@ static struct error *restore_recipient(struct store_txn *txn, uint64_t id,
     copy.accepted_utc_ms = message->accepted_utc_ms;
     copy.last_lease = 0;
     schedule_route(txn->schedule, &facts, &routing);
-    return recipient_move(txn, id, copy.recipient->number, &copy, span_of(routing.hop),
-                          due_class_of(message->envelope, recipient->attempts > 0), due_ms);
+    struct error *err =
+        recipient_move(txn, id, copy.recipient->number, &copy, span_of(routing.hop),
+                       due_class_of(message->envelope, recipient->attempts > 0), due_ms);
+    return err || !is_held ? err : recipient_hold(txn, id, copy.recipient->number, &copy);
 }
 
-struct error *message_restore(struct store_txn *txn, uint64_t id, Queue__MessageRecord *message,
-                              Queue__RecipientRecord **recipients, size_t count)
+static struct error *restore_recipients(struct store_txn *txn, uint64_t id,
+                                        const Queue__ExportRecord *record)
+{
+    bool holds = !record->held || !held_is_damage_alone(record->held);
+    bool any_held = false;
+    struct error *err = NULL;
+
+    for (size_t i = 0; i < record->n_recipients && !err; i++) {
+        bool is_held = holds && record->recipients[i]->held;
+        err = restore_recipient(txn, id, record->message, record->recipients[i], is_held);
+        any_held = any_held || is_held;
+    }
+    return err || !any_held ? err : held_restore(txn, id, record->held);
+}
+
+struct error *message_restore(struct store_txn *txn, uint64_t id, Queue__ExportRecord *record)
 {
     struct record_key key = key_of_id(id);
+    Queue__MessageRecord *message = record->message;
+    size_t count = record->n_recipients;
     uint64_t rows_cost = message_rows_cost(count);
     struct error *err = store_remove(txn, TABLE_RECEIVING, &key);
 
-    for (size_t i = 0; i < count && !err; i++)
-        err = restore_recipient(txn, id, message, recipients[i]);
+    if (!err)
+        err = restore_recipients(txn, id, record);
     message->chunks = content_chunks(message->size);
     message->pending = (uint32_t)count;
     message->deaths = 0;

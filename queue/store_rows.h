@@ -29,9 +29,10 @@ struct error *message_put(struct store_txn *txn, const struct new_message *messa
 /*
  * Puts a message that was in a queue before, with the recipients that still wait, whose content was
  * put as that of an unfinished one.  Fields that only this queue can know are set anew.
+ * What was held stays so, unless it was for damage alone: it could be read whole.
  */
-struct error *message_restore(struct store_txn *txn, uint64_t id, Queue__MessageRecord *message,
-                              Queue__RecipientRecord **recipients, size_t count) MUST_CHECK;
+struct error *message_restore(struct store_txn *txn, uint64_t id,
+                              Queue__ExportRecord *record) MUST_CHECK;
 
 /* Puts content from chunk `first_chunk` on; all but the last of a message are whole chunks. */
 struct error *content_put(struct store_txn *txn, uint64_t id, uint32_t first_chunk,

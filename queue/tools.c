@@ -12,6 +12,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "queue/salvage.h"
+#include "queue/store_held.h"
 #include "queue/store_rows.h"
 #include "queue/transfer.h"
 
@@ -89,6 +90,8 @@ static struct error *read_message(struct exporting *e, Queue__ExportRecord *reco
     struct error *err = message_get(&e->txn, e->id, &record->message);
     if (!err)
         err = collect_recipients(e, record);
+    if (!err)
+        err = held_get(&e->txn, e->id, &record->held);
     return err ? error_wrap(err, "message %s", id) : NULL;
 }
 

@@ -18,7 +18,9 @@ enum {
     PIECE_BYTES = 64 * 1024,
 };
 
+/* The second for recipients that are held: who does not know of that would try them. */
 static const char first_line[] = "waxseal-message 1\n";
+static const char first_line_held[] = "waxseal-message 2\n";
 
 /* ---- into a store -----------------------------------------------------------------------------
  */
@@ -99,10 +101,8 @@ static struct error *put_parts(struct putting *p, uint64_t size, transfer_read_f
 static struct error *apply_restore(struct operation *operation, struct store_txn *txn)
 {
     const struct restore *restore = (const struct restore *)operation;
-    const Queue__ExportRecord *record = restore->record;
 
-    return message_restore(txn, restore->id, record->message, record->recipients,
-                           record->n_recipients);
+    return message_restore(txn, restore->id, restore->record);
 }
 
 static void discard_parts(struct putting *p)
@@ -182,6 +182,14 @@ static bool write_sum(FILE *file, uint32_t sum)
     return write_span(file, (struct span){ room, sizeof(room) });
 }
 
+static const char *first_line_of(const Queue__ExportRecord *record)
+{
+    for (size_t i = 0; i < record->n_recipients; i++)
+        if (record->recipients[i]->held)
+            return first_line_held;
+    return first_line;
+}
+
 static bool write_record(FILE *file, const Queue__ExportRecord *record)
 {
     size_t len = queue__export_record__get_packed_size(record);
@@ -189,8 +197,9 @@ static bool write_record(FILE *file, const Queue__ExportRecord *record)
 
     queue__export_record__pack(record, packed);
     struct span body = { (const char *)packed, len };
-    bool fine = write_span(file, span_of(first_line)) && write_sum(file, (uint32_t)len) &&
-                write_span(file, body) && write_sum(file, kv_checksum(0, body));
+    bool fine = write_span(file, span_of(first_line_of(record))) &&
+                write_sum(file, (uint32_t)len) && write_span(file, body) &&
+                write_sum(file, kv_checksum(0, body));
     free(packed);
     return fine;
 }
@@ -251,15 +260,21 @@ static bool read_sum(FILE *file, uint32_t *out_sum)
     return true;
 }
 
+static bool read_first_line(FILE *file)
+{
+    char line[sizeof(first_line)] = "";
+
+    return fread(line, 1, sizeof(line) - 1, file) == sizeof(line) - 1 &&
+           (strcmp(line, first_line) == 0 || strcmp(line, first_line_held) == 0);
+}
+
 static Queue__ExportRecord *read_record(FILE *file)
 {
     Queue__ExportRecord *record = NULL;
-    char line[sizeof(first_line)] = "";
     uint32_t len;
     uint32_t sum;
 
-    if (fread(line, 1, sizeof(line) - 1, file) != sizeof(line) - 1 ||
-        strcmp(line, first_line) != 0 || !read_sum(file, &len) || len > RECORD_MAX)
+    if (!read_first_line(file) || !read_sum(file, &len) || len > RECORD_MAX)
         return NULL;
     char *packed = memory_new((size_t)len + 1);
     if (fread(packed, 1, len, file) == len && read_sum(file, &sum) &&

@@ -166,6 +166,30 @@ def test_a_queue_moves_by_export_and_import(lab, make_relay):
         assert len(set(taken)) == len(taken), "each recipient once"
 
 
+def test_what_an_operator_holds_stays_held_where_the_queue_moves_to(lab, make_relay):
+    relay = make_relay(delivery="hold").start()
+    message = send(["free@nopolicy.test", "held@nopolicy.test"])
+    relay.wait_queue(2)
+    relay.cli("queue", "hold", "--recipient", "held@*", "--reason", "phishing", "--yes")
+    relay.stop()
+    out = f"{relay.folder}/out"
+    relay.cli("queue", "export", out)
+    for way in ("salvage", "import"):
+        aside = new_queue(relay)
+        relay.cli("queue", way, {"salvage": aside, "import": out}[way])
+        relay.write(delivery="on")
+        relay.start()
+        row, = relay.wait_queue(1)
+        assert (row["recipient"], row["state"], row["held"]) == ("held@nopolicy.test", "held", "phishing"), way
+        tried = [r for e in arrived(lab, message) for r in e["recipients"]]
+        assert tried == ["<free@nopolicy.test>"] * (2 if way == "import" else 1)
+        if way == "salvage":
+            relay.stop()
+            shutil.rmtree(aside)
+    relay.cli("queue", "release", "--all", "--yes")
+    relay.wait_delivery("held@nopolicy.test", "delivered", 10)
+
+
 def test_the_tools_refuse_a_queue_that_is_in_use(make_relay):
     relay = make_relay(delivery="hold").start()
     send("you@good.test")

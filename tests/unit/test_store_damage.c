@@ -187,19 +187,41 @@ static void a_hold_is_lifted_and_counted_out(void **state)
     assert_int_equal(store_usage(rig.store).damaged_messages, 0);
 }
 
+static void assert_held(uint64_t id, const char *reason, int64_t by)
+{
+    struct json *trace = NULL;
+    struct leases *nobody = leases_new();
+    assert_null(store_trace(rig.store, nobody, id, &trace));
+    const struct json *held = json_get(trace, "held");
+    assert_true(span_equal(json_text(json_get(held, "reason")), span_of(reason)));
+    assert_int_equal(json_number(json_get(held, "by")), by);
+    json_free(&trace);
+    leases_free(&nobody);
+}
+
 static void why_what_is_damaged_is_held_stands(void **state)
 {
     (void)state;
     uint64_t id = a_message();
     set_aside(id, false);
-    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), 0); /* "because" */
-    struct json *trace = NULL;
-    struct leases *nobody = leases_new();
-    assert_null(store_trace(rig.store, nobody, id, &trace));
-    assert_true(span_equal(json_text(json_get(json_get(trace, "held"), "reason")),
-                           SPAN("a record is damaged")));
-    json_free(&trace);
-    leases_free(&nobody);
+    for (int times = 0; times < 2; times++) {
+        assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), 0); /* "because" */
+        assert_held(id, "a record is damaged; because", 7);
+    }
+    assert_int_equal(store_usage(rig.store).damaged_messages, 1);
+}
+
+/* Which is what keeps it held where the queue is moved to. */
+static void damage_takes_no_operators_reason_away(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), 1);
+    for (int times = 0; times < 2; times++) {
+        set_aside(id, false);
+        assert_held(id, "because; a record is damaged", 7);
+    }
+    assert_int_equal(store_usage(rig.store).damaged_messages, 1);
 }
 
 static void a_hops_record_that_cannot_be_read_is_found_again(void **state)
@@ -370,8 +392,9 @@ int main(void)
         TEST("a row in due without a recipient goes", a_row_without_a_recipient_goes),
         TEST("a hold because of damage is lifted and counted out",
              a_hold_is_lifted_and_counted_out),
-        TEST("why what is damaged is held stands, whatever reason is given",
+        TEST("why what is damaged is held stands, and an operator's reason stands beside it",
              why_what_is_damaged_is_held_stands),
+        TEST("damage takes no operator's reason away", damage_takes_no_operators_reason_away),
         TEST("a hop's record that cannot be read is found again from the rows",
              a_hops_record_that_cannot_be_read_is_found_again),
         TEST("what an operator suspended stays so when its record is damaged, until it is resumed",

@@ -123,7 +123,11 @@ static struct error *apply_restored(struct operation *operation, struct store_tx
     uint64_t id = store_txn_id(txn);
     message->accepted_utc_ms -= (int64_t)random_below((uint64_t)(6 * DAY_MS));
     message->size = 0;
-    err = message_restore(txn, id, message, &recipient, 1);
+    Queue__ExportRecord record = QUEUE__EXPORT_RECORD__INIT;
+    record.message = message;
+    record.recipients = &recipient;
+    record.n_recipients = 1;
+    err = message_restore(txn, id, &record);
     last_restored = id;
     return err;
 }
