@@ -443,7 +443,7 @@ static struct error *read_request(struct task *task)
     if (!err && (!span_to_string(reason, task->reason, sizeof(task->reason)) ||
                  span_find(reason, '\n') < reason.len || span_find(reason, '\r') < reason.len))
         err = error_new(ERROR_PERMANENT, "a reason is one line of at most %d bytes", REASON_MAX);
-    if (!err && task->change.kind == CHANGE_BOUNCE && reason.len == 0)
+    if (!err && task->change.kind == CHANGE_BOUNCE && reason.len == 0 && !task->is_count)
         err = error_new(ERROR_PERMANENT, "say why: --reason goes to the senders");
     if (!err && task->change.kind == CHANGE_REROUTE)
         err = read_hop(task);
@@ -479,12 +479,27 @@ void control_change(struct control *control, struct role_request *request, enum 
         begin_next(control);
 }
 
+/* What is counted may be an order, which is looked at as if it were to be done. */
+static struct error *read_count(struct task *task)
+{
+    struct span change = role_request_argument(task->request, "change");
+
+    if (!change.data)
+        return control_filter(task->request, &task->filter);
+    for (unsigned kind = 0; kind < CHANGE_KINDS; kind++) {
+        task->change.kind = (enum change_kind)kind;
+        if (span_equal(change, span_of(change_name(task->change.kind))))
+            return read_request(task);
+    }
+    return error_new(ERROR_PERMANENT, "there is no such change");
+}
+
 void control_count(struct control *control, struct role_request *request)
 {
     struct task *task = task_new(control, request);
-    struct error *err = control_filter(request, &task->filter);
 
     task->is_count = true;
+    struct error *err = read_count(task);
     list_append(&control->counts, &task->others);
     if (!err) {
         loop_timer_start(task->timer, 0);

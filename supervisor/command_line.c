@@ -18,9 +18,12 @@ static void print_usage_options(const struct command *c, FILE *out)
     const struct command_option *options;
     size_t count = command_options(&options);
 
-    for (size_t i = 0; i < count; i++)
-        if ((c->options & options[i].option & ~(unsigned)OPTION_FILTER) != 0)
-            fprintf(out, " [%s %s]", options[i].name, options[i].value);
+    for (size_t i = 0; i < count; i++) {
+        if ((c->options & options[i].option & ~(unsigned)OPTION_FILTER) == 0)
+            continue;
+        bool needed = options[i].option == OPTION_REASON && (c->options & OPTION_NEEDS_REASON);
+        fprintf(out, needed ? " %s %s" : " [%s %s]", options[i].name, options[i].value);
+    }
     if (c->options & OPTION_TO)
         fputs(" [--back]", out);
     if (c->options & OPTION_CHANGE)
@@ -237,6 +240,8 @@ static int check_choices(const struct invocation *i)
         return wrong_usage(i->command, "either one message, or filters, or --all", NULL);
     if (i->operand && command_value(i, "--id"))
         return wrong_usage(i->command, "either QID or --id QID", NULL);
+    if ((i->command->options & OPTION_NEEDS_REASON) && !i->dry_run && !command_value(i, "--reason"))
+        return wrong_usage(i->command, "say why: --reason TEXT", NULL);
     if (command_value(i, "--for") && command_value(i, "--until"))
         return wrong_usage(i->command, "either --for or --until", NULL);
     return EXIT_DONE;

@@ -174,6 +174,7 @@ static int run_status(const struct invocation *i)
 /* --- the table -------------------------------------------------------------------------------- */
 
 #define CHANGE_OPTIONS (OPTION_JSON | OPTION_ALL | OPTION_FILTER | OPTION_CHANGE)
+#define REASON_NEEDED (OPTION_REASON | OPTION_NEEDS_REASON)
 
 /* clang-format off */
 static const struct command_option options[] = {
@@ -243,13 +244,13 @@ static const struct command commands[] = {
       "Tries held mail again, now." },
     { "queue retry", "QID", "id", CHANGE_OPTIONS, queue_run_change, NULL,
       "Tries mail now, held mail excepted, and lifts the back-off of its next hops." },
-    { "queue bounce", "QID", "id", CHANGE_OPTIONS | OPTION_REASON, queue_run_change, NULL,
+    { "queue bounce", "QID", "id", CHANGE_OPTIONS | REASON_NEEDED, queue_run_change, NULL,
       "Gives mail back: its senders are told that it failed, with the reason." },
     { "queue remove", "QID", "id", CHANGE_OPTIONS | OPTION_REASON, queue_run_change, NULL,
       "Throws mail away: nobody is told." },
     { "queue reroute", "QID", "id", CHANGE_OPTIONS | OPTION_TO | OPTION_REASON, queue_run_change, NULL,
       "Sends mail another way than the routes say, now; with --back as they say." },
-    { "queue suspend", "NEXTHOP", "hop", OPTION_JSON | OPTION_REASON | OPTION_FOR, queue_run_hop,
+    { "queue suspend", "NEXTHOP", "hop", OPTION_JSON | REASON_NEEDED | OPTION_FOR, queue_run_hop,
       NULL, "Tries nothing at a next hop, for a time or until it is resumed." },
     { "queue resume", "NEXTHOP", "hop", OPTION_JSON, queue_run_hop, NULL,
       "Tries mail for a suspended next hop again." },
@@ -285,7 +286,7 @@ static const struct command commands[] = {
       "Shows the policy of a domain that is in force here." },
     { "policy refresh", "DOMAIN", "domain", OPTION_JSON, asking_run, NULL,
       "Fetches the policy of a domain anew." },
-    { "policy drop", "DOMAIN", "domain", OPTION_JSON | OPTION_REASON, policy_run_drop, NULL,
+    { "policy drop", "DOMAIN", "domain", OPTION_JSON | REASON_NEEDED, policy_run_drop, NULL,
       "Forgets the cached policy of a domain, with the reason in the log." },
     { "policy export", NULL, NULL, 0, policy_run_export, NULL,
       "Writes all cached policies to standard output, one a line." },

@@ -36,7 +36,8 @@ enum {
     OPTION_NO_CONFIG = 4096, /* no --config: it reads no configuration */
     OPTION_COPY = 8192,      /* --to ADDRESS */
     OPTION_VIEW = 16384,
-    OPTION_KEY = 32768, /* of a key to be made */
+    OPTION_KEY = 32768,          /* of a key to be made */
+    OPTION_NEEDS_REASON = 65536, /* unless it is only told what would be */
 };
 
 struct invocation;

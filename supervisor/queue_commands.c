@@ -286,8 +286,9 @@ int queue_run_change(const struct invocation *i)
         { "progress", "yes" },
         { "to", hop_of(i, hop) },
         { "back", i->back ? "yes" : NULL },
+        { "change", verb_of(i) }, /* so that a count looks at the order, too */
     };
-    struct asking asking = { .invocation = i, .run_dir = run_dir, .more = more, .more_count = 3 };
+    struct asking asking = { .invocation = i, .run_dir = run_dir, .more = more, .more_count = 4 };
 
     if (!names_one_way(i)) {
         fputs("waxseal: where to? One of --to, --to-route and --back\n", stderr);
@@ -356,9 +357,5 @@ int queue_run_hop(const struct invocation *i)
 {
     char run_dir[SETTINGS_PATH_SIZE];
 
-    if ((i->command->options & OPTION_REASON) && !command_value(i, "--reason")) {
-        fputs("waxseal: say why: --reason TEXT\n", stderr);
-        return EXIT_WRONG_USAGE;
-    }
     return asking_run_dir(i, run_dir) ? asking_tell(change_hop(i, run_dir)) : EXIT_FAILED;
 }

@@ -50,3 +50,22 @@ DROPPED = [
 def test_no_option_is_dropped_for_another(words, why):
     done = subprocess.run([os.environ["WAXSEAL"], "queue", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and why in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("words, why", [
+    (["reroute", "--to", "a b", "--dry-run"], "that is no place to send mail to"),
+    (["reroute", "--to-route", "nowhere", "--dry-run", "--json"], "there is no route nowhere"),
+    (["hold", "--reason", "x" * 400, "--dry-run"], "a reason is one line"),
+    (["bounce"], "say why: --reason TEXT"),
+])
+def test_an_order_that_is_wrong_is_refused_before_anything_is_counted_or_asked(waiting, words, why):  # noqa: F811
+    done = waiting.cli("queue", words[0], "--all", *words[1:], check=False)
+    assert done.returncode != 0 and why in done.stderr and not done.stdout, (done.stdout, done.stderr)
+
+
+def test_usage_shows_which_reason_is_needed():
+    usages = [subprocess.run([os.environ["WAXSEAL"], *words, "--help"], capture_output=True, text=True,
+                             check=True).stdout.split("\n")[0]
+              for words in (["queue", "bounce"], ["queue", "suspend"], ["queue", "hold"])]
+    assert [" --reason TEXT" in usage for usage in usages] == [True, True, False]
+    assert " [--reason TEXT]" in usages[2]
