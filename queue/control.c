@@ -109,6 +109,7 @@ static const struct verb {
     { "queue remove", answer_remove },    { "queue reroute", answer_reroute },
     { "hosts", control_hosts },           { "hosts forget", control_forget_host },
     { "queue suspend", control_suspend }, { "queue resume", control_resume },
+    { "queue hop", control_hop },
 };
 
 void control_init(struct control *control)
@@ -120,6 +121,11 @@ void control_init(struct control *control)
 void control_end(struct control *control)
 {
     control_changes_end(control);
+}
+
+const char *control_delivery(const struct control *control)
+{
+    return role_settings(control->role)->delivery == DELIVERY_HOLD ? "hold" : "on";
 }
 
 void control_answer(struct control *control, struct role_request *request)

@@ -31,6 +31,9 @@ void control_init(struct control *control);
 /* After the committer has ended, before what is pointed to is freed. */
 void control_end(struct control *control);
 
+/* The setting `delivery`: "on", or "hold" while nothing is sent. */
+const char *control_delivery(const struct control *control);
+
 /* Answers a request, now or later. */
 void control_answer(struct control *control, struct role_request *request);
 

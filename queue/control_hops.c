@@ -9,6 +9,7 @@
 #include "lib/mail/routing.h"
 #include "queue/control_lists.h"
 #include "queue/store_change.h"
+#include "queue/store_summary.h"
 
 enum {
     REASON_MAX = 300,
@@ -204,6 +205,26 @@ void control_suspend(struct control *control, struct role_request *request)
 void control_resume(struct control *control, struct role_request *request)
 {
     change_suspension(control, request, false);
+}
+
+/* ---- what keeps its mail waiting ------------------------------------------------------------ */
+
+void control_hop(struct control *control, struct role_request *request)
+{
+    struct span name = role_request_argument(request, "hop");
+    struct json *answer = json_new_object();
+    struct next_hop hop;
+
+    struct error *err = name.len > HOP_NAME_MAX || !next_hop_parse(name, &hop)
+                            ? no_next_hop()
+                            : store_add_hop(control->store, name, answer);
+    if (err) {
+        json_free(&answer);
+        control_reply_error(&request, &err);
+        return;
+    }
+    json_add_string(answer, "delivery", control_delivery(control));
+    control_reply_json(&request, &answer, true);
 }
 
 /* ---- a hop to send mail to ------------------------------------------------------------------ */

@@ -11,6 +11,10 @@
 void control_suspend(struct control *control, struct role_request *request);
 void control_resume(struct control *control, struct role_request *request);
 
+/* What keeps mail waiting at a next hop now: the hop, as store_add_hop has it, and "delivery" ("on"
+ * or "hold", as in the settings). */
+void control_hop(struct control *control, struct role_request *request);
+
 /* The hop that mail is to be rerouted to: "route:NAME", "to:SPEC" or "relayhost". */
 struct error *control_hop_to_go_to(const struct settings *settings, struct span to,
                                    char name[HOP_NAME_MAX + 1]) MUST_CHECK;

@@ -129,6 +129,25 @@ struct error *store_summary(struct store *store, char after[HOP_NAME_MAX + 1], s
     return err;
 }
 
+/* ---- one hop ------------------------------------------------------------------------------ */
+
+struct error *store_add_hop(struct store *store, struct span name, struct json *object)
+{
+    struct record_key key = key_of_hop(name);
+    struct reading r = { .txn = NULL };
+    struct error *err = reading_begin(&r, store);
+
+    if (!err) {
+        const Queue__HopRecord *hop =
+            reading_record(&r, TABLE_HOP, &key, &queue__hop_record__descriptor);
+        bool is_suspended = hop && hop->operator_until_utc_ms > r.now_ms;
+        add_hop_state(object, hop, r.now_ms);
+        add_operator(object, "suspended_by", is_suspended ? hop->operator_by : 0);
+    }
+    reading_end(&r);
+    return err;
+}
+
 /* ---- what operators suspended ------------------------------------------------------------- */
 
 static void suspension_row(struct reading *r, struct span name, struct json *array)

@@ -1,5 +1,6 @@
 #include "supervisor/asking.h"
 
+#include "lib/mail/next_hop.h"
 #include "supervisor/explain_text.h"
 #include "supervisor/print.h"
 
@@ -62,13 +63,53 @@ static void add_policies(const struct asking *asking, struct json *found)
     error_free(&err);
 }
 
+/* What keeps mail waiting at its next hop, whatever the hosts are like.  A queue that does not
+ * answer says so itself when mail comes. */
+static void add_queue(const struct asking *asking, struct json *found)
+{
+    const struct invocation nothing_more = { .command = asking->invocation->command };
+    char name[HOP_NAME_MAX + 1];
+    const struct client_argument of = { "hop", name };
+    const struct asking hop = { .invocation = &nothing_more,
+                                .run_dir = asking->run_dir,
+                                .verb = "queue hop",
+                                .more = &of,
+                                .more_count = 1 };
+    struct json *answer = NULL;
+
+    if (json_member_is(found, "ends", "error") || /* refused: it never waits */
+        !span_to_string(json_member_text(found, "next_hop"), name, sizeof(name)) || !*name)
+        return;
+    struct error *err = asking_json(&hop, &answer);
+    if (err)
+        json_add_string(found, "queue_unknown", error_text(err));
+    else
+        json_add(found, "queue", &answer);
+    error_free(&err);
+}
+
+/* What the hosts would take does not go as long as it is not given to them. */
+static void judge(struct json *found)
+{
+    const struct json *queue = json_get(found, "queue");
+
+    if (!json_member_is(queue, "hop_state", "suspended") &&
+        !json_member_is(queue, "delivery", "hold"))
+        return;
+    json_add_text(found, "deliverable_then", json_member_text(found, "deliverable"));
+    json_add_string(found, "deliverable", "no");
+}
+
 static struct error *find_out(const struct asking *asking, struct json **out_found)
 {
     struct error *err = asking_json(asking, out_found);
 
-    if (!err)
-        add_policies(asking, *out_found);
-    return err;
+    if (err)
+        return err;
+    add_policies(asking, *out_found);
+    add_queue(asking, *out_found);
+    judge(*out_found);
+    return NULL;
 }
 
 int explain_run(const struct invocation *i)

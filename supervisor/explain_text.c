@@ -68,6 +68,26 @@ static void tell_beginning(const struct json *found, FILE *out)
     tell_dnssec(json_get(found, "dnssec"), out);
 }
 
+/* What keeps mail waiting here.  A rest ends by itself before long, and changes no verdict. */
+static void tell_queue(const struct json *found, FILE *out)
+{
+    const struct json *queue = json_get(found, "queue");
+
+    print_text("  it is not known whether mail waits here: ", found, "queue_unknown", "\n", out);
+    if (json_member_is(queue, "delivery", "hold"))
+        fprintf(out, "  mail waits: %s\n", print_held_words);
+    if (json_member_is(queue, "hop_state", "suspended")) {
+        bool is_open = json_member_is(queue, "suspended_until", "resumed");
+        fputs("  mail waits: an operator suspended this next hop", out);
+        print_text(is_open ? " until it is " : " until ", queue, "suspended_until", "", out);
+        print_text(": ", queue, "suspended_reason", "", out);
+        print_text("\n    to let mail go: waxseal queue resume ", found, "next_hop", "\n", out);
+    }
+    if (json_member_is(queue, "hop_state", "resting"))
+        print_text("  no host of it could be used at the last attempt: all its mail rests until ",
+                   queue, "rests_until", "\n", out);
+}
+
 /* --- the policy ------------------------------------------------------------------------------ */
 
 static void tell_published(const struct json *published, FILE *out)
@@ -284,11 +304,11 @@ int explain_status(const struct json *found)
     return json_member_is(found, "deliverable", "yes") ? STATUS_DELIVERABLE : STATUS_NOWHERE;
 }
 
-static const char *verdict_words(int status)
+static const char *verdict_words(const struct json *deliverable)
 {
-    if (status == STATUS_SECURE)
+    if (span_equal(json_text(deliverable), SPAN("securely")))
         return "deliverable securely: nothing goes but to a host that has proved itself";
-    if (status == STATUS_DELIVERABLE)
+    if (span_equal(json_text(deliverable), SPAN("yes")))
         return "deliverable, but whoever stands in between may read it: nobody says that the host "
                "has to prove itself";
     return "not deliverable now";
@@ -296,8 +316,12 @@ static const char *verdict_words(int status)
 
 static void tell_verdict(const struct json *found, FILE *out)
 {
-    fprintf(out, "\n%s%s\n", verdict_words(explain_status(found)),
-            is_true(found, "offline") ? " (no host was contacted)" : "");
+    const struct json *then = json_get(found, "deliverable_then");
+
+    fprintf(out, "\n%s", verdict_words(json_get(found, "deliverable")));
+    if (then && !span_equal(json_text(then), SPAN("no")))
+        fprintf(out, ", for mail waits as said above; but for that %s", verdict_words(then));
+    fputs(is_true(found, "offline") ? " (no host was contacted)\n" : "\n", out);
 }
 
 void explain_tell(const struct json *found, FILE *out)
@@ -305,6 +329,7 @@ void explain_tell(const struct json *found, FILE *out)
     const struct json *hops = json_get(found, "hops");
 
     tell_beginning(found, out);
+    tell_queue(found, out);
     for (size_t i = 0; i < json_count(hops); i++)
         tell_hop(found, json_item(hops, i), out);
     if (is_true(found, "cut"))

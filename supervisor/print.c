@@ -7,6 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
+const char print_held_words[] =
+    "delivery = \"hold\" is in the configuration: nothing is sent until "
+    "you take that out and reload (systemctl reload waxseal)";
+
 enum { COLUMNS_MAX = 20, NUMBER_SIZE = 24, WORDS_MAX = 60 };
 
 /* --- one value ------------------------------------------------------------------------------- */

@@ -10,6 +10,10 @@
 
 #include <stdio.h>
 
+/* What every answer says that somebody reads who wonders why no mail goes: the setting, and how to
+ * end it. */
+extern const char print_held_words[];
+
 /* Rows of a list, objects of one kind, as a table; a page behind the first has no head. */
 void print_rows(const struct json *rows, bool is_first, FILE *out);
 

@@ -577,6 +577,9 @@ MUTATIONS = (
              "f.stage >= STAGE_DATA && is_busy(&f.status)", "f.stage >= STAGE_DATA && f.status.class <= 4",
              ("unit/outcome",)),
     Mutation(7, "what a busy host says is learned when the session ends of age", "queue/deliver/attempt.c",
+    Mutation(6, "explain calls deliverable what an operator suspended", "supervisor/explain.c",
+             '!json_member_is(queue, "hop_state", "suspended") &&', "queue &&",
+             ("tests/system/test_explain.py::test_mail_for_a_suspended_next_hop_does_not_go_now",)),
              " &&\n        !host_slot_is_refused(a->session->slot))", ")",
              ("tests/system/test_hosts.py::"
               "test_what_a_host_says_of_itself_at_the_message_is_a_reason_and_greylisting_is_not",)),

@@ -68,6 +68,25 @@ def test_the_text_says_the_same_to_people(lab, shared_relay):
         assert words in text, text
 
 
+# ------------------------------------------------------------ what keeps mail waiting here
+
+def test_mail_for_a_suspended_next_hop_does_not_go_now(shared_relay):
+    shared_relay.cli("queue", "suspend", "good.test", "--reason", "they move house")
+    try:
+        status, found = explain(shared_relay, "good.test", "--offline")
+        text = told(shared_relay, "ada@good.test", "--offline")
+    finally:
+        shared_relay.cli("queue", "resume", "good.test")
+    assert status == NOWHERE and (found["deliverable"], found["deliverable_then"]) == ("no", "securely")
+    queue = found["queue"]
+    assert (queue["hop_state"], queue["suspended_until"]) == ("suspended", "resumed")
+    assert queue["suspended_reason"] == "they move house" and queue["suspended_by"] == 0
+    assert "suspended this next hop until it is resumed: they move house\n" in text
+    assert "waxseal queue resume good.test\n" in text and "but for that deliverable securely" in text
+    status, found = explain(shared_relay, "good.test", "--offline")
+    assert status == SECURE and "deliverable_then" not in found and found["queue"]["delivery"] == "on"
+
+
 # ------------------------------------------------------------ what is wrong, and who mends it
 
 @pytest.mark.parametrize("domain, status, wrong, who", [

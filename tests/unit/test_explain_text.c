@@ -75,6 +75,43 @@ static void beginning_says_where_mail_goes(void **state)
                  "goes by route r, which throws it away\n");
 }
 
+static void what_keeps_mail_waiting_here_is_told_first(void **state)
+{
+    static const char head[] =
+        "{\"address\":\"a@b.test\",\"next_hop\":\"b.test\",\"dnssec\":{\"state\":"
+        "\"on\"},";
+    char text[512];
+
+    (void)state;
+    snprintf(text, sizeof(text),
+             "%s\"queue\":{\"hop_state\":\"suspended\",\"suspended_until\":\"resumed\","
+             "\"suspended_reason\":\"they move\"},\"deliverable\":\"no\",\"deliverable_then\":"
+             "\"securely\"}",
+             head);
+    assert_tells(text,
+                 "goes to b.test\n  mail waits: an operator suspended this next hop until it is "
+                 "resumed: they move\n    to let mail go: waxseal queue resume b.test\n");
+    assert_tells(text,
+                 "\nnot deliverable now, for mail waits as said above; but for that deliverable "
+                 "securely: ");
+    snprintf(text, sizeof(text),
+             "%s\"queue\":{\"hop_state\":\"suspended\",\"suspended_until\":\"T9\"},"
+             "\"deliverable\":\"no\",\"deliverable_then\":\"no\"}",
+             head);
+    assert_tells(text, "suspended this next hop until T9\n");
+    assert_tells(text, "\nnot deliverable now\n");
+    snprintf(text, sizeof(text), "%s\"queue\":{\"hop_state\":\"open\",\"delivery\":\"hold\"}}",
+             head);
+    assert_tells(text, "  mail waits: delivery = \"hold\" is in the configuration: ");
+    snprintf(text, sizeof(text),
+             "%s\"queue\":{\"hop_state\":\"resting\",\"rests_until\":\"T3\",\"delivery\":\"on\"}}",
+             head);
+    assert_tells(text, "all its mail rests until T3\n");
+    assert_null(strstr(told_text, "mail waits"));
+    snprintf(text, sizeof(text), "%s\"queue_unknown\":\"silence\"}", head);
+    assert_tells(text, "  it is not known whether mail waits here: silence\n");
+}
+
 static void policy_is_told_as_it_binds_as_cached_and_as_published(void **state)
 {
     const char *found =
@@ -239,6 +276,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T("the beginning says where mail goes", beginning_says_where_mail_goes),
+        T("what keeps mail waiting here is told first, with how to end it",
+          what_keeps_mail_waiting_here_is_told_first),
         T("the policy is told as it binds, as it is cached, and as it is published",
           policy_is_told_as_it_binds_as_cached_and_as_published),
         T("what is not published, or cannot be fetched, is said",
