@@ -224,7 +224,7 @@ void damage_log(const struct damage *damage)
     log_string(&line, "why", damage->why);
     log_string(&line, "help",
                damage->is_over ? "nothing of it waits any more: it was delivered or removed"
-                               : "it is held; waxseal queue show tells what is left, waxseal "
-                                 "queue remove ends it");
+                               : "it is held; waxseal trace tells what is left and "
+                                 "how to try it again, give it back or remove it");
     log_end(&line);
 }

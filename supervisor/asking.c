@@ -227,7 +227,7 @@ int asking_tell(struct error *err)
         err = error_new(ERROR_LOCAL, "the output cannot be written");
     if (!err)
         return EXIT_DONE;
-    fprintf(stderr, "waxseal: %s\n", error_text(err));
+    print_trouble(error_text(err), stderr);
     error_free(&err);
     return EXIT_FAILED;
 }

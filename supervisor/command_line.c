@@ -1,5 +1,7 @@
 #include "supervisor/command_line.h"
 
+#include "supervisor/print.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -59,7 +61,8 @@ static void print_help_options(const struct command *c)
             printf("  %s %-*s  %s\n", options[i].name, (int)(19 - strlen(options[i].name)),
                    options[i].value, options[i].sentence);
     if (c->options & OPTION_FILTER)
-        printf("  All filters given must match; in patterns * stands for anything.\n");
+        printf("  All filters given must match; in patterns * stands for anything and ? for one "
+               "character.\n");
     if (c->options & OPTION_TO)
         printf("  --back         as the routes say again\n");
     if (c->options & OPTION_CHANGE)
@@ -113,7 +116,9 @@ static void print_overview(const char *group, FILE *out)
 
 static int wrong_usage(const struct command *c, const char *what, const char *which)
 {
-    fprintf(stderr, "waxseal: %s%s%s\n", what, which ? " " : "", which ? which : "");
+    fprintf(stderr, "waxseal: %s%s", what, which ? " " : "");
+    print_safe(span_of(which ? which : ""), stderr);
+    fputc('\n', stderr);
     if (c) {
         fputs("Usage: ", stderr);
         print_usage(c, stderr);

@@ -324,6 +324,19 @@ void print_json(const struct json *value, FILE *out)
     fputc('\n', out);
 }
 
+void print_trouble(const char *words, FILE *out)
+{
+    struct span rest = span_of(words);
+    struct span line;
+
+    fputs("waxseal: ", out);
+    for (bool is_first = true; span_cut(&rest, '\n', &line); is_first = false) {
+        fputs(is_first ? "" : "\n", out);
+        print_safe(line, out);
+    }
+    fputc('\n', out);
+}
+
 void print_text(const char *before, const struct json *object, const char *key, const char *after,
                 FILE *out)
 {

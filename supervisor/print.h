@@ -29,6 +29,9 @@ void print_json(const struct json *value, FILE *out);
  */
 size_t print_safe(struct span text, FILE *out);
 
+/* "waxseal: WORDS" for people, who may have typed some of the words themselves. */
+void print_trouble(const char *words, FILE *out);
+
 /*
  * Some words, a member that is a text from outside, as print_safe does it, and more words; nothing
  * when the object has no such text.

@@ -5,6 +5,7 @@
 #include "lib/base/settings.h"
 #include "queue/tools.h"
 #include "supervisor/folders.h"
+#include "supervisor/print.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -27,7 +28,7 @@ struct tool {
 static void on_say(void *ctx, const char *sentence)
 {
     (void)ctx;
-    fprintf(stderr, "waxseal: %s\n", sentence);
+    print_trouble(sentence, stderr);
 }
 
 /* The absolute path of the other directory, made for the roles' user if need be; to be freed. */
@@ -86,7 +87,7 @@ static int tell(const struct tool *tool, const struct queue_report *report, stru
         printf("the structure of the damaged queue is broken: some of this may be old, and may "
                "have been delivered before\n");
     if (err)
-        fprintf(stderr, "waxseal: %s\n", error_text(err));
+        print_trouble(error_text(err), stderr);
     return err || report->damaged > 0 ? EXIT_FAILED : EXIT_DONE;
 }
 

@@ -411,6 +411,27 @@ static bool was_discarded(const struct json *recipient)
     return false;
 }
 
+static bool was_told_of_failure(const struct json *recipient)
+{
+    const struct json *events = json_get(recipient, "events");
+
+    for (size_t i = 0; i < json_count(events); i++)
+        if (json_member_is(json_item(events, i), "event", "notification") &&
+            json_member_is(json_item(events, i), "kind", "failed"))
+            return true;
+    return false;
+}
+
+static void tell_failed(const struct json *trace, const struct json *recipient, FILE *out)
+{
+    fputs("it has ended; the reply above says whose side it was", out);
+    if (was_told_of_failure(recipient))
+        return;
+    bool has_none = json_get(trace, "sender") && !has_text(trace, "sender");
+    fputs(has_none ? "; its sender was not told, for it has none" : "; its sender was not told",
+          out);
+}
+
 static void tell_turn(const struct json *trace, const struct json *recipient, FILE *out)
 {
     fputs("  now  ", out);
@@ -419,7 +440,7 @@ static void tell_turn(const struct json *trace, const struct json *recipient, FI
     else if (json_member_is(recipient, "state", "delivered"))
         fputs("it is with the receiving host, which answers for it from here on", out);
     else if (json_member_is(recipient, "state", "failed"))
-        fputs("it has ended; the reply above says whose side it was", out);
+        tell_failed(trace, recipient, out);
     else if (json_member_is(recipient, "state", "removed"))
         fputs("it has ended; nobody was told", out);
     else if (json_member_is(recipient, "state", "delivering"))

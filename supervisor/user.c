@@ -30,7 +30,7 @@ static int tell(struct error *err)
 {
     if (!err)
         return EXIT_DONE;
-    fprintf(stderr, "waxseal: %s\n", error_text(err));
+    print_trouble(error_text(err), stderr);
     error_free(&err);
     return EXIT_FAILED;
 }

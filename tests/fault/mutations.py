@@ -485,6 +485,12 @@ MUTATIONS = (
              ("unit/store_trace",)),
     Mutation(6, "a sender that nobody knows any more is told as none", "supervisor/story.c",
              "else if (json_get(trace, \"sender\"))", "else if (!json_get(trace, \"none\"))", ("unit/story",)),
+    Mutation(6, "that nobody heard of a failure is not told", "supervisor/story.c",
+             "    if (was_told_of_failure(recipient))\n", "    if (recipient)\n", ("unit/story",)),
+    Mutation(6, "what somebody typed reaches the terminal as it is", "supervisor/print.c",
+             "        fputs(is_first ? \"\" : \"\\n\", out);\n        print_safe(line, out);",
+             "        fputs(is_first ? \"\" : \"\\n\", out);\n        fprintf(out, SPAN_FMT, SPAN_ARG(line));",
+             ("unit/print",)),
     Mutation(6, "what each host said is not told", "supervisor/story.c",
              "        tell_words(candidate, is_only, told_below, out);\n", "", ("unit/story", "tests/system/"
               "test_trace.py::test_each_host_that_was_tried_has_its_own_words")),

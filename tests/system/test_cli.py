@@ -31,6 +31,15 @@ def test_wrong_usage_is_said_and_has_status_2(words):
     assert done.returncode == 2 and done.stderr
 
 
+def test_what_somebody_typed_comes_back_without_controls(make_relay):
+    relay = make_relay().start()
+    for words in (["no\x1bsense"], ["queue", "no\x1bsense"], ["queue", "list", "--no\x1bsense"], ["trace", "no\x1bsense"],
+                  ["queue", "hold", "no\x1bsense", "--yes"], ["user", "check", "no\x1bsense", "--config", "x\x1by"]):
+        done = subprocess.run([BINARY, *words, *([] if "x\x1by" in words else ["--config", relay.configuration])],
+                              capture_output=True, timeout=5, check=False, stdin=subprocess.DEVNULL)
+        assert done.returncode > 0 and b"\x1b" not in done.stderr, done.stderr
+
+
 def test_version_names_the_product_and_its_version():
     done = subprocess.run([BINARY, "version"], capture_output=True, text=True, timeout=5, check=True)
     assert done.stdout.startswith("waxseal ") and done.stdout.split()[1][0].isdigit()

@@ -106,8 +106,9 @@ def test_copies_that_nobody_takes_end_there(lab, make_relay):
                        postmaster_copies=["bounce", "2bounce", "policy"]).start()
     send("refuse@nopolicy.test", sender="told@sender.test")
     wait_bounce(lab, "told@sender.test")
-    relay.wait_event("bounce", untold="no-sender")
+    untold = relay.wait_event("bounce", untold="no-sender")["qid"]
     relay.wait_queue(0)
+    assert "its sender was not told, for it has none\n" in relay.cli("trace", untold).stdout
     time.sleep(0.5)
     assert len(relay.events("postmaster-copy")) == 1 and not relay.queue()
 

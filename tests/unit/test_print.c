@@ -133,6 +133,20 @@ static void one_object_is_a_member_a_line(void **state)
         "tries:\n  -\n    at: 1\n    tls:\n      v: 1.3\n");
 }
 
+static void trouble_is_told_in_lines_without_controls(void **state)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    print_trouble("no \x1b[2Jx\nand \xc3\xbc", out);
+    print_trouble("", out);
+    fclose(out);
+    assert_string_equal(text, "waxseal: no \\x1b[2Jx\nand \xc3\xbc\nwaxseal: \n");
+    free(text);
+}
+
 static void programs_get_json_without_controls(void **state)
 {
     (void)state;
@@ -163,6 +177,8 @@ int main(void)
         TEST("a server's words are cut in a list, and whole in one object",
              a_servers_words_are_cut_in_a_list_and_whole_in_one_object),
         TEST("one object is a member a line", one_object_is_a_member_a_line),
+        TEST("trouble is told in lines, without controls",
+             trouble_is_told_in_lines_without_controls),
         TEST("programs get JSON, without controls", programs_get_json_without_controls),
     };
     return cmocka_run_group_tests_name("print", tests, NULL, NULL);

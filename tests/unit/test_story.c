@@ -245,7 +245,11 @@ static void each_state_says_whose_turn_it_is_and_what_helps(void **state)
         { "suspended", "", "waxseal queue resume example.net" },
         { "delivering", "", "it is being delivered" },
         { "delivered", "", "which answers for it from here on" },
-        { "failed", "", "it has ended; the reply above" },
+        { "failed", "", "the reply above says whose side it was; its sender was not told\n" },
+        { "failed", ",\"events\":[{\"event\":\"notification\",\"kind\":\"failed\",\"id\":\"40\"}]",
+          "now  it has ended; the reply above says whose side it was\n" },
+        { "failed", ",\"events\":[{\"event\":\"notification\",\"kind\":\"delayed\",\"id\":\"40\"}]",
+          "its sender was not told\n" },
         { "removed", "", "nobody was told" },
         { "damaged", "", "it is damaged, and not tried: odd" },
         { "damaged", "", "waxseal queue show tells what is left\n" },
@@ -262,6 +266,10 @@ static void each_state_says_whose_turn_it_is_and_what_helps(void **state)
     assert_non_null(strstr(story, "to try it again: waxseal queue release 3f\n"));
     assert_tells("{\"id\":\"3f\",\"waiting\":1,\"recipients\":[{\"state\":\"damaged\"}]}",
                  "waxseal queue show tells what is left");
+    assert_tells("{\"id\":\"3f\",\"recipients\":[{\"state\":\"failed\"}]}",
+                 "sender was not told\n");
+    assert_tells("{\"id\":\"3f\",\"sender\":\"\",\"recipients\":[{\"state\":\"failed\"}]}",
+                 "whose side it was; its sender was not told, for it has none\n");
 }
 
 static void what_else_happened_has_its_line(void **state)
