@@ -16,6 +16,7 @@ static void answer_counts(struct control *control, struct role_request *request)
     struct json *counts = json_new_object();
     struct error *err = store_add_counts(control->store, counts);
 
+    json_add_string(counts, "delivery", control_delivery(control));
     json_add_string(counts, "full", streams_full_because(control->streams));
     if (!err)
         err = store_add_suspensions(control->store, SUSPENSIONS_TOLD,
@@ -60,6 +61,8 @@ static void answer_trace(struct control *control, struct role_request *request)
 
     if (qid_parse(role_request_argument(request, "id"), &id))
         err = store_trace(control->store, control->leases, id, &trace);
+    if (trace)
+        json_add_string(trace, "delivery", control_delivery(control));
     answer_with(request, &trace, &err);
 }
 

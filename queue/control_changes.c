@@ -159,6 +159,8 @@ static struct json *answer_of(const struct task *task)
         json_add_number(answer, "changed", task->changed);
     if (!task->is_count && task->change.kind == CHANGE_RETRY)
         json_add_number(answer, "retried", task->changed); /* what it was called first */
+    if (!task->is_count)
+        json_add_string(answer, "delivery", control_delivery(task->control));
     json_add_number(answer, "messages", task->messages);
     json_add_number(answer, "recipients", task->recipients);
     json_add_number(answer, "bytes", task->bytes);

@@ -53,6 +53,8 @@ static void print_for_people(const struct json *status)
     printf(", process %" PRId64, json_number(json_get(status, "pid")));
     print_word(" since ", json_get(status, "since"));
     printf(", settings of generation %" PRId64 "\n\n", json_number(json_get(status, "generation")));
+    if (json_member_is(json_get(status, "queue"), "delivery", "hold"))
+        printf("%s\n\n", print_held_words);
     print_rows(json_get(status, "roles"), true, stdout);
     fputs("\nDNSSEC\n", stdout);
     print_rows(json_get(status, "dnssec"), true, stdout);

@@ -124,6 +124,16 @@ static void tell_suspended(int64_t count)
     puts(" not tried yet: the next hop is suspended; waxseal queue resume lets mail go there");
 }
 
+/* What is due now is not tried, either. */
+static void tell_delivery(const char *verb, const struct json *result)
+{
+    bool makes_due =
+        strcmp(verb, "retry") == 0 || strcmp(verb, "release") == 0 || strcmp(verb, "reroute") == 0;
+
+    if (makes_due && json_member_is(result, "delivery", "hold"))
+        puts(print_held_words);
+}
+
 /* What can be read of it is with who may decide; of the rest only an id is left. */
 static void tell_damaged(const char *verb, const struct json *result)
 {
@@ -173,6 +183,7 @@ static void tell_result(const struct invocation *i, const struct json *result)
     }
     tell_suspended(json_number(json_get(result, "suspended")));
     tell_damaged(verb_of(i), result);
+    tell_delivery(verb_of(i), result);
 }
 
 static struct error *do_it(const struct asking *asking, const struct json *counts)

@@ -377,6 +377,10 @@ static void tell_damaged(const struct json *trace, const struct json *recipient,
 
 static void tell_waiting(const struct json *trace, const struct json *recipient, FILE *out)
 {
+    if (json_member_is(trace, "delivery", "hold")) {
+        fprintf(out, "it waits: %s", print_held_words);
+        return;
+    }
     if (json_member_is(recipient, "state", "waits for policy"))
         print_text("we do not know yet what policy ", recipient, "next_hop",
                    " has, and ask for it again", out);

@@ -569,6 +569,12 @@ MUTATIONS = (
              "if (!span_equal(spec, SPAN(\"mx\")) && ", "if (span_equal(spec, SPAN(\"mx\")) || ",
              ("tests/system/test_queue_commands.py::"
               "test_a_word_that_is_no_host_is_no_way_and_the_answer_says_what_to_write",)),
+    Mutation(6, "explain calls deliverable what an operator suspended", "supervisor/explain.c",
+             '!json_member_is(queue, "hop_state", "suspended") &&', "queue &&",
+             ("tests/system/test_explain.py::test_mail_for_a_suspended_next_hop_does_not_go_now",)),
+    Mutation(6, "nobody is told that delivery is held", "queue/control.c",
+             '? "hold" : "on"', '? "on" : "on"',
+             ("tests/system/test_status.py::test_whoever_asks_is_told_that_delivery_is_held",)),
     # 7. Bounded.
     Mutation(7, "the last race of an attempt goes beyond the bound of connects", "queue/deliver/attempt.c",
              "return count < left ? count : left;", "return count < left ? count : count;",
@@ -583,9 +589,6 @@ MUTATIONS = (
              "f.stage >= STAGE_DATA && is_busy(&f.status)", "f.stage >= STAGE_DATA && f.status.class <= 4",
              ("unit/outcome",)),
     Mutation(7, "what a busy host says is learned when the session ends of age", "queue/deliver/attempt.c",
-    Mutation(6, "explain calls deliverable what an operator suspended", "supervisor/explain.c",
-             '!json_member_is(queue, "hop_state", "suspended") &&', "queue &&",
-             ("tests/system/test_explain.py::test_mail_for_a_suspended_next_hop_does_not_go_now",)),
              " &&\n        !host_slot_is_refused(a->session->slot))", ")",
              ("tests/system/test_hosts.py::"
               "test_what_a_host_says_of_itself_at_the_message_is_a_reason_and_greylisting_is_not",)),

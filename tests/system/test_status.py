@@ -113,6 +113,24 @@ def test_status_says_how_much_the_queue_holds(make_relay):
     assert "recipients: 3" in relay.cli("status").stdout
 
 
+HELD = 'delivery = "hold" is in the configuration: nothing is sent until you take that out and reload'
+
+
+def test_whoever_asks_is_told_that_delivery_is_held(make_relay):
+    relay = ready(make_relay(delivery="hold").start())
+    qid = send("bob@good.test").reply.split()[-1]
+    assert status(relay)["queue"]["delivery"] == "hold"
+    for words in (("status",), ("trace", qid), ("queue", "retry", qid), ("queue", "reroute", qid, "--back"),
+                  ("queue", "release", qid)):
+        assert relay.cli(*words).stdout.count(HELD) == 1, words
+    explained = relay.cli("explain", "--offline", "bob@good.test", check=False)
+    assert explained.returncode == 2 and f"mail waits: {HELD}" in explained.stdout
+    relay.write(delivery="on")
+    relay.reload()
+    relay.wait_delivery("bob@good.test", "delivered")
+    assert status(relay)["queue"]["delivery"] == "on" and HELD not in relay.cli("status").stdout
+
+
 def test_a_summary_shows_what_waits_for_each_next_hop_by_age(make_relay):
     relay = ready(make_relay(delivery="hold").start())
     assert "empty" in relay.cli("queue", "summary").stdout

@@ -264,6 +264,10 @@ static void each_state_says_whose_turn_it_is_and_what_helps(void **state)
                  "\"state\":\"damaged\"}]}",
                  "to give it back: waxseal queue bounce --id 3f --state damaged --reason TEXT\n");
     assert_non_null(strstr(story, "to try it again: waxseal queue release 3f\n"));
+    assert_tells("{\"id\":\"3f\",\"waiting\":1,\"delivery\":\"hold\",\"recipients\":[{\"state\":"
+                 "\"queued\"}]}",
+                 "now  it waits: delivery = \"hold\" is in the configuration");
+    assert_null(strstr(story, "queue retry"));
     assert_tells("{\"id\":\"3f\",\"waiting\":1,\"recipients\":[{\"state\":\"damaged\"}]}",
                  "waxseal queue show tells what is left");
     assert_tells("{\"id\":\"3f\",\"recipients\":[{\"state\":\"failed\"}]}",
