@@ -112,7 +112,7 @@ def test_a_damaged_record_costs_its_own_message_alone(lab, make_relay):
     assert why == dict(zip(ids, 2 * ["a record is damaged"] + ["its content is damaged"]))
     rows = {row["id"]: row for row in relay.wait_queue(3)}
     assert [(rows[i]["state"], rows[i]["held"]) for i in ids] == [("damaged", why[i]) for i in ids]
-    assert relay.cli_json("queue", "list", "--state", "damaged") == list(rows.values())
+    assert {row["id"] for row in relay.cli_json("queue", "list", "--state", "damaged")} == set(ids)
     assert relay.cli_json("queue", "list", "--state", "held") == []
     shown = [relay.cli_json("queue", "show", i) for i in ids]
     assert shown[0]["recipients"][0]["recipient"] == "a@nopolicy.test" and "sender" not in shown[0]
