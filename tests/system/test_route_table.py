@@ -216,7 +216,8 @@ def test_check_says_which_routes_cannot_work_and_which_weaken_a_policy(make_rela
         route("where", listeners=["nowhere"], users=["bob"]),
         route("bare", "mx", recipients=["b.test"], tls="none"),
         route("firm", recipients=["c.test"], tls="verify"),
-        route("policy", "mx", recipients=["d.test"], tls="encrypt"), route("rest"),
+        route("policy", "mx", recipients=["d.test"], tls="encrypt"),
+        route("late", "mx", recipients=["d.test"], senders=["<>"]), route("rest"),
         route("never", "mx")))
     done = relay.cli("check", check=False)
     assert done.returncode == 1
@@ -226,6 +227,8 @@ def test_check_says_which_routes_cannot_work_and_which_weaken_a_policy(make_rela
         assert words in done.stderr and f"warning: {words}" not in done.stderr
     assert "mx.v6only.test has no IPv6" not in done.stderr
     assert "warning: no mail reaches route never: route rest in front of it" in done.stderr
+    assert "no mail reaches route late: route policy in front of it takes all that it would" in done.stderr
+    assert done.stderr.count("no mail reaches") == 2
     notes = [x for x in done.stderr.split("\n") if " note: " in x]
     assert [x.split("route ")[1].split(":")[0] for x in notes] == ["lost", "six", "where", "bare", "rest"]
     relay.write(routes=(route("bare", "mx", tls="none"),))
