@@ -222,7 +222,7 @@ static void on_addresses(struct sts_fetch *fetch)
     const struct network_list *allow = fetch->fetcher->allow;
     enum address_verdict verdict =
         route_addresses(fetch->answers[0], fetch->answers[1], allow ? allow->items : NULL,
-                        allow ? allow->count : 0, NULL, 0, fetch->addresses, &fetch->address_count);
+                        allow ? allow->count : 0, fetch->addresses, &fetch->address_count);
     switch (verdict) {
     case ADDRESSES_FOUND:
         get(fetch);

@@ -224,6 +224,7 @@ static void check_routes(const struct settings *s, struct file_check *check)
     check_resolvers(s, servers, check);
     route_check_names(s, users, on_route, check);
     route_check_lookups(s, servers, on_route, check);
+    route_check_loops(s, on_route, check);
     route_check_families(s, on_route, check);
     route_check_sources(s, on_route, check);
     route_check_policies(s, on_route, check);

@@ -1,6 +1,7 @@
 #include "supervisor/route_check.h"
 
 #include "lib/io/own_address.h"
+#include "lib/io/own_listener.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -84,75 +85,50 @@ static bool is_for_all(const struct route_settings *r)
     return r->recipients.count + r->senders.count + r->listeners.count + r->users.count == 0;
 }
 
-/* "x" and ".y.x" are covered by ".x", and each by itself. */
-static bool covers_domain(const struct domain_list *wide, struct span pattern)
-{
-    const char *item = wide->text;
-
-    for (unsigned i = 0; i < wide->count; i++, item += strlen(item) + 1)
-        if (span_equal_nocase(span_of(item), pattern) || domain_is_covered(span_of(item), pattern))
-            return true;
-    return false;
-}
-
-static bool covers_domains(const struct domain_list *wide, const struct domain_list *narrow)
-{
-    const char *item = narrow->text;
-
-    for (unsigned i = 0; i < narrow->count && wide->count > 0; i++, item += strlen(item) + 1)
-        if (!covers_domain(wide, span_of(item)))
-            return false;
-    return wide->count == 0 || narrow->count > 0;
-}
-
-static bool covers_user(const struct name_list *wide, struct span name)
-{
-    return name_list_contains(wide, name) ||
-           (!span_starts_with(name, SPAN("local:")) && name_list_contains(wide, SPAN("*")));
-}
-
-static bool covers_names(const struct name_list *wide, const struct name_list *narrow,
-                         bool (*covers)(const struct name_list *wide, struct span name))
-{
-    for (unsigned i = 0; i < narrow->count && wide->count > 0; i++)
-        if (!covers(wide, span_of(name_list_item(narrow, i))))
-            return false;
-    return wide->count == 0 || narrow->count > 0;
-}
-
-/* Does all mail that the second is for fit the first? */
-static bool takes_all_of(const struct route_settings *front, const struct route_settings *r)
-{
-    return covers_domains(&front->recipients, &r->recipients) &&
-           covers_domains(&front->senders, &r->senders) &&
-           covers_names(&front->listeners, &r->listeners, name_list_contains) &&
-           covers_names(&front->users, &r->users, covers_user);
-}
-
-/* What several together take of it is not looked at: what is warned of is sure. */
-static void check_reached(const struct saying *s)
-{
-    const struct route_settings *r = &s->settings->routes[s->route];
-
-    for (unsigned i = 0; i < s->route; i++) {
-        const struct route_settings *front = &s->settings->routes[i];
-        if (!takes_all_of(front, r))
-            continue;
-        say(s, ROUTE_WARNING, "name", "no mail reaches route %s: route %s in front of it %s",
-            r->name, front->name,
-            is_for_all(front) ? "is for all mail" : "takes all that it would");
-        return;
-    }
-}
-
 void route_check_names(const struct settings *settings, const struct users *users,
                        route_check_fn *tell, void *ctx)
 {
     struct saying s = { settings, tell, ctx, 0 };
+    const char *default_route = NULL;
 
     for (; s.route < settings->route_count; s.route++) {
+        const struct route_settings *r = &settings->routes[s.route];
         check_conditions(&s, users);
-        check_reached(&s);
+        if (default_route)
+            say(&s, ROUTE_WARNING, "name",
+                "no mail reaches route %s: route %s in front of it is for all mail", r->name,
+                default_route);
+        else if (is_for_all(r))
+            default_route = r->name;
+    }
+}
+
+/* --- addresses that are ours ----------------------------------------------------------------- */
+
+static void check_loop(const struct saying *s, const char *member, struct span spec,
+                       const struct route_settings *route)
+{
+    struct endpoint to = { .port = settings_port_of(spec, route) };
+    struct span host;
+    bool by_mx;
+
+    if (!route_check_name_of(spec, &host, &by_mx) && ip_address_parse(host, &to.address) &&
+        own_listener(s->settings, &to))
+        say(s, ROUTE_FAULT, member,
+            "%s [" SPAN_FMT "] port %u is a listener of this relay itself: mail for it would come "
+            "back; write another host or port",
+            member, SPAN_ARG(host), to.port);
+}
+
+void route_check_loops(const struct settings *settings, route_check_fn *tell, void *ctx)
+{
+    struct saying s = { settings, tell, ctx, ROUTE_NONE };
+
+    check_loop(&s, "relayhost", span_of(settings->relayhost), NULL);
+    for (s.route = 0; s.route < settings->route_count; s.route++) {
+        const struct route_settings *r = &settings->routes[s.route];
+        for (unsigned i = 0; i < r->host_count; i++)
+            check_loop(&s, "next-hop", span_of(r->hosts[i].spec), r);
     }
 }
 

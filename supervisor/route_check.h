@@ -1,8 +1,8 @@
 /*
  * route_check - what `waxseal check` says of routes beyond their form: names that nobody has,
- * routes that no mail reaches, next hops that do not resolve, and, without failing, each route that
- * weakens what the policy of a recipient's domain would ask.  Called by the command alone: at run
- * time mail waits for a next hop that does not resolve.
+ * routes that no mail reaches, next hops that do not resolve or are ourselves, and, without
+ * failing, each route that weakens what the policy of a recipient's domain would ask.  Called by
+ * the command alone: at run time mail waits for a next hop that does not resolve.
  */
 #ifndef WAXSEAL_SUPERVISOR_ROUTE_CHECK_H
 #define WAXSEAL_SUPERVISOR_ROUTE_CHECK_H
@@ -26,6 +26,9 @@ void route_check_names(const struct settings *settings, const struct users *user
 /* Hosts that the route's own `families` leave out.  Pure. */
 void route_check_families(const struct settings *settings, route_check_fn *say, void *ctx);
 void route_check_policies(const struct settings *settings, route_check_fn *say, void *ctx);
+
+/* Hosts in brackets that are listeners of these settings.  Asks the kernel for a wildcard's. */
+void route_check_loops(const struct settings *settings, route_check_fn *say, void *ctx);
 
 /*
  * Looks all next hops up, some at a time and for some seconds at most: each name once, told of at

@@ -4,6 +4,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/memory.h"
 #include "lib/io/hop_lookup.h"
+#include "lib/io/own_listener.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct lookups;
 /* Where a name is used; ROUTE_NONE: as the relayhost. */
 struct use {
     unsigned route;
+    uint16_t port;
     struct use *next;
 };
 
@@ -38,7 +40,7 @@ struct lookups {
     struct resolver *resolver;
     route_check_fn *say;
     void *ctx;
-    const char *own_name;
+    const struct settings *settings;
     struct use uses[USES_MAX];
     unsigned use_count;
     struct lookup items[USES_MAX];
@@ -59,17 +61,23 @@ bool route_check_name_of(struct span spec, struct span *out_name, bool *out_by_m
 
 /* --- one lookup ------------------------------------------------------------------------------ */
 
-/* At the line of each route that uses the name. */
-static void tell(const struct lookup *lookup, enum route_finding finding, const char *what)
+static void tell_use(const struct lookup *lookup, const struct use *use, enum route_finding finding,
+                     const char *what)
 {
+    const char *setting = use->route == ROUTE_NONE ? "relayhost" : "next-hop";
     char sentence[512];
 
-    for (const struct use *use = lookup->first; use; use = use->next) {
-        const char *setting = use->route == ROUTE_NONE ? "relayhost" : "next-hop";
-        snprintf(sentence, sizeof(sentence), "%s " SPAN_FMT " %s", setting, SPAN_ARG(lookup->name),
-                 what);
-        lookup->all->say(lookup->all->ctx, finding, use->route, setting, sentence);
-    }
+    snprintf(sentence, sizeof(sentence), "%s " SPAN_FMT " %s", setting, SPAN_ARG(lookup->name),
+             what);
+    lookup->all->say(lookup->all->ctx, finding, use->route, setting, sentence);
+}
+
+/* At the line of each route that uses the name: once, though with several ports. */
+static void tell(const struct lookup *lookup, enum route_finding finding, const char *what)
+{
+    for (const struct use *use = lookup->first; use; use = use->next)
+        if (!use->next || use->next->route != use->route)
+            tell_use(lookup, use, finding, what);
 }
 
 static void ask_more(struct lookups *all);
@@ -122,6 +130,33 @@ static const char *trouble_without_address(const struct lookup *lookup, bool of_
     return of_mx ? hosts[lookup->families] : own[lookup->families];
 }
 
+static bool leads_to_us(const struct settings *settings, const struct addresses *found,
+                        uint16_t port)
+{
+    for (unsigned i = 0; i < found->count; i++) {
+        const struct endpoint to = { found->list[i], port };
+        if (own_listener(settings, &to))
+            return true;
+    }
+    return false;
+}
+
+/* Mail would go round between us and ourselves. */
+static void tell_loops(const struct lookup *lookup, const struct hop_answer *answer)
+{
+    char what[160];
+
+    for (const struct use *use = lookup->first; use; use = use->next) {
+        if (!leads_to_us(lookup->all->settings, answer->found, use->port))
+            continue;
+        snprintf(what, sizeof(what),
+                 "%sport %u is a listener of this relay itself: mail for it would come back; write "
+                 "another host or port",
+                 answer->is_implicit ? "" : "has an MX host whose ", use->port);
+        tell_use(lookup, use, ROUTE_FAULT, what);
+    }
+}
+
 static void tell_outcome(const struct lookup *lookup, const struct hop_answer *answer)
 {
     const char *trouble = trouble_with_mx(answer->route);
@@ -133,6 +168,8 @@ static void tell_outcome(const struct lookup *lookup, const struct hop_answer *a
         tell(lookup, ROUTE_WARNING, "cannot be looked up now: DNS does not answer");
     else if (answer->addresses != ADDRESSES_FOUND)
         tell(lookup, ROUTE_FAULT, trouble_without_address(lookup, !answer->is_implicit));
+    else
+        tell_loops(lookup, answer);
 }
 
 static void on_answer(void *ctx, const struct hop_answer *answer)
@@ -150,7 +187,7 @@ static void ask(struct lookup *lookup)
     const struct hop_question question = { .name = lookup->name,
                                            .by_mx = lookup->by_mx,
                                            .families = lookup->families,
-                                           .own_name = all->own_name };
+                                           .own_name = all->settings->hostname };
 
     lookup->query = hop_lookup_start(all->loop, all->resolver, &question, on_answer, lookup);
 }
@@ -174,15 +211,16 @@ static struct lookup *find(struct lookups *all, const struct lookup *other)
     return NULL;
 }
 
-/* A name that stands twice in one route is told of once. */
-static void add_use(struct lookup *lookup, unsigned route)
+/* A host that stands twice in one route is told of once. */
+static void add_use(struct lookup *lookup, unsigned route, uint16_t port)
 {
     struct use *use;
 
-    if (lookup->last && lookup->last->route == route)
+    if (lookup->last && lookup->last->route == route && lookup->last->port == port)
         return;
     use = &lookup->all->uses[lookup->all->use_count++];
     use->route = route;
+    use->port = port;
     if (lookup->last)
         lookup->last->next = use;
     else
@@ -190,9 +228,11 @@ static void add_use(struct lookup *lookup, unsigned route)
     lookup->last = use;
 }
 
-static void add(struct lookups *all, unsigned route, struct span spec, enum route_families families)
+/* `route`: NULL for the relayhost, whose `number` is ROUTE_NONE. */
+static void add(struct lookups *all, unsigned number, const struct route_settings *route,
+                struct span spec)
 {
-    struct lookup lookup = { .all = all, .families = families };
+    struct lookup lookup = { .all = all, .families = route ? route->families : FAMILIES_BOTH };
     struct lookup *known;
 
     if (!route_check_name_of(spec, &lookup.name, &lookup.by_mx))
@@ -202,15 +242,17 @@ static void add(struct lookups *all, unsigned route, struct span spec, enum rout
         known = &all->items[all->count++];
         *known = lookup;
     }
-    add_use(known, route);
+    add_use(known, number, settings_port_of(spec, route));
 }
 
 static void add_all(struct lookups *all, const struct settings *settings)
 {
-    add(all, ROUTE_NONE, span_of(settings->relayhost), FAMILIES_BOTH);
-    for (unsigned i = 0; i < settings->route_count; i++)
-        for (unsigned n = 0; n < settings->routes[i].host_count; n++)
-            add(all, i, span_of(settings->routes[i].hosts[n].spec), settings->routes[i].families);
+    add(all, ROUTE_NONE, NULL, span_of(settings->relayhost));
+    for (unsigned i = 0; i < settings->route_count; i++) {
+        const struct route_settings *route = &settings->routes[i];
+        for (unsigned n = 0; n < route->host_count; n++)
+            add(all, i, route, span_of(route->hosts[n].spec));
+    }
 }
 
 static void tell_unasked(const struct lookups *all)
@@ -260,7 +302,7 @@ void route_check_lookups(const struct settings *settings, struct span resolv_con
 
     all->say = say;
     all->ctx = ctx;
-    all->own_name = settings->hostname;
+    all->settings = settings;
     add_all(all, settings);
     all->loop = loop_new();
     if (all->count > 0)

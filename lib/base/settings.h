@@ -452,6 +452,13 @@ void listener_settings_label(const struct listener_settings *l, char text[SETTIN
 /* Is it a host in one of the forms of `relayhost`? */
 bool settings_relayhost_is_valid(struct span text);
 
+/*
+ * The port of a host in one of the forms of `relayhost`: its own, else that of its route, which may
+ * be NULL; SPAN("") is a host without one of its own.
+ */
+enum { PORT_SMTP = 25, PORT_SUBMISSIONS = 465 };
+uint16_t settings_port_of(struct span host, const struct route_settings *route);
+
 /* Is there anything that could know a user? */
 bool settings_have_users(const struct settings *s);
 

@@ -351,6 +351,19 @@ static void route_name_write(const struct setting *setting, const void *group, s
     setting_write_text((const char *)group + setting->offset, out);
 }
 
+uint16_t settings_port_of(struct span host, const struct route_settings *route)
+{
+    bool has_brackets = host.len > 0 && host.data[0] == '[';
+    struct span behind = span_from(host, has_brackets ? span_find(host, ']') : 0);
+    uint64_t own;
+
+    if (span_to_number(span_from(behind, span_find(behind, ':') + 1), UINT16_MAX, &own))
+        return (uint16_t)own;
+    if (route && route->port > 0)
+        return (uint16_t)route->port;
+    return route && route->implicit_tls == SWITCH_ON ? PORT_SUBMISSIONS : PORT_SMTP;
+}
+
 /* "[192.0.2.1]:587", "[2001:db8::1]" */
 static bool is_address(struct span spec)
 {

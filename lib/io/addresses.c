@@ -1,7 +1,7 @@
 #include "lib/io/addresses.h"
 
 #include "lib/base/memory.h"
-#include "lib/io/own_address.h"
+#include "lib/io/own_listener.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,11 +42,22 @@ static void query_free(struct address_query *query)
     free(query);
 }
 
-static bool has_own(const struct ip_address *list, unsigned count)
+static bool leads_to_us(const struct ip_address *address, const struct address_filter *filter)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (own_address(&list[i]))
+    const struct endpoint to = { *address, filter->port };
+
+    return filter->listeners && own_listener(filter->listeners, &to);
+}
+
+/* One that is refused anyway says nothing of us. */
+static bool has_own(const struct half *half, const struct address_filter *filter)
+{
+    for (unsigned i = 0; i < half->answer.count; i++) {
+        const struct ip_address *address = &half->answer.records[i].address;
+        if (route_lets_through(address, filter->allow, filter->allow_count) &&
+            leads_to_us(address, filter))
             return true;
+    }
     return false;
 }
 
@@ -57,10 +68,8 @@ static void query_finish(struct address_query *query)
     void *ctx = query->ctx;
 
     found.verdict = route_addresses(&query->a.answer, &query->aaaa.answer, query->filter.allow,
-                                    query->filter.allow_count, query->filter.own,
-                                    query->filter.own_count, found.list, &found.count);
-    if (found.verdict == ADDRESSES_FOUND && query->filter.all_own &&
-        has_own(found.list, found.count))
+                                    query->filter.allow_count, found.list, &found.count);
+    if (has_own(&query->a, &query->filter) || has_own(&query->aaaa, &query->filter))
         found.verdict = ADDRESSES_OWN;
     if (found.verdict != ADDRESSES_FOUND)
         found.count = 0;
@@ -166,8 +175,5 @@ enum address_verdict address_judge(const struct ip_address *address,
         return ADDRESSES_NONE;
     if (!route_lets_through(address, filter->allow, filter->allow_count))
         return ADDRESSES_REFUSED;
-    for (unsigned i = 0; i < filter->own_count; i++)
-        if (ip_address_equal(&filter->own[i], address))
-            return ADDRESSES_OWN;
-    return filter->all_own && own_address(address) ? ADDRESSES_OWN : ADDRESSES_FOUND;
+    return leads_to_us(address, filter) ? ADDRESSES_OWN : ADDRESSES_FOUND;
 }

@@ -16,9 +16,8 @@ struct address_query;
 struct address_filter {
     const struct network *allow;
     unsigned allow_count;
-    const struct ip_address *own;
-    unsigned own_count;
-    bool all_own; /* every address of this machine is one of ours */
+    const struct settings *listeners; /* whoever connects to one of these at `port` is ... */
+    uint16_t port;                    /* ... back at this relay; NULL: nobody asks */
     enum route_families families;
 };
 
@@ -39,7 +38,7 @@ struct address_query *addresses_ask(struct loop *loop, struct resolver *resolver
                                     void *ctx);
 void addresses_cancel(struct address_query **query);
 
-/* The same filter for an address that stands in the envelope. */
+/* The same filter for one address: of the envelope or the settings, or about to be connected to. */
 enum address_verdict address_judge(const struct ip_address *address,
                                    const struct address_filter *filter);
 

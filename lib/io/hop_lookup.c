@@ -22,11 +22,13 @@ struct hop_lookup {
     void *ctx;
 };
 
-static void finish(struct hop_lookup *lookup, enum address_verdict addresses)
+static void finish(struct hop_lookup *lookup, enum address_verdict addresses,
+                   const struct addresses *found)
 {
     struct hop_answer answer = { .route = lookup->route.verdict,
                                  .addresses = addresses,
-                                 .is_implicit = lookup->route.candidates[0].implicit };
+                                 .is_implicit = lookup->route.candidates[0].implicit,
+                                 .found = found };
     hop_lookup_done_fn *done = lookup->done;
     void *ctx = lookup->ctx;
 
@@ -44,11 +46,11 @@ static void on_addresses(void *ctx, const struct addresses *found)
     if (found->verdict == ADDRESSES_TEMPFAIL)
         lookup->in_doubt = true;
     if (found->verdict == ADDRESSES_FOUND)
-        finish(lookup, ADDRESSES_FOUND);
+        finish(lookup, ADDRESSES_FOUND, found);
     else if (lookup->next < lookup->route.count)
         ask_next(lookup);
     else
-        finish(lookup, lookup->in_doubt ? ADDRESSES_TEMPFAIL : ADDRESSES_NONE);
+        finish(lookup, lookup->in_doubt ? ADDRESSES_TEMPFAIL : ADDRESSES_NONE, NULL);
 }
 
 /* The administrator's own choice may be anywhere, as in a delivery. */
@@ -77,7 +79,7 @@ static void on_mx(void *ctx, const struct dns_answer *answer)
     if (lookup->route.verdict == ROUTE_FOUND)
         ask_next(lookup);
     else
-        finish(lookup, ADDRESSES_NONE);
+        finish(lookup, ADDRESSES_NONE, NULL);
 }
 
 /* A host without an MX lookup is its own one candidate. */

@@ -22,6 +22,7 @@ struct hop_answer {
     enum route_verdict route;
     enum address_verdict addresses; /* with ROUTE_FOUND: of the hosts together */
     bool is_implicit;               /* the hosts are the name itself, not those of MX records */
+    const struct addresses *found;  /* with ADDRESSES_FOUND: those of the best host that has any */
 };
 
 /* `answer` is lent. */

@@ -179,8 +179,6 @@ void route_from_mx(const struct dns_answer *mx, struct span domain, const char *
 struct address_filter {
     const struct network *allow;
     unsigned allow_count;
-    const struct ip_address *own;
-    unsigned own_count;
 };
 
 bool route_lets_through(const struct ip_address *address, const struct network *allow,
@@ -235,19 +233,6 @@ static struct address_set collect(const struct dns_answer *answer,
     return set;
 }
 
-/* Our own address; one that is refused anyway says nothing of us. */
-static bool leads_to_us(const struct dns_answer *answer, const struct address_filter *filter)
-{
-    if (answer->outcome != DNS_ANSWER)
-        return false;
-    for (unsigned i = 0; i < answer->count; i++)
-        for (unsigned j = 0; j < filter->own_count; j++)
-            if (ip_address_equal(&answer->records[i].address, &filter->own[j]) &&
-                passes(filter, &filter->own[j]))
-                return true;
-    return false;
-}
-
 /* One of each family in turn, so that a dead network costs one wait (rfc/dns.md DNS-73). */
 static unsigned interleave(const struct address_set *v6, const struct address_set *v4,
                            struct ip_address out[MX_ADDRESSES_MAX])
@@ -266,16 +251,12 @@ static unsigned interleave(const struct address_set *v6, const struct address_se
 
 enum address_verdict route_addresses(const struct dns_answer *a, const struct dns_answer *aaaa,
                                      const struct network *allow, unsigned allow_count,
-                                     const struct ip_address *own, unsigned own_count,
                                      struct ip_address out[MX_ADDRESSES_MAX], unsigned *out_count)
 {
-    struct address_filter filter = { allow, allow_count, own, own_count };
+    struct address_filter filter = { allow, allow_count };
     struct address_set v6 = collect(aaaa, &filter);
     struct address_set v4 = collect(a, &filter);
 
-    *out_count = 0;
-    if (leads_to_us(a, &filter) || leads_to_us(aaaa, &filter))
-        return ADDRESSES_OWN;
     *out_count = interleave(&v6, &v4, out);
     if (*out_count > 0)
         return ADDRESSES_FOUND;

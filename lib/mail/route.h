@@ -50,12 +50,10 @@ enum address_verdict {
 
 /*
  * The addresses of one candidate, ordered and filtered: at most MX_ADDRESSES_MAX, half of each
- * family where both exist, interleaved, IPv6 first.  `allow`: networks that pass the filter; `own`:
- * our addresses.
+ * family where both exist, interleaved, IPv6 first.  `allow`: networks that pass the filter.
  */
 enum address_verdict route_addresses(const struct dns_answer *a, const struct dns_answer *aaaa,
                                      const struct network *allow, unsigned allow_count,
-                                     const struct ip_address *own, unsigned own_count,
                                      struct ip_address out[MX_ADDRESSES_MAX], unsigned *out_count);
 
 /* The same filter for one address: internal ones only where `allow` has them. */

@@ -476,33 +476,6 @@ static void on_control(void *ctx, struct role_request *request)
 
 /* --- the beginning */
 
-static bool is_unspecified(const struct ip_address *address)
-{
-    static const uint8_t zeros[sizeof(address->bytes)];
-
-    return memcmp(address->bytes, zeros, sizeof(zeros)) == 0;
-}
-
-static void note_own_address(struct worker *worker, const struct endpoint *at)
-{
-    if (at->port != PORT_SMTP)
-        return; /* who serves port 25 there is somebody else */
-    if (is_unspecified(&at->address))
-        worker->all_own = true;
-    else
-        worker->own[worker->own_count++] = at->address;
-}
-
-/* Addresses that lead back to us are no next hop (CLI-13): where mail would go, on port 25. */
-static void note_own_addresses(struct worker *worker)
-{
-    const struct settings *settings = worker->settings;
-
-    for (unsigned i = 0; i < settings->listener_count; i++)
-        for (unsigned n = 0; n < settings->listeners[i].address_count; n++)
-            note_own_address(worker, &settings->listeners[i].addresses[n]);
-}
-
 static void open_worker(struct deliver *self)
 {
     struct worker *worker = &self->worker;
@@ -526,7 +499,6 @@ static void open_worker(struct deliver *self)
     worker_size_parking(worker);
     worker->silence = loop_timer_new(worker->loop, on_silence, worker);
     loop_task_init(&worker->turn, on_turn, worker);
-    note_own_addresses(worker);
 }
 
 static const struct role_events role_events = {

@@ -166,8 +166,9 @@ static void say_addresses(const struct explain_facts *f, explain_problem_fn *say
         return;
     verdict_of_addresses(a->verdict, &f->plan->target, explain_mx(f), a->reason, what);
     say(ctx, what,
-        a->verdict == ADDRESSES_OWN ? "the administrator of this relay, or whoever publishes the MX"
-                                    : owner_of(&f->plan->target, who));
+        a->verdict == ADDRESSES_OWN && !f->plan->target.is_chosen
+            ? "the administrator of this relay, or whoever publishes the MX"
+            : owner_of(&f->plan->target, who));
 }
 
 static void say_tlsa(const struct explain_facts *f, explain_problem_fn *say, void *ctx)

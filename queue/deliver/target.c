@@ -120,9 +120,7 @@ static struct target target_of_route(const struct route_settings *route)
 
     if (needs_tls(route) && (t.tls == ROUTE_TLS_NONE || t.tls == ROUTE_TLS_MAY))
         t.tls = ROUTE_TLS_ENCRYPT;
-    t.port = t.implicit_tls ? PORT_SUBMISSIONS : PORT_SMTP;
-    if (route->port > 0)
-        t.port = (uint16_t)route->port;
+    t.port = settings_port_of(SPAN(""), route);
     return t;
 }
 

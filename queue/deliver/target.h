@@ -10,7 +10,7 @@
 #include "lib/mail/domain.h"
 #include "policy/decide.h"
 
-enum { PORT_SMTP = 25, PORT_SUBMISSIONS = 465, TARGETS_MAX = SETTINGS_ROUTE_HOSTS_MAX };
+enum { TARGETS_MAX = SETTINGS_ROUTE_HOSTS_MAX };
 
 enum target_kind {
     TARGET_DOMAIN,  /* its MX hosts; it is the policy domain */

@@ -115,6 +115,17 @@ static const char *family_words(const struct route_settings *route)
     return route->families == FAMILIES_IPV4 ? "IPv4 " : "IPv6 ";
 }
 
+/* Of a next hop that was named: which one, and how to mend it. */
+static void describe_ourselves(const struct target *target, const char *mx,
+                               char words[VERDICT_WORDS_SIZE])
+{
+    snprintf(words, VERDICT_WORDS_SIZE,
+             "next hop %s, port %u, is a listener of this relay itself: mail for it would come "
+             "back; the administrator of this relay must name another host or port%s%s",
+             mx, target->port, target->route ? " in route " : "",
+             target->route ? target->route->name : "");
+}
+
 static void describe_addresses(enum address_verdict verdict, const struct target *target,
                                const char *mx, const char *reason, char words[VERDICT_WORDS_SIZE])
 {
@@ -141,6 +152,10 @@ void verdict_of_addresses(enum address_verdict verdict, const struct target *tar
     bool is_ours =
         target->is_chosen || (verdict == ADDRESSES_NONE && family_words(route)[0] != '\0');
 
+    if (verdict == ADDRESSES_OWN && target->is_chosen) {
+        describe_ourselves(target, mx, words);
+        return;
+    }
     describe_addresses(verdict, target, mx, reason, words);
     if (!route || !is_ours)
         return;

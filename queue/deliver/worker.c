@@ -136,13 +136,13 @@ struct address_filter worker_filter(struct worker *worker, const struct target *
     const struct network_list *allow = &worker->settings->mx_allow;
     struct address_filter filter = { .allow = allow->items,
                                      .allow_count = allow->count,
-                                     .own = worker->own,
-                                     .own_count = worker->own_count,
-                                     .all_own = worker->all_own };
+                                     .listeners = worker->settings,
+                                     .port = target->port };
 
-    if (target->is_chosen)
-        filter = (struct address_filter){ .allow = everything, .allow_count = 2 };
-    else if (target->route) {
+    if (target->is_chosen) {
+        filter.allow = everything;
+        filter.allow_count = 2;
+    } else if (target->route) {
         filter.allow = route_allow(worker, target->route);
         filter.allow_count = allow->count + target->route->mx_allow.count;
     }

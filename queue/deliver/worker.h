@@ -36,10 +36,6 @@ struct worker {
     uint64_t trust_generation;
     struct resumption *past; /* TLS sessions to resume */
     struct unreachable *unreachable;
-    struct ip_address
-        own[SETTINGS_LISTENERS_MAX * SETTINGS_ADDRESSES_MAX]; /* addresses we listen on for mail */
-    unsigned own_count;
-    bool all_own;                                          /* on all of this machine */
     struct login_identity identities[SETTINGS_ROUTES_MAX]; /* empty: the file is not to be had */
     struct network *route_allow[SETTINGS_ROUTES_MAX]; /* mx-allow of all mail and of the route */
 
@@ -85,7 +81,7 @@ void worker_serve_starving(struct worker *worker);
 
 /*
  * Everything may be connected to when the administrator named it; else the filter of the settings,
- * and what the route lets through besides.
+ * and what the route lets through besides.  A listener of ours is no next hop (CLI-13).
  */
 struct address_filter worker_filter(struct worker *worker, const struct target *target);
 

@@ -297,6 +297,36 @@ def test_a_next_hop_that_does_not_resolve_lets_mail_wait(lab, hops):
     assert not relay.events("delivery", outcome="failed")
 
 
+def test_a_next_hop_that_is_this_relay_itself_lets_mail_wait(lab, hops):
+    """Nothing goes round: by address, by name, by MX records, also as relayhost; a neighbour is fine."""
+    lab.dns.set("round.hops.test", "MX", "10 entry.hops.test.")
+    lab.dns.set("entry.hops.test", "A", table.RELAY_ADDRESS)
+    ours = {"four": "[127.0.0.1]", "any": "[0.0.0.0]:25", "six": "[::1]:25", "named": f"[{table.RELAY_NAME}]",
+            "mx": "round.hops.test"}
+    relay = hops(*(to(name, hop) for name, hop in ours.items()),
+                 to("next", ["[127.0.0.1] priority 10", "[mx.nopolicy.test] priority 20"]),
+                 to("neighbour", "[127.0.0.1]:10025"), relayhost="[127.0.0.1]:25",
+                 listeners=tuple({"address": f"{at}:25"} for at in ("127.0.0.1", "[::1]", table.RELAY_ADDRESS)))
+    messages = {rcpt: send(rcpt) for rcpt in (*(f"you@{name}.hops.test" for name in ours), "you@good.test")}
+    for rcpt in messages:
+        event = relay.wait_delivery(rcpt)
+        assert event["outcome"] == "deferred" and event["status"] == "4.3.5", event.text
+        assert "port 25, is a listener of this relay itself" in event["reply"], event.text
+        assert "the administrator of this relay must name another host or port" in event["reply"]
+    wait_arrived(lab, mail("next"))
+    mail("neighbour")
+    assert "refused" in relay.wait_delivery("you@neighbour.hops.test", "deferred")["reply"], "it was tried"
+    assert len(relay.events("accept")) == len(messages) + 2 and not relay.events("bounce")
+    found = relay.cli("check", check=False)
+    assert found.returncode == 1
+    assert found.stderr.count("a listener of this relay itself") == len(messages) + 1, found.stderr
+    assert "relayhost [127.0.0.1] port 25 is a listener" in found.stderr
+    assert f"next-hop {table.RELAY_NAME} port 25 is" in found.stderr
+    assert "next-hop round.hops.test has an MX host whose port 25 is" in found.stderr
+    found = relay.cli("explain", "you@good.test", check=False)
+    assert found.returncode == 2 and "is a listener of this relay itself" in found.stdout
+
+
 def test_a_named_next_hop_brings_its_own_policy(lab, hops):
     """RFC 8461 section 3.4: its domain's, not the recipients'; a route takes nothing from it."""
     relay = hops(to("strict", "wrongname.test", tls="may"), to("fine", "good.test", tls="none"))

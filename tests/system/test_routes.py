@@ -92,7 +92,7 @@ def test_an_mx_with_an_address_of_this_relay_is_a_loop_too(lab, shared_relay):
 
 
 def test_a_relay_that_listens_on_all_addresses_knows_them_all(lab, make_relay):
-    relay = make_relay(listeners=({"address": "127.0.0.1:25"}, {"address": "[::]:25"})).start()
+    relay = make_relay(listeners=({"address": "0.0.0.0:25"}, {"address": "[::]:25"})).start()
     for name, kind, address in OWN_ADDRESSES:
         lab.dns.set(name, kind, address)
         assert loops(relay, f"you@{name}")

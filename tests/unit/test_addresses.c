@@ -1,6 +1,7 @@
 #include "tests/support/test.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/io/addresses.h"
+#include "tests/support/settings_text.h"
 
 /*
  * A name server of ours, in a process of its own, answers by what a name begins with, for each
@@ -125,14 +127,20 @@ static void on_done(void *ctx, const struct addresses *found)
     loop_stop(w->loop);
 }
 
+static void ask_with(struct world *w, const char *name, const struct address_filter *filter)
+{
+    int64_t begun = clock_monotonic_ms();
+
+    addresses_ask(w->loop, w->resolver, name, filter, on_done, w);
+    loop_run(w->loop);
+    w->took_ms = clock_monotonic_ms() - begun;
+}
+
 static void ask(struct world *w, const char *name)
 {
     const struct address_filter filter = { .allow_count = 0 };
-    int64_t begun = clock_monotonic_ms();
 
-    addresses_ask(w->loop, w->resolver, name, &filter, on_done, w);
-    loop_run(w->loop);
-    w->took_ms = clock_monotonic_ms() - begun;
+    ask_with(w, name, &filter);
 }
 
 static void both_families_are_used_ipv6_first(void **state)
@@ -211,6 +219,38 @@ static void a_question_taken_back_is_never_answered(void **state)
     addresses_cancel(&query);
 }
 
+static void a_host_that_leads_to_a_listener_of_ours_is_a_loop(void **state)
+{
+    struct world *w = *state;
+    struct settings *s = settings_of("listeners = ( { address = [ \"8.8.4.4:25\","
+                                     " \"[fd00::1]:25\" ]; } );");
+    struct network inside;
+    struct address_filter filter = { .listeners = s, .port = 25 };
+    struct ip_address address;
+
+    ask_with(w, "ng.example.net", &filter);
+    assert_int_equal(w->verdict, ADDRESSES_FOUND);
+    ask_with(w, "gg.example.net", &filter);
+    assert_int_equal(w->verdict, ADDRESSES_OWN);
+    assert_int_equal(w->count, 0);
+    ask_with(w, "gi.example.net", &filter);
+    assert_int_equal(w->verdict, ADDRESSES_OWN);
+    ask_with(w, "ni.example.net", &filter);
+    assert_int_equal(w->verdict, ADDRESSES_REFUSED); /* never connected to: no loop */
+    assert_true(network_parse(SPAN("fd00::/8"), &inside));
+    filter.allow = &inside;
+    filter.allow_count = 1;
+    ask_with(w, "ni.example.net", &filter);
+    assert_int_equal(w->verdict, ADDRESSES_OWN);
+    assert_true(ip_address_parse(SPAN("8.8.4.4"), &address));
+    assert_int_equal(address_judge(&address, &filter), ADDRESSES_OWN);
+    filter.port = 587; /* who serves that port there is somebody else */
+    assert_int_equal(address_judge(&address, &filter), ADDRESSES_FOUND);
+    ask_with(w, "gg.example.net", &filter);
+    assert_int_equal(w->verdict, ADDRESSES_FOUND);
+    free(s);
+}
+
 #define T(title, function)                                                                         \
     {                                                                                              \
         title, function, open_world, close_world, NULL                                             \
@@ -224,6 +264,8 @@ int main(void)
         T("a family that is late holds up nobody for longer than 300 ms",
           a_late_family_holds_up_nobody),
         T("without an address the reason is told", without_an_address_the_reason_is_told),
+        T("a host that leads to a listener of ours is a loop, unless it is refused anyway",
+          a_host_that_leads_to_a_listener_of_ours_is_a_loop),
         T("a question taken back is never answered", a_question_taken_back_is_never_answered),
     };
 

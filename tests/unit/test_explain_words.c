@@ -246,6 +246,24 @@ static void host_that_the_policy_does_not_name_is_told_under_any_mode_but_none(v
     assert_string_equal(host_words(&f), "");
 }
 
+static void a_named_next_hop_that_is_ourselves_is_ours_to_mend(void **state)
+{
+    static struct route_settings route = { .name = "r" };
+
+    (void)state;
+    plan.target.is_chosen = true;
+    plan.target.port = 2525;
+    struct explain_facts f = found_host();
+    f.addresses.verdict = ADDRESSES_OWN;
+    assert_string_equal(host_words(&f),
+                        "next hop mx.example.net, port 2525, is a listener of this relay itself: "
+                        "mail for it would come back; the administrator of this relay must name "
+                        "another host or port -> the administrator of this relay\n");
+    plan.target.route = &route;
+    assert_non_null(strstr(host_words(&f), "must name another host or port in route r -> "));
+    assert_false(explain_is_open(&f));
+}
+
 static void route_that_asks_for_more_is_our_own_matter(void **state)
 {
     static struct route_settings route = { .name = "r" };
@@ -464,6 +482,8 @@ int main(void)
           addresses_and_tlsa_records_that_are_not_had_are_told),
         T("a host that the policy does not name is told, under any mode but none",
           host_that_the_policy_does_not_name_is_told_under_any_mode_but_none),
+        T("a named next hop that is this relay itself is ours to mend",
+          a_named_next_hop_that_is_ourselves_is_ours_to_mend),
         T("what a route asks for besides is our own matter",
           route_that_asks_for_more_is_our_own_matter),
         T("a certificate says what is wrong with it", certificate_says_what_is_wrong_with_it),

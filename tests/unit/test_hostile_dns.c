@@ -230,7 +230,7 @@ static void five_hundred_internal_addresses_hide_no_good_one_and_none_gets_throu
     put_a("mx1.example.net", "fd00::1");
     put_mapped("mx1.example.net");
     parse(DNS_AAAA, &aaaa);
-    assert_int_equal(route_addresses(&a, &aaaa, NULL, 0, NULL, 0, list, &count), ADDRESSES_FOUND);
+    assert_int_equal(route_addresses(&a, &aaaa, NULL, 0, list, &count), ADDRESSES_FOUND);
     assert_int_equal(count, 1);
     assert_true(ip_address_parse(SPAN("8.8.4.4"), &good));
     assert_true(ip_address_equal(&list[0], &good));
@@ -258,7 +258,7 @@ static void five_hundred_addresses_give_eight_half_of_each_family(void **state)
         put_a("mx1.example.net", text);
     }
     parse(DNS_AAAA, &aaaa);
-    assert_int_equal(route_addresses(&a, &aaaa, NULL, 0, NULL, 0, list, &count), ADDRESSES_FOUND);
+    assert_int_equal(route_addresses(&a, &aaaa, NULL, 0, list, &count), ADDRESSES_FOUND);
     assert_int_equal(count, MX_ADDRESSES_MAX);
     for (unsigned i = 0; i < count; i++)
         v6 += list[i].family == ADDRESS_V6;

@@ -240,11 +240,9 @@ static enum address_verdict addresses_of(const struct made *a, const struct made
                                          struct ip_address out[MX_ADDRESSES_MAX], unsigned *count)
 {
     struct network allow;
-    struct ip_address ours;
 
     assert_true(network_parse(SPAN("10.1.0.0/16"), &allow));
-    assert_true(ip_address_parse(SPAN("10.1.0.99"), &ours));
-    return route_addresses(&a->answer, &aaaa->answer, &allow, 1, &ours, 1, out, count);
+    return route_addresses(&a->answer, &aaaa->answer, &allow, 1, out, count);
 }
 
 static void check_address(const struct ip_address *address, const char *wanted)
@@ -285,25 +283,6 @@ static void families_take_turns(void **state)
     assert_int_equal(addresses_of(&a, &aaaa, out, &count), ADDRESSES_FOUND);
     assert_int_equal(count, 5);
     check_address(&out[2], "198.51.100.2");
-}
-
-static void an_address_of_ours_makes_a_loop(void **state)
-{
-    struct made a, aaaa;
-    struct ip_address out[MX_ADDRESSES_MAX];
-    struct ip_address ours;
-    unsigned count;
-    (void)state;
-    made_start(&a, DNS_ANSWER);
-    made_start(&aaaa, DNS_TEMPFAIL);
-    add_address(&a, "198.51.100.1");
-    add_address(&a, "10.1.0.99"); /* of a network that is let through */
-    assert_int_equal(addresses_of(&a, &aaaa, out, &count), ADDRESSES_OWN);
-    assert_int_equal(count, 0);
-    assert_true(ip_address_parse(SPAN("10.1.0.99"), &ours));
-    assert_int_equal(route_addresses(&a.answer, &aaaa.answer, NULL, 0, &ours, 1, out, &count),
-                     ADDRESSES_FOUND); /* never connected to: no loop */
-    assert_int_equal(count, 1);
 }
 
 static void internal_addresses_are_refused(void **state)
@@ -367,8 +346,6 @@ int main(void)
           our_own_name_cuts_itself_and_what_is_no_better, 0, 0, 0 },
         { "route: only ourselves is a loop", only_ourselves_is_a_loop, 0, 0, 0 },
         { "route: the families of addresses take turns, IPv6 first", families_take_turns, 0, 0, 0 },
-        { "route: an address of ours makes a loop, unless it is refused anyway",
-          an_address_of_ours_makes_a_loop, 0, 0, 0 },
         { "route: internal addresses are refused (pitfalls.md 7.9)", internal_addresses_are_refused,
           0, 0, 0 },
         { "route: trouble with one family counts when the other has nothing",

@@ -290,6 +290,22 @@ static void what_there_was_no_time_for_is_counted(void **state)
     free(text);
 }
 
+static void a_name_that_leads_to_a_listener_of_ours_is_a_fault(void **state)
+{
+    (void)state;
+#define LOOP " is a listener of this relay itself: mail for it would come back; write another host"
+    assert_said("listeners = ( { address = [ \"192.0.2.1:25\", \"192.0.2.1:465\" ]; } );"
+                "relayhost = \"[g.example]\"; routes = ("
+                " { name = \"a\"; next-hop = [ \"[g.example]:26\", \"[g.example]:465\" ]; },"
+                " { name = \"b\"; next-hop = \"[g.example]:587\"; },"
+                " { name = \"c\"; next-hop = \"g.example\"; port = 26; },"
+                " { name = \"d\"; next-hop = \"mx-good.example\"; } );",
+                "fault -1 relayhost: relayhost g.example port 25" LOOP " or port\n"
+                "fault 0 next-hop: next-hop g.example port 465" LOOP " or port\n"
+                "fault 3 next-hop: next-hop mx-good.example has an MX host whose port 25" LOOP
+                " or port\n");
+}
+
 #define TEST(title, function)                                                                      \
     {                                                                                              \
         title, function, begin, end, NULL                                                          \
@@ -306,6 +322,8 @@ int main(void)
              mx_records_have_to_lead_to_a_host_elsewhere),
         TEST("hosts of MX records have to have an address of the route's families",
              hosts_of_mx_records_have_to_have_an_address),
+        TEST("a name that leads to a listener of ours is a fault, at another port it is none",
+             a_name_that_leads_to_a_listener_of_ours_is_a_fault),
         TEST("all names of all routes are looked up", all_names_are_looked_up),
         TEST("with DNS silent, what there was no time for is told of by its number",
              what_there_was_no_time_for_is_counted),
