@@ -56,7 +56,7 @@ struct task {
     int64_t bytes;
     int64_t delivering;
     int64_t held;
-    int64_t suspended;  /* of those that are to be tried again */
+    int64_t suspended;  /* of those that are due now */
     int64_t damaged;    /* some of them or of their message cannot be read ... */
     int64_t unreadable; /* ... so that they can be removed, and nothing else */
     int64_t changed;
@@ -166,7 +166,7 @@ static struct json *answer_of(const struct task *task)
     json_add_number(answer, "bytes", task->bytes);
     json_add_number(answer, "delivering", task->delivering);
     json_add_number(answer, "held", task->held);
-    if (!task->is_count && task->change.kind == CHANGE_RETRY)
+    if (!task->is_count)
         json_add_number(answer, "suspended", task->suspended);
     json_add_number(answer, "damaged", task->damaged);
     json_add_number(answer, "unreadable", task->unreadable);
@@ -262,11 +262,10 @@ static void on_found(void *ctx, struct reading *r, const struct waiting *waiting
 {
     struct task *task = ctx;
 
+    (void)r;
     count_row(task, waiting);
     if (!waiting->message && task->change.kind != CHANGE_REMOVE)
         return; /* what cannot be read can only be removed */
-    if (task->change.kind == CHANGE_RETRY && waiting_is_suspended(r, waiting))
-        task->suspended++;
     if (waiting->state == WAITING_DELIVERING)
         ask_back(task, waiting->at);
     else
@@ -315,6 +314,7 @@ static void on_changed(struct operation *operation, enum operation_outcome outco
         return;
     }
     task->changed += (int64_t)task->change.changed;
+    task->suspended += (int64_t)task->change.suspended;
     for (size_t i = 0; i < task->change.settle_count; i++)
         delivery_log(&task->change.settles[i]);
     delivery_log_removals(&task->change.removals, task->change.act.words);

@@ -120,7 +120,22 @@ static struct error *forget_deaths(struct store_txn *txn, uint64_t id)
     return message_update(txn, id, message);
 }
 
-static struct error *release(struct store_txn *txn, struct row_place at,
+/* Now.  An operator may have suspended the hop, which he is told. */
+static struct error *make_due(struct change *change, struct store_txn *txn, struct row_place at,
+                              Queue__RecipientRecord *recipient, struct span hop,
+                              enum due_class due_class)
+{
+    bool is_suspended = false;
+    struct error *err =
+        recipient_move(txn, at.id, at.number, recipient, hop, due_class, txn->now_ms);
+
+    if (!err)
+        err = hops_is_suspended(txn, hop, &is_suspended);
+    change->suspended += is_suspended;
+    return err;
+}
+
+static struct error *release(struct change *change, struct store_txn *txn, struct row_place at,
                              Queue__RecipientRecord *recipient)
 {
     enum due_class due_class =
@@ -128,14 +143,14 @@ static struct error *release(struct store_txn *txn, struct row_place at,
     struct error *err = forget_deaths(txn, at.id);
 
     if (!err)
-        err = recipient_move(txn, at.id, at.number, recipient, span_of_bytes(recipient->next_hop),
-                             due_class == DUE_SUSPECT ? DUE_RETRY : due_class, txn->now_ms);
+        err = make_due(change, txn, at, recipient, span_of_bytes(recipient->next_hop),
+                       due_class == DUE_SUSPECT ? DUE_RETRY : due_class);
     return err ? err : forget_held(txn, at.id);
 }
 
 /* ---- trying ------------------------------------------------------------------------------- */
 
-static struct error *due_now(struct store_txn *txn, struct row_place at,
+static struct error *due_now(struct change *change, struct store_txn *txn, struct row_place at,
                              Queue__RecipientRecord *recipient, struct span hop)
 {
     enum due_class due_class =
@@ -145,7 +160,7 @@ static struct error *due_now(struct store_txn *txn, struct row_place at,
 
     if (err)
         return err;
-    return recipient_move(txn, at.id, at.number, recipient, hop, due_class, txn->now_ms);
+    return make_due(change, txn, at, recipient, hop, due_class);
 }
 
 /* What the operator chose, with the recipient's domain where that is part of it. */
@@ -163,8 +178,8 @@ static bool override_name(const struct change *change, struct span domain,
     return fits;
 }
 
-static struct error *reroute(const struct change *change, struct store_txn *txn,
-                             struct row_place at, Queue__RecipientRecord *recipient)
+static struct error *reroute(struct change *change, struct store_txn *txn, struct row_place at,
+                             Queue__RecipientRecord *recipient)
 {
     char name[HOP_NAME_MAX + 1];
     struct routing routing;
@@ -178,9 +193,10 @@ static struct error *reroute(const struct change *change, struct store_txn *txn,
     recipient->override_hop = bytes_of_span(span_of(name));
     struct routing_facts facts = routes_facts(message->envelope, recipient);
     schedule_route(txn->schedule, &facts, &routing);
-    if (recipient->held)
-        return recipient_update(txn, at.id, at.number, recipient);
-    return due_now(txn, at, recipient, span_of(routing.hop));
+    if (!recipient->held)
+        return due_now(change, txn, at, recipient, span_of(routing.hop));
+    recipient->next_hop = bytes_of_span(span_of(routing.hop)); /* where it goes when released */
+    return recipient_update(txn, at.id, at.number, recipient);
 }
 
 /* ---- one recipient ------------------------------------------------------------------------ */
@@ -240,9 +256,9 @@ static struct error *change_row(struct change *change, struct store_txn *txn, st
     case CHANGE_HOLD:
         return hold(change, txn, at, recipient);
     case CHANGE_RELEASE:
-        return release(txn, at, recipient);
+        return release(change, txn, at, recipient);
     case CHANGE_RETRY:
-        return due_now(txn, at, recipient, span_of_bytes(recipient->next_hop));
+        return due_now(change, txn, at, recipient, span_of_bytes(recipient->next_hop));
     case CHANGE_REROUTE:
         return reroute(change, txn, at, recipient);
     case CHANGE_REMOVE:
@@ -320,6 +336,7 @@ static struct error *apply_change(struct operation *operation, struct store_txn 
     struct error *err = NULL;
 
     change->changed = 0;
+    change->suspended = 0;
     removals_clear(&change->removals);
     if (change->kind != CHANGE_BOUNCE)
         return apply_rows(change, txn);

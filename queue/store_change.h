@@ -37,6 +37,7 @@ struct change {
     size_t count;
     /* what came of it */
     size_t changed;
+    size_t suspended;       /* of these: made due at a hop where nothing is tried */
     struct settle *settles; /* of BOUNCE: one for each message, for the log */
     size_t settle_count;
     struct removals removals; /* of REMOVE, for the log */

@@ -367,14 +367,24 @@ struct error *hops_suspend(struct store_txn *txn, struct span hop, int64_t until
     return NULL;
 }
 
-struct error *hops_resume(struct store_txn *txn, struct span hop, bool *out_was_suspended)
+struct error *hops_is_suspended(struct store_txn *txn, struct span hop, bool *out)
 {
     struct hop_row *row;
     struct error *err = row_of(txn, hop, &row);
 
+    *out = !err && row->record.operator_until_utc_ms > txn->now_ms;
+    return err;
+}
+
+struct error *hops_resume(struct store_txn *txn, struct span hop, bool *out_was_suspended)
+{
+    struct hop_row *row;
+    struct error *err = hops_is_suspended(txn, hop, out_was_suspended);
+
+    if (!err)
+        err = row_of(txn, hop, &row);
     if (err)
         return err;
-    *out_was_suspended = row->record.operator_until_utc_ms > txn->now_ms;
     if (row->record.operator_until_utc_ms == 0)
         return NULL;
     set_suspension(row, 0, SPAN(""), 0);

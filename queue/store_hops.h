@@ -48,6 +48,7 @@ struct error *hops_suspend(struct store_txn *txn, struct span hop, int64_t until
                            struct span reason, uint32_t by) MUST_CHECK;
 struct error *hops_resume(struct store_txn *txn, struct span hop,
                           bool *out_was_suspended) MUST_CHECK;
+struct error *hops_is_suspended(struct store_txn *txn, struct span hop, bool *out) MUST_CHECK;
 /* Finds the true earliest time of a hop; no rest ends behind the horizon. */
 struct error *hops_correct(struct store_txn *txn, struct span hop) MUST_CHECK;
 

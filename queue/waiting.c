@@ -116,7 +116,9 @@ static struct filter_facts facts_of(const struct walking *w, const struct waitin
     return facts;
 }
 
-bool waiting_is_suspended(struct reading *r, const struct waiting *waiting)
+/* Has an operator suspended its next hop?  Neither what is held nor what is tried waits for that.
+ */
+static bool is_suspended(struct reading *r, const struct waiting *waiting)
 {
     struct record_key key = key_of_hop(span_of_bytes(waiting->recipient->next_hop));
     const Queue__HopRecord *hop;
@@ -131,7 +133,7 @@ bool waiting_is_suspended(struct reading *r, const struct waiting *waiting)
 /* As lists show it.  Looked up for those alone who ask for states. */
 static enum waiting_state shown_state(struct walking *w, const struct waiting *waiting)
 {
-    return waiting_is_suspended(&w->r, waiting) ? WAITING_SUSPENDED : waiting->state;
+    return is_suspended(&w->r, waiting) ? WAITING_SUSPENDED : waiting->state;
 }
 
 static bool names_an_id_or_damage_at_most(const struct filter *filter)

@@ -34,10 +34,6 @@ typedef void waiting_fn(void *ctx, struct reading *r, const struct waiting *wait
 struct error *waiting_walk(struct store *store, struct waiting_walk *walk, waiting_fn *each,
                            void *ctx) MUST_CHECK;
 
-/* Has an operator suspended its next hop?  Neither what is held nor what is tried waits for that.
- */
-bool waiting_is_suspended(struct reading *r, const struct waiting *waiting);
-
 /* `is_damaged`: as reading_is_damaged says. */
 enum waiting_state waiting_state_of(const Queue__RecipientRecord *recipient, bool is_damaged,
                                     bool is_delivering);

@@ -154,10 +154,40 @@ static void tell_damaged(const char *verb, const struct json *result)
     }
 }
 
+static void tell_held(const struct invocation *i, int64_t count)
+{
+    const char *verb = verb_of(i);
+    const char *words = NULL;
+
+    if (strcmp(verb, "hold") == 0)
+        words = command_value(i, "--reason") ? " held already: the reason is now the one given"
+                                             : " held already";
+    else if (strcmp(verb, "retry") == 0)
+        words = " left as they were: held; waxseal queue release tries them";
+    else if (strcmp(verb, "reroute") == 0)
+        words = " still held: they go that way when they are released";
+    if (count == 0 || !words)
+        return;
+    print_amount(count, "recipient", stdout);
+    puts(words);
+}
+
+/* What a release is not about. */
+static void tell_free(const struct json *result)
+{
+    int64_t count =
+        json_number(json_get(result, "recipients")) - json_number(json_get(result, "held")) -
+        json_number(json_get(result, "damaged")) - json_number(json_get(result, "delivering"));
+
+    if (count <= 0)
+        return;
+    print_amount(count, "recipient", stdout);
+    puts(" left as they were: not held");
+}
+
 static void tell_result(const struct invocation *i, const struct json *result)
 {
     int64_t delivering = json_number(json_get(result, "delivering"));
-    int64_t held = json_number(json_get(result, "held"));
 
     if (i->json) {
         print_json(result, stdout);
@@ -172,15 +202,9 @@ static void tell_result(const struct invocation *i, const struct json *result)
         print_amount(delivering, "recipient", stdout);
         puts(" left as they were: being delivered now");
     }
-    if (held > 0 && strcmp(verb_of(i), "hold") == 0) {
-        print_amount(held, "recipient", stdout);
-        puts(command_value(i, "--reason") ? " held already: the reason is now the one given"
-                                          : " held already");
-    }
-    if (held > 0 && strcmp(verb_of(i), "retry") == 0) {
-        print_amount(held, "recipient", stdout);
-        puts(" left as they were: held; waxseal queue release tries them");
-    }
+    tell_held(i, json_number(json_get(result, "held")));
+    if (strcmp(verb_of(i), "release") == 0)
+        tell_free(result);
     tell_suspended(json_number(json_get(result, "suspended")));
     tell_damaged(verb_of(i), result);
     tell_delivery(verb_of(i), result);

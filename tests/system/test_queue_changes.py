@@ -3,7 +3,7 @@ import os
 import subprocess
 
 import pytest
-from test_queue_commands import change, qid_of, recipients, waiting  # noqa: F401
+from test_queue_commands import change, qid_of, recipients, rows, waiting  # noqa: F401
 
 
 def test_the_log_names_whom_a_filter_removed(waiting):  # noqa: F811
@@ -69,3 +69,17 @@ def test_usage_shows_which_reason_is_needed():
               for words in (["queue", "bounce"], ["queue", "suspend"], ["queue", "hold"])]
     assert [" --reason TEXT" in usage for usage in usages] == [True, True, False]
     assert " [--reason TEXT]" in usages[2]
+
+
+def test_a_change_tells_what_waits_on_though_it_is_due(waiting):  # noqa: F811
+    qid = qid_of(waiting, "two@good.test")
+    assert "4 recipients left as they were: not held" in waiting.cli("queue", "release", "--all", "--yes").stdout
+    change(waiting, "hold", qid)
+    for hop in "good.test", "to:[mx.good.test]":
+        waiting.cli("queue", "suspend", hop, "--reason", "they move house")
+    told = waiting.cli("queue", "reroute", qid, "--to", "[mx.good.test]").stdout
+    assert "2 recipients still held: they go that way when they are released" in told
+    assert {row["next_hop"] for row in rows(waiting, "--state", "held")} == {"to:[mx.good.test]"}
+    told = waiting.cli("queue", "release", qid).stdout
+    assert "2 recipients not tried yet: the next hop is suspended" in told and "not held" not in told
+    assert change(waiting, "reroute", qid, "--back")["suspended"] == 1

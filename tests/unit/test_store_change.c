@@ -285,8 +285,8 @@ static void mail_goes_another_way_and_back(void **state)
     (void)state;
     uint64_t id = a_message();
     settle_as(id, IPC__RESULT_KIND__DEFERRED, "4.2.1");
-    reroute(id, "to:[192.0.2.1]:25", false);
-    assert_hop(id, "to:[192.0.2.1]:25");
+    reroute(id, "to:[192.0.2.1]", false);
+    assert_hop(id, "to:[192.0.2.1]");
     Queue__RecipientRecord *recipient = recipient_of(id);
     assert_true(recipient->due_utc_ms <= clock_utc_ms() + SECOND_MS);
     queue__recipient_record__free_unpacked(recipient, NULL);
@@ -296,9 +296,13 @@ static void mail_goes_another_way_and_back(void **state)
     reroute(id, "route:gone", true); /* a route that is not there: as the routes say */
     assert_hop(id, "example.net");
     store_rig_change(&rig, CHANGE_HOLD, id);
-    reroute(id, "to:[192.0.2.1]:25", false);
-    assert_true(is_held(id)); /* it is so when it is released */
-    assert_hop(id, "example.net");
+    reroute(id, "to:[192.0.2.1]", false);
+    assert_true(is_held(id));
+    assert_hop(id, "to:[192.0.2.1]"); /* it is so when it is released */
+    assert_int_equal(store_rig_count(&rig, TABLE_HOP), 0);
+    store_rig_change(&rig, CHANGE_RELEASE, id);
+    assert_hop(id, "to:[192.0.2.1]");
+    assert_int_equal(store_rig_count(&rig, TABLE_HOP), 1);
 }
 
 /* ---- next hops --------------------------------------------------------------------------------
@@ -339,6 +343,38 @@ static void a_hop_without_mail_is_suspended_too_and_its_row_goes_when_that_ends(
     store_rig_commit(&rig, &correct.operation);
     assert_int_equal(store_rig_count(&rig, TABLE_HOP), 0);
     assert_int_equal(store_rig_count(&rig, TABLE_WAKE), 0);
+}
+
+static size_t suspended_of(enum change_kind kind, uint64_t id)
+{
+    struct change *change = memory_new(sizeof(*change));
+    size_t count;
+
+    change->kind = kind;
+    change->act = (struct history_act){ .action = change_name(kind), .uid = 7 };
+    change->hop = SPAN("to:[192.0.2.1]");
+    change->places[change->count++] = (struct row_place){ id, 0 };
+    change_prepare(change);
+    assert_int_equal(store_rig_commit(&rig, &change->operation), OPERATION_COMMITTED);
+    assert_int_equal(change->changed, 1);
+    count = change->suspended;
+    free(change);
+    return count;
+}
+
+static void what_is_made_due_at_a_suspended_hop_is_counted(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    suspend("example.net", INT64_MAX, NULL);
+    assert_int_equal(suspended_of(CHANGE_RETRY, id), 1);
+    assert_int_equal(suspended_of(CHANGE_HOLD, id), 0);
+    assert_int_equal(suspended_of(CHANGE_RELEASE, id), 1);
+    assert_int_equal(suspended_of(CHANGE_REROUTE, id), 0);
+    suspend("to:[192.0.2.1]", INT64_MAX, NULL);
+    assert_int_equal(suspended_of(CHANGE_REROUTE, id), 1);
+    assert_int_equal(suspended_of(CHANGE_HOLD, id), 0);
+    assert_int_equal(suspended_of(CHANGE_REROUTE, id), 0); /* held it stays */
 }
 
 static void a_summary_tells_of_a_suspension(void **state)
@@ -520,6 +556,8 @@ int main(void)
              a_suspension_holds_the_wake_row_and_survives_a_restart),
         TEST("a hop without mail is suspended, too, and its row goes when that ends",
              a_hop_without_mail_is_suspended_too_and_its_row_goes_when_that_ends),
+        TEST("what is made due at a suspended hop is counted",
+             what_is_made_due_at_a_suspended_hop_is_counted),
         TEST("a summary tells of a suspension", a_summary_tells_of_a_suspension),
         TEST("a message delivered at once is one row of the history",
              a_message_delivered_at_once_is_one_row),
