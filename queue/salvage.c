@@ -240,9 +240,11 @@ static void hold_in_doubt(struct found *found)
         found->recipients[i]->held = true;
 }
 
-static struct error *put_found(struct salvage *s, struct store *store, struct found *found)
+static struct error *put_found(struct salvage *s, const struct transfer_target *target,
+                               struct found *found)
 {
     Queue__ExportRecord record = QUEUE__EXPORT_RECORD__INIT;
+    struct transfer_ids ids;
 
     if (found->message && found->recipient_count == 0 && !found->message_is_sure)
         return NULL; /* an old version of one that was delivered */
@@ -256,12 +258,13 @@ static struct error *put_found(struct salvage *s, struct store *store, struct fo
     record.recipients = found->recipients;
     record.n_recipients = found->recipient_count;
     record.held = found->held;
+    record.id = found->id;
     s->reading = found;
     s->next_chunk = 0;
     s->rest = SPAN("");
-    struct error *err = transfer_put(store, &record, read_content, s);
+    struct error *err = transfer_put(target, &record, read_content, s, &ids);
     if (!err)
-        s->report->messages++;
+        queue_report_message(s->report, NULL, &ids);
     else if (error_kind(err) == ERROR_PERMANENT)
         say_damaged(s, found, err);
     else
@@ -279,7 +282,7 @@ static int by_id(const void *a, const void *b)
 }
 
 /* In the order in which they were accepted. */
-static struct error *put_all(struct salvage *s, struct store *store)
+static struct error *put_all(struct salvage *s, const struct transfer_target *target)
 {
     size_t count = map_count(s->found);
     struct found **all = memory_new_array(count + 1, sizeof(struct found *));
@@ -290,7 +293,7 @@ static struct error *put_all(struct salvage *s, struct store *store)
         all[i] = map_next(s->found, &cursor, NULL);
     qsort(all, count, sizeof(struct found *), by_id);
     for (size_t i = 0; i < count && !err; i++)
-        err = put_found(s, store, all[i]);
+        err = put_found(s, target, all[i]);
     free(all);
     return err;
 }
@@ -310,6 +313,7 @@ struct error *salvage_into(struct store *store, const char *damaged, struct queu
     struct salvage *s = memory_new(sizeof(*s));
     struct found *found;
     size_t cursor = 0;
+    struct transfer_target target;
     bool whole = true;
 
     s->report = report;
@@ -318,7 +322,9 @@ struct error *salvage_into(struct store *store, const char *damaged, struct queu
     struct error *err = s->fd < 0 ? error_errno(ERROR_LOCAL, errno, "open %s/data.mdb", damaged)
                                   : kv_scan(damaged, on_entry, s, &whole);
     if (!err)
-        err = put_all(s, store);
+        err = transfer_open(store, &target);
+    if (!err)
+        err = put_all(s, &target);
     report->is_stale = !whole;
     while ((found = map_next(s->found, &cursor, NULL)) != NULL)
         found_free(found);

@@ -130,6 +130,15 @@ uint64_t store_new_id(struct store *store)
     return id < atomic_load(&store->ids_reserved) ? id : 0;
 }
 
+bool store_take_id(struct store *store, uint64_t id)
+{
+    if (id == 0 || id >= atomic_load(&store->ids_reserved))
+        return false;
+    if (id >= atomic_load(&store->next_id))
+        atomic_store(&store->next_id, id + 1);
+    return true;
+}
+
 uint64_t store_txn_id(struct store_txn *txn)
 {
     return atomic_fetch_add(&txn->store->next_id, 1);

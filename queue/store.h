@@ -43,6 +43,9 @@ struct schedule *store_schedule(struct store *store);
 
 /* A new id, above all given before, also by earlier processes; 0: none may be given right now. */
 uint64_t store_new_id(struct store *store);
+/* This one, of which the caller found nothing in any table; false: it is above all that is given.
+ * No other thread may ask for ids meanwhile. */
+bool store_take_id(struct store *store, uint64_t id);
 /* One within a transaction: its commit reserves it, so there always is one. */
 uint64_t store_txn_id(struct store_txn *txn);
 

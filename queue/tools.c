@@ -36,6 +36,29 @@ static void say(struct queue_report *report, const struct error *err)
         report->say(report->ctx, error_text(err));
 }
 
+/* The id is another one here: logs and mails know the message by the one it had. */
+static void say_id(struct queue_report *report, const char *path, const struct transfer_ids *ids)
+{
+    char there[QID_TEXT_SIZE];
+    char here[QID_TEXT_SIZE];
+    char *sentence;
+
+    qid_format(ids->there, there);
+    qid_format(ids->here, here);
+    const char *name = ids->there == 0 && path ? path : there;
+    ensure(asprintf(&sentence, "message %s is %s here", name, here) > 0);
+    report->say(report->ctx, sentence);
+    free(sentence);
+}
+
+void queue_report_message(struct queue_report *report, const char *path,
+                          const struct transfer_ids *ids)
+{
+    report->messages++;
+    if (report->say && ids->here != ids->there)
+        say_id(report, path, ids);
+}
+
 /* ---- export -----------------------------------------------------------------------------------
  */
 
@@ -113,7 +136,7 @@ static struct error *export_message(struct exporting *e, uint64_t id)
     Queue__ExportRecord record = QUEUE__EXPORT_RECORD__INIT;
 
     arena_reset(e->txn.arena);
-    e->id = id;
+    e->id = record.id = id;
     e->chunk = 0;
     e->rest = SPAN("");
     struct error *err = read_message(e, &record);
@@ -210,12 +233,14 @@ static struct error *mark_imported(const char *path)
     return err;
 }
 
-static struct error *import_file(struct store *store, const char *path, struct queue_report *report)
+static struct error *import_file(const struct transfer_target *target, const char *path,
+                                 struct queue_report *report)
 {
-    struct error *err = transfer_load(store, path);
+    struct transfer_ids ids;
+    struct error *err = transfer_load(target, path, &ids);
 
     if (!err) {
-        report->messages++;
+        queue_report_message(report, path, &ids);
         return mark_imported(path);
     }
     if (error_kind(err) != ERROR_PERMANENT)
@@ -228,16 +253,19 @@ static struct error *import_file(struct store *store, const char *path, struct q
 static struct error *import_all(struct store *store, const char *from, struct queue_report *report)
 {
     struct dirent **entries;
-    int count = scandir(from, &entries, is_message, alphasort);
-    struct error *err = NULL;
+    struct transfer_target target;
+    struct error *err = transfer_open(store, &target);
 
+    if (err)
+        return err;
+    int count = scandir(from, &entries, is_message, alphasort);
     if (count < 0)
         return error_errno(ERROR_LOCAL, errno, "read %s", from);
     for (int i = 0; i < count; i++) {
         char *path;
         ensure(asprintf(&path, "%s/%s", from, entries[i]->d_name) > 0);
         if (!err)
-            err = import_file(store, path, report);
+            err = import_file(&target, path, report);
         free(path);
         free(entries[i]);
     }

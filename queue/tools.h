@@ -9,6 +9,8 @@
 #include "lib/base/error.h"
 #include "lib/base/settings.h"
 
+struct transfer_ids;
+
 struct queue_report {
     uint64_t messages; /* exported, imported or salvaged */
     uint64_t damaged;  /* of which not all could be read; each was told by `say` */
@@ -17,6 +19,11 @@ struct queue_report {
     void (*say)(void *ctx, const char *sentence);
     void *ctx;
 };
+
+/* For import and salvage: counts a message that was put, and tells its id if that changed.  `path`
+ * is the file in which it came, for one that does not say which id it had. */
+void queue_report_message(struct queue_report *report, const char *path,
+                          const struct transfer_ids *ids);
 
 /* Writes each message of the queue in `folder` to a file in `into`, which is made if need be. */
 struct error *queue_export(const struct settings *settings, const char *folder, const char *into,

@@ -117,6 +117,64 @@ static void discard_parts(struct putting *p)
     (void)commit_now(p->store, &operations); /* what is left is swept when the relay starts */
 }
 
+struct error *transfer_open(struct store *store, struct transfer_target *out_target)
+{
+    struct kv_txn *txn = NULL;
+    uint64_t waiting = 0;
+    struct error *err = kv_begin_read(store_kv(store), &txn);
+
+    if (!err)
+        err = kv_count(txn, TABLE_DUE, &waiting);
+    kv_abort(&txn);
+    *out_target = (struct transfer_target){ .store = store, .keeps_ids = waiting == 0 };
+    return err;
+}
+
+/* Does a key of the table begin with this id? */
+static struct error *look_for_id(struct kv_txn *txn, enum queue_table table, uint64_t id,
+                                 bool *out_there)
+{
+    struct record_key start = key_of_id(id);
+    struct kv_cursor *cursor = NULL;
+    struct span key;
+    struct span value;
+    struct error *err = kv_cursor_open(txn, table, &cursor);
+
+    if (!err)
+        err = kv_cursor_seek(cursor, key_span(&start), &key, &value);
+    *out_there = !err && key.data && span_equal(span_first(key, start.len), key_span(&start));
+    kv_cursor_close(&cursor);
+    return err;
+}
+
+static struct error *is_free(struct store *store, uint64_t id, bool *out_free)
+{
+    static const enum queue_table tables[] = { TABLE_MESSAGE,   TABLE_CONTENT, TABLE_RECEIVING,
+                                               TABLE_RECIPIENT, TABLE_HELD,    TABLE_HISTORY };
+    struct kv_txn *txn = NULL;
+    bool is_there = false;
+    struct error *err = kv_begin_read(store_kv(store), &txn);
+
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]) && !err && !is_there; i++)
+        err = look_for_id(txn, tables[i], id, &is_there);
+    kv_abort(&txn);
+    *out_free = !err && !is_there;
+    return err;
+}
+
+/* What has an id is overwritten by what is put under it: so it is looked for everywhere. */
+static struct error *choose_id(const struct transfer_target *target, struct transfer_ids *ids)
+{
+    bool keeps_it = false;
+    struct error *err = target->keeps_ids ? is_free(target->store, ids->there, &keeps_it) : NULL;
+
+    if (err)
+        return err;
+    keeps_it = keeps_it && store_take_id(target->store, ids->there);
+    ids->here = keeps_it ? ids->there : store_new_id(target->store);
+    return ids->here > 0 ? NULL : error_new(ERROR_LOCAL, "no room in the queue or on its disk");
+}
+
 static bool is_complete(const Queue__ExportRecord *record)
 {
     if (!record->message || !record->message->envelope ||
@@ -129,22 +187,24 @@ static bool is_complete(const Queue__ExportRecord *record)
     return true;
 }
 
-struct error *transfer_put(struct store *store, Queue__ExportRecord *record, transfer_read_fn *read,
-                           void *ctx)
+struct error *transfer_put(const struct transfer_target *target, Queue__ExportRecord *record,
+                           transfer_read_fn *read, void *ctx, struct transfer_ids *out_ids)
 {
-    struct putting p = { .store = store, .restore = { .record = record } };
+    struct putting p = { .store = target->store, .restore = { .record = record } };
     struct buf part;
 
     if (!is_complete(record))
         return error_new(ERROR_PERMANENT, "its envelope is damaged");
-    p.restore.id = p.part.id = store_new_id(store);
-    if (p.part.id == 0)
-        return error_new(ERROR_LOCAL, "no room in the queue or on its disk");
+    *out_ids = (struct transfer_ids){ .there = record->id };
+    struct error *err = choose_id(target, out_ids);
+    if (err)
+        return err;
+    p.restore.id = p.part.id = out_ids->here;
     p.part.operation.done = p.restore.operation.done = on_done;
     p.restore.operation.apply = apply_restore;
     p.restore.operation.lane = LANE_ACCEPT;
     buf_init(&part, PART_BYTES);
-    struct error *err = put_parts(&p, record->message->size, read, ctx, &part);
+    err = put_parts(&p, record->message->size, read, ctx, &part);
     buf_clear(&part);
     if (err)
         discard_parts(&p);
@@ -308,17 +368,19 @@ static bool check_content(struct loading *loading, uint64_t size)
     return read_sum(loading->file, &sum) && sum == loading->sum;
 }
 
-static struct error *load(struct store *store, struct loading *loading, Queue__ExportRecord *record)
+static struct error *load(const struct transfer_target *target, struct loading *loading,
+                          Queue__ExportRecord *record, struct transfer_ids *out_ids)
 {
     long content_at = ftell(loading->file);
 
     if (!record->message || content_at < 0 || !check_content(loading, record->message->size) ||
         fseek(loading->file, content_at, SEEK_SET))
         return error_new(ERROR_PERMANENT, "its content is damaged");
-    return transfer_put(store, record, read_piece, loading);
+    return transfer_put(target, record, read_piece, loading, out_ids);
 }
 
-struct error *transfer_load(struct store *store, const char *path)
+struct error *transfer_load(const struct transfer_target *target, const char *path,
+                            struct transfer_ids *out_ids)
 {
     struct loading *loading = memory_new(sizeof(*loading));
     struct error *err = NULL;
@@ -328,7 +390,7 @@ struct error *transfer_load(struct store *store, const char *path)
         err = error_errno(ERROR_LOCAL, errno, "open");
     } else {
         Queue__ExportRecord *record = read_record(loading->file);
-        err = record ? load(store, loading, record)
+        err = record ? load(target, loading, record, out_ids)
                      : error_new(ERROR_PERMANENT, "it is no exported message, or damaged");
         if (record)
             queue__export_record__free_unpacked(record, NULL);

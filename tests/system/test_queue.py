@@ -169,7 +169,7 @@ def test_a_queue_moves_by_export_and_import(lab, make_relay):
 def test_what_an_operator_holds_stays_held_where_the_queue_moves_to(lab, make_relay):
     relay = make_relay(delivery="hold").start()
     message = send(["free@nopolicy.test", "held@nopolicy.test"])
-    relay.wait_queue(2)
+    qid = relay.wait_queue(2)[0]["id"]
     relay.cli("queue", "hold", "--recipient", "held@*", "--reason", "phishing", "--yes")
     relay.stop()
     out = f"{relay.folder}/out"
@@ -181,6 +181,7 @@ def test_what_an_operator_holds_stays_held_where_the_queue_moves_to(lab, make_re
         relay.start()
         row, = relay.wait_queue(1)
         assert (row["recipient"], row["state"], row["held"]) == ("held@nopolicy.test", "held", "phishing"), way
+        assert row["id"] == qid, "nothing is in the way of its id"
         tried = [r for e in arrived(lab, message) for r in e["recipients"]]
         assert tried == ["<free@nopolicy.test>"] * (2 if way == "import" else 1)
         if way == "salvage":
