@@ -85,21 +85,75 @@ static bool is_for_all(const struct route_settings *r)
     return r->recipients.count + r->senders.count + r->listeners.count + r->users.count == 0;
 }
 
+/* "x" and ".y.x" are covered by ".x", and each by itself. */
+static bool covers_domain(const struct domain_list *wide, struct span pattern)
+{
+    const char *item = wide->text;
+
+    for (unsigned i = 0; i < wide->count; i++, item += strlen(item) + 1)
+        if (span_equal_nocase(span_of(item), pattern) || domain_is_covered(span_of(item), pattern))
+            return true;
+    return false;
+}
+
+static bool covers_domains(const struct domain_list *wide, const struct domain_list *narrow)
+{
+    const char *item = narrow->text;
+
+    for (unsigned i = 0; i < narrow->count && wide->count > 0; i++, item += strlen(item) + 1)
+        if (!covers_domain(wide, span_of(item)))
+            return false;
+    return wide->count == 0 || narrow->count > 0;
+}
+
+static bool covers_user(const struct name_list *wide, struct span name)
+{
+    return name_list_contains(wide, name) ||
+           (!span_starts_with(name, SPAN("local:")) && name_list_contains(wide, SPAN("*")));
+}
+
+static bool covers_names(const struct name_list *wide, const struct name_list *narrow,
+                         bool (*covers)(const struct name_list *wide, struct span name))
+{
+    for (unsigned i = 0; i < narrow->count && wide->count > 0; i++)
+        if (!covers(wide, span_of(name_list_item(narrow, i))))
+            return false;
+    return wide->count == 0 || narrow->count > 0;
+}
+
+/* Does all mail that the second is for fit the first? */
+static bool takes_all_of(const struct route_settings *front, const struct route_settings *r)
+{
+    return covers_domains(&front->recipients, &r->recipients) &&
+           covers_domains(&front->senders, &r->senders) &&
+           covers_names(&front->listeners, &r->listeners, name_list_contains) &&
+           covers_names(&front->users, &r->users, covers_user);
+}
+
+/* What several together take of it is not looked at: what is warned of is sure. */
+static void check_reached(const struct saying *s)
+{
+    const struct route_settings *r = &s->settings->routes[s->route];
+
+    for (unsigned i = 0; i < s->route; i++) {
+        const struct route_settings *front = &s->settings->routes[i];
+        if (!takes_all_of(front, r))
+            continue;
+        say(s, ROUTE_WARNING, "name", "no mail reaches route %s: route %s in front of it %s",
+            r->name, front->name,
+            is_for_all(front) ? "is for all mail" : "takes all that it would");
+        return;
+    }
+}
+
 void route_check_names(const struct settings *settings, const struct users *users,
                        route_check_fn *tell, void *ctx)
 {
     struct saying s = { settings, tell, ctx, 0 };
-    const char *default_route = NULL;
 
     for (; s.route < settings->route_count; s.route++) {
-        const struct route_settings *r = &settings->routes[s.route];
         check_conditions(&s, users);
-        if (default_route)
-            say(&s, ROUTE_WARNING, "name",
-                "no mail reaches route %s: route %s in front of it is for all mail", r->name,
-                default_route);
-        else if (is_for_all(r))
-            default_route = r->name;
+        check_reached(&s);
     }
 }
 

@@ -125,6 +125,60 @@ static void a_route_behind_one_for_all_mail_is_warned_of(void **state)
                  unknown, "");
 }
 
+/* Is the second of two routes, with these conditions, one that no mail reaches? */
+static void a_route_behind_one_that_takes_all_it_would_is_warned_of(void **state)
+{
+    static const struct {
+        const char *first, *second;
+        bool is_reached;
+    } rows[] = {
+        { "recipients = [ \"x.test\" ];", "recipients = [ \"X.test\" ];", false },
+        { "recipients = [ \"x.test\", \"y.test\" ];", "recipients = [ \"y.test\" ];", false },
+        { "recipients = [ \".x.test\" ];", "recipients = [ \"y.x.test\" ];", false },
+        { "recipients = [ \".x.test\" ];", "recipients = [ \".x.test\" ];", false },
+        { "recipients = [ \".x.test\" ];", "recipients = [ \".y.x.test\", \"a.x.test\" ];", false },
+        { "recipients = [ \"x.test\" ];", "recipients = [ \"x.test\" ]; users = [ \"*\" ];",
+          false },
+        { "senders = [ \"<>\" ];", "recipients = [ \"x.test\" ]; senders = [ \"<>\" ];", false },
+        { "listeners = [ \"local\" ];", "listeners = [ \"local\" ]; users = [ \"local:1\" ];",
+          false },
+        { "users = [ \"*\" ];", "users = [ \"ada\" ];", false },
+        { "users = [ \"*\" ];", "users = [ \"*\" ];", false },
+        { "recipients = [ \"x.test\" ];", "recipients = [ \"x.test\", \"y.test\" ];", true },
+        { "recipients = [ \".x.test\" ];", "recipients = [ \"x.test\" ];", true },
+        { "recipients = [ \"x.test\" ];", "recipients = [ \".x.test\" ];", true },
+        { "recipients = [ \".y.x.test\" ];", "recipients = [ \".x.test\" ];", true },
+        { "recipients = [ \"y.x.test\" ];", "recipients = [ \".y.x.test\" ];", true },
+        { "recipients = [ \".x.test\" ];", "recipients = [ \"ax.test\" ];", true },
+        { "recipients = [ \"x.test\" ];", "senders = [ \"x.test\" ];", true },
+        { "recipients = [ \"x.test\" ]; senders = [ \"a.test\" ];", "recipients = [ \"x.test\" ];",
+          true },
+        { "recipients = [ \"x.test\" ]; users = [ \"ada\" ];", "recipients = [ \"x.test\" ];",
+          true },
+        { "recipients = [ \"x.test\" ]; listeners = [ \"local\" ];", "recipients = [ \"x.test\" ];",
+          true },
+        { "listeners = [ \"local\" ];", "listeners = [ \"local\", \"in\" ];", true },
+        { "users = [ \"*\" ];", "users = [ \"ada\", \"local:1\" ];", true },
+        { "users = [ \"ada\" ];", "users = [ \"*\" ];", true },
+    };
+    char text[512];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        snprintf(
+            text, sizeof(text),
+            "dovecot-socket = \"/d\"; listeners = ( { name = \"in\"; address = \"192.0.2.1:25\"; } "
+            "); routes = ( { name = \"a\"; next-hop = \"mx\"; %s },"
+            " { name = \"b\"; next-hop = \"mx\"; %s } );",
+            rows[i].first, rows[i].second);
+        assert_names(text, unknown,
+                     rows[i].is_reached
+                         ? ""
+                         : "warning 1 name: no mail reaches route b: route a in front "
+                           "of it takes all that it would\n");
+    }
+}
+
 static void each_route_that_weakens_a_policy_is_noted(void **state)
 {
     struct settings *s = settings_of(
@@ -354,6 +408,8 @@ int main(void)
         TEST("a relayhost below tls-floor is noted", a_relayhost_below_the_floor_is_noted),
         TEST("a route behind one for all mail is warned of",
              a_route_behind_one_for_all_mail_is_warned_of),
+        TEST("a route behind one that takes all it would is warned of, and no other",
+             a_route_behind_one_that_takes_all_it_would_is_warned_of),
         TEST("each route that weakens a policy is noted, and no other",
              each_route_that_weakens_a_policy_is_noted),
         TEST("that DNS decides which name is verified is noted",
