@@ -270,7 +270,7 @@ void dispatch_set(struct dispatch *dispatch, bool hold, struct hop_limits limits
 {
     dispatch->hold = hold;
     dispatch->limits = limits;
-    dispatch_look(dispatch);
+    dispatch_forget_marks(dispatch); /* rates may be others now, of routes, too */
 }
 
 bool dispatch_holds(const struct dispatch *dispatch)

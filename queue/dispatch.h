@@ -76,7 +76,7 @@ struct hop_limits {
     unsigned connections;     /* at a time */
     struct message_rate rate; /* of messages handed out; count 0: any */
 };
-/* `hold`: nothing is delivered. */
+/* `hold`: nothing is delivered.  To be called after the routes have changed, too. */
 void dispatch_set(struct dispatch *dispatch, bool hold, struct hop_limits limits);
 bool dispatch_holds(const struct dispatch *dispatch);
 /* Nothing is leased before every worker of an earlier queue has reported or is gone. */
