@@ -14,14 +14,16 @@ enum { SUSPENSIONS_TOLD = 20 }; /* in `waxseal status` */
 static void answer_counts(struct control *control, struct role_request *request)
 {
     struct json *counts = json_new_object();
-    struct error *err = store_add_counts(control->store, counts);
+    int64_t more = 0;
 
+    struct error *err = store_add_counts(control->store, counts);
     json_add_string(counts, "delivery", control_delivery(control));
     json_add_string(counts, "full", streams_full_because(control->streams));
     if (!err)
         err = store_add_suspensions(control->store, SUSPENSIONS_TOLD,
-                                    json_add_array(counts, "suspended"));
+                                    json_add_array(counts, "suspended"), &more);
     if (!err) {
+        json_add_number(counts, "suspended_not_shown", more);
         exceptions_add(control->exceptions, clock_utc_ms(), json_add_array(counts, "exceptions"));
         control_reply_json(&request, &counts, true);
         return;

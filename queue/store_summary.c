@@ -150,46 +150,55 @@ struct error *store_add_hop(struct store *store, struct span name, struct json *
 
 /* ---- what operators suspended ------------------------------------------------------------- */
 
-static void suspension_row(struct reading *r, struct span name, struct json *array)
+/* Appends a row while there is room for it; gives whether the hop is suspended. */
+static bool suspension_row(struct reading *r, struct span name, size_t most, struct json *array)
 {
     struct record_key key = key_of_hop(name);
     const Queue__HopRecord *hop =
         reading_record(r, TABLE_HOP, &key, &queue__hop_record__descriptor);
 
     if (!hop || hop->operator_until_utc_ms <= r->now_ms)
-        return; /* it is over: its row goes when it is next looked at */
+        return false; /* it is over: its row goes when it is next looked at */
+    if (json_count(array) >= most)
+        return true;
     struct json *row = json_append_object(array);
     json_add_text(row, "next_hop", name);
     add_suspension(row, hop, r->now_ms);
     add_operator(row, "by", hop->operator_by);
+    return true;
 }
 
-static struct error *suspension_rows(struct reading *r, size_t most, struct json *array)
+/* Operators do not suspend hops by the thousand: they are all looked at. */
+static struct error *suspension_rows(struct reading *r, size_t most, struct json *array,
+                                     int64_t *out_more)
 {
     struct kv_cursor *cursor = NULL;
     struct span key = { NULL, 0 };
     struct span value;
+    int64_t count = 0;
 
     struct error *err = kv_cursor_open(r->txn, TABLE_META, &cursor);
     if (!err)
         err = kv_cursor_seek(cursor, span_of(SUSPENDED_PREFIX), &key, &value);
-    while (!err && key.data && span_starts_with(key, span_of(SUSPENDED_PREFIX)) &&
-           json_count(array) < most) {
+    while (!err && key.data && span_starts_with(key, span_of(SUSPENDED_PREFIX))) {
         arena_reset(&r->arena);
-        suspension_row(r, span_from(key, sizeof(SUSPENDED_PREFIX) - 1), array);
+        count += suspension_row(r, span_from(key, sizeof(SUSPENDED_PREFIX) - 1), most, array);
         err = kv_cursor_next(cursor, &key, &value);
     }
     kv_cursor_close(&cursor);
+    *out_more = count - (int64_t)json_count(array);
     return err;
 }
 
-struct error *store_add_suspensions(struct store *store, size_t most, struct json *array)
+struct error *store_add_suspensions(struct store *store, size_t most, struct json *array,
+                                    int64_t *out_more)
 {
     struct reading r = { .txn = NULL };
     struct error *err = reading_begin(&r, store);
 
+    *out_more = 0;
     if (!err)
-        err = suspension_rows(&r, most, array);
+        err = suspension_rows(&r, most, array, out_more);
     reading_end(&r);
     return err;
 }

@@ -26,8 +26,9 @@ void add_hop_state(struct json *object, const Queue__HopRecord *hop, int64_t now
 /* The members of add_hop_state, and "suspended_by", of one hop; nothing need wait there. */
 struct error *store_add_hop(struct store *store, struct span name, struct json *object) MUST_CHECK;
 
-/* The hops that operators suspended, with until, reason and by whom; the first `most` of them. */
-struct error *store_add_suspensions(struct store *store, size_t most,
-                                    struct json *array) MUST_CHECK;
+/* The hops that operators suspended, with until, reason and by whom; the first `most` of them, and
+ * how many more there are. */
+struct error *store_add_suspensions(struct store *store, size_t most, struct json *array,
+                                    int64_t *out_more) MUST_CHECK;
 
 #endif

@@ -283,6 +283,7 @@ def test_a_suspended_hop_is_not_tried_until_it_is_resumed(lab, make_relay):
     assert len(rows(relay, "--state", "suspended")) == 1 and rows(relay, "--state", "queued") == []
     hop = next(h for h in relay.cli_json("queue", "summary") if h["next_hop"] == "nopolicy.test")
     assert (hop["state"], hop["suspended_until"]) == ("suspended", "resumed")
+    assert relay.cli_json("status")["queue"]["suspended_not_shown"] == 0
     told = relay.cli_json("status")["queue"]["suspended"]
     assert [(h["next_hop"], h["suspended_reason"]) for h in told] == [("nopolicy.test", "they move house")]
     assert change(relay, "retry", "--all")["suspended"] == 1

@@ -106,9 +106,11 @@ static enum operation_outcome suspend(const char *hop, int64_t until_ms, bool *o
 static size_t suspension_count(void)
 {
     struct json *array = json_new_array();
+    int64_t more;
     size_t count;
 
-    assert_null(store_add_suspensions(rig.store, 100, array));
+    assert_null(store_add_suspensions(rig.store, 100, array, &more));
+    assert_int_equal(more, 0);
     count = json_count(array);
     json_free(&array);
     return count;
@@ -328,6 +330,23 @@ static void a_suspension_holds_the_wake_row_and_survives_a_restart(void **state)
     assert_int_equal(suspension_count(), 0);
     suspend("example.net", 0, &was);
     assert_false(was);
+}
+
+static void of_many_suspended_hops_the_first_are_told_and_how_many_more_there_are(void **state)
+{
+    static const char *const hops[] = { "a.example", "b.example", "c.example", "d.example" };
+    struct json *array = json_new_array();
+    int64_t more;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        suspend(hops[i], i < 3 ? INT64_MAX : clock_utc_ms() + 1, NULL);
+    usleep(5000); /* the last is over */
+    assert_null(store_add_suspensions(rig.store, 2, array, &more));
+    assert_int_equal(json_count(array), 2);
+    assert_int_equal(more, 1);
+    assert_text(json_item(array, 1), "next_hop", "b.example");
+    json_free(&array);
 }
 
 static void a_hop_without_mail_is_suspended_too_and_its_row_goes_when_that_ends(void **state)
@@ -554,6 +573,8 @@ int main(void)
         TEST("mail goes another way, and back", mail_goes_another_way_and_back),
         TEST("a suspension holds the wake row and survives a restart",
              a_suspension_holds_the_wake_row_and_survives_a_restart),
+        TEST("of many suspended hops the first are told, and how many more there are",
+             of_many_suspended_hops_the_first_are_told_and_how_many_more_there_are),
         TEST("a hop without mail is suspended, too, and its row goes when that ends",
              a_hop_without_mail_is_suspended_too_and_its_row_goes_when_that_ends),
         TEST("what is made due at a suspended hop is counted",
