@@ -362,21 +362,19 @@ static void tell_hop(const struct invocation *i, const struct json *result)
     putchar('\n');
 }
 
-static struct error *change_hop(const struct invocation *i, const char *run_dir)
+/* `until_ms`: NULL when no such time was given. */
+static struct error *change_hop(const struct invocation *i, const char *run_dir,
+                                const int64_t *until_ms)
 {
-    const char *until = command_value(i, "--until");
     char number[NUMBER_SIZE];
     struct client_argument more = { "until", NULL };
     const struct asking asking = {
         .invocation = i, .run_dir = run_dir, .more = &more, .more_count = 1
     };
     struct json *result = NULL;
-    int64_t until_ms;
 
-    if (until) {
-        if (!parse_time(until, &until_ms))
-            return error_new(ERROR_PERMANENT, "--until is a time such as 2026-01-30T14:00Z");
-        snprintf(number, sizeof(number), "%" PRId64, until_ms);
+    if (until_ms) {
+        snprintf(number, sizeof(number), "%" PRId64, *until_ms);
         more.value = number;
     }
     struct error *err = asking_json(&asking, &result);
@@ -390,7 +388,15 @@ static struct error *change_hop(const struct invocation *i, const char *run_dir)
 
 int queue_run_hop(const struct invocation *i)
 {
+    const char *until = command_value(i, "--until");
     char run_dir[SETTINGS_PATH_SIZE];
+    int64_t until_ms;
 
-    return asking_run_dir(i, run_dir) ? asking_tell(change_hop(i, run_dir)) : EXIT_FAILED;
+    if (until && !parse_time(until, &until_ms)) {
+        fputs("waxseal: --until is a time such as 2026-01-30T14:00Z\n", stderr);
+        return EXIT_WRONG_USAGE;
+    }
+    if (!asking_run_dir(i, run_dir))
+        return EXIT_FAILED;
+    return asking_tell(change_hop(i, run_dir, until ? &until_ms : NULL));
 }

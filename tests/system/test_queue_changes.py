@@ -43,11 +43,12 @@ DROPPED = [
     (["list", "--config", "/dev/null", "--config", "/dev/null"], "given twice: --config"),
     (["remove", "15c49c3800", "--id", "15c49c3801"], "either QID or --id QID"),
     (["suspend", "good.test", "--reason", "x", "--for", "2h", "--until", "2099-01-01"], "either --for or --until"),
+    (["suspend", "good.test", "--reason", "x", "--until", "soon"], "--until is a time such as"),
 ]
 
 
 @pytest.mark.parametrize("words, why", DROPPED)
-def test_no_option_is_dropped_for_another(words, why):
+def test_no_option_is_dropped_for_another_or_taken_for_what_it_is_not(words, why):
     done = subprocess.run([os.environ["WAXSEAL"], "queue", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and why in done.stderr, done.stderr
 
