@@ -67,8 +67,8 @@ static void on_frame(void *ctx, struct channel_frame *frame)
 static void on_closed(void *ctx, const struct error *err)
 {
     (void)err;
-    finish(ctx, error_new(ERROR_TRANSIENT, "the relay closed the control socket; only root and the "
-                                           "user of the relay may ask"));
+    finish(ctx, error_new(ERROR_TRANSIENT, "the relay closed the control socket: it is ending, or "
+                                           "answers as many commands as it may; try again"));
 }
 
 static void on_silence(void *ctx)
@@ -80,6 +80,10 @@ static struct error *unreachable(int errnum, const char *run_dir)
 {
     if (errnum == ENOENT || errnum == ECONNREFUSED)
         return error_new(ERROR_TRANSIENT, "no waxseal is running with run-dir %s", run_dir);
+    if (errnum == EACCES)
+        return error_new(ERROR_PERMANENT,
+                         "only root and the user of the relay may ask what runs with run-dir %s",
+                         run_dir);
     return error_errno(ERROR_TRANSIENT, errnum, "control socket in run-dir %s", run_dir);
 }
 

@@ -136,7 +136,20 @@ def test_the_control_socket_is_for_root_and_the_relays_user_alone(relay):
     done = subprocess.run(["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", BINARY,
                            "queue", "list", "--config", relay.configuration], capture_output=True,
                           text=True, timeout=10, check=False)
-    assert done.returncode == 1 and done.stderr and not done.stdout
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.startswith("waxseal: only root and the user of the relay may ask")
+
+
+def test_one_command_more_than_are_answered_at_a_time_is_told_to_try_again(relay):
+    ready(relay)
+    others = [socket.socket(socket.AF_UNIX) for _ in range(17)]
+    for other in others:
+        other.connect(f"{relay.folder}/run/control.sock")
+    done = relay.cli("queue", "list", check=False)
+    assert done.returncode == 1 and "answers as many commands as it may; try again" in done.stderr
+    for other in others:
+        other.close()
+    wait_until(lambda: relay.cli("queue", "list", check=False).returncode == 0, 5, "room for a command")
 
 
 def test_a_socket_left_behind_is_replaced_and_anything_else_is_not(make_relay):
