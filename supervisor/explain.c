@@ -1,12 +1,11 @@
 #include "supervisor/asking.h"
 
-#include "lib/mail/next_hop.h"
 #include "supervisor/explain_text.h"
 #include "supervisor/print.h"
 
 #include <stdio.h>
 
-enum { WHAT_SIZE = 1024 };
+enum { WHAT_SIZE = 1024, HOP_SIZE = 512 };
 
 /* A second question, which the command line says nothing of. */
 static struct error *ask_policy(const struct asking *asking, const char *domain, struct json **out)
@@ -68,7 +67,7 @@ static void add_policies(const struct asking *asking, struct json *found)
 static void add_queue(const struct asking *asking, struct json *found)
 {
     const struct invocation nothing_more = { .command = asking->invocation->command };
-    char name[HOP_NAME_MAX + 1];
+    char name[HOP_SIZE];
     const struct client_argument of = { "hop", name };
     const struct asking hop = { .invocation = &nothing_more,
                                 .run_dir = asking->run_dir,
