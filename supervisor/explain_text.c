@@ -68,6 +68,20 @@ static void tell_beginning(const struct json *found, FILE *out)
     tell_dnssec(json_get(found, "dnssec"), out);
 }
 
+/* By which listener it comes in, or from whom, decides. */
+static void tell_other_routes(const struct json *found, FILE *out)
+{
+    const struct json *others = json_get(found, "other_routes");
+
+    for (size_t i = 0; i < json_count(others); i++) {
+        const struct json *other = json_item(others, i);
+        fputs("  but mail that came in", out);
+        tell_list(" by listener ", json_get(other, "listeners"), " or ", "", out);
+        tell_list(" from user ", json_get(other, "users"), " or ", "", out);
+        print_text(" goes by route ", other, "route", "\n", out);
+    }
+}
+
 /* What keeps mail waiting here.  A rest ends by itself before long, and changes no verdict. */
 static void tell_queue(const struct json *found, FILE *out)
 {
@@ -329,6 +343,7 @@ void explain_tell(const struct json *found, FILE *out)
     const struct json *hops = json_get(found, "hops");
 
     tell_beginning(found, out);
+    tell_other_routes(found, out);
     tell_queue(found, out);
     for (size_t i = 0; i < json_count(hops); i++)
         tell_hop(found, json_item(hops, i), out);

@@ -56,6 +56,20 @@ static const struct route_settings *first_for_all(const struct settings *setting
     return NULL;
 }
 
+const struct route_settings *routing_next_other(const struct settings *settings,
+                                                const struct routing_facts *facts, unsigned *at)
+{
+    while (*at < settings->route_count) {
+        const struct route_settings *route = &settings->routes[(*at)++];
+        if (route_fits(route, facts))
+            break;
+        if (recipients_fit(route, facts->domain) && sender_fits(route, facts->sender_domain))
+            return route;
+    }
+    *at = settings->route_count;
+    return NULL;
+}
+
 const struct route_settings *routing_route(const struct settings *settings, struct span name)
 {
     for (unsigned i = 0; i < settings->route_count; i++)

@@ -30,6 +30,14 @@ void routing_choose(const struct settings *settings, const struct routing_facts 
 /* Where mail for a domain goes that is of no sender, listener or user that a route asks for. */
 void routing_of_most(const struct settings *settings, struct span domain, struct routing *out);
 
+/*
+ * Visits the routes, in front of the one that routing_choose finds, by which mail of the same
+ * sender to the same domain would go if it came in by a certain listener, or from a certain user.
+ * Begins with *at = 0; NULL behind the last.
+ */
+const struct route_settings *routing_next_other(const struct settings *settings,
+                                                const struct routing_facts *facts, unsigned *at);
+
 /* The route of that name; NULL: there is none any more. */
 const struct route_settings *routing_route(const struct settings *settings, struct span name);
 

@@ -43,6 +43,7 @@ struct explain {
     struct address address; /* of a domain that of its postmaster */
     struct address written; /* before the table `rewrite` */
     bool is_domain;
+    struct address sender;
     struct routing routing;
     enum target_verdict leads;
     struct plan_query *asking;
@@ -116,6 +117,24 @@ static enum explain_verdict verdict_of(const struct explain *e)
     return explain_verdict_of(facts, count);
 }
 
+static struct routing_facts facts_of(const struct explain *e)
+{
+    return (struct routing_facts){ .domain = span_of(e->address.domain),
+                                   .sender_domain = span_of(e->sender.domain) };
+}
+
+/* By which listener mail comes in, and from whom, was not asked. */
+static void add_other_routes(struct json *answer, const struct explain *e)
+{
+    struct json *others = json_add_array(answer, "other_routes");
+    const struct routing_facts facts = facts_of(e);
+    const struct route_settings *route;
+    unsigned at = 0;
+
+    while ((route = routing_next_other(e->explains->worker->settings, &facts, &at)))
+        explain_json_other(others, route);
+}
+
 static struct json *begin_answer(const struct explain *e)
 {
     struct json *dnssec = resolver_proof_json(e->explains->worker->proof);
@@ -127,6 +146,7 @@ static struct json *begin_answer(const struct explain *e)
     json_add_string(answer, "domain", e->address.domain);
     json_add_string(answer, "next_hop", e->routing.hop);
     json_add_string(answer, "route", e->routing.route ? e->routing.route->name : NULL);
+    add_other_routes(answer, e);
     json_add_bool(answer, "offline", e->is_offline);
     json_add(answer, "dnssec", &dnssec);
     return answer;
@@ -289,19 +309,18 @@ static bool take_sender(struct span text, const struct settings *settings, struc
 }
 
 /* As where it came in would have it. */
-static void rewrite(struct explain *e, struct address *sender)
+static void rewrite(struct explain *e)
 {
     const struct rewrite_list *rewrites = &e->explains->worker->settings->rewrites;
 
     e->written = e->address;
     rewrite_path(rewrites, &e->address);
-    rewrite_path(rewrites, sender);
+    rewrite_path(rewrites, &e->sender);
 }
 
-static void choose_route(struct explain *e, const struct address *sender)
+static void choose_route(struct explain *e)
 {
-    const struct routing_facts facts = { .domain = span_of(e->address.domain),
-                                         .sender_domain = span_of(sender->domain) };
+    const struct routing_facts facts = facts_of(e);
 
     routing_choose(e->explains->worker->settings, &facts, &e->routing);
 }
@@ -350,7 +369,6 @@ static struct explain *explain_new(struct explains *explains, struct role_reques
 
 void explain_control(struct explains *explains, struct role_request **request)
 {
-    struct address sender;
     struct explain *e;
 
     if (explains->count == EXPLAINS_MAX) {
@@ -365,12 +383,12 @@ void explain_control(struct explains *explains, struct role_request **request)
         return;
     }
     if (!take_sender(role_request_argument(e->request, "sender"), explains->worker->settings,
-                     &sender)) {
+                     &e->sender)) {
         refuse(e, "the sender is neither a mailbox, nor a domain, nor <>");
         return;
     }
-    rewrite(e, &sender);
-    choose_route(e, &sender);
+    rewrite(e);
+    choose_route(e);
     begin(e);
 }
 

@@ -22,6 +22,25 @@ static void add_problem(void *ctx, const char *what, const char *who)
     json_add_string(problem, "who", who);
 }
 
+/* --- routes ---------------------------------------------------------------------------------- */
+
+static void add_names(struct json *object, const char *key, const struct name_list *list)
+{
+    struct json *array = json_add_array(object, key);
+
+    for (unsigned i = 0; i < list->count; i++)
+        json_append_text(array, span_of(name_list_item(list, i)));
+}
+
+void explain_json_other(struct json *array, const struct route_settings *route)
+{
+    struct json *object = json_append_object(array);
+
+    json_add_string(object, "route", route->name);
+    add_names(object, "listeners", &route->listeners);
+    add_names(object, "users", &route->users);
+}
+
 /* --- the next hop ---------------------------------------------------------------------------- */
 
 static const char *const kinds[] = {

@@ -11,6 +11,8 @@
 
 /* Members of a next hop, but for its hosts: where it leads, and what binds there. */
 void explain_json_hop(struct json *object, const struct plan *plan);
+/* A route by which mail goes that comes in by other listeners, or from other users. */
+void explain_json_other(struct json *array, const struct route_settings *route);
 /* A candidate. */
 void explain_json_host(struct json *array, const struct explain_facts *f);
 /* "securely", "yes" or "no". */

@@ -557,6 +557,9 @@ MUTATIONS = (
     Mutation(6, "of several reports in a mail the last one is told", "tlsrpt/reader_mail.c",
              "    if (worth <= search->best)",
              "    if (worth < search->best)", ("unit/reader",)),
+    Mutation(6, "explain tells of routes that other recipients' mail goes by", "lib/mail/routing.c",
+             "        if (recipients_fit(route, facts->domain) && sender_fits(route, facts->sender_domain))\n"
+             "            return route;", "        return route;", ("unit/routing",)),
     Mutation(6, "check takes a route for one that no mail reaches", "supervisor/route_check.c",
              "covers_domains(&front->senders, &r->senders) &&", "true &&", ("unit/route_check",)),
     Mutation(6, "check does not see that a wider domain is in front", "supervisor/route_check.c",

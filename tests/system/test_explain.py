@@ -218,6 +218,7 @@ def test_routes_count_and_may_ask_for_the_sender(lab, make_relay):
         {"name": "two", "recipients": ["two.test"],
          "next-hop": ["[mx.good.test] priority 10", "[198.51.100.254] priority 20"]},
         {"name": "void", "senders": ["<>"], "next-hop": "discard"},
+        {"name": "inside", "listeners": ["local"], "recipients": ["nopolicy.test"], "next-hop": "[mx.good.test]"},
         {"name": "partner", "senders": ["sender.test"], "next-hop": "[mx.good.test]", "tls": "verify"})).start()
     status, found = explain(relay, "ada@no.test")
     assert status == NOWHERE and found["ends"] == "error" and "5.7.1" in found["text"]
@@ -226,7 +227,10 @@ def test_routes_count_and_may_ask_for_the_sender(lab, make_relay):
     status, found = explain(relay, "nopolicy.test", "--sender", "bob@sender.test")
     assert status == SECURE and found["route"] == "partner"
     assert hosts_of(found)[0]["mx"] == "mx.good.test"
+    assert found["other_routes"] == [{"route": "inside", "listeners": ["local"], "users": []}]
+    assert "\n  but mail that came in by listener local goes by route inside\n" in told(relay, "nopolicy.test", "--offline")
     status, found = explain(relay, "nopolicy.test", "--sender", "<>")
+    assert found["other_routes"] == []
     assert status == NOWHERE and found["ends"] == "discard"
     assert "which throws it away" in told(relay, "nopolicy.test", "--sender", "<>")
     status, found = explain(relay, "two.test")

@@ -75,6 +75,20 @@ static void beginning_says_where_mail_goes(void **state)
                  "goes by route r, which throws it away\n");
 }
 
+static void routes_that_other_mail_goes_by_are_told(void **state)
+{
+    (void)state;
+    assert_tells(
+        "{\"address\":\"a@b.test\",\"next_hop\":\"b.test\",\"dnssec\":{\"state\":\"on\"},"
+        "\"other_routes\":[{\"route\":\"r\",\"listeners\":[\"in\",\"[::1]:25\"],\"users\":[]},"
+        "{\"route\":\"s\",\"listeners\":[],\"users\":[\"ada\"]},"
+        "{\"route\":\"t\",\"listeners\":[\"in\"],\"users\":[\"bob\",\"*\"]}]}",
+        "Mail for a@b.test goes to b.test\n"
+        "  but mail that came in by listener in or [::1]:25 goes by route r\n"
+        "  but mail that came in from user ada goes by route s\n"
+        "  but mail that came in by listener in from user bob or * goes by route t\n");
+}
+
 static void what_keeps_mail_waiting_here_is_told_first(void **state)
 {
     static const char head[] =
@@ -276,6 +290,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T("the beginning says where mail goes", beginning_says_where_mail_goes),
+        T("routes are told that mail of other listeners or users goes by",
+          routes_that_other_mail_goes_by_are_told),
         T("what keeps mail waiting here is told first, with how to end it",
           what_keeps_mail_waiting_here_is_told_first),
         T("the policy is told as it binds, as it is cached, and as it is published",

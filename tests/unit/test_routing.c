@@ -3,6 +3,7 @@
 #include "tests/support/settings_text.h"
 #include "tests/support/test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -292,6 +293,42 @@ static void most_mail_goes_by_no_route_that_asks_who_sent_it(void **state)
     free(s);
 }
 
+/* The names of the routes that are visited, with blanks between them. */
+static void assert_others(const struct settings *s, const char *domain, const char *sender,
+                          const char *names)
+{
+    struct routing_facts facts = { .domain = span_of(domain), .sender_domain = span_of(sender) };
+    const struct route_settings *route;
+    char got[100] = "";
+    unsigned at = 0;
+
+    while ((route = routing_next_other(s, &facts, &at)))
+        snprintf(got + strlen(got), sizeof(got) - strlen(got), " %s", route->name);
+    assert_string_equal(got, names);
+    assert_null(routing_next_other(s, &facts, &at));
+}
+
+static void routes_of_other_listeners_and_users_are_visited(void **state)
+{
+    struct settings *s = settings_of(
+        "dovecot-socket = \"/d\"; routes = ("
+        " { name = \"l\"; recipients = [ \"a.test\" ]; listeners = [ \"local\" ]; next-hop = "
+        "\"mx\"; },"
+        " { name = \"n\"; senders = [ \"<>\" ]; users = [ \"*\" ]; next-hop = \"mx\"; },"
+        " { name = \"u\"; users = [ \"ada\" ]; next-hop = \"mx\"; },"
+        " { name = \"b\"; recipients = [ \"b.test\" ]; next-hop = \"mx\"; },"
+        " { name = \"v\"; users = [ \"bob\" ]; next-hop = \"mx\"; } );");
+
+    (void)state;
+    assert_others(s, "a.test", "c.test", " l u v");
+    assert_others(s, "a.test", "", " l n u v");
+    assert_others(s, "b.test", "c.test", " u"); /* and no other, for the next one takes it */
+    free(s);
+    s = settings_of("");
+    assert_others(s, "a.test", "c.test", "");
+    free(s);
+}
+
 static void a_hop_names_its_route(void **state)
 {
     (void)state;
@@ -343,6 +380,9 @@ int main(void)
              "or a "
              "user",
              most_mail_goes_by_no_route_that_asks_who_sent_it),
+        TEST("routes by which mail of other listeners or users goes are visited up to the one that "
+             "is found",
+             routes_of_other_listeners_and_users_are_visited),
         TEST("the name of a hop leads to its route", a_hop_names_its_route),
         TEST("an error route has a status and words", an_error_has_a_status_and_words),
     };
