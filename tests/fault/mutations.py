@@ -23,6 +23,7 @@ POLICY, STORE, DAYS = (f"tests/system/test_{n}.py::test_" for n in ("policy", "p
 COMMANDS = "tests/system/test_policy_commands.py::test_"
 CLIENTS, LIFE, CLI = (f"tests/system/test_{n}.py::test_" for n in ("clients", "life", "cli"))
 HOPS = "tests/system/test_next_hops.py::test_"
+CHANGES = "tests/system/test_queue_changes.py::test_"
 SUPERVISOR = "tests/system/test_supervisor.py::test_"
 BOUNCES = "tests/system/test_bounces.py::test_"
 ATTACKED = "tests/system/test_attacks.py::test_nothing_leaves_in_clear_or_to_a_stranger_though[nothing_else]"
@@ -598,6 +599,23 @@ MUTATIONS = (
              ("tests/system/test_status.py::test_whoever_asks_is_told_that_delivery_is_held",)),
     Mutation(6, "of many suspended hops nobody hears that there are more", "queue/store_summary.c",
              "*out_more = count - (int64_t)json_count(array);", "*out_more = 0;", ("unit/store_change",)),
+    Mutation(6, "a removal leaves no line in the log", "queue/control_changes.c",
+             "    delivery_log_removals(&task->change.removals, task->change.act.words);\n", "",
+             (f"{CHANGES}the_log_names_whom_a_filter_removed",)),
+    Mutation(6, "who is removed for damage is not named", "queue/store_damage.c",
+             "        removals_add(removals, txn, at.id, message, recipient);\n", "        (void)message;\n",
+             ("unit/store_damage",)),
+    Mutation(6, "a second hold erases the reason of the first", "queue/store_change.c",
+             "return reason.len == 0 || ", "return ", ("unit/store_change",)),
+    Mutation(6, "a message that waits is called gone", "queue/control_changes.c", "if (!err && waits)", "if (!err && !waits)",
+             (f"{CHANGES}a_message_that_waits_is_not_called_gone_when_filters_match_none_of_it",)),
+    Mutation(6, "of a filter given twice one is dropped", "supervisor/command_line.c", "if (value && *value)",
+             "if (value && !value)", (f"{CHANGES}no_option_is_dropped_for_another_or_taken_for_what_it_is_not",)),
+    Mutation(6, "a dry run does not look at the order", "queue/control_changes.c",
+             "            return read_request(task);", "            break;",
+             (f"{CHANGES}an_order_that_is_wrong_is_refused_before_anything_is_counted_or_asked",)),
+    Mutation(6, "mail is due at a suspended hop and nobody says so", "queue/store_change.c",
+             "    change->suspended += is_suspended;\n", "", ("unit/store_change",)),
     # 7. Bounded.
     Mutation(7, "the last race of an attempt goes beyond the bound of connects", "queue/deliver/attempt.c",
              "return count < left ? count : left;", "return count < left ? count : count;",
