@@ -218,11 +218,10 @@ static struct span read_content(void *ctx, size_t most)
     return piece;
 }
 
-static void say_damaged(struct salvage *s, const struct found *found, const struct error *err)
+static void say_damaged(struct salvage *s, const struct found *found, const char *why)
 {
     char id[QID_TEXT_SIZE];
     char *sentence;
-    const char *why = err ? error_text(err) : "its envelope is damaged";
 
     s->report->damaged++;
     if (!s->report->say)
@@ -233,6 +232,18 @@ static void say_damaged(struct salvage *s, const struct found *found, const stru
     free(sentence);
 }
 
+/* The rest of it is taken all the same.  What may be an old version does not know how many wait. */
+static void say_missing(struct salvage *s, const struct found *found, uint32_t waiting)
+{
+    char why[80];
+
+    if (!found->message_is_sure || found->recipient_count >= waiting)
+        return;
+    snprintf(why, sizeof(why), "%zu of its %u recipients are missing",
+             waiting - found->recipient_count, waiting);
+    say_damaged(s, found, why);
+}
+
 /* Where in doubt, of a message that was held: better than to try what an operator held. */
 static void hold_in_doubt(struct found *found)
 {
@@ -240,20 +251,13 @@ static void hold_in_doubt(struct found *found)
         found->recipients[i]->held = true;
 }
 
-static struct error *put_found(struct salvage *s, const struct transfer_target *target,
-                               struct found *found)
+static struct error *put_message(struct salvage *s, const struct transfer_target *target,
+                                 struct found *found)
 {
     Queue__ExportRecord record = QUEUE__EXPORT_RECORD__INIT;
     struct transfer_ids ids;
+    uint32_t waiting = found->message->pending; /* to put it counts them anew */
 
-    if (found->message && found->recipient_count == 0 && !found->message_is_sure)
-        return NULL; /* an old version of one that was delivered */
-    if (!found->message || found->recipient_count == 0) {
-        if (found->message || found->recipient_count > 0)
-            say_damaged(s, found, NULL);
-        return NULL; /* content alone: it was never accepted, or is long gone */
-    }
-    hold_in_doubt(found);
     record.message = found->message;
     record.recipients = found->recipients;
     record.n_recipients = found->recipient_count;
@@ -263,12 +267,29 @@ static struct error *put_found(struct salvage *s, const struct transfer_target *
     s->next_chunk = 0;
     s->rest = SPAN("");
     struct error *err = transfer_put(target, &record, read_content, s, &ids);
-    if (!err)
-        queue_report_message(s->report, NULL, &ids);
-    else if (error_kind(err) == ERROR_PERMANENT)
-        say_damaged(s, found, err);
-    else
+    if (err)
+        return err;
+    queue_report_message(s->report, NULL, &ids);
+    say_missing(s, found, waiting);
+    return NULL;
+}
+
+static struct error *put_found(struct salvage *s, const struct transfer_target *target,
+                               struct found *found)
+{
+    if (found->message && found->recipient_count == 0 && !found->message_is_sure)
+        return NULL; /* an old version of one that was delivered */
+    if (!found->message || found->recipient_count == 0) {
+        if (found->message || found->recipient_count > 0)
+            say_damaged(s, found, "its envelope is damaged");
+        return NULL; /* content alone: it was never accepted, or is long gone */
+    }
+    hold_in_doubt(found);
+    struct error *err = put_message(s, target, found);
+    if (err && error_kind(err) != ERROR_PERMANENT)
         return err; /* our own trouble: no use to go on */
+    if (err)
+        say_damaged(s, found, error_text(err));
     error_free(&err);
     return NULL;
 }

@@ -855,6 +855,8 @@ MUTATIONS = (
              ("unit/queue_moves", "unit/store_damage")),
     Mutation(1, "an old version of a row releases what an operator holds", "queue/salvage.c",
              "        found->recipients[i]->held = true;", "        (void)found;", ("unit/queue_moves",)),
+    Mutation(1, "a recipient that cannot be salvaged is lost without a word", "queue/salvage.c",
+             "|| found->recipient_count >= waiting)", "|| waiting > 0)", ("unit/queue_moves",)),
     Mutation(1, "what moves into a queue overwrites what has its id there", "queue/transfer.c",
              "    *out_free = !err && !is_there;", "    *out_free = !err;", ("unit/queue_moves",)),
     Mutation(1, "a report goes into the queue as often as it is handed in", "queue/store_once.c",

@@ -370,6 +370,31 @@ static void assert_large_is_whole(void)
     free((void *)(uintptr_t)content.data);
 }
 
+static void salvage_tells_of_a_recipient_that_is_missing(void **state)
+{
+    (void)state;
+    uint64_t id = a_message_half_held();
+    struct record_key key = key_of_part(id, 0);
+    char text[QID_TEXT_SIZE];
+    char sentence[128];
+    struct kv_txn *txn;
+    assert_null(kv_begin_write(store_kv(first.store), &txn));
+    assert_null(kv_put(txn, TABLE_RECIPIENT, key_span(&key), SPAN("no record at all")));
+    assert_null(kv_commit(&txn));
+    close_stores();
+    listen_to_report();
+    must(queue_salvage(&other.settings, other.folder, first.folder, &report));
+    assert_int_equal(report.messages, MESSAGES + 2);
+    assert_int_equal(report.damaged, 1);
+    qid_format(id, text);
+    assert_true(snprintf(sentence, sizeof(sentence),
+                         "message %s could not be read whole: 1 of its 2 recipients are missing",
+                         text) > 0);
+    assert_string_equal(last_said, sentence);
+    assert_int_equal(assert_held_for("phishing", 8), id);
+    assert_recipient(id, 1, true);
+}
+
 static void where_mail_waits_ids_are_new_and_told(void **state)
 {
     (void)state;
@@ -472,6 +497,8 @@ int main(void)
              a_row_that_may_be_old_is_held_where_its_message_was),
         TEST("what moves into an empty queue keeps its id",
              what_moves_into_an_empty_queue_keeps_its_id),
+        TEST("salvage tells of a recipient that is missing, and takes the others",
+             salvage_tells_of_a_recipient_that_is_missing),
         TEST("where mail waits ids are new, and told", where_mail_waits_ids_are_new_and_told),
         TEST("an id that is in use is left to who has it",
              an_id_that_is_in_use_is_left_to_who_has_it),
