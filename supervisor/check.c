@@ -215,6 +215,15 @@ static void check_resolvers(const struct settings *s, struct span resolv_conf,
                             "not count, and DANE is off");
 }
 
+/* Meant so, or forgotten: whoever wonders why nothing leaves looks here, too. */
+static void check_delivery(const struct settings *s, const struct file_check *check)
+{
+    if (s->delivery == DELIVERY_HOLD)
+        settings_errors_add(check->warnings, check->config,
+                            settings_find_line(check->config, NULL, 0, "delivery"),
+                            "note: with delivery = \"hold\" nothing is sent");
+}
+
 static void check_routes(const struct settings *s, struct file_check *check)
 {
     struct users *users = users_of(s);
@@ -290,6 +299,7 @@ int check_run(const struct invocation *i)
         handover_check_files(s, on_file_fault, on_file_warning, &check);
         bridges_visit(s, on_bridge, &check);
         strangers_visit(s, on_stranger, &check);
+        check_delivery(s, &check);
         check_routes(s, &check);
         check_exceptions(s, &check);
         dkim_keys_judge(s, on_dkim, &check);

@@ -125,7 +125,10 @@ def test_whoever_asks_is_told_that_delivery_is_held(make_relay):
         assert relay.cli(*words).stdout.count(HELD) == 1, words
     explained = relay.cli("explain", "--offline", "bob@good.test", check=False)
     assert explained.returncode == 2 and f"mail waits: {HELD}" in explained.stdout
+    noted = 'note: with delivery = "hold" nothing is sent\n'
+    assert noted in relay.cli("check").stderr
     relay.write(delivery="on")
+    assert noted not in relay.cli("check").stderr
     relay.reload()
     relay.wait_delivery("bob@good.test", "delivered")
     assert status(relay)["queue"]["delivery"] == "on" and HELD not in relay.cli("status").stdout
