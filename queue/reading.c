@@ -105,7 +105,7 @@ struct past {
     const Queue__HistoryRecord *record;
 };
 
-/* One that is damaged tells nothing; the next may. */
+/* One that is damaged tells nothing, nor one of a message that was; the next may. */
 static struct error *take_past(void *ctx, struct row_place at, struct span key, struct span value)
 {
     struct past *past = ctx;
@@ -113,6 +113,8 @@ static struct error *take_past(void *ctx, struct row_place at, struct span key, 
     (void)at;
     past->record = record_read(TABLE_HISTORY, key, value, &queue__history_record__descriptor,
                                &past->r->arena.allocator);
+    if (past->record && past->record->accepted_utc_ms == 0)
+        past->record = NULL;
     if (past->record)
         past->walk.most = 0;
     return NULL;

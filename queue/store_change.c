@@ -279,7 +279,7 @@ static struct error *unless_damaged(struct change *change, struct store_txn *txn
     error_free(&err);
     if (change->kind == CHANGE_REMOVE) {
         size_t before = change->removals.count;
-        err = damaged_remove(txn, at, &change->removals);
+        err = damaged_remove(txn, at, &change->act, &change->removals);
         if (!err)
             err = forget_held(txn, at.id);
         if (!err)

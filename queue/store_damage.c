@@ -2,7 +2,9 @@
 
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "lib/ipc/channel.h"
 #include "queue/store_held.h"
+#include "queue/store_history.h"
 #include "queue/store_hops.h"
 
 enum { PLACE_BYTES = 2048, RECIPIENTS_MOST = 64 * 1024 };
@@ -84,26 +86,51 @@ static struct error *read_message(struct store_txn *txn, uint64_t id, Queue__Mes
 
 /* ---- away with it -------------------------------------------------------------------------- */
 
+/* What is kept of those whom an operator removes. */
+struct removing {
+    const struct history_act *act;
+    struct removals *removals;
+    const Queue__MessageRecord *message; /* NULL: it cannot be read */
+};
+
+static struct error *note_removal(const struct removing *removing, struct store_txn *txn,
+                                  struct row_place at, const Queue__RecipientRecord *recipient)
+{
+    Ipc__Result result = IPC__RESULT__INIT;
+    const struct history_facts facts = {
+        .id = at.id,
+        .number = at.number,
+        .message = removing->message,
+        .recipient = recipient,
+        .result = &result,
+        .act = removing->act,
+    };
+
+    result.kind = IPC__RESULT_KIND__FAILED;
+    result.reply = bytes_of_span(removing->act->words);
+    removals_add(removing->removals, txn, at.id, removing->message, recipient);
+    return history_put(txn, &facts);
+}
+
 /* One that still is in `due` goes from there when its time comes, and nobody is found. */
 static struct error *remove_recipient(struct store_txn *txn, struct row_place at,
-                                      const Queue__MessageRecord *message,
-                                      struct removals *removals)
+                                      const struct removing *removing)
 {
     struct record_key key = key_of_part(at.id, at.number);
     Queue__RecipientRecord *recipient = NULL;
     struct error *err = read_recipient(txn, at.id, at.number, &recipient);
 
-    if (!err && removals)
-        removals_add(removals, txn, at.id, message, recipient);
+    if (!err && removing)
+        err = note_removal(removing, txn, at, recipient);
     if (!err && recipient)
         return recipient_remove(txn, at.id, at.number, recipient);
     return err ? err : store_remove(txn, TABLE_RECIPIENT, &key);
 }
 
 /* `ended` of its recipients are gone already, and their cost is not given back yet; where nobody
- * else is left `removals` may be NULL. */
+ * else is left `removing` may be NULL. */
 static struct error *remove_all(struct store_txn *txn, uint64_t id, uint32_t ended,
-                                struct removals *removals)
+                                const struct removing *removing)
 {
     struct record_key key = key_of_id(id);
     struct row_place *places;
@@ -112,7 +139,7 @@ static struct error *remove_all(struct store_txn *txn, uint64_t id, uint32_t end
         recipient_places(txn, (struct row_place){ id, 0 }, true, RECIPIENTS_MOST, &places, &count);
 
     for (size_t i = 0; i < count && !err; i++)
-        err = remove_recipient(txn, places[i], NULL, removals);
+        err = remove_recipient(txn, places[i], removing);
     if (!err)
         err = content_drop(txn, id);
     if (!err)
@@ -199,8 +226,10 @@ struct damage *damage_new(uint64_t id, struct span hop, const char *why, size_t 
 }
 
 /* The others of its message, which can be read, are whole: they go on. */
-struct error *damaged_remove(struct store_txn *txn, struct row_place at, struct removals *removals)
+struct error *damaged_remove(struct store_txn *txn, struct row_place at,
+                             const struct history_act *act, struct removals *removals)
 {
+    struct removing removing = { .act = act, .removals = removals };
     Queue__RecipientRecord *recipient = NULL;
     Queue__MessageRecord *message = NULL;
     bool is_over = false;
@@ -209,9 +238,10 @@ struct error *damaged_remove(struct store_txn *txn, struct row_place at, struct 
     if (!err)
         err = read_message(txn, at.id, &message);
     if (!err && (recipient || !message))
-        return remove_all(txn, at.id, 0, removals);
+        return remove_all(txn, at.id, 0, &removing);
+    removing.message = message;
     if (!err)
-        err = remove_recipient(txn, at, message, removals);
+        err = remove_recipient(txn, at, &removing);
     return err ? err : count_ended(txn, at.id, 1, message, &is_over);
 }
 

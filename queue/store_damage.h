@@ -34,10 +34,11 @@ struct damage *damage_new(uint64_t id, struct span hop, const char *why, size_t 
 
 /*
  * Removes a recipient that cannot be read, and its message with the last one; of a message that
- * cannot be read all: an operator says so.  Adds whom it removed.
+ * cannot be read all: an operator says so.  Adds whom it removed, here and to the history.
  */
+struct history_act;
 struct error *damaged_remove(struct store_txn *txn, struct row_place at,
-                             struct removals *removals) MUST_CHECK;
+                             const struct history_act *act, struct removals *removals) MUST_CHECK;
 
 /* The log's line, once it is committed. */
 void damage_log(const struct damage *damage);

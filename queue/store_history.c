@@ -106,8 +106,13 @@ static struct error *remove_row(struct store_txn *txn, const struct record_key *
 
 /* ---- what is final ------------------------------------------------------------------------ */
 
-static void add_client(Queue__HistoryRecord *record, const Ipc__Envelope *envelope)
+static void add_message(Queue__HistoryRecord *record, const Queue__MessageRecord *message)
 {
+    const Ipc__Envelope *envelope = message->envelope;
+
+    record->sender = envelope->reverse_path->text;
+    record->accepted_utc_ms = message->accepted_utc_ms;
+    record->size = message->size;
     record->client_name = envelope->client_name;
     record->client_address = envelope->client_address;
     record->user = envelope->user;
@@ -119,19 +124,20 @@ static void add_client(Queue__HistoryRecord *record, const Ipc__Envelope *envelo
 struct error *history_put(struct store_txn *txn, const struct history_facts *facts)
 {
     const Queue__RecipientRecord *recipient = facts->recipient;
-    struct record_key key = key_of_part(facts->id, recipient->recipient->number);
+    struct record_key key =
+        key_of_part(facts->id, recipient ? recipient->recipient->number : facts->number);
     Queue__HistoryRecord record = QUEUE__HISTORY_RECORD__INIT;
 
-    record.sender = facts->message->envelope->reverse_path->text;
-    record.recipient = recipient->recipient;
-    record.next_hop = recipient->next_hop;
-    record.attempts = recipient->attempts;
+    if (facts->message)
+        add_message(&record, facts->message);
+    if (recipient) {
+        record.recipient = recipient->recipient;
+        record.next_hop = recipient->next_hop;
+        record.attempts = recipient->attempts;
+    }
     record.result = facts->result;
     record.decision = facts->decision;
-    record.accepted_utc_ms = facts->message->accepted_utc_ms;
     record.ended_utc_ms = txn->now_ms;
-    record.size = facts->message->size;
-    add_client(&record, facts->message->envelope);
     if (facts->act) {
         record.action = bytes_of_span(span_of(facts->act->action));
         record.by = facts->act->uid + 1;

@@ -24,11 +24,12 @@ struct history_act {
 
 struct history_facts {
     uint64_t id;
-    const Queue__MessageRecord *message;
-    const Queue__RecipientRecord *recipient;
-    Ipc__Result *result;           /* all lent; protobuf-c has no const */
-    Ipc__Decision *decision;       /* or NULL */
-    const struct history_act *act; /* that ended it; or NULL */
+    uint32_t number;                         /* where recipient is NULL */
+    const Queue__MessageRecord *message;     /* of history_put these two may be NULL: ... */
+    const Queue__RecipientRecord *recipient; /* ... it could not be read */
+    Ipc__Result *result;                     /* all lent; protobuf-c has no const */
+    Ipc__Decision *decision;                 /* or NULL */
+    const struct history_act *act;           /* that ended it; or NULL */
 };
 /* A recipient is final. */
 struct error *history_put(struct store_txn *txn, const struct history_facts *facts) MUST_CHECK;

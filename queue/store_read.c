@@ -152,6 +152,17 @@ const char *store_final_state(const Queue__HistoryRecord *record)
                                                                                  : "failed";
 }
 
+bool store_add_final(struct json *row, const Queue__HistoryRecord *record)
+{
+    bool is_whole = record && record->recipient && record->recipient->forward_path;
+
+    if (is_whole)
+        add_bytes(row, "recipient", record->recipient->forward_path->text);
+    else if (!record || record->action.len == 0)
+        json_add_string(row, "state", "damaged");
+    return is_whole || (record && record->action.len > 0);
+}
+
 struct showing {
     struct reading *r;
     const struct leases *leases;
@@ -187,11 +198,8 @@ static struct error *show_final(void *ctx, struct row_place at, struct span key,
     struct json *row = json_append_object(s->array);
 
     (void)at;
-    if (!record || !record->recipient || !record->recipient->forward_path) {
-        json_add_string(row, "state", "damaged");
+    if (!store_add_final(row, record))
         return NULL;
-    }
-    add_bytes(row, "recipient", record->recipient->forward_path->text);
     add_bytes(row, "next_hop", record->next_hop);
     json_add_number(row, "attempts", record->attempts);
     add_time(row, "ended", record->ended_utc_ms);

@@ -24,6 +24,8 @@ struct error *store_show(struct store *store, const struct leases *leases, uint6
 /* Members of one that waits: where to, when next, its state, and that of its hop. */
 void store_add_waiting(struct reading *r, struct json *object,
                        const Queue__RecipientRecord *recipient, enum waiting_state state);
+/* Who it was, left out of a removed one that could not be read; false: the row tells nothing. */
+bool store_add_final(struct json *row, const Queue__HistoryRecord *record);
 /* "delivered", "failed", or "removed". */
 const char *store_final_state(const Queue__HistoryRecord *record);
 

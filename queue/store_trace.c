@@ -204,11 +204,8 @@ static struct error *trace_final(void *ctx, struct row_place at, struct span key
     const Queue__HistoryRecord *record = record_read(
         TABLE_HISTORY, key, value, &queue__history_record__descriptor, &t->r.arena.allocator);
 
-    if (!record || !record->recipient || !record->recipient->forward_path) {
-        json_add_string(row, "state", "damaged");
+    if (!store_add_final(row, record))
         return NULL;
-    }
-    add_bytes(row, "recipient", record->recipient->forward_path->text);
     add_bytes(row, "next_hop", record->next_hop);
     json_add_string(row, "state", store_final_state(record));
     json_add_number(row, "attempts", record->attempts);

@@ -468,6 +468,8 @@ static void tell_recipient(const struct json *trace, const struct json *recipien
     int64_t lost = json_number(json_get(recipient, "attempts_not_kept"));
 
     print_text("\nTo <", recipient, "recipient", ">\n", out);
+    if (!has_text(recipient, "recipient"))
+        fputs("\nTo a recipient that cannot be read\n", out);
     for (size_t i = 0; i < json_count(events); i++)
         tell_event(json_item(events, i), out);
     if (lost > 0)

@@ -338,6 +338,23 @@ static void who_can_be_read_goes_on_without_the_one_who_cannot(void **state)
     assert_nothing();
 }
 
+/* So many recipients, of which the last has no member of the one name, and that of the other. */
+static void assert_traced(uint64_t id, size_t count, const char *without, const char *with,
+                          const char *text)
+{
+    struct leases *nobody = leases_new();
+    struct json *trace = NULL;
+    assert_null(store_trace(rig.store, nobody, id, &trace));
+    const struct json *all = json_get(trace, "recipients");
+    assert_int_equal(json_count(all), count);
+    assert_null(json_get(json_item(all, count - 1), without));
+    assert_true(span_equal(json_text(json_get(json_item(all, count - 1), with)), span_of(text)));
+    const struct json *end = json_item(json_get(json_item(all, count - 1), "events"), 0);
+    assert_int_equal(json_number(json_get(end, "by")), 7);
+    json_free(&trace);
+    leases_free(&nobody);
+}
+
 static void who_was_set_aside_is_removed_alone(void **state)
 {
     (void)state;
@@ -347,6 +364,7 @@ static void who_was_set_aside_is_removed_alone(void **state)
     assert_rows(1, 2, 1);
     assert_int_equal(change_damaged(CHANGE_REMOVE), 1);
     assert_string_equal(told, "<>");
+    assert_traced(id, 2, "recipient", "state", "removed"); /* and who waits */
     assert_rows(1, 1, 0);
     assert_int_equal(store_usage(rig.store).damaged_messages, 0);
     assert_int_equal(store_usage(rig.store).messages, 1);
@@ -360,6 +378,8 @@ static void all_whom_a_removal_ends_are_told_and_counted(void **state)
     set_aside(id, false);
     assert_int_equal(change_damaged(CHANGE_REMOVE), 2);
     assert_string_equal(told, "<bob@example.net>? <eve@example.net>?"); /* since when is lost */
+    assert_traced(id, 2, "next_try", "recipient", "eve@example.net");
+    assert_traced(id, 2, "next_try", "state", "removed");
     assert_int_equal(store_usage(rig.store).messages, 0);
     assert_int_equal(change_damaged(CHANGE_REMOVE), 0);
     assert_string_equal(told, "");

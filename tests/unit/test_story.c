@@ -64,6 +64,7 @@ static void what_is_no_longer_known_of_its_beginning_is_not_made_up(void **state
     (void)state;
     const char *trace = "{\"id\":\"3f\",\"recipients\":[{\"state\":\"damaged\"}]}";
     assert_tells(trace, "Message 3f: who sent it, when and by whom it came is no longer known\n");
+    assert_non_null(strstr(story, "\nTo a recipient that cannot be read\n"));
     assert_null(strstr(story, "<>, "));
     assert_null(strstr(story, "bytes"));
     assert_null(strstr(story, "accepted"));
