@@ -1,5 +1,6 @@
 #include "queue/notify.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
@@ -57,6 +58,26 @@ bool notify_clean_utf8(struct buf *out, struct span text, size_t most)
         size_t len = utf8_character(s);
         ok = len > 1 ? buf_append(out, span_first(s, len)) : notify_clean(out, span_first(s, 1), 1);
         s = span_from(s, len > 1 ? len : 1);
+    }
+    return ok;
+}
+
+bool notify_clean_coded(struct buf *out, struct span text, size_t most)
+{
+    char coded[16]; /* of one character */
+    size_t written = 0;
+    bool ok = true;
+
+    while (text.len > 0 && ok) {
+        size_t len = utf8_character(text);
+        struct span character = span_first(text, len > 1 ? len : 1);
+        if (len > 1)
+            snprintf(coded, sizeof(coded), "\\x{%02X}", (unsigned)utf8_point(character));
+        written += len > 1 ? strlen(coded) : 1;
+        if (written > most)
+            break;
+        ok = len > 1 ? buf_append(out, span_of(coded)) : notify_clean(out, character, 1);
+        text = span_from(text, character.len);
     }
     return ok;
 }

@@ -82,8 +82,11 @@ bool notify_write(const struct notify_facts *facts, struct buf *out) MUST_CHECK;
 
 /* For its parts: bytes from outside as printable ASCII on one line, at most `most` of them. */
 bool notify_clean(struct buf *out, struct span text, size_t most) MUST_CHECK;
-/* The same for an address of a message with SMTPUTF8: well-formed UTF-8 stays. */
+/* The same for an address of a message with SMTPUTF8, and for an operator's words: well-formed
+ * UTF-8 stays. */
 bool notify_clean_utf8(struct buf *out, struct span text, size_t most) MUST_CHECK;
+/* In ASCII: a character beyond it as "\x{E9}" (RFC 6533 s.3); `most` bytes of that. */
+bool notify_clean_coded(struct buf *out, struct span text, size_t most) MUST_CHECK;
 /* The MX host that the result is about; empty when none was reached. */
 struct span notify_host(const struct notify_recipient *recipient);
 

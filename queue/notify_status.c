@@ -211,7 +211,7 @@ static bool write_diagnostic(const struct notify_recipient *recipient, size_t mo
     for (int i = 0; i < DIAGNOSTIC_LINES_MAX && ok && span_cut(&rest, '\n', &line); i++)
         ok = (i == 0 || buf_append(out, SPAN("\r\n"))) && buf_append(out, SPAN(" ")) &&
              write_code(code, rest.len == 0, out) &&
-             notify_clean(out, line.len > 0 ? line : SPAN("."), FIELD_MAX);
+             notify_clean_coded(out, line.len > 0 ? line : SPAN("."), FIELD_MAX);
     return ok && buf_append(out, SPAN("\r\n"));
 }
 

@@ -27,8 +27,10 @@ struct words {
 
 /* ---- lines ---------------------------------------------------------------------------------- */
 
+typedef bool clean_fn(struct buf *out, struct span text, size_t most);
+
 /* Words in lines of at most WRAP_AT, indented. */
-static bool write_wrapped(struct buf *out, const char *indent, struct span text)
+static bool write_wrapped_by(clean_fn *clean, struct buf *out, const char *indent, struct span text)
 {
     struct span rest = span_trim(text);
     size_t column = 0;
@@ -41,11 +43,16 @@ static bool write_wrapped(struct buf *out, const char *indent, struct span text)
             column = 0;
         }
         ok = ok && buf_append(out, column > 0 ? SPAN(" ") : span_of(indent));
-        ok = ok && notify_clean(out, word, WRAP_AT * 10);
+        ok = ok && clean(out, word, WRAP_AT * 10);
         column += word.len + (column > 0 ? 1 : strlen(indent));
         rest = span_trim(span_from(rest, word.len));
     }
     return ok && buf_append(out, SPAN("\r\n"));
+}
+
+static bool write_wrapped(struct buf *out, const char *indent, struct span text)
+{
+    return write_wrapped_by(notify_clean, out, indent, text);
 }
 
 /* A sentence of ours, with a date at its end. */
@@ -90,6 +97,8 @@ static struct span shown_reply(const struct notify_recipient *recipient)
 
 static bool write_reply(const struct notify_recipient *recipient, struct buf *out)
 {
+    bool is_operator = recipient->result->cause == IPC__CAUSE__OPERATOR;
+    clean_fn *clean = is_operator ? notify_clean_utf8 : notify_clean; /* hosts say it in ASCII */
     struct span rest = shown_reply(recipient);
     struct span line;
     bool ok = true;
@@ -98,7 +107,7 @@ static bool write_reply(const struct notify_recipient *recipient, struct buf *ou
         return true;
     ok = write_speaker(recipient, out);
     while (ok && span_cut(&rest, '\n', &line))
-        ok = write_wrapped(out, "    ", line);
+        ok = write_wrapped_by(clean, out, "    ", line);
     return ok;
 }
 

@@ -339,6 +339,11 @@ MUTATIONS = (
     Mutation(3, "a fresh policy under the same id is not fetched", "policy/refresh.c",
              "        return anew || !live || !same_id(s);", "        return !live || !same_id(s);",
              ("unit/refresh", f"{DAYS}a_policy_that_was_mended_under_the_same_id_saves_the_message")),
+    Mutation(3, "an operator's reason reaches the sender without what is beyond ASCII", "queue/notify_words.c",
+             "is_operator ? notify_clean_utf8 : notify_clean;", "is_operator ? notify_clean : notify_clean;",
+             ("unit/notify_words",)),
+    Mutation(3, "a report is longer than its lines may be for its codes", "queue/notify.c",
+             "        if (written > most)", "        if (written > 9 * most)", ("unit/notify_words",)),
     Mutation(3, "the bounce does not name the MX host", "queue/notify_words.c",
              "notify_clean(out, span_of_bytes(candidate->mx), NAME_SHOWN_MAX) &&\n"
              "              buf_append(out, SPAN(\": \"))",

@@ -121,11 +121,12 @@ def test_a_bounce_tells_the_sender_why_and_a_removal_tells_nobody(lab, make_rela
     send("gone@mail-451.test", sender="thrown-away@sender.test")
     relay.wait_event("delivery", outcome="deferred", count=2)
     gone = qid_of(relay, "gone@mail-451.test")
-    assert change(relay, "bounce", "--recipient", "back@*", "--reason", "we do not send this")["changed"] == 1
+    assert change(relay, "bounce", "--recipient", "back@*", "--reason", "wir senden das nicht: zu groß")["changed"] == 1
     assert change(relay, "remove", gone)["changed"] == 1
     _, report = wait_bounce(lab, "given-back@sender.test")
     told = next(report.iter_parts()).get_content()
-    assert "we do not send this" in " ".join(told.split())
+    assert "wir senden das nicht: zu groß" in " ".join(told.split())
+    assert "x-waxseal; wir senden das nicht: zu gro\\x{DF}" in str(report)
     assert not lab.messages(recipients=["<thrown-away@sender.test>"]) and rows(relay) == []
     assert relay.cli_json("trace", gone)["recipients"][0]["state"] == "removed"
 

@@ -149,6 +149,28 @@ static void a_route_or_an_operator_counts_before_the_status(void **state)
     assert_int_equal(advice_classes(&f->failed), CLASS_BOUNCE);
 }
 
+static void an_operators_words_are_told_as_they_are(void **state)
+{
+    struct notify_rig *f = *state;
+    f->result.remote = false;
+    f->result.reply = text_bytes("zu fr\xc3\xbch \xe2\x82\xac\x1b\xff");
+    f->result.cause = IPC__CAUSE__OPERATOR;
+    says(f, "Content-Type: text/plain; charset=utf-8\r\n"
+            "Content-Transfer-Encoding: quoted-printable\r\n");
+    says(f, "The reason that was given:\r\n    zu fr=C3=BCh =E2=82=AC??\r\n");
+    says(f, "report-type=delivery-status;");
+    says(f, "Diagnostic-Code: x-waxseal; zu fr\\x{FC}h \\x{20AC}??\r\n");
+    char longest[1001];
+    for (size_t i = 0; i < 1000; i++)
+        longest[i] = i % 2 == 0 ? '\xc3' : '\xbc';
+    longest[1000] = '\0';
+    f->result.reply = text_bytes(longest);
+    says(f, "Delivery report\r\n\r\nReporting-MTA:"); /* no encoding: each line is short enough */
+    f->result.reply = text_bytes("zu fr\xc3\xbch \xe2\x82\xac\x1b\xff");
+    f->result.cause = IPC__CAUSE__ROUTE;
+    says(f, "    zu fr??h ?????\r\n");
+}
+
 static void successes_are_of_no_class(void **state)
 {
     struct notify_rig *f = *state;
@@ -495,6 +517,8 @@ int main(void)
         TEST("who asks for security is who mends it", who_asks_for_security_is_who_mends_it),
         TEST("a route's or an operator's doing counts before the status",
              a_route_or_an_operator_counts_before_the_status),
+        TEST("an operator's words are told as they are, and in the report in ASCII",
+             an_operators_words_are_told_as_they_are),
         TEST("successes are of no class for the postmaster", successes_are_of_no_class),
         TEST("a delay is a warning, and says how long the message will be tried",
              a_delay_says_how_long_it_will_be_tried),
