@@ -147,6 +147,8 @@ static struct error *read_until(const struct role_request *request, int64_t *out
     uint64_t value = 0;
 
     *out_ms = INT64_MAX;
+    if (wait.data && until.data)
+        return error_new(ERROR_PERMANENT, "either --for or --until");
     if (wait.data) {
         if (!setting_duration_parse(wait, &value) || value == 0 || value > SUSPENDED_MAX_S)
             return error_new(ERROR_PERMANENT, "--for is a time such as 30m, 2h or 3d, a year at "
