@@ -136,7 +136,7 @@ static struct error *look_for_id(struct kv_txn *txn, enum queue_table table, uin
 {
     struct record_key start = key_of_id(id);
     struct kv_cursor *cursor = NULL;
-    struct span key;
+    struct span key = { NULL, 0 };
     struct span value;
     struct error *err = kv_cursor_open(txn, table, &cursor);
 
