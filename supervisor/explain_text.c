@@ -75,7 +75,7 @@ static void tell_other_routes(const struct json *found, FILE *out)
 
     for (size_t i = 0; i < json_count(others); i++) {
         const struct json *other = json_item(others, i);
-        fputs("  but mail that came in", out);
+        fputs(i == 0 ? "  but mail that came in" : "  else mail that came in", out);
         tell_list(" by listener ", json_get(other, "listeners"), " or ", "", out);
         tell_list(" from user ", json_get(other, "users"), " or ", "", out);
         print_text(" goes by route ", other, "route", "\n", out);

@@ -85,7 +85,7 @@ static bool is_for_all(const struct route_settings *r)
     return r->recipients.count + r->senders.count + r->listeners.count + r->users.count == 0;
 }
 
-/* "x" and ".y.x" are covered by ".x", and each by itself. */
+/* "y.x" and ".y.x" are covered by ".x", and each by itself. */
 static bool covers_domain(const struct domain_list *wide, struct span pattern)
 {
     const char *item = wide->text;

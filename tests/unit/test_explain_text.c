@@ -85,8 +85,8 @@ static void routes_that_other_mail_goes_by_are_told(void **state)
         "{\"route\":\"t\",\"listeners\":[\"in\"],\"users\":[\"bob\",\"*\"]}]}",
         "Mail for a@b.test goes to b.test\n"
         "  but mail that came in by listener in or [::1]:25 goes by route r\n"
-        "  but mail that came in from user ada goes by route s\n"
-        "  but mail that came in by listener in from user bob or * goes by route t\n");
+        "  else mail that came in from user ada goes by route s\n"
+        "  else mail that came in by listener in from user bob or * goes by route t\n");
 }
 
 static void what_keeps_mail_waiting_here_is_told_first(void **state)
