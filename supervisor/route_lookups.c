@@ -141,19 +141,23 @@ static bool leads_to_us(const struct settings *settings, const struct addresses 
     return false;
 }
 
-/* Mail would go round between us and ourselves. */
+/*
+ * Mail would go round between us and ourselves.  Not so, perhaps, once DNS answers for a better
+ * host: a fault would keep the relay from starting.
+ */
 static void tell_loops(const struct lookup *lookup, const struct hop_answer *answer)
 {
-    char what[160];
+    char what[192];
 
     for (const struct use *use = lookup->first; use; use = use->next) {
         if (!leads_to_us(lookup->all->settings, answer->found, use->port))
             continue;
         snprintf(what, sizeof(what),
-                 "%sport %u is a listener of this relay itself: mail for it would come back; write "
-                 "another host or port",
-                 answer->is_implicit ? "" : "has an MX host whose ", use->port);
-        tell_use(lookup, use, ROUTE_FAULT, what);
+                 "%sport %u is a listener of this relay itself: mail for it would come back; %s",
+                 answer->is_implicit ? "" : "has an MX host whose ", use->port,
+                 answer->in_doubt ? "DNS does not answer for a better host now"
+                                  : "write another host or port");
+        tell_use(lookup, use, answer->in_doubt ? ROUTE_WARNING : ROUTE_FAULT, what);
     }
 }
 

@@ -27,6 +27,7 @@ static void finish(struct hop_lookup *lookup, enum address_verdict addresses,
 {
     struct hop_answer answer = { .route = lookup->route.verdict,
                                  .addresses = addresses,
+                                 .in_doubt = lookup->in_doubt,
                                  .is_implicit = lookup->route.candidates[0].implicit,
                                  .found = found };
     hop_lookup_done_fn *done = lookup->done;

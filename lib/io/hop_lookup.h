@@ -21,6 +21,7 @@ struct hop_question {
 struct hop_answer {
     enum route_verdict route;
     enum address_verdict addresses; /* with ROUTE_FOUND: of the hosts together */
+    bool in_doubt;                  /* DNS did not tell the addresses of a host before that one */
     bool is_implicit;               /* the hosts are the name itself, not those of MX records */
     const struct addresses *found;  /* with ADDRESSES_FOUND: those of the best host that has any */
 };

@@ -245,6 +245,8 @@ MUTATIONS = (
              "        own_listener(s->settings, &to))", "        !s->settings)", ("unit/route_check",)),
     Mutation(6, "check lets a name lead to ourselves", "supervisor/route_lookups.c",
              "        if (own_listener(settings, &to))", "        if (to.port == 0)", ("unit/route_lookups",)),
+    Mutation(6, "check calls it a fault that DNS is silent about the host we are the backup of", "supervisor/route_lookups.c",
+             "answer->in_doubt ? ROUTE_WARNING : ROUTE_FAULT", "ROUTE_FAULT", ("unit/route_lookups",)),
     Mutation(2, "a server need not show that it knows the password", "queue/deliver/login.c",
              "if (!crypto_equal(shown, c->signature, sizeof(shown)))", "if (false)", ("unit/login",)),
     Mutation(2, "a session of one route carries another's mail", "queue/deliver/pool_key.c",

@@ -37,6 +37,7 @@ static const struct {
     { "mx-address", { "192.0.2.1" } },
     { "mx-nowhere", { "x.example", "n.example" } },
     { "mx-unsure", { "x.example", "f.example" } },
+    { "mx-backup", { "f.example", "g.example" } },
 };
 
 /* Labels and the root; gives the length. */
@@ -306,6 +307,21 @@ static void a_name_that_leads_to_a_listener_of_ours_is_a_fault(void **state)
                 " or port\n");
 }
 
+/* We may be the backup of a better host; a fault would keep the relay from starting. */
+static void while_dns_does_not_tell_of_a_better_host_it_is_a_warning(void **state)
+{
+    (void)state;
+    assert_said("listeners = ( { address = \"192.0.2.1:25\"; } ); routes = ("
+                " { name = \"a\"; next-hop = \"mx-backup.example\"; },"
+                " { name = \"b\"; next-hop = \"mx-backup.example:26\"; },"
+                " { name = \"c\"; next-hop = \"mx-good.example\"; } );",
+                "warning 0 next-hop: next-hop mx-backup.example has an MX host whose port 25 is a "
+                "listener of this relay itself: mail for it would come back; DNS does not answer "
+                "for a better host now\n"
+                "fault 2 next-hop: next-hop mx-good.example has an MX host whose port 25" LOOP
+                " or port\n");
+}
+
 #define TEST(title, function)                                                                      \
     {                                                                                              \
         title, function, begin, end, NULL                                                          \
@@ -324,6 +340,8 @@ int main(void)
              hosts_of_mx_records_have_to_have_an_address),
         TEST("a name that leads to a listener of ours is a fault, at another port it is none",
              a_name_that_leads_to_a_listener_of_ours_is_a_fault),
+        TEST("while DNS does not tell of a better host that is a warning",
+             while_dns_does_not_tell_of_a_better_host_it_is_a_warning),
         TEST("all names of all routes are looked up", all_names_are_looked_up),
         TEST("with DNS silent, what there was no time for is told of by its number",
              what_there_was_no_time_for_is_counted),
