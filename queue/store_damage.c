@@ -32,11 +32,10 @@ static struct error *read_recipient(struct store_txn *txn, uint64_t id, uint32_t
 
 /* Delivered: its row goes, whether it can be read or not. */
 static struct error *end_place(const struct damage *damage, struct store_txn *txn, uint32_t number,
-                               const Queue__RecipientRecord *recipient, uint32_t *ended)
+                               const Queue__RecipientRecord *recipient)
 {
     struct record_key key = key_of_part(damage->id, number);
 
-    (*ended)++;
     if (recipient)
         return recipient_remove(txn, damage->id, number, recipient);
     struct error *err = hops_drop(txn, span_of(damage->hop), damage->id, number);
@@ -65,8 +64,10 @@ static struct error *set_place_aside(const struct damage *damage, struct store_t
         err = read_recipient(txn, damage->id, place->number, &recipient);
     if (err)
         return err;
-    if (place->is_delivered)
-        return end_place(damage, txn, place->number, recipient, &counts->ended);
+    if (place->is_delivered) {
+        counts->ended += is_there; /* whoever is gone was counted: an outcome may come twice */
+        return end_place(damage, txn, place->number, recipient);
+    }
     counts->aside += is_there;
     if (!recipient)
         return hops_drop(txn, span_of(damage->hop), damage->id, place->number);

@@ -56,18 +56,24 @@ static void assert_nothing(void)
     assert_int_equal(store_usage(rig.store).damaged_messages, 0);
 }
 
-/* To bob@example.net and eve@example.net. */
-static uint64_t a_message_to_two(void)
+static void add_recipient(struct envelope *envelope, const char *name)
+{
+    struct address address;
+    assert_int_equal(address_parse(span_of(name), &address), ADDRESS_FINE);
+    envelope_add(envelope, &address);
+}
+
+/* The third recipient may be NULL. */
+static uint64_t a_message_to(const char *one, const char *two, const char *three)
 {
     struct envelope envelope;
-    struct address address;
     envelope_init(&envelope);
     assert_int_equal(address_parse_reverse(SPAN("ada@sender.test"), &envelope.reverse_path),
                      ADDRESS_FINE);
-    assert_int_equal(address_parse(SPAN("bob@example.net"), &address), ADDRESS_FINE);
-    envelope_add(&envelope, &address);
-    assert_int_equal(address_parse(SPAN("eve@example.net"), &address), ADDRESS_FINE);
-    envelope_add(&envelope, &address);
+    add_recipient(&envelope, one);
+    add_recipient(&envelope, two);
+    if (three)
+        add_recipient(&envelope, three);
     struct accept accept = {
         .content = mail, .last = true, .envelope = &envelope, .size = mail.len
     };
@@ -76,6 +82,11 @@ static uint64_t a_message_to_two(void)
     assert_int_equal(store_rig_commit(&rig, &accept.operation), OPERATION_COMMITTED);
     envelope_clear(&envelope);
     return accept.id;
+}
+
+static uint64_t a_message_to_two(void)
+{
+    return a_message_to("bob@example.net", "eve@example.net", NULL);
 }
 
 static void take_place(void *ctx, struct reading *r, const struct waiting *waiting)
@@ -158,6 +169,36 @@ static void what_was_delivered_is_not_tried_again(void **state)
     spoil(TABLE_MESSAGE, key_of_id(id));
     set_aside(id, true);
     assert_nothing(); /* without a recipient no operator would find what is left of it */
+}
+
+/* As of an outcome: the first recipient was delivered, the second cannot be read. */
+static void report_delivered_and_damaged(uint64_t id)
+{
+    struct damage *damage = damage_new(id, SPAN("example.net"), "a record is damaged", 2);
+    damage->places[0].is_delivered = true;
+    damage->places[1].number = 1;
+    assert_int_equal(store_rig_commit(&rig, &damage->operation), OPERATION_COMMITTED);
+    free(damage);
+}
+
+/* The queue ended before its worker heard that it was committed. */
+static void an_outcome_that_comes_again_ends_nobody_twice(void **state)
+{
+    (void)state;
+    uint64_t id = a_message_to("bob@example.net", "eve@example.net", "joe@example.net");
+    spoil(TABLE_RECIPIENT, key_of_part(id, 1));
+    report_delivered_and_damaged(id);
+    store_rig_reopen(&rig);
+    report_delivered_and_damaged(id);
+    Queue__MessageRecord *message = store_rig_message(&rig, id);
+    assert_int_equal(message->pending, 2);
+    queue__message_record__free_unpacked(message, NULL);
+    assert_int_equal(change_damaged(CHANGE_REMOVE), 1);
+    assert_int_equal(store_rig_count(&rig, TABLE_MESSAGE), 1); /* which the third needs still */
+    struct settle settle =
+        store_rig_settle(&rig, id, 2, IPC__RESULT_KIND__DELIVERED, "2.0.0", false);
+    settle_clear(&settle);
+    assert_nothing();
 }
 
 static void a_row_without_a_recipient_goes(void **state)
@@ -409,6 +450,8 @@ int main(void)
              a_message_that_cannot_be_read_is_held),
         TEST("what was delivered is not tried again, whatever is damaged",
              what_was_delivered_is_not_tried_again),
+        TEST("an outcome that comes again ends nobody twice",
+             an_outcome_that_comes_again_ends_nobody_twice),
         TEST("a row in due without a recipient goes", a_row_without_a_recipient_goes),
         TEST("a hold because of damage is lifted and counted out",
              a_hold_is_lifted_and_counted_out),
