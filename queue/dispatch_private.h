@@ -39,8 +39,8 @@ struct run {
     struct job_loader jobs;
     int64_t now_ms;
     unsigned given;
-    bool hop_rests;     /* that is visited */
-    bool suspect_waits; /* of the hop that is visited: for a worker that has nothing else */
+    int64_t rest_until_ms; /* of the hop that is visited; 0: it does not rest */
+    bool suspect_waits;    /* of the hop that is visited: for a worker that has nothing else */
 };
 
 enum visit { VISIT_AGAIN, VISIT_NO_SLOT, VISIT_OVER };

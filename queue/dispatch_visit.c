@@ -175,13 +175,14 @@ static void rebuild_if_damaged(struct run *run, struct hop *hop, const struct re
     error_free(&err);
 }
 
-/* New mail may have made its rest a short one: `wake` is scanned again when that ends. */
-static bool rests(struct run *run, const Queue__HopRecord *record)
+/* Until when it rests; 0: it does not.  New mail may have made its rest a short one: `wake` is
+ * scanned again when that ends. */
+static int64_t rest_of(struct run *run, const Queue__HopRecord *record)
 {
     if (record->suspended_until_utc_ms <= run->now_ms)
-        return false;
+        return 0;
     dispatch_scan_by(run->d, record->suspended_until_utc_ms);
-    return true;
+    return record->suspended_until_utc_ms;
 }
 
 /* Its row in `wake` is right: there is nothing to walk over, nor to correct. */
@@ -210,7 +211,7 @@ static unsigned hop_allowance(struct run *run, struct hop *hop)
     if (!record || hop->failing > 0 || record->operator_until_utc_ms > run->now_ms ||
         is_due_later(run, record))
         return 0;
-    run->hop_rests = rests(run, record);
+    run->rest_until_ms = rest_of(run, record);
     unsigned most = hop->most_jobs;
     hop->is_failing = record->failures > 0;
     enum hop_standing standing = standing_of(hop);
@@ -293,6 +294,8 @@ static struct error *visit_resting(struct run *run, struct hop *hop, enum visit 
     struct worker_slot *slot = choose_slot(run, hop);
     struct due_group group;
     bool found;
+
+    run->walk.next_ms = run->rest_until_ms; /* all else is due then */
     struct error *err = due_walk_lenient(&run->walk, hop, &group, &found);
 
     if (err || !found) {
@@ -368,8 +371,9 @@ struct error *dispatch_visit(struct run *run, struct hop *hop, enum visit *out_v
     hop->most_jobs = dispatch_jobs_of(&run->d->limits, route_of(run, hop));
     if (routes_end(route_of(run, hop))) {
         run->walk.next_ms = INT64_MAX;
-        return hop_allowance(run, hop) > 0 && !run->hop_rests ? visit_end(run, hop, out_visit)
-                                                              : NULL;
+        return hop_allowance(run, hop) > 0 && run->rest_until_ms == 0
+                   ? visit_end(run, hop, out_visit)
+                   : NULL;
     }
     if (hop->overdue)
         return visit_overdue(run, hop, out_visit);
@@ -381,7 +385,7 @@ struct error *dispatch_visit(struct run *run, struct hop *hop, enum visit *out_v
         return NULL;
     run->walk.next_ms = INT64_MAX;
     run->suspect_waits = false;
-    if (run->hop_rests)
+    if (run->rest_until_ms > 0)
         return visit_resting(run, hop, out_visit);
     struct error *err = visit_suspect(run, hop);
     unsigned most = err ? 0 : hop_allowance(run, hop);

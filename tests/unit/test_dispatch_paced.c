@@ -113,6 +113,26 @@ static void give_back(unsigned nth)
     dispatch_return(dispatch, &given[nth], false);
 }
 
+/* No host of its hop could be used: the hop rests for a second. */
+static void fail_hop(unsigned nth)
+{
+    struct settle settle =
+        store_rig_settle(&rig, given[nth]->id, 0, IPC__RESULT_KIND__RETURNED, "4.4.1", false);
+    settle.outcome->results[0]->kind = IPC__RESULT_KIND__DEFERRED;
+    settle.outcome->hop_failed = true;
+    settle.outcome->lease = given[nth]->number;
+    dispatch_leave(dispatch, given[nth], &slot, HOP_FAILED);
+    assert_int_equal(store_rig_commit(&rig, &settle.operation), OPERATION_COMMITTED);
+    settle_clear(&settle);
+    dispatch_end(dispatch, &given[nth], true);
+}
+
+static void rest_shortly(void)
+{
+    rig.settings.retry_first_s = rig.settings.retry_max_s = 1;
+    store_set_schedule(rig.store, &rig.settings);
+}
+
 static bool is_for(unsigned nth, const char *hop)
 {
     return span_equal(dispatch_hop_of(given[nth]), span_of(hop));
@@ -172,14 +192,41 @@ static void what_is_due_later_goes_then(void **state)
     (void)state;
     begin((struct message_rate){ 0 });
     run_for(1);
-    rig.settings.retry_first_s = rig.settings.retry_max_s = 1;
-    store_set_schedule(rig.store, &rig.settings);
+    rest_shortly();
     uint64_t id = store_rig_accept(&rig, "ada@sender.test", "bob@later.test", SPAN("x\r\n"));
     struct settle settle =
         store_rig_settle(&rig, id, 0, IPC__RESULT_KIND__DEFERRED, "4.2.1", false);
     settle_clear(&settle);
     dispatch_touch(dispatch, SPAN("later.test")); /* nobody said that times have changed */
     assert_true(wait_given(1));
+}
+
+static void a_hop_with_a_rate_goes_on_after_its_rest(void **state)
+{
+    (void)state;
+    rest_shortly();
+    accept_for("bob@paced.test", 2);
+    begin((struct message_rate){ 60, 1 });
+    assert_true(wait_given(1));
+    fail_hop(0);
+    assert_true(wait_given(2));
+}
+
+static void a_hop_that_answered_goes_on_after_its_rest(void **state)
+{
+    (void)state;
+    rest_shortly();
+    accept_for("bob@known.test", 3);
+    begin((struct message_rate){ 0 });
+    assert_true(wait_given(1));
+    give_back(0);
+    assert_true(wait_given(4));
+    fail_hop(1);
+    run_for(50);
+    give_back(2); /* one that was under way: visited while it rests */
+    run_for(50);
+    give_back(3);
+    assert_true(wait_given(5));
 }
 
 static void a_rate_that_is_changed_counts_at_once(void **state)
@@ -210,6 +257,9 @@ int main(void)
         TEST("other mail is found at once while hops are held back",
              other_mail_is_found_while_hops_are_held_back),
         TEST("what is due later goes then", what_is_due_later_goes_then),
+        TEST("a hop with a rate goes on after its rest", a_hop_with_a_rate_goes_on_after_its_rest),
+        TEST("a hop that answered goes on after its rest",
+             a_hop_that_answered_goes_on_after_its_rest),
         TEST("a rate that is changed counts at once", a_rate_that_is_changed_counts_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
