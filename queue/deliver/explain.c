@@ -106,6 +106,15 @@ static void add_hops(struct json *answer, struct explain *e)
     }
 }
 
+static void cut_own(const struct explain *e)
+{
+    struct explain_facts *facts[EXPLAIN_HOSTS_MAX];
+
+    for (unsigned i = 0; i < e->host_count; i++)
+        facts[i] = explain_host_facts(e->hosts[i]);
+    explain_cut_own(facts, e->host_count);
+}
+
 static enum explain_verdict verdict_of(const struct explain *e)
 {
     const struct explain_facts *facts[EXPLAIN_HOSTS_MAX];
@@ -158,6 +167,7 @@ static void reply(struct explain *e)
 
     json_add_bool(answer, "cut", e->is_cut);
     json_add_bool(answer, "late", e->is_late);
+    cut_own(e);
     add_hops(answer, e);
     json_add_string(answer, "deliverable", explain_verdict_name(verdict_of(e)));
     role_reply_json(&e->request, &answer);

@@ -39,7 +39,16 @@ struct explain_facts {
     struct tls_session session; /* with facts.tls SESSION_TLS_ON */
     const char *level;
     char said[VERDICT_WORDS_SIZE]; /* by the host, or what failed */
+
+    /* this relay itself, than which it is no better: mail is not to go to it; NULL: none */
+    const char *behind_own;
 };
+
+/*
+ * Of all candidates: sets behind_own of those that a delivery leaves out, as far as they are not
+ * this relay themselves (RFC 5321 s.5.1), and drops what contacting them came to.
+ */
+void explain_cut_own(struct explain_facts *const *all, unsigned count);
 
 /* Its name in DNS. */
 const char *explain_mx(const struct explain_facts *f);

@@ -334,7 +334,7 @@ struct explain_host *explain_host_new(struct worker *worker, const struct explai
     return host;
 }
 
-const struct explain_facts *explain_host_facts(const struct explain_host *host)
+struct explain_facts *explain_host_facts(struct explain_host *host)
 {
     return &host->f;
 }

@@ -27,6 +27,6 @@ struct explain_host *explain_host_new(struct worker *worker, const struct explai
 void explain_host_stop(struct explain_host *host);
 void explain_host_free(struct explain_host **host);
 
-const struct explain_facts *explain_host_facts(const struct explain_host *host);
+struct explain_facts *explain_host_facts(struct explain_host *host);
 
 #endif

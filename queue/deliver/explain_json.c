@@ -211,6 +211,8 @@ static void add_contact(struct json *object, const struct explain_facts *f)
                                               .reason = "TLSA records not known" };
 
     json_add_string(object, "contact", contacts[f->contact]);
+    if (f->behind_own)
+        return;
     if (f->said[0] != '\0')
         json_add_string(object, "said", f->said);
     if (f->contact == CONTACT_JUDGED)

@@ -21,6 +21,13 @@ static const char *owner_of(const struct target *target, char who[WHO_SIZE])
     return who;
 }
 
+/* Whoever can mend that a host is this relay itself. */
+static const char *owner_of_loop(const struct target *target)
+{
+    return target->is_chosen ? ours
+                             : "the administrator of this relay, or whoever publishes the MX";
+}
+
 /* Whoever runs the host. */
 static const char *keeper_of(const struct explain_facts *f, char who[WHO_SIZE])
 {
@@ -166,9 +173,8 @@ static void say_addresses(const struct explain_facts *f, explain_problem_fn *say
         return;
     verdict_of_addresses(a->verdict, &f->plan->target, explain_mx(f), a->reason, what);
     say(ctx, what,
-        a->verdict == ADDRESSES_OWN && !f->plan->target.is_chosen
-            ? "the administrator of this relay, or whoever publishes the MX"
-            : owner_of(&f->plan->target, who));
+        a->verdict == ADDRESSES_OWN ? owner_of_loop(&f->plan->target)
+                                    : owner_of(&f->plan->target, who));
 }
 
 static void say_tlsa(const struct explain_facts *f, explain_problem_fn *say, void *ctx)
@@ -278,8 +284,23 @@ static void say_session(const struct explain_facts *f, explain_problem_fn *say, 
     }
 }
 
+static void say_behind_own(const struct explain_facts *f, explain_problem_fn *say, void *ctx)
+{
+    char what[WHAT_SIZE];
+
+    snprintf(what, sizeof(what),
+             "not counted on: %s is no better than %s, which is this relay itself (RFC 5321 "
+             "section 5.1)",
+             explain_mx(f), f->behind_own);
+    say(ctx, what, owner_of_loop(&f->plan->target));
+}
+
 void explain_host_problems(const struct explain_facts *f, explain_problem_fn *say, void *ctx)
 {
+    if (f->behind_own) {
+        say_behind_own(f, say, ctx);
+        return;
+    }
     if (!f->is_known) {
         say(ctx, "DNS did not answer in time",
             "whoever runs our resolver, or the domain's servers");

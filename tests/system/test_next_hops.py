@@ -299,7 +299,7 @@ def test_a_next_hop_that_does_not_resolve_lets_mail_wait(lab, hops):
 
 def test_a_next_hop_that_is_this_relay_itself_lets_mail_wait(lab, hops):
     """Nothing goes round: by address, by name, by MX records, also as relayhost; a neighbour is fine."""
-    lab.dns.set("round.hops.test", "MX", "10 entry.hops.test.")
+    lab.dns.set("round.hops.test", "MX", "10 entry.hops.test.", "20 mx.nopolicy.test.")
     lab.dns.set("entry.hops.test", "A", table.RELAY_ADDRESS)
     ours = {"four": "[127.0.0.1]", "any": "[0.0.0.0]:25", "six": "[::1]:25", "named": f"[{table.RELAY_NAME}]",
             "mx": "round.hops.test"}
@@ -325,6 +325,9 @@ def test_a_next_hop_that_is_this_relay_itself_lets_mail_wait(lab, hops):
     assert "next-hop round.hops.test has an MX host whose port 25 is" in found.stderr
     found = relay.cli("explain", "you@good.test", check=False)
     assert found.returncode == 2 and "is a listener of this relay itself" in found.stdout
+    found = relay.cli("explain", "you@mx.hops.test", check=False)
+    assert found.returncode == 2, found.stdout
+    assert "mx.nopolicy.test is no better than entry.hops.test, which is this relay itself" in found.stdout
 
 
 def test_a_named_next_hop_brings_its_own_policy(lab, hops):

@@ -388,6 +388,79 @@ static void mail_is_secure_where_no_host_gets_it_unproved(void **state)
     assert_int_equal(explain_verdict_of(NULL, 0), EXPLAIN_NOWHERE);
 }
 
+/* --- hosts behind this relay itself */
+
+/* The `n`th host of the plan; mail would go to it. */
+static struct explain_facts nth_host(unsigned n, uint16_t preference)
+{
+    struct explain_facts f = met_host(SESSION_TLS_ON, CERT_OK);
+
+    plan.route.count = n + 1;
+    snprintf(plan.route.candidates[n].name, sizeof(plan.route.candidates[n].name), "mx%u.test", n);
+    plan.route.candidates[n].preference = preference;
+    f.candidate = n;
+    return f;
+}
+
+static struct explain_facts own_host(unsigned n, uint16_t preference)
+{
+    struct explain_facts f = nth_host(n, preference);
+
+    f.contact = CONTACT_NONE;
+    f.addresses.verdict = ADDRESSES_OWN;
+    return f;
+}
+
+static void hosts_no_better_than_this_relay_itself_get_nothing(void **state)
+{
+    struct explain_facts better = nth_host(0, 5), own = own_host(1, 10), equal = nth_host(2, 10),
+                         worse = nth_host(3, 20), own_too = own_host(4, 30);
+    struct explain_facts *all[] = { &better, &equal, &own, &worse, &own_too };
+
+    (void)state;
+    explain_cut_own(all, 5);
+    assert_null(better.behind_own);
+    assert_null(own.behind_own);
+    assert_null(own_too.behind_own);
+    assert_true(explain_is_usable(&better));
+    assert_false(explain_is_usable(&equal));
+    assert_false(explain_is_usable(&worse));
+    assert_int_equal(verdict(&better, &worse), EXPLAIN_DELIVERABLE);
+    assert_int_equal(verdict(&equal, &worse), EXPLAIN_NOWHERE);
+    assert_string_equal(host_words(&worse),
+                        "not counted on: mx3.test is no better than mx1.test, which is this relay "
+                        "itself (RFC 5321 section 5.1) -> the administrator of this relay, or "
+                        "whoever publishes the MX\n");
+    plan.target.is_chosen = true;
+    assert_non_null(strstr(host_words(&equal), "mx2.test is no better than mx1.test"));
+    assert_non_null(strstr(said, "5.1) -> the administrator of this relay\n"));
+    assert_int_equal(worse.contact, CONTACT_NONE);
+}
+
+static void this_relay_cuts_nothing_where_mail_would_pass_it_over(void **state)
+{
+    struct plan other = { .target.port = 26 };
+    struct explain_facts own = own_host(0, 10), worse = nth_host(1, 20), elsewhere = worse;
+    struct explain_facts *all[] = { &own, &worse, &elsewhere };
+
+    (void)state;
+    other.route = plan.route;
+    elsewhere.plan = &other;
+    own.decision.deliver = false; /* the policy does not name it: it is not looked up */
+    own.facts.source = POLICY_SOURCE_STS;
+    own.facts.mode = STS_ENFORCE;
+    explain_cut_own(all, 3);
+    assert_null(worse.behind_own);
+    own.facts.mx_is_sure = true; /* TLSA records could make it one to be used: it is */
+    explain_cut_own(all, 3);
+    assert_non_null(worse.behind_own);
+    assert_null(elsewhere.behind_own); /* the next hop after this one */
+    own.is_known = false;
+    worse.behind_own = NULL;
+    explain_cut_own(all, 3);
+    assert_null(worse.behind_own);
+}
+
 /* --- as JSON */
 
 static const char *text_at(const struct json *object, const char *key)
@@ -462,6 +535,25 @@ static void host_whose_tlsa_records_are_not_known_is_reported_so(void **state)
     json_free(&hosts);
 }
 
+static void host_behind_this_relay_itself_shows_no_session(void **state)
+{
+    struct json *hosts = json_new_array();
+    struct explain_facts own = own_host(0, 10), worse = nth_host(1, 20);
+    struct explain_facts *all[] = { &own, &worse };
+
+    (void)state;
+    explain_cut_own(all, 2);
+    explain_json_host(hosts, &worse);
+    const struct json *host = json_item(hosts, 0);
+    assert_string_equal(text_at(host, "contact"), "none");
+    assert_null(json_get(host, "session"));
+    assert_null(json_get(host, "report"));
+    assert_false(json_bool(json_get(host, "tried")));
+    assert_false(json_bool(json_get(host, "usable")));
+    assert_int_equal(json_count(json_get(host, "problems")), 1);
+    json_free(&hosts);
+}
+
 #define T(title, function)                                                                         \
     {                                                                                              \
         title, function, begin, NULL, NULL                                                         \
@@ -494,6 +586,12 @@ int main(void)
           host_that_the_administrator_chose_is_his_matter_too),
         T("mail is secure where no host gets it unproved",
           mail_is_secure_where_no_host_gets_it_unproved),
+        T("hosts no better than this relay itself get nothing",
+          hosts_no_better_than_this_relay_itself_get_nothing),
+        T("this relay cuts nothing where mail would pass it over",
+          this_relay_cuts_nothing_where_mail_would_pass_it_over),
+        T("a host behind this relay itself shows no session",
+          host_behind_this_relay_itself_shows_no_session),
         T("the JSON has what was found out", json_has_what_was_found_out),
         T("a next hop with an exception shows it, until its end",
           hop_with_an_exception_shows_it_until_its_end),
