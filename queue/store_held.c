@@ -30,19 +30,22 @@ static ProtobufCBinaryData both_reasons(struct store_txn *txn, ProtobufCBinaryDa
 {
     static const char between[] = "; ";
     size_t len = said.len + sizeof(between) - 1 + more.len;
-    char *both = arena_take(txn->arena, len);
 
+    if (said.len == 0) /* he gave none */
+        return bytes_of_span(more);
+    char *both = arena_take(txn->arena, len);
     memcpy(both, said.data, said.len);
     memcpy(both + said.len, between, sizeof(between) - 1);
     memcpy(both + len - more.len, more.data, more.len);
     return bytes_of_span((struct span){ both, len });
 }
 
-/* Damaged, and held by an operator: both are said, and that it is his stays known. */
+/* By an operator and for what the relay found: both are said, and that it is his stays known. */
 static void add_reason(struct store_txn *txn, const Queue__HeldRecord *before,
                        const struct held_facts *facts, Queue__HeldRecord *record)
 {
-    bool is_said = (before->damaged && facts->is_damaged) || facts->reason.len == 0;
+    bool is_said = (before->damaged && facts->is_damaged) ||
+                   span_ends_with_nocase(span_of_bytes(before->reason), facts->reason);
 
     record->reason = is_said ? before->reason : both_reasons(txn, before->reason, facts->reason);
     record->since_utc_ms = before->since_utc_ms;
@@ -63,7 +66,9 @@ struct error *held_put(struct store_txn *txn, uint64_t id, const struct held_fac
     record.since_utc_ms = txn->now_ms;
     record.by = facts->by;
     record.damaged = facts->is_damaged || was_damaged;
-    if (before && (facts->is_damaged ? before->by != 0 : held_is_damage_alone(before)))
+    bool keeps_operators = before && before->by != 0 && facts->by == 0;
+    bool keeps_damage = before && !facts->is_damaged && held_is_damage_alone(before);
+    if (keeps_operators || keeps_damage)
         add_reason(txn, before, facts, &record);
     txn->usage.damaged_messages += record.damaged && !was_damaged;
     return store_put(txn, TABLE_HELD, &key, &record.base);

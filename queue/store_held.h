@@ -14,8 +14,8 @@ struct held_facts {
     bool is_damaged; /* some of the message cannot be read */
 };
 
-/* Keeps what an earlier hold says of damage; where damage comes to an operator's hold, or that to
- * damage, the reason says both. */
+/* Keeps what an earlier hold says of damage; where damage or the relay's own hold comes to an
+ * operator's, or a hold to damage, the reason says both, and that it is the operator's stays. */
 struct error *held_put(struct store_txn *txn, uint64_t id,
                        const struct held_facts *facts) MUST_CHECK;
 /*

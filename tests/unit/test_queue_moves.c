@@ -259,6 +259,24 @@ static void damage_does_not_release_what_an_operator_holds(void **state)
     assert_recipient_held(assert_held_for("its content is damaged; phishing", 8));
 }
 
+/* As when three workers died of another recipient of it. */
+static void nor_does_a_hold_of_the_relays_own(void **state)
+{
+    (void)state;
+    set_large_aside();
+    hold_as_operator(large_id, 0);
+    for (int i = 0; i < 3; i++) {
+        struct deaths *deaths = deaths_new(&large_id, 1);
+        assert_int_equal(store_rig_commit(&first, &deaths->operation), OPERATION_COMMITTED);
+        deaths_free(&deaths);
+    }
+    move_by_salvage();
+    assert_recipient_held(
+        assert_held_for("its content is damaged; phishing; three delivery workers "
+                        "died while they held this message",
+                        8));
+}
+
 /* Old versions of its rows, from before it was held, come up as well. */
 static void where_the_tree_is_lost_what_was_held_stays_so(void **state)
 {
@@ -491,6 +509,7 @@ int main(void)
              what_was_set_aside_and_can_be_read_whole_is_tried),
         TEST("damage does not release what an operator holds",
              damage_does_not_release_what_an_operator_holds),
+        TEST("nor does a hold of the relay's own", nor_does_a_hold_of_the_relays_own),
         TEST("where the tree is lost what was held stays so",
              where_the_tree_is_lost_what_was_held_stays_so),
         TEST("a row that may be old is held where its message was",

@@ -265,6 +265,61 @@ static void damage_takes_no_operators_reason_away(void **state)
     assert_int_equal(store_usage(rig.store).damaged_messages, 1);
 }
 
+/* Three workers die of one of its recipients: the relay holds it. */
+static void kill_three_workers(uint64_t id)
+{
+    for (int i = 0; i < 3; i++) {
+        struct deaths *deaths = deaths_new(&id, 1);
+        assert_int_equal(store_rig_commit(&rig, &deaths->operation), OPERATION_COMMITTED);
+        deaths_free(&deaths);
+    }
+}
+
+static void hold_without_reason(uint64_t id)
+{
+    static struct change change;
+    change = (struct change){ .kind = CHANGE_HOLD, .count = 1, .places = { { id, 0 } } };
+    change.act = (struct history_act){ .action = "hold", .uid = 7 };
+    change_prepare(&change);
+    assert_int_equal(store_rig_commit(&rig, &change.operation), OPERATION_COMMITTED);
+    change_clear(&change);
+}
+
+static void a_hold_without_a_reason_has_the_relays(void **state)
+{
+    (void)state;
+    uint64_t id = a_message();
+    hold_without_reason(id);
+    set_aside(id, false);
+    assert_held(id, "a record is damaged", 7);
+    id = a_message();
+    set_aside(id, false);
+    hold_without_reason(id);
+    assert_held(id, "a record is damaged", 7);
+}
+
+static void the_relays_hold_takes_no_operators_away(void **state)
+{
+    (void)state;
+    static const char died[] = "three delivery workers died while they held this message";
+    char reason[256];
+    uint64_t id = a_message();
+    set_aside(id, false);
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), 0);
+    snprintf(reason, sizeof(reason), "a record is damaged; because; %s", died);
+    for (int times = 0; times < 2; times++) {
+        kill_three_workers(id);
+        assert_held(id, reason, 7);
+    }
+    id = a_message();
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), 1);
+    kill_three_workers(id);
+    set_aside(id, false);
+    snprintf(reason, sizeof(reason), "because; %s; a record is damaged", died);
+    assert_held(id, reason, 7);
+    assert_int_equal(store_usage(rig.store).damaged_messages, 2);
+}
+
 static void a_hops_record_that_cannot_be_read_is_found_again(void **state)
 {
     (void)state;
@@ -458,6 +513,9 @@ int main(void)
         TEST("why what is damaged is held stands, and an operator's reason stands beside it",
              why_what_is_damaged_is_held_stands),
         TEST("damage takes no operator's reason away", damage_takes_no_operators_reason_away),
+        TEST("a hold without a reason has the relay's", a_hold_without_a_reason_has_the_relays),
+        TEST("the relay's own hold takes no operator's away",
+             the_relays_hold_takes_no_operators_away),
         TEST("a hop's record that cannot be read is found again from the rows",
              a_hops_record_that_cannot_be_read_is_found_again),
         TEST("what an operator suspended stays so when its record is damaged, until it is resumed",
