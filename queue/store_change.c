@@ -142,10 +142,10 @@ static struct error *release(struct change *change, struct store_txn *txn, struc
         recipient->due_class < DUE_CLASSES ? (enum due_class)recipient->due_class : DUE_RETRY;
     struct error *err = forget_deaths(txn, at.id);
 
-    if (!err)
-        err = make_due(change, txn, at, recipient, span_of_bytes(recipient->next_hop),
-                       due_class == DUE_SUSPECT ? DUE_RETRY : due_class);
-    return err ? err : forget_held(txn, at.id);
+    if (err)
+        return err;
+    return make_due(change, txn, at, recipient, span_of_bytes(recipient->next_hop),
+                    due_class == DUE_SUSPECT ? DUE_RETRY : due_class);
 }
 
 /* ---- trying ------------------------------------------------------------------------------- */
@@ -304,12 +304,26 @@ static struct error *change_place(struct change *change, struct store_txn *txn, 
     return NULL;
 }
 
+static bool is_last_of_message(const struct change *change, size_t nth)
+{
+    return nth + 1 == change->count || change->places[nth + 1].id != change->places[nth].id;
+}
+
+/* After a release forget_held reads all of the message's recipients: once, and not for each. */
 static struct error *apply_rows(struct change *change, struct store_txn *txn)
 {
     struct error *err = NULL;
+    size_t changed = 0; /* before this message */
 
-    for (size_t i = 0; i < change->count && !err; i++)
-        err = change_place(change, txn, change->places[i]);
+    for (size_t i = 0; i < change->count && !err; i++) {
+        struct row_place at = change->places[i];
+        err = change_place(change, txn, at);
+        if (err || !is_last_of_message(change, i))
+            continue;
+        if (change->kind == CHANGE_RELEASE && change->changed > changed)
+            err = unless_damaged(change, txn, at, forget_held(txn, at.id));
+        changed = change->changed;
+    }
     return err;
 }
 

@@ -2,6 +2,7 @@
 
 #include "tests/support/store_rig.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -181,6 +182,117 @@ static void a_release_is_about_the_named_message_only(void **state)
     assert_int_equal(store_rig_change(&rig, CHANGE_RELEASE, first), 1);
     assert_true(is_held(second));
     assert_int_equal(store_rig_count(&rig, TABLE_HELD), 1);
+}
+
+static uint64_t a_message_to_many(unsigned count)
+{
+    struct envelope envelope;
+    struct address address;
+    char name[64];
+
+    envelope_init(&envelope);
+    assert_int_equal(address_parse_reverse(SPAN("ada@sender.test"), &envelope.reverse_path),
+                     ADDRESS_FINE);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "user%u@example.net", i);
+        assert_int_equal(address_parse(span_of(name), &address), ADDRESS_FINE);
+        envelope_add(&envelope, &address);
+    }
+    struct accept accept = { .last = true, .envelope = &envelope };
+    accept.id = store_new_id(rig.store);
+    accept_prepare(&accept);
+    assert_int_equal(store_rig_commit(&rig, &accept.operation), OPERATION_COMMITTED);
+    envelope_clear(&envelope);
+    return accept.id;
+}
+
+static void a_hold_ends_with_the_last_of_many_recipients(void **state)
+{
+    enum { MANY = 2 * CHANGE_SLICE };
+    struct change *change = memory_new(sizeof(*change));
+
+    (void)state;
+    uint64_t other = a_message();
+    uint64_t id = a_message_to_many(MANY);
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, 0), MANY + 1);
+    for (uint32_t first = 0; first < MANY; first += CHANGE_SLICE) {
+        assert_int_equal(store_rig_count(&rig, TABLE_HELD), 2);
+        *change = (struct change){ .kind = CHANGE_RELEASE, .act = { .action = "release" } };
+        while (change->count < CHANGE_SLICE) {
+            uint32_t number = first + (uint32_t)change->count;
+            change->places[change->count++] = (struct row_place){ id, number };
+        }
+        change_prepare(change);
+        assert_int_equal(store_rig_commit(&rig, &change->operation), OPERATION_COMMITTED);
+        assert_int_equal(change->changed, CHANGE_SLICE);
+    }
+    change_clear(change);
+    free(change);
+    assert_int_equal(store_rig_count(&rig, TABLE_HELD), 1);
+    assert_int_equal(store_rig_change(&rig, CHANGE_RELEASE, other), 1);
+    assert_int_equal(store_rig_count(&rig, TABLE_HELD), 0);
+}
+
+/* Of several messages at once, each has its own end. */
+static void a_release_of_all_ends_each_hold(void **state)
+{
+    (void)state;
+    for (unsigned count = 1; count <= 3; count++)
+        a_message_to_many(count);
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, 0), 6);
+    assert_int_equal(store_rig_count(&rig, TABLE_HELD), 3);
+    assert_int_equal(store_rig_change(&rig, CHANGE_RELEASE, 0), 6);
+    assert_int_equal(store_rig_count(&rig, TABLE_HELD), 0);
+    assert_int_equal(store_rig_count(&rig, TABLE_DUE), 6);
+}
+
+static size_t taken; /* by records that were read */
+static struct error *(*apply_uncounted)(struct operation *operation, struct store_txn *txn);
+
+static void *take_and_count(void *arena, size_t size)
+{
+    taken += size;
+    return arena_take(arena, size);
+}
+
+static struct error *apply_counted(struct operation *operation, struct store_txn *txn)
+{
+    ProtobufCAllocator before = txn->arena->allocator;
+
+    taken = 0;
+    txn->arena->allocator.alloc = take_and_count;
+    struct error *err = apply_uncounted(operation, txn);
+    txn->arena->allocator = before;
+    return err;
+}
+
+/* How much memory the records take that are read to release one message. */
+static size_t release_many(unsigned count)
+{
+    struct change *change = memory_new(sizeof(*change));
+    uint64_t id = a_message_to_many(count);
+
+    assert_int_equal(store_rig_change(&rig, CHANGE_HOLD, id), count);
+    change->kind = CHANGE_RELEASE;
+    change->act = (struct history_act){ .action = "release", .uid = 7 };
+    for (uint32_t i = 0; i < count; i++)
+        change->places[change->count++] = (struct row_place){ id, i };
+    change_prepare(change);
+    apply_uncounted = change->operation.apply;
+    change->operation.apply = apply_counted;
+    assert_int_equal(store_rig_commit(&rig, &change->operation), OPERATION_COMMITTED);
+    assert_int_equal(change->changed, count);
+    change_clear(change);
+    free(change);
+    return taken;
+}
+
+static void what_a_release_reads_grows_with_the_recipients_and_not_with_their_square(void **state)
+{
+    (void)state;
+    size_t of_few = release_many(50);
+    assert_true(of_few > 0);
+    assert_in_range(release_many(200), of_few, 5 * of_few);
 }
 
 static void a_bounce_ends_the_message_and_tells_its_sender(void **state)
@@ -564,6 +676,11 @@ int main(void)
              the_reason_of_a_hold_stands_until_another_is_given),
         TEST("a release is about the named message only",
              a_release_is_about_the_named_message_only),
+        TEST("a hold ends with the last of many recipients",
+             a_hold_ends_with_the_last_of_many_recipients),
+        TEST("a release of all ends each hold", a_release_of_all_ends_each_hold),
+        TEST("what a release reads grows with the recipients, and not with their square",
+             what_a_release_reads_grows_with_the_recipients_and_not_with_their_square),
         TEST("a bounce ends the message and tells its sender",
              a_bounce_ends_the_message_and_tells_its_sender),
         TEST("a removal tells nobody", a_removal_tells_nobody),
