@@ -190,6 +190,14 @@ static struct error *end_unless_others_wait(struct damage *damage, struct store_
                                                    : NULL;
 }
 
+/* Of a message that can be read the record says what goes with the last. */
+static void give_back_cost(struct store_txn *txn, uint32_t ended)
+{
+    uint64_t cost = message_rows_cost(ended) - message_rows_cost(0);
+
+    txn->usage.bytes -= cost < txn->usage.bytes ? cost : txn->usage.bytes;
+}
+
 static struct error *apply_damage(struct operation *operation, struct store_txn *txn)
 {
     struct damage *damage = (struct damage *)operation;
@@ -208,6 +216,8 @@ static struct error *apply_damage(struct operation *operation, struct store_txn 
         err = end_unless_others_wait(damage, txn, message, counts.ended);
     if (err || damage->is_over)
         return err;
+    if (!message)
+        give_back_cost(txn, counts.ended);
     struct held_facts facts = { .reason = span_of(damage->why), .is_damaged = true };
     return held_put(txn, damage->id, &facts);
 }

@@ -481,6 +481,18 @@ static void all_whom_a_removal_ends_are_told_and_counted(void **state)
     assert_string_equal(told, "");
 }
 
+static void who_was_delivered_takes_no_room_when_the_message_cannot_be_read(void **state)
+{
+    (void)state;
+    uint64_t id = a_message_to_two();
+    spoil(TABLE_MESSAGE, key_of_id(id));
+    for (int times = 0; times < 2; times++)
+        set_aside(id, true);
+    assert_rows(1, 1, 1);
+    assert_int_equal(change_damaged(CHANGE_REMOVE), 1);
+    assert_nothing();
+}
+
 static void a_hold_that_cannot_be_read_is_written_anew(void **state)
 {
     (void)state;
@@ -528,6 +540,8 @@ int main(void)
         TEST("recipients that can be read go on without the one that cannot",
              who_can_be_read_goes_on_without_the_one_who_cannot),
         TEST("a recipient that was set aside is removed alone", who_was_set_aside_is_removed_alone),
+        TEST("who was delivered takes no room when the message cannot be read",
+             who_was_delivered_takes_no_room_when_the_message_cannot_be_read),
         TEST("all whom a removal ends are told and counted",
              all_whom_a_removal_ends_are_told_and_counted),
     };
