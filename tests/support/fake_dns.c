@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { HEADER = FAKE_DNS_HEADER, ANSWER_TTL = 30 };
+enum { HEADER = FAKE_DNS_HEADER, ANSWER_TTL = 30, TRIES_MAX = 20 };
 
 bool fake_dns_starts(const unsigned char *query, const char *label)
 {
@@ -99,15 +99,30 @@ static void run(const struct fake_dns *fake, fake_dns_fn *answer)
     }
 }
 
-void fake_dns_open(struct fake_dns *fake)
+/* Both at one port; false: the kernel's choice for UDP is taken for TCP. */
+static bool open_both(struct fake_dns *fake, struct sockaddr_in *sa)
 {
-    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof(sa);
+    socklen_t len = sizeof(*sa);
+
+    *sa = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     *fake = (struct fake_dns){ .udp = socket(AF_INET, SOCK_DGRAM, 0),
                                .tcp = socket(AF_INET, SOCK_STREAM, 0) };
-    assert_int_equal(bind(fake->udp, (struct sockaddr *)&sa, sizeof(sa)), 0);
-    getsockname(fake->udp, (struct sockaddr *)&sa, &len);
-    assert_int_equal(bind(fake->tcp, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    assert_int_equal(bind(fake->udp, (struct sockaddr *)sa, sizeof(*sa)), 0);
+    getsockname(fake->udp, (struct sockaddr *)sa, &len);
+    if (bind(fake->tcp, (struct sockaddr *)sa, sizeof(*sa)) == 0)
+        return true;
+    close(fake->udp);
+    close(fake->tcp);
+    return false;
+}
+
+void fake_dns_open(struct fake_dns *fake)
+{
+    struct sockaddr_in sa;
+    int tries = 1;
+
+    while (!open_both(fake, &sa))
+        assert_true(++tries <= TRIES_MAX);
     assert_int_equal(listen(fake->tcp, 8), 0);
     assert_true(endpoint_from_sockaddr((struct sockaddr *)&sa, &fake->endpoint));
 }
