@@ -10,7 +10,7 @@
 #define ROUTE SPAN("route:")
 #define SPEC SPAN("to:")
 
-enum { DEFAULT_PORT = 25, PORT_TEXT_SIZE = 8 };
+enum { PORT_TEXT_SIZE = 8 };
 
 static bool route_name_is_valid(struct span name)
 {
@@ -81,7 +81,7 @@ static bool read_port(struct span text, char port[PORT_TEXT_SIZE])
     if (text.data[0] != ':' || !span_to_number(span_from(text, 1), UINT16_MAX, &number) ||
         number == 0)
         return false;
-    if (number != DEFAULT_PORT)
+    if (number != PORT_SMTP)
         snprintf(port, PORT_TEXT_SIZE, ":%u", (unsigned)number);
     return true;
 }
